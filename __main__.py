@@ -1,0 +1,340 @@
+"""The trading platform, tier by tier. This page is the architecture diagram; each tier is a module."""
+
+from __future__ import annotations
+
+import sys
+
+import pulumi
+import pulumi_aws as aws
+
+from components.api import Api, ApiArgs
+from components.database import Database, DatabaseArgs
+from components.domain import Domain, DomainArgs
+from components.event_streaming import EventStreaming, EventStreamingArgs
+from components.foundation import Foundation, FoundationArgs
+from components.internal_load_balancer import BackendService, InternalLoadBalancer, InternalLoadBalancerArgs
+from components.load_balancer import LoadBalancer, LoadBalancerArgs
+from components.monitoring import (
+    MetricsScraper,
+    MetricsScraperArgs,
+    MonitoredRegion,
+    Monitoring,
+    MonitoringArgs,
+)
+from components.network import Network, NetworkArgs
+from components.routing import RegionalOrigin, Routing, RoutingArgs
+from components.service.autoscaler import Autoscaler, AutoscalerArgs
+from components.service.cache import Cache, CacheArgs
+from components.service.cluster import Cluster, ClusterArgs
+from components.service.microservice import Backends, Microservice, MicroserviceArgs
+from components.service.table import Table, TableArgs
+from components.web import Web, WebArgs
+from settings import IDEMPOTENCY_TABLE, RegionSettings, Settings, SettingsError
+
+EDGE_REGION = "us-east-1"
+"""Where CloudFront, its certificate, its web ACL and Route 53's metrics live (CloudFront Developer Guide)."""
+
+
+def provider(name: str, region: str, settings: Settings) -> aws.Provider:
+    """An AWS provider that puts the platform's tags on everything."""
+    tags = {"environment": settings.environment, "platform": settings.platform, **settings.tags}
+    return aws.Provider(name, region=region, default_tags={"tags": tags})
+
+
+def deploy_region(
+    settings: Settings, region: RegionSettings, domain: Domain
+) -> tuple[RegionalOrigin, MonitoredRegion]:
+    """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other."""
+    at = region.name
+    aws_provider = provider(f"aws-{at}", at, settings)
+    opts = pulumi.ResourceOptions(provider=aws_provider)
+    retention = settings.monitoring.log_retention_days
+    cluster_name = f"{settings.platform}-{at}"
+    region_host = settings.domain.region_origin(at)
+    host_names = [settings.domain.host, region_host]
+
+    foundation = Foundation(
+        f"foundation-{at}",
+        FoundationArgs(
+            platform=settings.platform,
+            region=at,
+            log_retention_days=retention,
+            bucket_log_retention_days=settings.load_balancer.log_retention_days,
+            alarm_emails=settings.monitoring.alarm_emails,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    network = Network(
+        f"network-{at}",
+        NetworkArgs(
+            region=at,
+            cidr=region.cidr,
+            availability_zones=region.availability_zones,
+            plan=region.subnet_plan(),
+            nat_gateways=region.nat_gateways,
+            key_arn=foundation.key_arn,
+            log_retention_days=retention,
+            existing=region.existing_vpc,
+        ),
+        opts,
+    )
+    streaming = EventStreaming(
+        f"event-streaming-{at}",
+        EventStreamingArgs(
+            vpc_id=network.vpc_id,
+            subnet_ids=network.isolated_subnet_ids,
+            key_arn=foundation.key_arn,
+            settings=settings.streaming,
+            log_retention_days=retention,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    cache = Cache(
+        f"cache-{at}",
+        CacheArgs(
+            vpc_id=network.vpc_id,
+            subnet_ids=network.isolated_subnet_ids,
+            key_arn=foundation.key_arn,
+            settings=settings.cache,
+            users=[service.name for service in settings.services if service.cache],
+            user_prefix=settings.platform,
+            log_retention_days=retention,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    tables = {
+        table.name: Table(
+            f"table-{table.name}-{at}",
+            TableArgs(settings=table, key_arn=foundation.key_arn, protect=settings.protect),
+            opts,
+        )
+        for table in settings.tables
+    }
+    database = Database(
+        f"database-{at}",
+        DatabaseArgs(
+            platform=settings.platform,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.isolated_subnet_ids,
+            key_arn=foundation.key_arn,
+            alarm_topic_arn=foundation.warning_topic_arn,
+            settings=settings.database,
+            log_retention_days=retention,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    cluster = Cluster(
+        f"cluster-{at}",
+        ClusterArgs(
+            cluster_name=cluster_name,
+            provider=aws_provider,
+            vpc_id=network.vpc_id,
+            vpc_cidr=network.cidr,
+            private_subnet_ids=network.private_subnet_ids,
+            key_arn=foundation.key_arn,
+            settings=settings.cluster,
+            data_stores={
+                "brokers": streaming.endpoint,
+                "cache": cache.endpoint,
+                "database": database.endpoint,
+            },
+            log_retention_days=retention,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    autoscaler = Autoscaler(
+        f"autoscaler-{at}",
+        AutoscalerArgs(
+            cluster_name=cluster_name,
+            kubernetes=cluster.kubernetes,
+            chart_version=settings.cluster.keda_version,
+            region=at,
+            workspace_arn=foundation.workspace_arn,
+            ready=cluster.ready,
+        ),
+        opts,
+    )
+    internal_load_balancer = InternalLoadBalancer(
+        f"internal-load-balancer-{at}",
+        InternalLoadBalancerArgs(
+            vpc_id=network.vpc_id,
+            subnet_ids=network.private_subnet_ids,
+            cluster_name=cluster_name,
+            pods_security_group_id=cluster.security_group_id,
+            services=[
+                BackendService(
+                    name=service.name,
+                    listener_port=service.listener_port,
+                    pod_port=service.port,
+                    health_path=service.ready_path,
+                )
+                for service in settings.services
+            ],
+            log_bucket=foundation.log_bucket,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    backends = Backends(
+        table_names={name: table.table_name for name, table in tables.items()},
+        table_arns={name: table.arn for name, table in tables.items()},
+        cache_address=cache.address,
+        cache_arn=cache.arn,
+        cache_user_ids=cache.user_ids,
+        cache_user_arns=cache.user_arns,
+        bootstrap_brokers=streaming.bootstrap_brokers,
+        brokers_arn=streaming.cluster_arn,
+        database_writer=database.writer_endpoint,
+        database_reader=database.reader_endpoint,
+        database_name=database.database_name,
+        database_resource_id=database.cluster_resource_id,
+        key_arn=foundation.key_arn,
+    )
+    microservices = [
+        Microservice(
+            f"{service.name}-{at}",
+            MicroserviceArgs(
+                settings=service,
+                region=at,
+                cluster_name=cluster_name,
+                kubernetes=cluster.kubernetes,
+                target_group_arn=internal_load_balancer.target_group_arns[service.name],
+                vpc_cidr=network.cidr,
+                backends=backends,
+                workspace_endpoint=foundation.workspace_endpoint,
+                trigger_authentication=autoscaler.authentication,
+                ready=[*cluster.ready, *autoscaler.ready],
+            ),
+            opts,
+        )
+        for service in settings.services
+    ]
+    api = Api(
+        f"api-{at}",
+        ApiArgs(
+            region=at,
+            vpc_id=network.vpc_id,
+            private_subnet_ids=network.private_subnet_ids,
+            key_arn=foundation.key_arn,
+            host_names=host_names,
+            certificate_arn=domain.regional_certificate_arns[at],
+            endpoint_id=network.api_endpoint_id,
+            load_balancer_arn=internal_load_balancer.arn,
+            load_balancer_dns_name=internal_load_balancer.dns_name,
+            load_balancer_security_group_id=internal_load_balancer.security_group_id,
+            listener_ports=internal_load_balancer.listener_ports,
+            idempotency_table=tables[IDEMPOTENCY_TABLE].table_name,
+            idempotency_table_arn=tables[IDEMPOTENCY_TABLE].arn,
+            endpoints_security_group_id=network.endpoints_security_group_id,
+            dynamodb_prefix_list_id=network.dynamodb_prefix_list_id,
+            settings=settings.api,
+            log_retention_days=retention,
+        ),
+        opts,
+    )
+    load_balancer = LoadBalancer(
+        f"load-balancer-{at}",
+        LoadBalancerArgs(
+            region=at,
+            vpc_id=network.vpc_id,
+            public_subnet_ids=network.public_subnet_ids,
+            certificate_arn=domain.regional_certificate_arns[at],
+            host_names=host_names,
+            origin_secret=domain.origin_secret,
+            api_endpoint_addresses=network.api_endpoint_addresses,
+            api_endpoint_security_group_id=network.api_endpoint_security_group_id,
+            log_bucket=foundation.log_bucket,
+            settings=settings.load_balancer,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    scraper = MetricsScraper(
+        f"metrics-scraper-{at}",
+        MetricsScraperArgs(
+            cluster_arn=cluster.arn,
+            workspace_arn=foundation.workspace_arn,
+            subnet_ids=network.private_subnet_ids,
+            cluster_security_group_id=cluster.security_group_id,
+            vpc_id=network.vpc_id,
+        ),
+        opts,
+    )
+
+    tiers = [
+        *(foundation, network, streaming, cache, *tables.values(), database, cluster, autoscaler),
+        *(internal_load_balancer, *microservices, api, load_balancer, scraper),
+    ]
+    pulumi.export(f"clusterName-{at}", cluster_name)
+    pulumi.export(f"loadBalancer-{at}", load_balancer.dns_name)
+    pulumi.export(f"databaseWriter-{at}", database.writer_endpoint)
+    pulumi.export(f"brokers-{at}", streaming.bootstrap_brokers)
+    return (
+        RegionalOrigin(region=at, dns_name=load_balancer.dns_name, zone_id=load_balancer.zone_id),
+        MonitoredRegion(
+            region=at,
+            signals=[signal for tier in tiers for signal in tier.signals],
+            critical_topic_arn=foundation.critical_topic_arn,
+            warning_topic_arn=foundation.warning_topic_arn,
+        ),
+    )
+
+
+def deploy(settings: Settings) -> None:
+    """The whole platform: names, then each region, then what there is once."""
+    opts = pulumi.ResourceOptions(provider=provider("aws-edge", EDGE_REGION, settings))
+
+    domain = Domain(
+        "domain",
+        DomainArgs(names=settings.domain, regions=[region.name for region in settings.regions]),
+        opts,
+    )
+    regions = [deploy_region(settings, region, domain) for region in settings.regions]
+    web = Web(
+        "web",
+        WebArgs(
+            platform=settings.platform,
+            names=settings.domain,
+            certificate_arn=domain.viewer_certificate_arn,
+            origin_secret=domain.origin_secret,
+            settings=settings.web,
+            log_retention_days=settings.monitoring.log_retention_days,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    routing = Routing(
+        "routing",
+        RoutingArgs(
+            names=settings.domain,
+            zone_id=domain.zone_id,
+            distribution_domain_name=web.distribution_domain_name,
+            distribution_zone_id=web.distribution_zone_id,
+            origins=[origin for origin, _ in regions],
+        ),
+        opts,
+    )
+    Monitoring(
+        "monitoring",
+        MonitoringArgs(
+            platform=settings.platform,
+            regions=[monitored for _, monitored in regions],
+            edge_signals=[*domain.signals, *web.signals, *routing.signals],
+            alarm_emails=settings.monitoring.alarm_emails,
+        ),
+        opts,
+    )
+    pulumi.export("url", f"https://{settings.domain.host}")
+    pulumi.export("distribution", web.distribution_domain_name)
+
+
+try:
+    deploy(Settings.load())
+except SettingsError as error:
+    # A wrong stack file is the user's to mend: the text says how, a traceback would hide it.
+    sys.exit(f"error: {error}")

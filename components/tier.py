@@ -1,0 +1,99 @@
+"""What every tier has in common: its place in the resource tree, its signals, and names with limits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+
+Severity = Literal["critical", "warning"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """One thing that tells whether a tier is healthy. `Monitoring` makes an alarm and a graph of it."""
+
+    name: str
+    """Unique within the platform and region; part of the alarm's name, and its runbook's anchor."""
+    title: str
+    """What has happened when the alarm rings, in a few words."""
+    namespace: str
+    """CloudWatch namespace, such as `AWS/ApplicationELB`."""
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: str
+    """`Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`."""
+    comparison: Literal["above", "below"] = "above"
+    threshold: float
+    """In the metric's unit; the alarm rings beyond it."""
+    reason: str
+    """Why the threshold is what it is."""
+    severity: Severity
+    period_seconds: int = 60
+    periods: int = 3
+    """How many periods in a row must be beyond the threshold."""
+    missing_data: Literal["notBreaching", "breaching", "ignore", "missing"] = "notBreaching"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where a data store listens, and the security group that guards it."""
+
+    security_group_id: pulumi.Input[str]
+    ports: tuple[int, ...]
+
+
+class Tier(pulumi.ComponentResource):
+    """A component of the platform; its children have it as parent and inherit its providers.
+
+    Attributes:
+        signals: what tells that the tier is healthy.
+    """
+
+    signals: list[Signal]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        # The token is an interface: it is part of every child's URN.
+        super().__init__(f"trading:tier:{type(self).__name__}", name, None, opts)
+        self.signals = []
+
+    def child(
+        self,
+        *,
+        protect: bool | None = None,
+        depends_on: pulumi.Input[list[pulumi.Resource]] | None = None,
+        ignore_changes: list[str] | None = None,
+        delete_before_replace: bool | None = None,
+        replace_on_changes: list[str] | None = None,
+        additional_secret_outputs: list[str] | None = None,
+    ) -> pulumi.ResourceOptions:
+        """Options of a child. Nothing of the caller's own options is merged in."""
+        return pulumi.ResourceOptions(
+            parent=self,
+            protect=protect,
+            depends_on=depends_on,
+            ignore_changes=ignore_changes,
+            delete_before_replace=delete_before_replace,
+            replace_on_changes=replace_on_changes,
+            additional_secret_outputs=additional_secret_outputs,
+        )
+
+
+AUTO_NAME_SUFFIX = len("-1234567")
+"""What the AWS provider appends to a logical name to make a physical one."""
+
+
+def limited_name(name: str, limit: int) -> str:
+    """A logical name whose automatic physical name stays within AWS's `limit` of characters.
+
+    Too long a name keeps its beginning and ends in a digest of the whole, so two long names that
+    begin alike stay different.
+    """
+    room = limit - AUTO_NAME_SUFFIX
+    if len(name) <= room:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:4]
+    return f"{name[: room - 5].rstrip('-')}-{digest}"

@@ -1,0 +1,442 @@
+"""The Kubernetes API of each EKS cluster in the sandbox: etcd, kube-apiserver and
+kube-controller-manager as child processes, on loopback.
+
+There are no nodes and no scheduler, so pods stay pending. The controller manager runs because
+without it a deleted namespace never goes. A cluster starts in about a second and takes 400 MB.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sandbox import tools
+from sandbox.kubernetes.client import Cluster
+
+START_TIMEOUT = 60
+"""Seconds until an API server answers; a busy machine needs far more than the usual one."""
+
+STOP_TIMEOUT = 20
+"""Seconds for an orderly end of a process, before it is killed."""
+
+PORTS = range(20_000, 30_000)
+"""Below Linux' ephemeral range (32768–60999): no outgoing connection takes the port between two commands."""
+
+CRDS = Path(__file__).parent / "crds"
+
+# The child runs until its parent's end of the pipe on standard input closes, which the kernel does
+# however the parent ends. (A death signal would be sent as soon as the *thread* ends that started it.)
+_GUARD = """
+exec 3<&0
+"$@" </dev/null 3<&- &
+child=$!
+trap 'kill $child' TERM
+(read -r _ <&3; kill $child) >/dev/null 2>&1 &
+wait $child
+"""
+
+
+class ApiServerError(Exception):
+    """An API server that does not start, or a cluster that does not exist."""
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """A running cluster, as EKS's `DescribeCluster` shows it."""
+
+    name: str
+    endpoint: str
+    certificate_authority_data: str
+
+
+class ApiServers:
+    """The local API servers under one directory, one per cluster name. Safe to use from several threads.
+
+    A cluster's data, certificate and port stay in `<directory>/clusters/<name>` between commands, so
+    its endpoint is stable. The processes end with the process that started them.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory / "clusters"
+        self._running: dict[str, _Processes] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def _lock_of(self, name: str) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(name, threading.Lock())
+
+    def names(self) -> list[str]:
+        """Every cluster that has data, running or not."""
+        return sorted(path.parent.name for path in self._root.glob("*/port"))
+
+    def start(self, name: str) -> ApiServer:
+        """Starts a cluster, or returns the one that runs. Raises `ApiServerError`."""
+        with self._lock_of(name):
+            running = self._running.get(name)
+            if running is None:
+                running = _Processes(self._root / name)
+                running.start()
+                self._running[name] = running
+            return running.server
+
+    def start_existing(self) -> list[ApiServer]:
+        """Starts every cluster that has data."""
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(self.start, self.names()))
+
+    def stop(self) -> None:
+        """Ends all processes and waits for them; the data stays."""
+        for name in list(self._running):
+            self._stop(name)
+
+    def _stop(self, name: str) -> None:
+        with self._lock_of(name):
+            running = self._running.pop(name, None)
+            if running is not None:
+                running.stop()
+
+    def remove(self, name: str) -> None:
+        """Stops a cluster and deletes its data."""
+        self._stop(name)
+        shutil.rmtree(self._root / name, ignore_errors=True)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Per cluster: `name`, `endpoint`, `running`, and `objects`, which counts by kind what was deployed
+        (objects with a field manager of Pulumi or Helm); `None` for a cluster that does not run."""
+        return [
+            {
+                "name": name,
+                "endpoint": _endpoint(self._root / name),
+                "running": name in self._running,
+                "objects": _count(self._root / name) if name in self._running else None,
+            }
+            for name in self.names()
+        ]
+
+    def write_kubeconfig(self, path: Path) -> None:
+        """A kubeconfig with a context per cluster, whose user runs `aws eks get-token`."""
+        path.write_text(yaml.safe_dump(_kubeconfig(self._root, self.names())))
+
+
+def get_token(directory: Path, cluster_name: str) -> str:
+    """The bearer token of a cluster's administrator. Raises `ApiServerError` for an unknown cluster."""
+    path = directory / "clusters" / cluster_name / "token"
+    if not path.exists():
+        raise ApiServerError(f"no cluster found for name: {cluster_name}")
+    return path.read_text()
+
+
+def _endpoint(directory: Path) -> str:
+    return f"https://127.0.0.1:{(directory / 'port').read_text()}"
+
+
+def _kubeconfig(root: Path, names: list[str]) -> dict[str, Any]:
+    def arguments(name: str) -> list[str]:
+        return ["eks", "get-token", "--cluster-name", name, "--output", "json"]
+
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": names[0] if names else "",
+        "clusters": [
+            {
+                "name": name,
+                "cluster": {
+                    "server": _endpoint(root / name),
+                    "certificate-authority-data": _base64(root / name / "server.crt"),
+                },
+            }
+            for name in names
+        ],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}} for name in names],
+        "users": [
+            {
+                "name": name,
+                "user": {
+                    "exec": {
+                        "apiVersion": "client.authentication.k8s.io/v1beta1",
+                        "command": "aws",
+                        "args": arguments(name),
+                        "interactiveMode": "Never",
+                    }
+                },
+            }
+            for name in names
+        ],
+    }
+
+
+def _token_kubeconfig(directory: Path, token: str) -> str:
+    document = _kubeconfig(directory.parent, [directory.name])
+    document["users"][0]["user"] = {"token": token}
+    return yaml.safe_dump(document)
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _administrator(directory: Path) -> Cluster:
+    return Cluster(_token_kubeconfig(directory, (directory / "token").read_text()))
+
+
+def _count(directory: Path) -> dict[str, int]:
+    cluster = _administrator(directory)
+    groups = cluster.request("GET", "/apis")["groups"]
+    counts: dict[str, int] = {}
+    for version in ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]:
+        for kind, served in cluster.kinds(version).items():
+            if not served.listable:
+                continue
+            items = cluster.list(served)
+            managed = sum(
+                any(
+                    entry.get("manager", "").startswith(("pulumi-kubernetes", "helm"))
+                    for entry in item["metadata"].get("managedFields", [])
+                )
+                for item in items
+            )
+            if managed:
+                counts[kind] = counts.get(kind, 0) + managed
+    return dict(sorted(counts.items()))
+
+
+class _Processes:
+    """The three processes of one cluster."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    @property
+    def server(self) -> ApiServer:
+        return ApiServer(
+            self.directory.name, _endpoint(self.directory), _base64(self.directory / "server.crt")
+        )
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o700)
+        self._write_files()
+        try:
+            self._start_etcd()
+            self._start_api_server()
+            self._start_controller_manager()
+            self._install_crds()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        # Last started, first stopped: an API server without etcd takes a minute to end.
+        for _, child in reversed(self._children):
+            child.terminate()
+            try:
+                child.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, 9)
+                child.wait()
+            finally:
+                if child.stdin:
+                    child.stdin.close()
+        self._children.clear()
+
+    def _write_files(self) -> None:
+        directory = self.directory
+        if not (directory / "server.crt").exists():
+            _write_certificate(directory / "server.crt", directory / "server.key")
+        if not (directory / "port").exists():
+            (directory / "port").write_text(str(_free_port(PORTS)))
+        if not (directory / "token").exists():
+            (directory / "token").write_text(secrets.token_urlsafe(32))
+        controller_token = secrets.token_urlsafe(32)
+        token = (directory / "token").read_text()
+        (directory / "tokens.csv").write_text(
+            f'{token},administrator,administrator,"system:masters"\n'
+            f"{controller_token},system:kube-controller-manager,controller-manager\n"
+        )
+        (directory / "controller-manager.kubeconfig").write_text(_token_kubeconfig(directory, controller_token))
+
+    def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.directory / f"{name}.log").open("wb") as log:
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "sh", str(tools.path(name)), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                # Ctrl-C is for the engine, which ends its work through this API server.
+                start_new_session=True,
+            )
+        self._children.append((name, child))
+        return child
+
+    def _wait(self, name: str, child: subprocess.Popen[bytes], url: str) -> None:
+        """Waits for a 200 from a server that has our certificate's key: another process has not."""
+        context = ssl.create_default_context(cafile=str(self.directory / "server.crt"))
+        context.load_cert_chain(self.directory / "server.crt", self.directory / "server.key")
+        opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=context), urllib.request.ProxyHandler({})
+        )
+        deadline = time.monotonic() + START_TIMEOUT
+        problem: object = ""
+        while time.monotonic() < deadline and child.poll() is None:
+            try:
+                with opener.open(url, timeout=5) as response:
+                    if response.status == 200:
+                        return
+            except (OSError, urllib.error.URLError) as error:
+                problem = error
+            time.sleep(0.03)
+        log = (self.directory / f"{name}.log").read_text(errors="replace").strip().splitlines()
+        raise ApiServerError(
+            f"{name} of cluster {self.directory.name} did not start ({problem}); "
+            f"the end of {self.directory / name}.log:\n" + "\n".join(log[-5:])
+        )
+
+    def _start_etcd(self) -> None:
+        self._etcd = f"https://127.0.0.1:{_free_port(PORTS)}"
+        child = self._spawn(
+            "etcd",
+            "--data-dir=etcd",
+            f"--listen-client-urls={self._etcd}",
+            f"--advertise-client-urls={self._etcd}",
+            "--listen-peer-urls=http://127.0.0.1:0",
+            "--cert-file=server.crt",
+            "--key-file=server.key",
+            "--client-cert-auth",
+            "--trusted-ca-file=server.crt",
+            "--log-level=warn",
+            # The data survives a crash of the process, which is all that is asked of it.
+            "--unsafe-no-fsync",
+        )
+        self._wait("etcd", child, f"{self._etcd}/health")
+
+    def _start_api_server(self) -> None:
+        endpoint = _endpoint(self.directory)
+        port = int(endpoint.rsplit(":", 1)[1])
+        if not _is_free(port):
+            raise ApiServerError(
+                f"port {port} of cluster {self.directory.name} is taken by another process (or by another "
+                f"sandbox command that still runs); end it, or start anew with `python -m sandbox reset`"
+            )
+        child = self._spawn(
+            "kube-apiserver",
+            f"--etcd-servers={self._etcd}",
+            "--etcd-cafile=server.crt",
+            "--etcd-certfile=server.crt",
+            "--etcd-keyfile=server.key",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            "--tls-cert-file=server.crt",
+            "--tls-private-key-file=server.key",
+            "--token-auth-file=tokens.csv",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.100.0.0/16",  # EKS's default
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--service-account-key-file=server.key",
+            "--service-account-signing-key-file=server.key",
+            "--endpoint-reconciler-type=none",
+            "--allow-privileged",
+            "--profiling=false",
+        )
+        self._wait("kube-apiserver", child, f"{endpoint}/readyz")
+
+    def _start_controller_manager(self) -> None:
+        kubeconfig = "controller-manager.kubeconfig"
+        self._spawn(
+            "kube-controller-manager",
+            f"--kubeconfig={kubeconfig}",
+            f"--authentication-kubeconfig={kubeconfig}",
+            f"--authorization-kubeconfig={kubeconfig}",
+            "--secure-port=0",
+            "--leader-elect=false",
+            "--root-ca-file=server.crt",
+            "--service-account-private-key-file=server.key",
+            "--use-service-account-credentials=true",
+            # What would look for nodes and a cloud.
+            "--controllers=*,-node-ipam-controller,-node-route-controller,"
+            "-cloud-node-lifecycle-controller,-service-lb-controller",
+        )
+
+    def _install_crds(self) -> None:
+        cluster = _administrator(self.directory)
+        definitions = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+        for definition in definitions:
+            cluster.apply(definition, "eks", force=True)
+        for definition in definitions:
+            cluster.wait_established(definition)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do it: connections of the last run that are not forgotten yet don't count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port(ports: range) -> int:
+    return next(port for port in random.sample(ports, len(ports)) if _is_free(port))
+
+
+def _write_certificate(certificate: Path, key: Path) -> None:
+    """A certificate that is its own authority, for the servers and for the API server as etcd's client."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sandbox")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=3650))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+            critical=False,
+        )
+        .sign(private, hashes.SHA256())
+    )
+    key.touch(mode=0o600)
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))

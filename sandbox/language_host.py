@@ -1,0 +1,151 @@
+"""The engine's Python language host: runs a program once for each time that the engine asks for it.
+
+The program runs in a process of its own under the official runner, `pulumi-language-python-exec`, so a
+preview leaves no module state to the update that follows it. Source: `proto/pulumi/language.proto`, and
+Pulumi's own `pulumi-language-python`, whose answers these are.
+"""
+
+# grpcio's stubs leave the servicer context untyped, and the servicer base class is generated.
+# pyright: reportUnknownMemberType=false, reportUnknownParameterType=false
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, language_pb2, language_pb2_grpc, plugin_pb2
+
+from sandbox.processes import Children
+
+SHOWN_TO_THE_USER = 32
+"""The runner's exit status after an error that it has reported itself."""
+
+
+class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
+    """One host for every engine that attaches; what belongs to an engine is kept by its connection."""
+
+    def __init__(self, runner: Path, environment: Mapping[str, str], children: Children) -> None:
+        self._runner = runner
+        self._environment = environment
+        self._children = children
+        self._engines: dict[str, str] = {}
+        self._running: dict[str, set[subprocess.Popen[str]]] = {}
+
+    def Handshake(self, request: Any, context: Any) -> language_pb2.LanguageHandshakeResponse:
+        """The only call that tells where the engine listens."""
+        self._engines[context.peer()] = request.engine_address
+        return language_pb2.LanguageHandshakeResponse()
+
+    def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
+        """The version of the SDK, which is the engine's."""
+        return plugin_pb2.PluginInfo(version=importlib.metadata.version("pulumi"))
+
+    def GetRequiredPackages(self, request: Any, context: Any) -> language_pb2.GetRequiredPackagesResponse:
+        """None: every provider is attached already."""
+        return language_pb2.GetRequiredPackagesResponse()
+
+    def InstallDependencies(
+        self, request: Any, context: Any
+    ) -> Iterator[language_pb2.InstallDependenciesResponse]:
+        """None: the program runs in the sandbox's own virtual environment."""
+        yield from ()
+
+    def About(self, request: Any, context: Any) -> language_pb2.AboutResponse:
+        """The interpreter that programs run in."""
+        return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
+
+    def GetProgramDependencies(
+        self, request: Any, context: Any
+    ) -> language_pb2.GetProgramDependenciesResponse:
+        """The packages of the virtual environment."""
+        return language_pb2.GetProgramDependenciesResponse(
+            dependencies=[
+                language_pb2.DependencyInfo(name=package.name, version=package.version)
+                for package in importlib.metadata.distributions()
+            ]
+        )
+
+    def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """Ends this engine's programs."""
+        for program in list(self._running.get(context.peer(), ())):
+            _kill(program)
+        return empty_pb2.Empty()
+
+    def Run(self, request: Any, context: Any) -> language_pb2.RunResponse:
+        """Runs the program to its end, or until the engine cancels or goes."""
+        address = self._engines[context.peer()]
+        options = {
+            "monitor": request.monitor_address,
+            "engine": address,
+            "project": request.project,
+            "stack": request.stack,
+            "organization": request.organization,
+            "root_directory": request.info.root_directory,
+            "pwd": request.info.program_directory,
+            "parallel": str(request.parallel),
+            "dry_run": "true" if request.dryRun else "false",
+        }
+        command = [sys.executable, "-u", str(self._runner)]
+        for name, value in options.items():
+            command += [f"--{name}", value]
+        program = self._children.start(
+            [*command, request.info.entry_point, *request.args],
+            {
+                **self._environment,
+                "PULUMI_CONFIG": json.dumps(dict(request.config)),
+                "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
+            },
+            folder=Path(request.info.program_directory),
+            stdin=subprocess.DEVNULL,
+            output=subprocess.PIPE,
+        )
+        running = self._running.setdefault(context.peer(), set())
+        running.add(program)
+        # Called at the end of the call, and at once when the engine is gone.
+        if not context.add_callback(lambda: _kill(program)):
+            _kill(program)
+        with grpc.insecure_channel(address) as channel:
+            engine = engine_pb2_grpc.EngineStub(channel)
+            streams = [
+                threading.Thread(target=_forward, args=(stream, engine))
+                for stream in (program.stdout, program.stderr)
+            ]
+            for thread in streams:
+                thread.start()
+            status = program.wait()
+            self._children.ended(program)
+            for thread in streams:
+                thread.join()
+        running.discard(program)
+        if status in (SHOWN_TO_THE_USER, -signal.SIGKILL):
+            return language_pb2.RunResponse(bail=True)
+        if status:
+            return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {status}")
+        return language_pb2.RunResponse()
+
+
+def _forward(stream: IO[str] | None, engine: engine_pb2_grpc.EngineStub) -> None:
+    """Shows a program's own output among the engine's messages, line by line."""
+    assert stream is not None
+    for line in stream:
+        # The engine may be gone; the pipe has to be drained all the same.
+        with suppress(grpc.RpcError):
+            engine.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=line))
+
+
+def _kill(program: subprocess.Popen[str]) -> None:
+    if program.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)

@@ -1,0 +1,103 @@
+"""Child processes that do not outlive the command that started them, not even when it is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+STOP_SECONDS = 10
+"""How long a process has to end in order after SIGTERM."""
+
+# Its standard input ends when the command ends, however that happened; then it ends what is left.
+_GUARD = """
+import os, signal, sys, time
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+def send(number):
+    for group in list(groups):
+        try:
+            os.killpg(group, number)
+        except OSError:
+            groups.discard(group)
+send(signal.SIGTERM)
+deadline = time.monotonic() + float(sys.argv[1])
+while groups and time.monotonic() < deadline:
+    time.sleep(0.05)
+    send(0)
+send(signal.SIGKILL)
+"""
+
+
+class Children:
+    """Starts processes, each in a process group of its own, and ends what is left of them.
+
+    Linux's parent-death signal would tie a child to the *thread* that started it, and macOS has none:
+    so a guard process watches instead.
+    """
+
+    def __init__(self, hold: int) -> None:
+        """`hold` is a file descriptor that stays open until the last child is gone: a lock on it lasts."""
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _GUARD, str(STOP_SECONDS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            pass_fds=(hold,),
+            start_new_session=True,
+        )
+
+    def start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        folder: Path | None = None,
+        stdin: int | None = None,
+        output: int | None = None,
+    ) -> subprocess.Popen[str]:
+        """Starts a command; `output` is for standard output and standard error alike, as for `Popen`.
+
+        Raises:
+            OSError: it can't be run.
+        """
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            text=True,
+            errors="replace",
+            process_group=0,
+        )
+        self._tell(f"+{process.pid}")
+        return process
+
+    def ended(self, process: subprocess.Popen[str]) -> None:
+        """Ends what a process that has ended left behind in its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        self._tell(f"-{process.pid}")
+
+    def close(self) -> None:
+        """Ends every child that is left and waits for it."""
+        _pipe(self._guard).close()
+        self._guard.wait()
+
+    def _tell(self, line: str) -> None:
+        pipe = _pipe(self._guard)
+        with contextlib.suppress(BrokenPipeError):
+            print(line, file=pipe, flush=True)
+
+
+def _pipe(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdin is not None
+    return process.stdin

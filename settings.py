@@ -1,0 +1,707 @@
+"""One stack's configuration, typed and validated.
+
+`Settings.load()` reads every `trading:` key of the stack and either returns a `Settings` or raises
+`SettingsError`, whose text names each wrong key, its value and what would be accepted. It runs before
+any resource is registered. Defaults are those of a production stack; a stack file holds what differs.
+
+`python settings.py` prints the JSON Schema of the stack files (see `settings.schema.json`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pulumi.runtime.config import CONFIG, get_config_env
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+NAMESPACE = "trading"
+REQUIRED_TAGS = ("owner", "cost-center")
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+class SettingsError(Exception):
+    """The stack's configuration cannot be used; the text says which keys and what would do."""
+
+
+def _fqdn(value: str) -> str:
+    if len(value) > 253 or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value):
+        raise ValueError("must be a fully qualified domain name in lower case, such as trade.example.com")
+    return value
+
+
+def _vpc_cidr(value: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"must be an IPv4 network such as 10.0.0.0/16 ({error})") from error
+    if not network.is_private:
+        raise ValueError("must be a private network (RFC 1918), such as 10.0.0.0/16")
+    if not 16 <= network.prefixlen <= 20:
+        raise ValueError(
+            f"must be between /16 (the largest VPC) and /20 (the smallest that holds the subnets), "
+            f"not /{network.prefixlen}"
+        )
+    return value
+
+
+def _cidr(value: str) -> str:
+    try:
+        ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"must be an IPv4 network such as 203.0.113.0/24 ({error})") from error
+    return value
+
+
+def _pinned(value: str) -> str:
+    if "@sha256:" not in value and not re.fullmatch(r"[^:\s]+(:\d+/[^:\s]+)?:[\w][\w.-]{0,127}", value):
+        raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
+    if value.endswith(":latest"):
+        raise ValueError("must name a version that does not move; 'latest' does")
+    return value
+
+
+Fqdn = Annotated[str, AfterValidator(_fqdn)]
+VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+Image = Annotated[str, AfterValidator(_pinned)]
+DnsLabel = Annotated[str, Field(pattern=rf"^{_LABEL}$", max_length=24)]
+KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+RetentionDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+
+
+class Model(BaseModel):
+    """Camel-case keys, no unknown keys, no silent conversion (`"3"` is not a number)."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+    )
+
+
+class Range(Model):
+    """A lower and an upper bound of something that scales."""
+
+    min: int = Field(ge=0)
+    max: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) must not be above max ({self.max})")
+        return self
+
+
+class DomainSettings(Model):
+    """The public names. All lie in one Route 53 hosted zone that exists already."""
+
+    zone: Fqdn
+    """Name of the public hosted zone, looked up at deployment."""
+    host: Fqdn
+    """The name that browsers use; CloudFront answers it."""
+
+    @model_validator(mode="after")
+    def _zone_covers_host(self) -> Self:
+        if not self.host.endswith(f".{self.zone}"):
+            raise ValueError(f"host {self.host} must lie below zone {self.zone}, such as trade.{self.zone}")
+        return self
+
+    @property
+    def origin(self) -> str:
+        """What CloudFront resolves for reads: the geolocation → latency → failover tree."""
+        return f"origin.{self.host}"
+
+    @property
+    def write_origin(self) -> str:
+        """What CloudFront resolves for orders: failover from the primary region only."""
+        return f"write.{self.origin}"
+
+    def region_origin(self, region: str) -> str:
+        """The name of one region's load balancer, with its peer as the secondary."""
+        return f"{region}.{self.origin}"
+
+
+@dataclass(frozen=True)
+class SubnetPlan:
+    """The address blocks of one VPC, a block a zone in each list."""
+
+    public: tuple[str, ...]
+    private: tuple[str, ...]
+    isolated: tuple[str, ...]
+    endpoint: tuple[str, ...]
+
+
+class ExistingSubnet(Model):
+    """A subnet of a VPC that is not ours. Its block is needed for the pinned endpoint address."""
+
+    id: str = Field(pattern=r"^subnet-[0-9a-f]{8,17}$")
+    cidr: Cidr
+
+
+class ExistingVpc(Model):
+    """A VPC that exists already: its subnets, one a zone in each list, in the order of the zones."""
+
+    id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$")
+    public_subnets: list[ExistingSubnet]
+    private_subnets: list[ExistingSubnet]
+    isolated_subnets: list[ExistingSubnet]
+    endpoint_subnets: list[ExistingSubnet]
+    """Subnets for interface endpoints; the ninth address of each must be free."""
+    route_table_ids: list[str] = []
+    """Route tables that get the S3 and DynamoDB gateway endpoints."""
+
+
+class RegionSettings(Model):
+    """One region of the platform. The first of the list is the primary: writes go there."""
+
+    name: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    cidr: VpcCidr
+    availability_zones: list[str] = Field(min_length=2, max_length=4)
+    """Zone names. Three in production: MSK and Aurora keep a copy in each."""
+    nat_gateways: Literal["perZone", "one"] = "perZone"
+    """One a zone survives the loss of a zone; one in all is cheaper."""
+    existing_vpc: ExistingVpc | None = None
+
+    @field_validator("availability_zones")
+    @classmethod
+    def _distinct_zones(cls, zones: list[str], info: ValidationInfo) -> list[str]:
+        region = info.data.get("name", "")
+        for zone in zones:
+            if not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):
+                raise ValueError(f"{zone} is not a zone of {region}; its zones are {region}a, {region}b, …")
+        if len(set(zones)) != len(zones):
+            raise ValueError("names a zone twice")
+        return zones
+
+    @model_validator(mode="after")
+    def _one_existing_subnet_a_zone(self) -> Self:
+        if self.existing_vpc:
+            for kind in ("public", "private", "isolated", "endpoint"):
+                subnets = getattr(self.existing_vpc, f"{kind}_subnets")
+                if len(subnets) != len(self.availability_zones):
+                    raise ValueError(
+                        f"existingVpc.{kind}Subnets has {len(subnets)} subnets for "
+                        f"{len(self.availability_zones)} zones; give one a zone"
+                    )
+        return self
+
+    def subnet_plan(self) -> SubnetPlan:
+        """Cuts the VPC's block into subnets.
+
+        Eighths of the block: the first four are the zones' private subnets (pods live there, so they
+        are the largest); the fifth and the sixth are cut in four for the public and the isolated
+        subnets; the seventh holds a /28 (AWS's smallest) a zone for interface endpoints; the last is
+        spare. The cut does not depend on the number of zones, so adding one moves nothing.
+        """
+        zones = len(self.availability_zones)
+        eighths = list(ipaddress.IPv4Network(self.cidr).subnets(prefixlen_diff=3))
+
+        def cut(block: ipaddress.IPv4Network, prefix: int) -> tuple[str, ...]:
+            blocks = block.subnets(new_prefix=prefix)
+            return tuple(str(next(blocks)) for _ in range(zones))
+
+        return SubnetPlan(
+            private=tuple(str(block) for block in eighths[:zones]),
+            public=cut(eighths[4], eighths[4].prefixlen + 2),
+            isolated=cut(eighths[5], eighths[5].prefixlen + 2),
+            endpoint=cut(eighths[6], 28),
+        )
+
+
+class WebSettings(Model):
+    """CloudFront and what stands before it."""
+
+    price_class: Literal["PriceClass_100", "PriceClass_200", "PriceClass_All"] = "PriceClass_All"
+    rate_limit: int = Field(default=2000, ge=10, le=2_000_000_000)
+    """Requests per five minutes from one IP address before WAF blocks it."""
+    blocked_countries: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = []
+    """ISO 3166-1 alpha-2 codes."""
+    shield_advanced: bool = False
+    """AWS Shield Advanced costs 3,000 USD a month with a commitment of one year (AWS Shield pricing)."""
+
+
+class LoadBalancerSettings(Model):
+    """The public load balancer."""
+
+    idle_timeout_seconds: int = Field(default=60, ge=1, le=4000)
+    log_retention_days: int = Field(default=365, ge=1)
+
+
+class RouteSettings(Model):
+    """A path of the API that goes to a microservice through the internal load balancer."""
+
+    path: str = Field(pattern=r"^/api/[a-z0-9/._-]*[a-z0-9]$")
+    """Everything below this path goes to the service; the path is passed on unchanged."""
+    service: str
+
+
+class ApiSettings(Model):
+    """API Gateway and the order-intake function."""
+
+    routes: list[RouteSettings] = [
+        RouteSettings(path="/api/accounts", service="accounts"),
+        RouteSettings(path="/api/market-data", service="market-data"),
+    ]
+    order_service: str = "orders"
+    """The microservice that order intake hands valid orders to."""
+    throttle_rate: int = Field(default=5000, ge=1, le=10_000)
+    """Steady requests a second of the stage (the account's default quota is 10,000)."""
+    throttle_burst: int = Field(default=2500, ge=1, le=5_000)
+    reserved_concurrency: int = Field(default=500, ge=1)
+    """Concurrent executions kept for order intake, and the most it may use."""
+    provisioned_concurrency: Range = Range(min=10, max=100)
+    """Warm executions, between which the target tracking moves."""
+    manage_account: bool = True
+    """Whether this stack sets API Gateway's CloudWatch role, of which a region has only one."""
+
+    @model_validator(mode="after")
+    def _provisioned_fits_reserved(self) -> Self:
+        if self.provisioned_concurrency.max > self.reserved_concurrency:
+            raise ValueError(
+                f"provisionedConcurrency.max ({self.provisioned_concurrency.max}) must not be above "
+                f"reservedConcurrency ({self.reserved_concurrency})"
+            )
+        return self
+
+    @field_validator("routes")
+    @classmethod
+    def _distinct_paths(cls, routes: list[RouteSettings]) -> list[RouteSettings]:
+        _refuse_duplicates("path", (route.path for route in routes))
+        for route in routes:
+            if route.path == "/api/orders":
+                raise ValueError("/api/orders is order intake's own path; choose another one")
+        return routes
+
+
+class ScalingSettings(Model):
+    """When a service's pods scale, from a Prometheus query and from CPU."""
+
+    query: str = 'sum(rate(http_requests_total{namespace="trading",service="SERVICE"}[2m]))'
+    """PromQL; `SERVICE` stands for the service's name."""
+    threshold: float = Field(default=100, gt=0)
+    """The query's value for which one pod suffices."""
+    cpu_percent: Percent = 70
+    """Share of the requested CPU that the pods are held at."""
+
+
+class ServiceSettings(Model):
+    """One microservice."""
+
+    name: DnsLabel
+    image: Image = "stefanprodan/podinfo:6.9.2"
+    """A public sample to replace by your own image."""
+    port: Port = 9898
+    """The container's HTTP port."""
+    listener_port: Port
+    """The port of this service on the internal load balancer; one service each."""
+    replicas: Range = Range(min=3, max=30)
+    cpu: str = Field(default="250m", pattern=r"^\d+m?$")
+    memory: str = Field(default="256Mi", pattern=r"^\d+(Mi|Gi)$")
+    health_path: str = Field(default="/healthz", pattern=r"^/")
+    ready_path: str = Field(default="/readyz", pattern=r"^/")
+    metrics_path: str = Field(default="/metrics", pattern=r"^/")
+    spot: bool = False
+    """Whether pods may run on spot capacity. Not for the order path."""
+    scaling: ScalingSettings = ScalingSettings()
+    tables: list[str] = []
+    """DynamoDB tables that the service reads and writes."""
+    produces: list[KafkaTopic] = []
+    consumes: list[KafkaTopic] = []
+    cache: bool = False
+    database: bool = False
+
+    @model_validator(mode="after")
+    def _at_least_one_replica(self) -> Self:
+        if self.replicas.min < 1:
+            raise ValueError("replicas.min must be at least 1: the load balancer needs a healthy target")
+        return self
+
+
+class ClusterSettings(Model):
+    """EKS in Auto Mode."""
+
+    version: str = Field(default="1.34", pattern=r"^1\.\d{2}$")
+    public_access_cidrs: list[Cidr] = []
+    """Networks that may reach the public endpoint; none switches it off. A deployer outside the VPC
+    needs one."""
+    admin_role_arns: list[Annotated[str, Field(pattern=r"^arn:aws:iam::\d{12}:role/.+")]] = []
+    """IAM roles that administer the cluster beside its creator."""
+    keda_version: str = Field(default="2.21.0", pattern=r"^\d+\.\d+\.\d+$")
+    """Version of KEDA's Helm chart."""
+    pods_quota: int = Field(default=500, ge=10)
+    """The most pods in the services' namespace."""
+
+
+class CacheSettings(Model):
+    """ElastiCache for Valkey, cluster mode."""
+
+    node_type: str = Field(default="cache.r7g.large", pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")
+    engine_version: str = Field(default="8.1", pattern=r"^\d+\.\d+$")
+    shards: int = Field(default=3, ge=1, le=500)
+    replicas_per_shard: int = Field(default=2, ge=0, le=5)
+    snapshot_retention_days: int = Field(default=7, ge=0, le=35)
+
+
+class AttributeSettings(Model):
+    """A DynamoDB key attribute."""
+
+    name: str = Field(min_length=1, max_length=255)
+    type: Literal["S", "N", "B"] = "S"
+
+
+class IndexSettings(Model):
+    """A global secondary index that projects every attribute."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$")
+    hash_key: AttributeSettings
+    range_key: AttributeSettings | None = None
+
+
+class TableSettings(Model):
+    """A DynamoDB table."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]{3,64}$")
+    hash_key: AttributeSettings
+    range_key: AttributeSettings | None = None
+    indexes: list[IndexSettings] = []
+    ttl_attribute: str | None = None
+    stream: bool = False
+    read_capacity: Range = Range(min=5, max=1000)
+    """Read units a second, of the table and of each index."""
+    write_capacity: Range = Range(min=5, max=1000)
+    """Write units a second, of the table and of each index."""
+    target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
+    """Per cent of the capacity that auto-scaling aims at (its own limits: 20 to 90)."""
+
+
+class TopicSettings(Model):
+    """A Kafka topic."""
+
+    name: KafkaTopic
+    partitions: int = Field(default=12, ge=1, le=1000)
+    retention_hours: int = Field(default=168, ge=1)
+    cleanup_policy: Literal["delete", "compact"] = "delete"
+
+
+class StreamingSettings(Model):
+    """Amazon MSK."""
+
+    kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^\d+\.\d+\.(x|\d+)(\.kraft)?$")
+    instance_type: str = Field(default="kafka.m7g.large", pattern=r"^kafka\.[a-z0-9]+\.[a-z0-9]+$")
+    brokers_per_zone: int = Field(default=1, ge=1, le=20)
+    volume_gib: Range = Range(min=500, max=4000)
+    """Size of each broker's volume at first, and up to which it grows."""
+    topics: list[TopicSettings] = [
+        TopicSettings(name="orders"),
+        TopicSettings(name="executions"),
+        TopicSettings(name="market-data", retention_hours=24),
+        TopicSettings(name="balances", cleanup_policy="compact"),
+    ]
+
+    @field_validator("topics")
+    @classmethod
+    def _distinct_topics(cls, topics: list[TopicSettings]) -> list[TopicSettings]:
+        _refuse_duplicates("name", (topic.name for topic in topics))
+        return topics
+
+
+class ServerlessCapacity(Model):
+    """Aurora Serverless v2 capacity units (about 2 GiB of memory each), in halves."""
+
+    min: float = Field(ge=0, le=256, multiple_of=0.5)
+    max: float = Field(ge=1, le=256, multiple_of=0.5)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) must not be above max ({self.max})")
+        return self
+
+
+class DatabaseSettings(Model):
+    """Aurora PostgreSQL."""
+
+    engine_version: str = Field(default="17.5", pattern=r"^\d+\.\d+$")
+    instance_class: str = Field(default="db.r8g.xlarge", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
+    serverless: ServerlessCapacity | None = None
+    """Capacity of serverless v2 instances; then `instanceClass` does not count."""
+    readers: Range = Range(min=2, max=8)
+    """Read replicas: `min` are declared, the auto-scaling adds up to `max`."""
+    reader_cpu_percent: Percent = 60
+    """Average CPU of the readers that the auto-scaling aims at."""
+    backup_retention_days: int = Field(default=35, ge=1, le=35)
+
+    @field_validator("readers")
+    @classmethod
+    def _aurora_limit(cls, readers: Range) -> Range:
+        if readers.max > 15:
+            raise ValueError(f"max ({readers.max}) must not be above 15, Aurora's limit of replicas")
+        return readers
+
+
+class MonitoringSettings(Model):
+    """Logs, metrics and alarms."""
+
+    log_retention_days: RetentionDays = 365
+    alarm_emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = []
+    """Addresses that every alarm is sent to; each must confirm once."""
+
+
+DEFAULT_SERVICES = [
+    ServiceSettings(
+        name="orders",
+        listener_port=8081,
+        tables=["orders-idempotency"],
+        produces=["orders"],
+        consumes=["executions"],
+        cache=True,
+        database=True,
+    ),
+    ServiceSettings(
+        name="accounts", listener_port=8082, produces=["balances"], consumes=["executions"], database=True
+    ),
+    ServiceSettings(
+        name="market-data",
+        listener_port=8083,
+        tables=["market-data"],
+        consumes=["market-data"],
+        cache=True,
+        spot=True,
+    ),
+]
+
+IDEMPOTENCY_TABLE = "orders-idempotency"
+"""The table in which order intake remembers which orders it has handed on."""
+
+DEFAULT_TABLES = [
+    TableSettings(
+        name=IDEMPOTENCY_TABLE,
+        hash_key=AttributeSettings(name="account_id"),
+        range_key=AttributeSettings(name="client_order_id"),
+        ttl_attribute="expires_at",
+        stream=True,
+    ),
+    TableSettings(
+        name="market-data",
+        hash_key=AttributeSettings(name="symbol"),
+        range_key=AttributeSettings(name="at", type="N"),
+        indexes=[
+            IndexSettings(
+                name="by-venue",
+                hash_key=AttributeSettings(name="venue"),
+                range_key=AttributeSettings(name="at", type="N"),
+            )
+        ],
+        ttl_attribute="expires_at",
+    ),
+]
+
+
+class Settings(Model):
+    """Everything that a stack file can say."""
+
+    environment: DnsLabel
+    """Name of the environment: part of fixed names, and a tag."""
+    protect: bool = True
+    """Whether stateful resources refuse deletion, in Pulumi and in AWS."""
+    tags: dict[str, str]
+    """Tags of every resource; `owner` and `cost-center` are required."""
+    domain: DomainSettings
+    regions: list[RegionSettings] = Field(min_length=1)
+    web: WebSettings = WebSettings()
+    load_balancer: LoadBalancerSettings = LoadBalancerSettings()
+    api: ApiSettings = ApiSettings()
+    services: list[ServiceSettings] = DEFAULT_SERVICES
+    cluster: ClusterSettings = ClusterSettings()
+    cache: CacheSettings = CacheSettings()
+    tables: list[TableSettings] = DEFAULT_TABLES
+    streaming: StreamingSettings = StreamingSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+
+    @property
+    def platform(self) -> str:
+        """Prefix of names that AWS wants fixed, such as the cluster's."""
+        return f"trading-{self.environment}"
+
+    @field_validator("tags")
+    @classmethod
+    def _required_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        missing = [tag for tag in REQUIRED_TAGS if not tags.get(tag)]
+        if missing:
+            raise ValueError(f"lacks {', '.join(missing)}; every resource carries {', '.join(REQUIRED_TAGS)}")
+        return tags
+
+    @field_validator("regions")
+    @classmethod
+    def _distinct_regions(cls, regions: list[RegionSettings]) -> list[RegionSettings]:
+        _refuse_duplicates("name", (region.name for region in regions))
+        for index, region in enumerate(regions):
+            for other in regions[:index]:
+                if ipaddress.IPv4Network(region.cidr).overlaps(ipaddress.IPv4Network(other.cidr)):
+                    raise ValueError(
+                        f"{region.name}'s cidr {region.cidr} overlaps {other.name}'s {other.cidr}; "
+                        "the regions' networks must be apart"
+                    )
+        return regions
+
+    @field_validator("services")
+    @classmethod
+    def _distinct_services(cls, services: list[ServiceSettings]) -> list[ServiceSettings]:
+        _refuse_duplicates("name", (service.name for service in services))
+        _refuse_duplicates("listenerPort", (service.listener_port for service in services))
+        return services
+
+    @field_validator("tables")
+    @classmethod
+    def _distinct_tables(cls, tables: list[TableSettings]) -> list[TableSettings]:
+        _refuse_duplicates("name", (table.name for table in tables))
+        if IDEMPOTENCY_TABLE not in {table.name for table in tables}:
+            raise ValueError(f"lacks {IDEMPOTENCY_TABLE}, which order intake writes to")
+        return tables
+
+    @model_validator(mode="after")
+    def _names_refer_to_something(self) -> Self:
+        services = {service.name for service in self.services}
+        tables = {table.name for table in self.tables}
+        topics = {topic.name for topic in self.streaming.topics}
+        for index, route in enumerate(self.api.routes):
+            _refuse_unknown(f"api.routes[{index}].service", [route.service], services, "services")
+        _refuse_unknown("api.orderService", [self.api.order_service], services, "services")
+        for index, service in enumerate(self.services):
+            _refuse_unknown(f"services[{index}].tables", service.tables, tables, "tables")
+            _refuse_unknown(f"services[{index}].produces", service.produces, topics, "streaming.topics")
+            _refuse_unknown(f"services[{index}].consumes", service.consumes, topics, "streaming.topics")
+        return self
+
+    @classmethod
+    def load(cls) -> Settings:
+        """The current stack's settings.
+
+        Raises:
+            SettingsError: one or more keys are missing, unknown or have a value that cannot be used.
+        """
+        return cls.parse(
+            {
+                key.removeprefix(f"{NAMESPACE}:"): _plain(value)
+                for key, value in {**get_config_env(), **CONFIG.get()}.items()
+                if key.startswith(f"{NAMESPACE}:")
+            }
+        )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Settings:
+        """The settings in `values`: the stack file's keys without their `trading:`.
+
+        Raises:
+            SettingsError: as `load`.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+
+def _refuse_duplicates(key: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{key} {value} is given twice; each must be unique")
+        seen.add(value)
+
+
+def _refuse_unknown(path: str, names: Sequence[str], known: set[str], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{path}: {name} is not in {where}; known are {', '.join(sorted(known))}")
+
+
+def _plain(text: str) -> Any:
+    """The value of a configuration key: Pulumi hands structures over as JSON and scalars as text."""
+    if text in ("true", "false") or text[:1] in ("{", "["):
+        return json.loads(text)
+    return text
+
+
+def _explain(error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    lines = [f"The stack's configuration has {len(problems)} problem{'s' if len(problems) > 1 else ''}:"]
+    for problem in problems:
+        path = "".join(
+            f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]
+        ).removeprefix(".")
+        message = problem["msg"].removeprefix("Value error, ")
+        value = problem["input"]
+        key = f"{NAMESPACE}:{path}" if path else f"{NAMESPACE}:*"
+        match problem["type"]:
+            case "missing":
+                lines.append(f"  {key}: is missing, and has no default")
+            case "extra_forbidden":
+                lines.append(f"  {key}: no such key (value {_short(value)}); {_known_keys(problem['loc'])}")
+            case _ if isinstance(value, dict | list | BaseModel):
+                lines.append(f"  {key}: {message}")
+            case _:
+                lines.append(f"  {key}: {_short(value)}: {message}")
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _known_keys(location: Sequence[str | int]) -> str:
+    """What the model at a misspelled key's place accepts."""
+    schema: dict[str, Any] = Settings.model_json_schema()
+    definitions = schema["$defs"]
+    node = schema
+    for part in location[:-1]:
+        node = node["items"] if isinstance(part, int) else node["properties"][part]
+        for choice in [node, *node.get("anyOf", [])]:
+            if "$ref" in choice:
+                node = definitions[choice["$ref"].rsplit("/", 1)[-1]]
+    return f"known keys here are {', '.join(sorted(node['properties']))}"
+
+
+def stack_schema() -> dict[str, Any]:
+    """The JSON Schema of a `Pulumi.<stack>.yaml`, for editors and the tests."""
+    schema = Settings.model_json_schema()
+    definitions = schema.pop("$defs")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Stack file of the trading platform",
+        "type": "object",
+        "properties": {
+            "config": {
+                "type": "object",
+                "properties": {f"{NAMESPACE}:{key}": value for key, value in schema["properties"].items()},
+                "required": [f"{NAMESPACE}:{key}" for key in schema["required"]],
+                "patternProperties": {f"^(?!{NAMESPACE}:)": {}},
+                "additionalProperties": False,
+            }
+        },
+        "required": ["config"],
+        "$defs": definitions,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(stack_schema(), indent=2))
