@@ -12,6 +12,7 @@ from components.database import Database, DatabaseArgs
 from components.domain import Domain, DomainArgs
 from components.event_streaming import EventStreaming, EventStreamingArgs
 from components.foundation import Foundation, FoundationArgs
+from components.identity import Identity, IdentityArgs
 from components.internal_load_balancer import BackendService, InternalLoadBalancer, InternalLoadBalancerArgs
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.monitoring import (
@@ -42,7 +43,7 @@ def provider(name: str, region: str, settings: Settings) -> aws.Provider:
 
 
 def deploy_region(
-    settings: Settings, region: RegionSettings, domain: Domain
+    settings: Settings, region: RegionSettings, domain: Domain, identity: Identity
 ) -> tuple[RegionalOrigin, MonitoredRegion]:
     """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other."""
     at = region.name
@@ -50,8 +51,8 @@ def deploy_region(
     opts = pulumi.ResourceOptions(provider=aws_provider)
     retention = settings.monitoring.log_retention_days
     cluster_name = f"{settings.platform}-{at}"
-    region_host = settings.domain.region_origin(at)
-    host_names = [settings.domain.host, region_host]
+    host = settings.domain.host
+    health_host = settings.domain.region_health(at)
 
     foundation = Foundation(
         f"foundation-{at}",
@@ -119,6 +120,7 @@ def deploy_region(
             platform=settings.platform,
             vpc_id=network.vpc_id,
             subnet_ids=network.isolated_subnet_ids,
+            availability_zones=region.availability_zones,
             key_arn=foundation.key_arn,
             alarm_topic_arn=foundation.warning_topic_arn,
             settings=settings.database,
@@ -133,7 +135,6 @@ def deploy_region(
             cluster_name=cluster_name,
             provider=aws_provider,
             vpc_id=network.vpc_id,
-            vpc_cidr=network.cidr,
             private_subnet_ids=network.private_subnet_ids,
             key_arn=foundation.key_arn,
             settings=settings.cluster,
@@ -151,9 +152,9 @@ def deploy_region(
         f"autoscaler-{at}",
         AutoscalerArgs(
             cluster_name=cluster_name,
+            cluster_arn=cluster.arn,
             kubernetes=cluster.kubernetes,
             chart_version=settings.cluster.keda_version,
-            region=at,
             workspace_arn=foundation.workspace_arn,
             ready=cluster.ready,
         ),
@@ -185,13 +186,16 @@ def deploy_region(
         table_arns={name: table.arn for name, table in tables.items()},
         cache_address=cache.address,
         cache_arn=cache.arn,
+        cache_ports=cache.endpoint.ports,
         cache_user_ids=cache.user_ids,
         cache_user_arns=cache.user_arns,
         bootstrap_brokers=streaming.bootstrap_brokers,
         brokers_arn=streaming.cluster_arn,
+        brokers_ports=streaming.endpoint.ports,
         database_writer=database.writer_endpoint,
         database_reader=database.reader_endpoint,
         database_name=database.database_name,
+        database_ports=database.endpoint.ports,
         database_resource_id=database.cluster_resource_id,
         key_arn=foundation.key_arn,
     )
@@ -202,6 +206,7 @@ def deploy_region(
                 settings=service,
                 region=at,
                 cluster_name=cluster_name,
+                cluster_arn=cluster.arn,
                 kubernetes=cluster.kubernetes,
                 target_group_arn=internal_load_balancer.target_group_arns[service.name],
                 vpc_cidr=network.cidr,
@@ -221,16 +226,18 @@ def deploy_region(
             vpc_id=network.vpc_id,
             private_subnet_ids=network.private_subnet_ids,
             key_arn=foundation.key_arn,
-            host_names=host_names,
+            host_names=[host, health_host],
             certificate_arn=domain.regional_certificate_arns[at],
             endpoint_id=network.api_endpoint_id,
+            user_pool_arn=identity.user_pool_arn,
+            scopes=identity.scopes,
             load_balancer_arn=internal_load_balancer.arn,
             load_balancer_dns_name=internal_load_balancer.dns_name,
             load_balancer_security_group_id=internal_load_balancer.security_group_id,
             listener_ports=internal_load_balancer.listener_ports,
+            order_service_ready_path=settings.service(settings.api.order_service).ready_path,
             idempotency_table=tables[IDEMPOTENCY_TABLE].table_name,
             idempotency_table_arn=tables[IDEMPOTENCY_TABLE].arn,
-            endpoints_security_group_id=network.endpoints_security_group_id,
             dynamodb_prefix_list_id=network.dynamodb_prefix_list_id,
             settings=settings.api,
             log_retention_days=retention,
@@ -244,7 +251,8 @@ def deploy_region(
             vpc_id=network.vpc_id,
             public_subnet_ids=network.public_subnet_ids,
             certificate_arn=domain.regional_certificate_arns[at],
-            host_names=host_names,
+            viewer_host=host,
+            health_host=health_host,
             origin_secret=domain.origin_secret,
             api_endpoint_addresses=network.api_endpoint_addresses,
             api_endpoint_security_group_id=network.api_endpoint_security_group_id,
@@ -257,11 +265,15 @@ def deploy_region(
     scraper = MetricsScraper(
         f"metrics-scraper-{at}",
         MetricsScraperArgs(
+            cluster_name=cluster_name,
             cluster_arn=cluster.arn,
             workspace_arn=foundation.workspace_arn,
             subnet_ids=network.private_subnet_ids,
             cluster_security_group_id=cluster.security_group_id,
+            metrics_ports=sorted({service.metrics_port or service.port for service in settings.services}),
             vpc_id=network.vpc_id,
+            key_arn=foundation.key_arn,
+            log_retention_days=retention,
         ),
         opts,
     )
@@ -278,7 +290,7 @@ def deploy_region(
         RegionalOrigin(region=at, dns_name=load_balancer.dns_name, zone_id=load_balancer.zone_id),
         MonitoredRegion(
             region=at,
-            signals=[signal for tier in tiers for signal in tier.signals],
+            signals=[*domain.regional_signals[at], *(signal for tier in tiers for signal in tier.signals)],
             critical_topic_arn=foundation.critical_topic_arn,
             warning_topic_arn=foundation.warning_topic_arn,
         ),
@@ -294,7 +306,12 @@ def deploy(settings: Settings) -> None:
         DomainArgs(names=settings.domain, regions=[region.name for region in settings.regions]),
         opts,
     )
-    regions = [deploy_region(settings, region, domain) for region in settings.regions]
+    identity = Identity(
+        "identity",
+        IdentityArgs(host=settings.domain.host, services=settings.api.services, protect=settings.protect),
+        opts,
+    )
+    regions = [deploy_region(settings, region, domain, identity) for region in settings.regions]
     web = Web(
         "web",
         WebArgs(
@@ -324,11 +341,15 @@ def deploy(settings: Settings) -> None:
         MonitoringArgs(
             platform=settings.platform,
             regions=[monitored for _, monitored in regions],
-            edge_signals=[*domain.signals, *web.signals, *routing.signals],
+            edge_region=EDGE_REGION,
+            edge_signals=[*domain.signals, *identity.signals, *web.signals, *routing.signals],
             alarm_emails=settings.monitoring.alarm_emails,
+            protect=settings.protect,
         ),
         opts,
     )
+    pulumi.export("login", identity.login_url)
+    pulumi.export("webClientId", identity.web_client_id)
     pulumi.export("url", f"https://{settings.domain.host}")
     pulumi.export("distribution", web.distribution_domain_name)
 

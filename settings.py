@@ -9,6 +9,7 @@ any resource is registered. Defaults are those of a production stack; a stack fi
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
 import re
@@ -32,6 +33,7 @@ from pydantic.alias_generators import to_camel
 NAMESPACE = "trading"
 REQUIRED_TAGS = ("owner", "cost-center")
 
+_RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -50,7 +52,7 @@ def _vpc_cidr(value: str) -> str:
         network = ipaddress.IPv4Network(value)
     except ValueError as error:
         raise ValueError(f"must be an IPv4 network such as 10.0.0.0/16 ({error})") from error
-    if not network.is_private:
+    if not any(network.subnet_of(private) for private in _RFC_1918):
         raise ValueError("must be a private network (RFC 1918), such as 10.0.0.0/16")
     if not 16 <= network.prefixlen <= 20:
         raise ValueError(
@@ -69,18 +71,27 @@ def _cidr(value: str) -> str:
 
 
 def _pinned(value: str) -> str:
-    if "@sha256:" not in value and not re.fullmatch(r"[^:\s]+(:\d+/[^:\s]+)?:[\w][\w.-]{0,127}", value):
+    name = r"[^:@\s]+(:\d+/[^:@\s]+)?"
+    if not re.fullmatch(rf"{name}(:[\w][\w.-]{{0,127}}|(:[\w.-]+)?@sha256:[0-9a-f]{{64}})", value):
         raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
     if value.endswith(":latest"):
         raise ValueError("must name a version that does not move; 'latest' does")
     return value
 
 
+def _refuse_duplicates(key: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{key} {value} is given twice; each must be unique")
+        seen.add(value)
+
+
 Fqdn = Annotated[str, AfterValidator(_fqdn)]
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Image = Annotated[str, AfterValidator(_pinned)]
-DnsLabel = Annotated[str, Field(pattern=rf"^{_LABEL}$", max_length=24)]
+DnsLabel = Annotated[str, Field(pattern=rf"^{_LABEL}$", max_length=24, examples=["orders"])]
 KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Percent = Annotated[int, Field(ge=1, le=100)]
@@ -93,7 +104,12 @@ class Model(BaseModel):
     """Camel-case keys, no unknown keys, no silent conversion (`"3"` is not a number)."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,  # an editor shows them, and so does the error of a missing key
     )
 
 
@@ -101,7 +117,9 @@ class Range(Model):
     """A lower and an upper bound of something that scales."""
 
     min: int = Field(ge=0)
+    """The least, which is also where it starts."""
     max: int = Field(ge=1)
+    """The most."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -134,9 +152,22 @@ class DomainSettings(Model):
         """What CloudFront resolves for orders: failover from the primary region only."""
         return f"write.{self.origin}"
 
+    @property
+    def latency_origin(self) -> str:
+        """The region nearest to the client, for the locations that `origin` sends here."""
+        return f"lat.{self.origin}"
+
     def region_origin(self, region: str) -> str:
         """The name of one region's load balancer, with its peer as the secondary."""
         return f"{region}.{self.origin}"
+
+    def region_health(self, region: str) -> str:
+        """The name of one region's load balancer alone, which its health check asks for.
+
+        `region_origin` would not do: once it fails over it answers with the peer, and the check would
+        judge the peer (Route 53 Developer Guide: a health check must not name the records it steers).
+        """
+        return f"health-{region}.{self.origin}"
 
 
 @dataclass(frozen=True)
@@ -152,17 +183,23 @@ class SubnetPlan:
 class ExistingSubnet(Model):
     """A subnet of a VPC that is not ours. Its block is needed for the pinned endpoint address."""
 
-    id: str = Field(pattern=r"^subnet-[0-9a-f]{8,17}$")
+    id: str = Field(pattern=r"^subnet-[0-9a-f]{8,17}$", examples=["subnet-0123456789abcdef0"])
+    """The subnet's id."""
     cidr: Cidr
+    """The subnet's block, such as 10.0.0.0/24."""
 
 
 class ExistingVpc(Model):
     """A VPC that exists already: its subnets, one a zone in each list, in the order of the zones."""
 
-    id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$")
+    id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$", examples=["vpc-0123456789abcdef0"])
+    """The VPC's id."""
     public_subnets: list[ExistingSubnet]
+    """Subnets with a route to the internet, for the public load balancer."""
     private_subnets: list[ExistingSubnet]
+    """Subnets that reach the internet through NAT, for the nodes and the internal load balancer."""
     isolated_subnets: list[ExistingSubnet]
+    """Subnets with no way out, for the data stores."""
     endpoint_subnets: list[ExistingSubnet]
     """Subnets for interface endpoints; the ninth address of each must be free."""
     route_table_ids: list[str] = []
@@ -172,12 +209,14 @@ class ExistingVpc(Model):
 class RegionSettings(Model):
     """One region of the platform. The first of the list is the primary: writes go there."""
 
-    name: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    name: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])
+    """AWS's name of the region."""
     cidr: VpcCidr
-    availability_zones: list[str] = Field(min_length=2, max_length=4)
-    """Zone names. Three in production: MSK and Aurora keep a copy in each."""
+    """Block of the region's VPC, /16 to /20, such as 10.0.0.0/16; the regions' blocks lie apart."""
+    availability_zones: list[str] = Field(min_length=2, max_length=3)
+    """Zone names. Three in production: MSK and Aurora keep a copy in each. MSK takes no more."""
     nat_gateways: Literal["perZone", "one"] = "perZone"
-    """One a zone survives the loss of a zone; one in all is cheaper."""
+    """One a zone survives the loss of a zone; one in all is cheaper. Interface endpoints follow."""
     existing_vpc: ExistingVpc | None = None
 
     @field_validator("availability_zones")
@@ -241,16 +280,19 @@ class WebSettings(Model):
 class LoadBalancerSettings(Model):
     """The public load balancer."""
 
-    idle_timeout_seconds: int = Field(default=60, ge=1, le=4000)
+    idle_timeout_seconds: int = Field(default=40, ge=35, le=55)
+    """Above API Gateway's 29 s and the 30 s that CloudFront keeps idle connections, so that CloudFront
+    closes them first; below the 60 s that CloudFront waits for an answer."""
     log_retention_days: int = Field(default=365, ge=1)
 
 
 class RouteSettings(Model):
     """A path of the API that goes to a microservice through the internal load balancer."""
 
-    path: str = Field(pattern=r"^/api/[a-z0-9/._-]*[a-z0-9]$")
+    path: str = Field(pattern=r"^/api/[a-z0-9/._-]*[a-z0-9]$", examples=["/api/accounts"])
     """Everything below this path goes to the service; the path is passed on unchanged."""
     service: str
+    """Name of one of `services`."""
 
 
 class ApiSettings(Model):
@@ -268,7 +310,7 @@ class ApiSettings(Model):
     reserved_concurrency: int = Field(default=500, ge=1)
     """Concurrent executions kept for order intake, and the most it may use."""
     provisioned_concurrency: Range = Range(min=10, max=100)
-    """Warm executions, between which the target tracking moves."""
+    """Warm executions, between which the target tracking moves; a `min` of 0 means none."""
     manage_account: bool = True
     """Whether this stack sets API Gateway's CloudWatch role, of which a region has only one."""
 
@@ -280,6 +322,11 @@ class ApiSettings(Model):
                 f"reservedConcurrency ({self.reserved_concurrency})"
             )
         return self
+
+    @property
+    def services(self) -> list[str]:
+        """The services that the API opens, each once."""
+        return sorted({self.order_service, *(route.service for route in self.routes)})
 
     @field_validator("routes")
     @classmethod
@@ -306,6 +353,7 @@ class ServiceSettings(Model):
     """One microservice."""
 
     name: DnsLabel
+    """Name of its Kubernetes objects, its target group and its cache user."""
     image: Image = "stefanprodan/podinfo:6.9.2"
     """A public sample to replace by your own image."""
     port: Port = 9898
@@ -318,8 +366,12 @@ class ServiceSettings(Model):
     health_path: str = Field(default="/healthz", pattern=r"^/")
     ready_path: str = Field(default="/readyz", pattern=r"^/")
     metrics_path: str = Field(default="/metrics", pattern=r"^/")
+    metrics_port: Port | None = None
+    """The container's port for metrics, where it is not the HTTP port."""
     spot: bool = False
     """Whether pods may run on spot capacity. Not for the order path."""
+    arm64: bool = False
+    """Whether the image is built for arm64 too: then pods may run on Graviton nodes."""
     scaling: ScalingSettings = ScalingSettings()
     tables: list[str] = []
     """DynamoDB tables that the service reads and writes."""
@@ -364,13 +416,15 @@ class AttributeSettings(Model):
     """A DynamoDB key attribute."""
 
     name: str = Field(min_length=1, max_length=255)
+    """Name of the attribute in the items."""
     type: Literal["S", "N", "B"] = "S"
 
 
 class IndexSettings(Model):
     """A global secondary index that projects every attribute."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$")
+    name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$", examples=["by-venue"])
+    """Name of the index, unique in its table."""
     hash_key: AttributeSettings
     range_key: AttributeSettings | None = None
 
@@ -378,7 +432,8 @@ class IndexSettings(Model):
 class TableSettings(Model):
     """A DynamoDB table."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]{3,64}$")
+    name: str = Field(pattern=r"^[a-z0-9-]{3,64}$", examples=["market-data"])
+    """Name that services refer to it by."""
     hash_key: AttributeSettings
     range_key: AttributeSettings | None = None
     indexes: list[IndexSettings] = []
@@ -391,11 +446,39 @@ class TableSettings(Model):
     target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
     """Per cent of the capacity that auto-scaling aims at (its own limits: 20 to 90)."""
 
+    @field_validator("indexes")
+    @classmethod
+    def _distinct_indexes(cls, indexes: list[IndexSettings]) -> list[IndexSettings]:
+        _refuse_duplicates("name", (index.name for index in indexes))
+        return indexes
+
+    @model_validator(mode="after")
+    def _one_type_an_attribute(self) -> Self:
+        types: dict[str, str] = {}
+        for keyed in (self, *self.indexes):
+            if keyed.range_key and keyed.range_key.name == keyed.hash_key.name:
+                raise ValueError(f"{keyed.name}: hashKey and rangeKey are both {keyed.hash_key.name}")
+            for key in (keyed.hash_key, keyed.range_key):
+                if key and types.setdefault(key.name, key.type) != key.type:
+                    raise ValueError(
+                        f"attribute {key.name} has type {key.type} in {keyed.name} and "
+                        f"{types[key.name]} elsewhere; give it one type"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _capacity_for_everything(self) -> Self:
+        for key in ("read_capacity", "write_capacity"):
+            if getattr(self, key).min < 1:
+                raise ValueError(f"{to_camel(key)}.min must be at least 1: provisioned capacity is never 0")
+        return self
+
 
 class TopicSettings(Model):
     """A Kafka topic."""
 
     name: KafkaTopic
+    """Name that services refer to it by."""
     partitions: int = Field(default=12, ge=1, le=1000)
     retention_hours: int = Field(default=168, ge=1)
     cleanup_policy: Literal["delete", "compact"] = "delete"
@@ -408,13 +491,20 @@ class StreamingSettings(Model):
     instance_type: str = Field(default="kafka.m7g.large", pattern=r"^kafka\.[a-z0-9]+\.[a-z0-9]+$")
     brokers_per_zone: int = Field(default=1, ge=1, le=20)
     volume_gib: Range = Range(min=500, max=4000)
-    """Size of each broker's volume at first, and up to which it grows."""
+    """Size of each broker's volume at first, and up to which it grows; 16,384 at most (MSK quotas)."""
     topics: list[TopicSettings] = [
         TopicSettings(name="orders"),
         TopicSettings(name="executions"),
         TopicSettings(name="market-data", retention_hours=24),
         TopicSettings(name="balances", cleanup_policy="compact"),
     ]
+
+    @field_validator("volume_gib")
+    @classmethod
+    def _volume_limits(cls, volume: Range) -> Range:
+        if volume.min < 1 or volume.max > 16_384:
+            raise ValueError(f"{volume.min} to {volume.max} must lie within 1 and 16384 GiB, MSK's limits")
+        return volume
 
     @field_validator("topics")
     @classmethod
@@ -427,7 +517,9 @@ class ServerlessCapacity(Model):
     """Aurora Serverless v2 capacity units (about 2 GiB of memory each), in halves."""
 
     min: float = Field(ge=0, le=256, multiple_of=0.5)
+    """The least; with 0 an idle database pauses."""
     max: float = Field(ge=1, le=256, multiple_of=0.5)
+    """The most."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -448,6 +540,8 @@ class DatabaseSettings(Model):
     reader_cpu_percent: Percent = 60
     """Average CPU of the readers that the auto-scaling aims at."""
     backup_retention_days: int = Field(default=35, ge=1, le=35)
+    insights: Literal["standard", "advanced"] = "advanced"
+    """Mode of Database Insights: advanced keeps 15 months of statements and plans, for a charge."""
 
     @field_validator("readers")
     @classmethod
@@ -518,14 +612,15 @@ DEFAULT_TABLES = [
 class Settings(Model):
     """Everything that a stack file can say."""
 
-    environment: DnsLabel
+    environment: DnsLabel = Field(examples=["dev"])
     """Name of the environment: part of fixed names, and a tag."""
     protect: bool = True
     """Whether stateful resources refuse deletion, in Pulumi and in AWS."""
-    tags: dict[str, str]
+    tags: dict[str, str] = Field(json_schema_extra={"required": list(REQUIRED_TAGS)})
     """Tags of every resource; `owner` and `cost-center` are required."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
+    """The regions it runs in, of which the first is the primary."""
     web: WebSettings = WebSettings()
     load_balancer: LoadBalancerSettings = LoadBalancerSettings()
     api: ApiSettings = ApiSettings()
@@ -541,6 +636,10 @@ class Settings(Model):
     def platform(self) -> str:
         """Prefix of names that AWS wants fixed, such as the cluster's."""
         return f"trading-{self.environment}"
+
+    def service(self, name: str) -> ServiceSettings:
+        """The microservice of this name."""
+        return next(service for service in self.services if service.name == name)
 
     @field_validator("tags")
     @classmethod
@@ -620,14 +719,6 @@ class Settings(Model):
             raise SettingsError(_explain(error)) from None
 
 
-def _refuse_duplicates(key: str, values: Iterable[object]) -> None:
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
-            raise ValueError(f"{key} {value} is given twice; each must be unique")
-        seen.add(value)
-
-
 def _refuse_unknown(path: str, names: Sequence[str], known: set[str], where: str) -> None:
     for name in names:
         if name not in known:
@@ -637,7 +728,10 @@ def _refuse_unknown(path: str, names: Sequence[str], known: set[str], where: str
 def _plain(text: str) -> Any:
     """The value of a configuration key: Pulumi hands structures over as JSON and scalars as text."""
     if text in ("true", "false") or text[:1] in ("{", "["):
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text  # a text after all: the key's own type says what would do
     return text
 
 
@@ -645,21 +739,23 @@ def _explain(error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     lines = [f"The stack's configuration has {len(problems)} problem{'s' if len(problems) > 1 else ''}:"]
     for problem in problems:
-        path = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]
-        ).removeprefix(".")
-        message = problem["msg"].removeprefix("Value error, ")
+        location = problem["loc"]
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+        key = f"{NAMESPACE}:{path.removeprefix('.')}"
+        message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
         value = problem["input"]
-        key = f"{NAMESPACE}:{path}" if path else f"{NAMESPACE}:*"
         match problem["type"]:
             case "missing":
-                lines.append(f"  {key}: is missing, and has no default")
+                meaning = _node(location).get("description", "")
+                lines.append(f"  {key}: is missing, and has no default{meaning and ': '}{meaning}")
             case "extra_forbidden":
-                lines.append(f"  {key}: no such key (value {_short(value)}); {_known_keys(problem['loc'])}")
-            case _ if isinstance(value, dict | list | BaseModel):
+                lines.append(f"  {key}: no such key (value {_short(value)}); {_known_keys(location)}")
+            case "value_error" if not path:
+                lines.append(f"  {key}{message}")  # a rule over several keys names its own
+            case "value_error" if isinstance(value, dict | list | BaseModel):
                 lines.append(f"  {key}: {message}")
             case _:
-                lines.append(f"  {key}: {_short(value)}: {message}")
+                lines.append(f"  {key}: {_short(value)}: {message}{_example(location)}")
     return "\n".join(lines)
 
 
@@ -668,17 +764,34 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def _node(location: Sequence[str | int]) -> dict[str, Any]:
+    """The JSON Schema at a key's place: its own words about the key over those about its type."""
+    schema: dict[str, Any] = Settings.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in location:
+        here: dict[str, Any] = node["items"] if isinstance(part, int) else _property(node, part)
+        choices: list[dict[str, Any]] = [here, *here.get("anyOf", ())]
+        models = [choice["$ref"].rsplit("/", 1)[-1] for choice in choices if "$ref" in choice]
+        node = {**schema["$defs"][models[0]], **here} if models else here
+    return node
+
+
+def _property(node: dict[str, Any], key: str) -> dict[str, Any]:
+    return node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
+
+
 def _known_keys(location: Sequence[str | int]) -> str:
     """What the model at a misspelled key's place accepts."""
-    schema: dict[str, Any] = Settings.model_json_schema()
-    definitions = schema["$defs"]
-    node = schema
-    for part in location[:-1]:
-        node = node["items"] if isinstance(part, int) else node["properties"][part]
-        for choice in [node, *node.get("anyOf", [])]:
-            if "$ref" in choice:
-                node = definitions[choice["$ref"].rsplit("/", 1)[-1]]
-    return f"known keys here are {', '.join(sorted(node['properties']))}"
+    known = sorted(_node(location[:-1])["properties"])
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}known keys here are {', '.join(known)}"
+
+
+def _example(location: Sequence[str | int]) -> str:
+    """A value that would do, for keys whose pattern alone is hard to read."""
+    node = _node(location)
+    examples = [value for value in (*node.get("examples", ()), node.get("default")) if isinstance(value, str)]
+    return f", such as {examples[0]}" if examples else ""
 
 
 def stack_schema() -> dict[str, Any]:

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import yaml
 
-from components.tier import Tier
+from components.order_intake import OrderIntake, OrderIntakeArgs
+from components.tier import Signal, Tier
 from settings import ApiSettings
+
+DOCUMENT = Path(__file__).parent.parent / "api" / "openapi.yaml"
+STAGE = "live"
+INTEGRATION_TIMEOUT_SECONDS = 29
+"""The most that API Gateway waits without a raised quota; below the load balancer's idle time-out."""
+ACCESS_LOG_FORMAT = json.dumps(
+    {
+        "requestId": "$context.requestId",
+        "time": "$context.requestTimeEpoch",
+        "host": "$context.domainName",
+        "method": "$context.httpMethod",
+        "resource": "$context.resourcePath",
+        "path": "$context.path",
+        "status": "$context.status",
+        "error": "$context.error.responseType",
+        "caller": "$context.authorizer.claims.sub",
+        "latency": "$context.responseLatency",
+        "integrationStatus": "$context.integration.status",
+        "integrationLatency": "$context.integration.latency",
+        "userAgent": "$context.identity.userAgent",
+        "traceId": "$context.xrayTraceId",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +54,19 @@ class ApiArgs:
     certificate_arn: pulumi.Input[str]
     endpoint_id: pulumi.Input[str]
     """The `execute-api` interface endpoint, the only way in."""
+    user_pool_arn: pulumi.Input[str]
+    """The user pool whose tokens open the API."""
+    scopes: Mapping[str, str]
+    """Service → the scope that a token must have for it."""
     load_balancer_arn: pulumi.Input[str]
     """The internal load balancer."""
     load_balancer_dns_name: pulumi.Input[str]
     load_balancer_security_group_id: pulumi.Input[str]
     listener_ports: Mapping[str, int]
     """Service → port of its listener."""
+    order_service_ready_path: str
     idempotency_table: pulumi.Input[str]
     idempotency_table_arn: pulumi.Input[str]
-    endpoints_security_group_id: pulumi.Input[str]
     dynamodb_prefix_list_id: pulumi.Input[str]
     settings: ApiSettings
     log_retention_days: int
@@ -48,4 +81,350 @@ class Api(Tier):
 
     def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        order_intake = OrderIntake(
+            f"{name}-order-intake",
+            OrderIntakeArgs(
+                vpc_id=args.vpc_id,
+                private_subnet_ids=args.private_subnet_ids,
+                key_arn=args.key_arn,
+                load_balancer_dns_name=args.load_balancer_dns_name,
+                load_balancer_security_group_id=args.load_balancer_security_group_id,
+                order_service_port=args.listener_ports[args.settings.order_service],
+                order_service_ready_path=args.order_service_ready_path,
+                idempotency_table=args.idempotency_table,
+                idempotency_table_arn=args.idempotency_table_arn,
+                dynamodb_prefix_list_id=args.dynamodb_prefix_list_id,
+                reserved_concurrency=args.settings.reserved_concurrency,
+                provisioned_concurrency=args.settings.provisioned_concurrency,
+                log_retention_days=args.log_retention_days,
+            ),
+            self.child(),
+        )
+        vpc_link = self._vpc_link(name, args)
+        body = pulumi.Output.json_dumps(api_document(args, order_intake.invoke_arn, vpc_link.id))
+        rest_api = aws.apigateway.RestApi(
+            name,
+            description="Private API of the trading platform",
+            endpoint_configuration={"types": "PRIVATE", "vpc_endpoint_ids": [args.endpoint_id]},
+            body=body,
+            opts=self.child(),
+        )
+        self._permissions(name, order_intake, rest_api)
+        deployment = aws.apigateway.Deployment(
+            name,
+            rest_api=rest_api.id,
+            # A deployment is a snapshot: whatever changes the document, its policy included, needs a new one.
+            triggers={"document": body.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())},
+            opts=self.child(),
+        )
+        stage = self._stage(name, args, rest_api, deployment)
+        for host in args.host_names:
+            self._domain_name(f"{name}-{host}", host, args, rest_api, stage)
+
+        self.rest_api_id = rest_api.id
+        self.stage_name = STAGE
+        self.function_name = order_intake.function_name
+        self.signals += order_intake.signals
+        self._watch(rest_api)
+        self.register_outputs({"restApiId": self.rest_api_id, "functionName": self.function_name})
+
+    def _vpc_link(self, name: str, args: ApiArgs) -> aws.apigatewayv2.VpcLink:
+        """The way to the internal load balancer, to the listeners of the routes' services only."""
+        security_group = aws.ec2.SecurityGroup(
+            f"{name}-vpc-link",
+            vpc_id=args.vpc_id,
+            description="VPC link of the API",
+            tags={"Name": f"{name}-vpc-link"},
+            opts=self.child(),
+        )
+        for service in sorted({route.service for route in args.settings.routes}):
+            port = args.listener_ports[service]
+            aws.vpc.SecurityGroupEgressRule(
+                f"{name}-vpc-link-to-{service}",
+                security_group_id=security_group.id,
+                referenced_security_group_id=args.load_balancer_security_group_id,
+                description=f"{service} through the internal load balancer",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=self.child(),
+            )
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-{service}-from-vpc-link",
+                security_group_id=args.load_balancer_security_group_id,
+                referenced_security_group_id=security_group.id,
+                description=f"VPC link of the API to {service}",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=self.child(),
+            )
+        return aws.apigatewayv2.VpcLink(
+            name,
+            subnet_ids=args.private_subnet_ids,
+            security_group_ids=[security_group.id],
+            opts=self.child(),
+        )
+
+    def _permissions(self, name: str, order_intake: OrderIntake, rest_api: aws.apigateway.RestApi) -> None:
+        for purpose, route in (("orders", "POST/api/orders"), ("health", "GET/healthz")):
+            aws.lambda_.Permission(
+                f"{name}-{purpose}",
+                action="lambda:InvokeFunction",
+                function=order_intake.function_name,
+                qualifier=order_intake.alias_name,
+                principal="apigateway.amazonaws.com",
+                source_arn=pulumi.Output.format("{0}/{1}/{2}", rest_api.execution_arn, STAGE, route),
+                opts=self.child(),
+            )
+
+    def _stage(
+        self,
+        name: str,
+        args: ApiArgs,
+        rest_api: aws.apigateway.RestApi,
+        deployment: aws.apigateway.Deployment,
+    ) -> aws.apigateway.Stage:
+        access_logs = aws.cloudwatch.LogGroup(
+            f"{name}-access",
+            name_prefix=f"/aws/apigateway/{name}-",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+        execution_logs = aws.cloudwatch.LogGroup(
+            f"{name}-execution",
+            # API Gateway's own name; made by it, the group would keep logs for ever and unencrypted.
+            name=pulumi.Output.format("API-Gateway-Execution-Logs_{0}/{1}", rest_api.id, STAGE),
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+        # A stage that logs needs the account's role, and its first log line needs the group.
+        before: list[pulumi.Resource] = [execution_logs]
+        if args.settings.manage_account:
+            before.append(self._account(name))
+        stage = aws.apigateway.Stage(
+            name,
+            rest_api=rest_api.id,
+            deployment=deployment.id,
+            stage_name=STAGE,
+            access_log_settings={"destination_arn": access_logs.arn, "format": ACCESS_LOG_FORMAT},
+            xray_tracing_enabled=True,
+            opts=self.child(depends_on=before),
+        )
+        aws.apigateway.MethodSettings(
+            name,
+            rest_api=rest_api.id,
+            stage_name=stage.stage_name,
+            method_path="*/*",
+            settings={
+                "metrics_enabled": True,
+                "logging_level": "ERROR",
+                # Would write orders and tokens into the logs.
+                "data_trace_enabled": False,
+                "throttling_rate_limit": args.settings.throttle_rate,
+                "throttling_burst_limit": args.settings.throttle_burst,
+            },
+            opts=self.child(),
+        )
+        return stage
+
+    def _account(self, name: str) -> aws.apigateway.Account:
+        """The role by which every API of the account and region writes its logs."""
+        role = aws.iam.Role(
+            f"{name}-logs",
+            assume_role_policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "apigateway.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        attachment = aws.iam.RolePolicyAttachment(
+            f"{name}-logs",
+            role=role.name,
+            policy_arn="arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
+            opts=self.child(),
+        )
+        return aws.apigateway.Account(
+            name,
+            cloudwatch_role_arn=role.arn,
+            # API Gateway refuses a role that may not write logs yet.
+            opts=self.child(depends_on=[attachment]),
+        )
+
+    def _domain_name(
+        self,
+        name: str,
+        host: str,
+        args: ApiArgs,
+        rest_api: aws.apigateway.RestApi,
+        stage: aws.apigateway.Stage,
+    ) -> None:
+        """Makes the API answer to `host` for whoever comes through our endpoint."""
+        domain_name = aws.apigateway.DomainName(
+            name,
+            domain_name=host,
+            certificate_arn=args.certificate_arn,
+            endpoint_configuration={"types": "PRIVATE"},
+            security_policy="TLS_1_2",
+            policy=pulumi.Output.json_dumps(_only_through(args.endpoint_id)),
+            opts=self.child(),
+        )
+        aws.apigateway.BasePathMapping(
+            name,
+            domain_name=domain_name.domain_name,
+            domain_name_id=domain_name.domain_name_id,
+            rest_api=rest_api.id,
+            stage_name=stage.stage_name,
+            opts=self.child(),
+        )
+        aws.apigateway.DomainNameAccessAssociation(
+            name,
+            domain_name_arn=domain_name.arn,
+            access_association_source=args.endpoint_id,
+            access_association_source_type="VPCE",
+            opts=self.child(),
+        )
+
+    def _watch(self, rest_api: aws.apigateway.RestApi) -> None:
+        dimensions: dict[str, pulumi.Input[str]] = {"ApiName": rest_api.name, "Stage": STAGE}
+        self.signals += [
+            Signal(
+                name="api-server-errors",
+                title="The API fails",
+                namespace="AWS/ApiGateway",
+                metric="5XXError",
+                dimensions=dimensions,
+                statistic="Average",
+                threshold=0.01,
+                reason="One request in a hundred fails; single ones are pods that go.",
+                severity="critical",
+            ),
+            Signal(
+                name="api-latency",
+                title="The API is slow",
+                namespace="AWS/ApiGateway",
+                metric="Latency",
+                dimensions=dimensions,
+                statistic="p99",
+                threshold=2000,
+                reason="Milliseconds from request to answer; traders give up, and send again.",
+                severity="warning",
+                periods=5,
+            ),
+        ]
+
+
+def api_document(
+    args: ApiArgs, function_invoke_arn: pulumi.Input[str], vpc_link_id: pulumi.Input[str]
+) -> dict[str, Any]:
+    """The OpenAPI document that API Gateway imports: `api/openapi.yaml` with what this stack adds.
+
+    An import replaces the whole API, so its policy and endpoints are part of the document too.
+    """
+    document: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
+    document["servers"] = [
+        {
+            "url": "/",
+            "x-amazon-apigateway-endpoint-configuration": {"vpcEndpointIds": [args.endpoint_id]},
+        }
+    ]
+    document["x-amazon-apigateway-policy"] = _only_through(args.endpoint_id)
+    document["components"]["securitySchemes"]["userPool"]["x-amazon-apigateway-authorizer"] = {
+        "type": "cognito_user_pools",
+        "providerARNs": [args.user_pool_arn],
+    }
+    function = {
+        "type": "aws_proxy",
+        "httpMethod": "POST",  # Lambda's API, whatever the client's method is
+        "uri": function_invoke_arn,
+        "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
+    }
+    paths = document["paths"]
+    paths["/healthz"]["get"]["x-amazon-apigateway-integration"] = function
+    paths["/api/orders"]["post"]["x-amazon-apigateway-integration"] = function
+    paths["/api/orders"]["post"]["security"] = _scope(args, args.settings.order_service)
+    for route in args.settings.routes:
+        method: dict[str, Any] = {
+            "security": _scope(args, route.service),
+            "responses": {"200": {"description": f"The answer of the service {route.service}."}},
+        }
+        below = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
+        paths[route.path] = {
+            "x-amazon-apigateway-any-method": {
+                **method,
+                "x-amazon-apigateway-integration": _private(args, vpc_link_id, route.service, route.path),
+            }
+        }
+        paths[f"{route.path}/{{proxy+}}"] = {
+            "x-amazon-apigateway-any-method": {
+                **method,
+                "parameters": [below],
+                "x-amazon-apigateway-integration": _private(
+                    args, vpc_link_id, route.service, f"{route.path}/$input.params('proxy')"
+                ),
+            }
+        }
+    return document
+
+
+def _scope(args: ApiArgs, service: str) -> list[dict[str, list[str]]]:
+    return [{"userPool": [args.scopes[service]]}]
+
+
+def _private(args: ApiArgs, vpc_link_id: pulumi.Input[str], service: str, path: str) -> dict[str, Any]:
+    """An integration with a service's listener on the internal load balancer.
+
+    Without an override the service would see the stage's name before the path (API Gateway Developer
+    Guide, "Private integrations for REST APIs").
+    """
+    return {
+        "type": "http_proxy",
+        "httpMethod": "ANY",
+        "connectionType": "VPC_LINK",
+        "connectionId": vpc_link_id,
+        "integrationTarget": args.load_balancer_arn,
+        "uri": pulumi.Output.format(
+            "http://{0}:{1}", args.load_balancer_dns_name, args.listener_ports[service]
+        ),
+        "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
+        # An API of JSON: another content type, whose path no template would set, is answered with 415.
+        "passthroughBehavior": "never",
+        "requestTemplates": {
+            "application/json": f'#set($context.requestOverride.path = "{path}")$input.body'
+        },
+        # They replace whatever the client sent under these names, so services may trust them.
+        "requestParameters": {
+            "integration.request.header.X-Request-Id": "context.requestId",
+            "integration.request.header.X-Caller-Subject": "context.authorizer.claims.sub",
+        },
+    }
+
+
+def _only_through(endpoint_id: pulumi.Input[str]) -> dict[str, Any]:
+    """A resource policy that admits our interface endpoint and nobody else."""
+    everything: dict[str, Any] = {
+        "Principal": "*",
+        "Action": "execute-api:Invoke",
+        "Resource": "execute-api:/*",
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", **everything},
+            {
+                "Effect": "Deny",
+                **everything,
+                "Condition": {"StringNotEquals": {"aws:SourceVpce": endpoint_id}},
+            },
+        ],
+    }

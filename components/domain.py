@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from components.tier import Tier
+from components.tier import Signal, Tier
 from settings import DomainSettings
 
 
@@ -34,9 +34,114 @@ class Domain(Tier):
     """Validated, in us-east-1, for the viewer's host."""
     regional_certificate_arns: Mapping[str, pulumi.Output[str]]
     """Region → validated certificate for the viewer's host, the origin names and that region's name."""
+    regional_signals: Mapping[str, Sequence[Signal]]
+    """Region → its certificate's signals; a certificate's metrics are where it is."""
     origin_secret: pulumi.Output[str]
     """Value of the header that CloudFront sends to its origin; a Pulumi secret."""
 
     def __init__(self, name: str, args: DomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        host, origin = args.names.host, args.names.origin
+        self.zone_id = aws.route53.get_zone_output(
+            name=args.names.zone, private_zone=False, opts=pulumi.InvokeOptions(parent=self)
+        ).zone_id
+
+        viewer = self._certificate(f"{name}-viewer", host)
+        regional = {
+            region: self._certificate(f"{name}-{region}", host, [origin, f"*.{origin}"], region)
+            for region in args.regions
+        }
+        # ACM asks for one record per name and account: every certificate of a name, in any region, shares
+        # it, and a wildcard shares its parent's ("DNS validation"). So a name's record is made once.
+        host_record = self._validation_record(f"{name}-host", viewer, host)
+        origin_record = self._validation_record(f"{name}-origin", regional[args.regions[0]], origin)
+
+        self.viewer_certificate_arn = self._validated(f"{name}-viewer", viewer, [host_record])
+        self.regional_certificate_arns = {
+            region: self._validated(f"{name}-{region}", certificate, [host_record, origin_record], region)
+            for region, certificate in regional.items()
+        }
+        self.signals.append(_expiry("viewer-certificate-expiry", viewer))
+        self.regional_signals = {
+            region: [_expiry("certificate-expiry", certificate)] for region, certificate in regional.items()
+        }
+        # Letters and digits only: it is compared as a header's value, as it stands.
+        self.origin_secret = random.RandomPassword(
+            f"{name}-origin-secret", length=40, special=False, opts=self.child()
+        ).result
+        self.register_outputs(
+            {
+                "zoneId": self.zone_id,
+                "viewerCertificateArn": self.viewer_certificate_arn,
+                "regionalCertificateArns": self.regional_certificate_arns,
+                "originSecret": self.origin_secret,
+            }
+        )
+
+    def _certificate(
+        self, name: str, domain: str, others: Sequence[str] = (), region: str | None = None
+    ) -> aws.acm.Certificate:
+        return aws.acm.Certificate(
+            name,
+            domain_name=domain,
+            subject_alternative_names=list(others),
+            # RSA: CloudFront, load balancers, private custom domains and every client take it.
+            key_algorithm="RSA_2048",
+            validation_method="DNS",
+            region=region,
+            tags={"Name": domain},
+            opts=self.child(),
+        )
+
+    def _validation_record(
+        self, name: str, certificate: aws.acm.Certificate, domain: str
+    ) -> aws.route53.Record:
+        """The record that proves `domain` ours. How many there are is plain; only their text comes later."""
+        option = certificate.domain_validation_options.apply(
+            lambda options: next(option for option in options if option.domain_name == domain)
+        )
+        return aws.route53.Record(
+            f"{name}-validation",
+            zone_id=self.zone_id,
+            name=option.apply(lambda option: option.resource_record_name or ""),
+            type=option.apply(lambda option: option.resource_record_type or ""),
+            records=[option.apply(lambda option: option.resource_record_value or "")],
+            ttl=300,
+            # A record that exists belongs to another stack: taking it over here would mean deleting it
+            # with this stack, and the other's certificates would renew no more.
+            allow_overwrite=False,
+            opts=self.child(),
+        )
+
+    def _validated(
+        self,
+        name: str,
+        certificate: aws.acm.Certificate,
+        records: Sequence[aws.route53.Record],
+        region: str | None = None,
+    ) -> pulumi.Output[str]:
+        return aws.acm.CertificateValidation(
+            name,
+            certificate_arn=certificate.arn,
+            validation_record_fqdns=[record.fqdn for record in records],
+            region=region,
+            opts=self.child(),
+        ).certificate_arn
+
+
+def _expiry(name: str, certificate: aws.acm.Certificate) -> Signal:
+    return Signal(
+        name=name,
+        title="A certificate is about to expire: its renewal has failed",
+        namespace="AWS/CertificateManager",
+        metric="DaysToExpiry",
+        dimensions={"CertificateArn": certificate.arn},
+        statistic="Minimum",
+        comparison="below",
+        threshold=30,
+        reason="ACM renews more than a month ahead while the validation record stands; so it has failed.",
+        severity="critical",
+        # ACM reports twice a day.
+        period_seconds=86400,
+        periods=1,
+    )

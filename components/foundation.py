@@ -4,11 +4,176 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier
+from components.tier import Severity, Signal, Tier
+
+_PUBLISHERS = ("cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
+"""Services that publish to the alarm topics: CloudWatch its alarms, RDS its events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncryptionKeyArgs:
+    """Settings of a KMS key."""
+
+    alias: str
+    """Without its `alias/`."""
+    region: str
+    protect: bool
+
+
+class EncryptionKey(Tier):
+    """A symmetric KMS key that IAM policies of the account, CloudWatch Logs and encrypted topics can use.
+
+    It is a single-Region key: Amazon Managed Service for Prometheus refuses the ARN of a multi-Region one
+    (aws/amazon-managed-service-for-prometheus-roadmap #40), and what is replicated between regions
+    (Aurora, DynamoDB) takes a key of each region anyway.
+    """
+
+    arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: EncryptionKeyArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        key = aws.kms.Key(
+            name,
+            description=f"Encrypts {args.alias}",
+            enable_key_rotation=True,
+            deletion_window_in_days=30,
+            # Inline, not a KeyPolicy: whoever has the key's ARN may then rely on the policy.
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "AccountByIamPolicies",
+                            "Effect": "Allow",
+                            "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
+                            "Action": "kms:*",
+                            "Resource": "*",
+                        },
+                        {
+                            "Sid": "LogGroupsOfThisAccount",
+                            "Effect": "Allow",
+                            "Principal": {"Service": f"logs.{args.region}.amazonaws.com"},
+                            "Action": [
+                                "kms:Encrypt*",
+                                "kms:Decrypt*",
+                                "kms:ReEncrypt*",
+                                "kms:GenerateDataKey*",
+                                "kms:Describe*",
+                            ],
+                            "Resource": "*",
+                            "Condition": {
+                                "ArnLike": {
+                                    "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
+                                        "arn:aws:logs:{0}:{1}:*", args.region, account
+                                    )
+                                }
+                            },
+                        },
+                        {
+                            "Sid": "PublishersToEncryptedTopics",
+                            "Effect": "Allow",
+                            "Principal": {"Service": list(_PUBLISHERS)},
+                            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                            "Resource": "*",
+                            "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+                        },
+                    ],
+                }
+            ),
+            opts=self.child(protect=args.protect),
+        )
+        aws.kms.Alias(name, name=f"alias/{args.alias}", target_key_id=key.key_id, opts=self.child())
+        self.arn = key.arn
+        self.register_outputs({"arn": self.arn})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmTopicsArgs:
+    """Settings of a region's alarm topics."""
+
+    scope: Literal["regional", "edge"]
+    """Whose alarms they carry; part of their signals' names."""
+    key_arn: pulumi.Input[str]
+    emails: Sequence[str]
+
+
+class AlarmTopics(Tier):
+    """An encrypted SNS topic for each severity, with its e-mail subscriptions."""
+
+    critical_arn: pulumi.Output[str]
+    warning_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AlarmTopicsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self._account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        self.critical_arn = self._topic(name, "critical", args)
+        self.warning_arn = self._topic(name, "warning", args)
+        self.register_outputs({"criticalArn": self.critical_arn, "warningArn": self.warning_arn})
+
+    def _topic(self, name: str, severity: Severity, args: AlarmTopicsArgs) -> pulumi.Output[str]:
+        """The topic's ARN, known once its publishers may publish: RDS tries when it is subscribed."""
+        topic = aws.sns.Topic(f"{name}-{severity}", kms_master_key_id=args.key_arn, opts=self.child())
+        policy = aws.sns.TopicPolicy(
+            f"{name}-{severity}",
+            arn=topic.arn,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "PublishersOfThisAccount",
+                            "Effect": "Allow",
+                            "Principal": {"Service": list(_PUBLISHERS)},
+                            "Action": "sns:Publish",
+                            "Resource": topic.arn,
+                            "Condition": {"StringEquals": {"aws:SourceAccount": self._account}},
+                        },
+                        {
+                            "Sid": "OnlyTls",
+                            "Effect": "Deny",
+                            "Principal": "*",
+                            "Action": "sns:Publish",
+                            "Resource": topic.arn,
+                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                        },
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        for email in args.emails:
+            aws.sns.TopicSubscription(
+                f"{name}-{severity}-{email}",
+                topic=topic.arn,
+                protocol="email",
+                endpoint=email,
+                opts=self.child(),
+            )
+        self.signals.append(
+            Signal(
+                name=f"{args.scope}-{severity}-notifications-failed",
+                title=f"Notifications of {severity} alarms are not delivered",
+                namespace="AWS/SNS",
+                metric="NumberOfNotificationsFailed",
+                dimensions={"TopicName": topic.name},
+                statistic="Sum",
+                threshold=0,
+                reason="An alarm that nobody hears is none.",
+                # The two topics fail apart as a rule, so each tells of the other.
+                severity="warning" if severity == "critical" else "critical",
+                period_seconds=300,
+                periods=1,
+            )
+        )
+        return policy.arn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +199,7 @@ class Foundation(Tier):
     log_bucket: pulumi.Output[str]
     """Bucket of load-balancer access logs (encrypted by S3's own key: ALB accepts no other).
 
-    Its policy lets log delivery write below `alb/` and `nlb/`."""
+    Its policy lets log delivery write below `alb/` and `nlb/`; the name is known once it does."""
     critical_topic_arn: pulumi.Output[str]
     warning_topic_arn: pulumi.Output[str]
     workspace_arn: pulumi.Output[str]
@@ -43,4 +208,176 @@ class Foundation(Tier):
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        key = EncryptionKey(
+            f"{name}-key",
+            EncryptionKeyArgs(
+                alias=f"{args.platform}-{args.region}", region=args.region, protect=args.protect
+            ),
+            self.child(),
+        )
+        topics = AlarmTopics(
+            f"{name}-alarms",
+            AlarmTopicsArgs(scope="regional", key_arn=key.arn, emails=args.alarm_emails),
+            self.child(),
+        )
+        self.key_arn = key.arn
+        self.critical_topic_arn = topics.critical_arn
+        self.warning_topic_arn = topics.warning_arn
+        self.signals += topics.signals
+        self.log_bucket = self._log_bucket(f"{name}-logs", args)
+
+        workspace_logs = aws.cloudwatch.LogGroup(
+            f"{name}-workspace",
+            # The prefix is AMP's condition for delivering its logs (CloudWatch's vended logs).
+            name=f"/aws/vendedlogs/prometheus/{args.platform}-{args.region}",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=self.key_arn,
+            opts=self.child(),
+        )
+        workspace = aws.amp.Workspace(
+            f"{name}-workspace",
+            alias=f"{args.platform}-{args.region}",
+            kms_key_arn=self.key_arn,
+            logging_configuration=aws.amp.WorkspaceLoggingConfigurationArgs(
+                log_group_arn=pulumi.Output.format("{0}:*", workspace_logs.arn)
+            ),
+            opts=self.child(protect=args.protect),
+        )
+        self.workspace_arn = workspace.arn
+        self.workspace_endpoint = workspace.prometheus_endpoint
+        self.register_outputs(
+            {
+                "keyArn": self.key_arn,
+                "logBucket": self.log_bucket,
+                "criticalTopicArn": self.critical_topic_arn,
+                "warningTopicArn": self.warning_topic_arn,
+                "workspaceArn": self.workspace_arn,
+                "workspaceEndpoint": self.workspace_endpoint,
+            }
+        )
+
+    def _log_bucket(self, name: str, args: FoundationArgs) -> pulumi.Output[str]:
+        """The bucket's name, from its policy: a load balancer tries to write when logging is switched on."""
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        bucket = aws.s3.Bucket(name, force_destroy=not args.protect, opts=self.child(protect=args.protect))
+        access_block = aws.s3.BucketPublicAccessBlock(
+            name,
+            bucket=bucket.bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=self.child(),
+        )
+        aws.s3.BucketOwnershipControls(
+            name,
+            bucket=bucket.bucket,
+            rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
+            opts=self.child(),
+        )
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            name,
+            bucket=bucket.bucket,
+            rules=[
+                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+                    apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+                        sse_algorithm="AES256"
+                    )
+                )
+            ],
+            opts=self.child(),
+        )
+        # Log files are written once, so versions cost nothing, and a deletion can be undone.
+        versioning = aws.s3.BucketVersioning(
+            name,
+            bucket=bucket.bucket,
+            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
+            opts=self.child(),
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            name,
+            bucket=bucket.bucket,
+            rules=[
+                aws.s3.BucketLifecycleConfigurationRuleArgs(
+                    id="expire",
+                    status="Enabled",
+                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+                    expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(
+                        days=args.bucket_log_retention_days
+                    ),
+                    noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                        noncurrent_days=30
+                    ),
+                    abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                        days_after_initiation=7
+                    ),
+                )
+            ],
+            # A rule about noncurrent versions asks for a versioned bucket; no value shows that.
+            opts=self.child(depends_on=[versioning]),
+        )
+        policy = aws.s3.BucketPolicy(
+            name,
+            bucket=bucket.bucket,
+            policy=pulumi.Output.json_dumps(_log_bucket_policy(bucket.arn, account, args.region)),
+            # S3 refuses two changes of a bucket's access at a time (OperationAborted).
+            opts=self.child(depends_on=[access_block]),
+        )
+        return policy.bucket
+
+
+def _log_bucket_policy(
+    bucket_arn: pulumi.Output[str], account: pulumi.Output[str], region: str
+) -> dict[str, object]:
+    """Lets the load balancers of this account deliver their logs, and nobody speak without TLS.
+
+    Sources: "Enable access logs for your Application Load Balancer" (its service principal replaces the
+    account ids of regions; the account in the path is what keeps other accounts out) and "Enable access
+    logs for your Network Load Balancer".
+    """
+    of_this_account = {
+        "StringEquals": {"aws:SourceAccount": account},
+        "ArnLike": {"aws:SourceArn": pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, account)},
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "ApplicationLoadBalancers",
+                "Effect": "Allow",
+                "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+                "Action": "s3:PutObject",
+                "Resource": pulumi.Output.format("{0}/alb/AWSLogs/{1}/*", bucket_arn, account),
+            },
+            {
+                "Sid": "NetworkLoadBalancers",
+                "Effect": "Allow",
+                "Principal": {"Service": "delivery.logs.amazonaws.com"},
+                "Action": "s3:PutObject",
+                "Resource": pulumi.Output.format("{0}/nlb/AWSLogs/{1}/*", bucket_arn, account),
+                "Condition": {
+                    "StringEquals": {
+                        "s3:x-amz-acl": "bucket-owner-full-control",
+                        **of_this_account["StringEquals"],
+                    },
+                    "ArnLike": of_this_account["ArnLike"],
+                },
+            },
+            {
+                "Sid": "NetworkLoadBalancersLookFirst",
+                "Effect": "Allow",
+                "Principal": {"Service": "delivery.logs.amazonaws.com"},
+                "Action": ["s3:GetBucketAcl", "s3:ListBucket"],
+                "Resource": bucket_arn,
+                "Condition": of_this_account,
+            },
+            {
+                "Sid": "OnlyTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket_arn, pulumi.Output.format("{0}/*", bucket_arn)],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            },
+        ],
+    }

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier, limited_name
+from components.tier import Signal, Tier, limited_name
+
+NAME_LIMIT = 32
+"""Characters in the name of a load balancer or target group (Elastic Load Balancing API Reference)."""
+LOG_PREFIX = "nlb"
+DEREGISTRATION_SECONDS = 60
+"""How long a pod that goes keeps its connections."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,12 @@ class InternalLoadBalancerArgs:
 
 
 class InternalLoadBalancer(Tier):
-    """A network load balancer with a listener and a target group for each microservice."""
+    """A network load balancer with a listener and a target group for each microservice.
+
+    Listeners are TCP: connections pass through to the pods, so whatever TLS there is lies between the
+    API tier and the pods. Access logs exist for TLS listeners only (Network Load Balancer User Guide);
+    they are switched on all the same, to be there with the first such listener.
+    """
 
     arn: pulumi.Output[str]
     dns_name: pulumi.Output[str]
@@ -51,4 +62,176 @@ class InternalLoadBalancer(Tier):
         self, name: str, args: InternalLoadBalancerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        security_group = aws.ec2.SecurityGroup(
+            f"{name}-security-group",
+            vpc_id=args.vpc_id,
+            description="Internal load balancer",
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        self._rules_to_pods(name, args, security_group)
+        load_balancer = aws.lb.LoadBalancer(
+            limited_name(name, NAME_LIMIT),
+            load_balancer_type="network",
+            internal=True,
+            subnets=args.subnet_ids,
+            # From the start: adding the first group later replaces the load balancer.
+            security_groups=[security_group.id],
+            # A zone with few pods would otherwise get as much as one with many; costs bytes between
+            # zones, and below a millisecond.
+            enable_cross_zone_load_balancing=True,
+            enable_zonal_shift=True,
+            enable_deletion_protection=args.protect,
+            access_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},
+            tags={"Name": name},
+            opts=self.child(protect=args.protect),
+        )
+        target_groups = {
+            service.name: self._service(name, service, args, load_balancer) for service in args.services
+        }
+
+        self.arn = load_balancer.arn
+        self.dns_name = load_balancer.dns_name
+        self.security_group_id = security_group.id
+        self.target_group_arns = {service: group.arn for service, group in target_groups.items()}
+        self.listener_ports = {service.name: service.listener_port for service in args.services}
+        self._watch(load_balancer, target_groups)
+        self.register_outputs(
+            {
+                "arn": self.arn,
+                "dnsName": self.dns_name,
+                "securityGroupId": self.security_group_id,
+                "targetGroupArns": self.target_group_arns,
+            }
+        )
+
+    def _rules_to_pods(
+        self, name: str, args: InternalLoadBalancerArgs, security_group: aws.ec2.SecurityGroup
+    ) -> None:
+        for port in sorted({service.pod_port for service in args.services}):
+            aws.vpc.SecurityGroupEgressRule(
+                f"{name}-to-pods-{port}",
+                security_group_id=security_group.id,
+                referenced_security_group_id=args.pods_security_group_id,
+                description="Pods: requests and health checks",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=self.child(),
+            )
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-pods-from-load-balancer-{port}",
+                security_group_id=args.pods_security_group_id,
+                referenced_security_group_id=security_group.id,
+                description="Internal load balancer: requests and health checks",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=self.child(),
+            )
+
+    def _service(
+        self,
+        name: str,
+        service: BackendService,
+        args: InternalLoadBalancerArgs,
+        load_balancer: aws.lb.LoadBalancer,
+    ) -> aws.lb.TargetGroup:
+        target_group = aws.lb.TargetGroup(
+            limited_name(f"{name}-{service.name}", NAME_LIMIT),
+            vpc_id=args.vpc_id,
+            target_type="ip",
+            protocol="TCP",
+            port=service.pod_port,
+            # Pods' group then admits the load balancer alone, and a pod that calls its own service gets
+            # an answer. Nothing is lost: the clients are the API tier's own network interfaces, and the
+            # viewer's address is in X-Forwarded-For.
+            preserve_client_ip="false",
+            # A pod goes on serving for longer than this before it stops (its preStop hook).
+            deregistration_delay=DEREGISTRATION_SECONDS,
+            # Kept connections would otherwise last until the pod dies under a request.
+            connection_termination=True,
+            health_check={
+                "protocol": "HTTP",
+                "path": service.health_path,
+                "port": "traffic-port",
+                "matcher": "200",
+                "interval": 10,
+                "timeout": 5,
+                "healthy_threshold": 2,
+                "unhealthy_threshold": 2,
+            },
+            # EKS Auto Mode may register pods only in target groups that name the cluster
+            # (aws/containers-roadmap #2508).
+            tags={"Name": f"{name}-{service.name}", "eks:eks-cluster-name": args.cluster_name},
+            opts=self.child(),
+        )
+        aws.lb.Listener(
+            f"{name}-{service.name}",
+            load_balancer_arn=load_balancer.arn,
+            port=service.listener_port,
+            protocol="TCP",
+            default_actions=[{"type": "forward", "target_group_arn": target_group.arn}],
+            opts=self.child(),
+        )
+        return target_group
+
+    def _watch(
+        self, load_balancer: aws.lb.LoadBalancer, target_groups: Mapping[str, aws.lb.TargetGroup]
+    ) -> None:
+        of_load_balancer = {"LoadBalancer": load_balancer.arn_suffix}
+        for service, group in target_groups.items():
+            of_service = {**of_load_balancer, "TargetGroup": group.arn_suffix}
+            self.signals += [
+                Signal(
+                    name=f"internal-load-balancer-{service}-no-healthy-pod",
+                    title=f"No healthy pod of {service}",
+                    namespace="AWS/NetworkELB",
+                    metric="HealthyHostCount",
+                    dimensions=of_service,
+                    statistic="Maximum",
+                    comparison="below",
+                    threshold=1,
+                    reason="Without a healthy pod every request to the service fails.",
+                    severity="critical",
+                    missing_data="breaching",  # a target group without targets reports nothing
+                ),
+                Signal(
+                    name=f"internal-load-balancer-{service}-unhealthy-pods",
+                    title=f"Unhealthy pods of {service}",
+                    namespace="AWS/NetworkELB",
+                    metric="UnHealthyHostCount",
+                    dimensions=of_service,
+                    statistic="Maximum",
+                    threshold=0,
+                    reason="A pod that starts is unhealthy for seconds; for ten minutes, it is broken.",
+                    severity="warning",
+                    periods=10,
+                ),
+            ]
+        self.signals += [
+            Signal(
+                name="internal-load-balancer-target-resets",
+                title="Pods reset connections",
+                namespace="AWS/NetworkELB",
+                metric="TCP_Target_Reset_Count",
+                dimensions=of_load_balancer,
+                statistic="Sum",
+                threshold=100,
+                reason="Deployments reset some kept connections; a hundred a minute is pods that crash.",
+                severity="warning",
+            ),
+            Signal(
+                name="internal-load-balancer-port-exhaustion",
+                title="Internal load balancer has no ports left towards pods",
+                namespace="AWS/NetworkELB",
+                metric="PortAllocationErrorCount",
+                dimensions=of_load_balancer,
+                statistic="Sum",
+                threshold=0,
+                reason="Without client IP preservation about 55,000 connections fit between a node of the "
+                "load balancer and a pod (Network Load Balancer User Guide); beyond, they fail.",
+                severity="critical",
+                periods=1,
+            ),
+        ]

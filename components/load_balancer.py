@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier, limited_name
+from components.routing import HEALTH_PATH
+from components.tier import Signal, Tier, limited_name
 from settings import LoadBalancerSettings
 
-ORIGIN_SECRET_HEADER = "X-Origin-Secret"
+ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
 """Header that proves a request came through our distribution."""
+
+LOG_PREFIX = "alb"
+"""Where in the log bucket the access and connection logs go."""
+
+NAME_LIMIT = 32
+"""Characters in the name of a load balancer or target group (Elastic Load Balancing API)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +31,10 @@ class LoadBalancerArgs:
     vpc_id: pulumi.Input[str]
     public_subnet_ids: Sequence[pulumi.Input[str]]
     certificate_arn: pulumi.Input[str]
-    host_names: Sequence[str]
-    """Host headers that are forwarded: the viewer's host, and the region's own for health checks."""
+    viewer_host: str
+    """Host header of what CloudFront forwards."""
+    health_host: str
+    """Host header of Route 53's health checks, this region's own."""
     origin_secret: pulumi.Input[str]
     api_endpoint_addresses: Sequence[str]
     """Pinned addresses of the API's endpoint: the targets. Plain: their number shapes the graph."""
@@ -42,7 +52,274 @@ class LoadBalancer(Tier):
     zone_id: pulumi.Output[str]
     """Hosted zone of the load balancer's own name, for alias records."""
     security_group_id: pulumi.Output[str]
+    """The group that may connect to the API's endpoint."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        cloudfront = self._client_group(
+            f"{name}-cloudfront", args, "com.amazonaws.global.cloudfront.origin-facing", "CloudFront"
+        )
+        # A group of its own: CloudFront's list counts as 55 of the 60 rules that a group may have by
+        # default (CloudFront Developer Guide, "Use the CloudFront managed prefix list").
+        checkers = self._client_group(
+            f"{name}-health-checkers",
+            args,
+            f"com.amazonaws.{args.region}.route53-healthchecks",
+            "Route 53 health checkers",
+        )
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-to-api",
+            security_group_id=cloudfront.id,
+            referenced_security_group_id=args.api_endpoint_security_group_id,
+            description="API endpoint",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            opts=self.child(),
+        )
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-from-load-balancer",
+            security_group_id=args.api_endpoint_security_group_id,
+            referenced_security_group_id=cloudfront.id,
+            description="Public load balancer",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            opts=self.child(),
+        )
+
+        load_balancer = aws.lb.LoadBalancer(
+            limited_name(name, NAME_LIMIT),
+            load_balancer_type="application",
+            internal=False,
+            # CloudFront and the checkers come over IPv4; viewers' IPv6 ends at the edge.
+            ip_address_type="ipv4",
+            subnets=args.public_subnet_ids,
+            security_groups=[cloudfront.id, checkers.id],
+            drop_invalid_header_fields=True,
+            # Its clients are CloudFront and the checkers alone, which send RFC 7230 requests.
+            desync_mitigation_mode="strictest",
+            # The host selects the API's custom domain, so it must arrive as it came.
+            preserve_host_header=True,
+            # CloudFront adds the viewer's address; the ALB adds CloudFront's behind it.
+            xff_header_processing_mode="append",
+            enable_http2=True,
+            enable_zonal_shift=True,
+            idle_timeout=args.settings.idle_timeout_seconds,
+            enable_deletion_protection=args.protect,
+            access_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},
+            connection_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},
+            opts=self.child(protect=args.protect),
+        )
+        target_group = self._target_group(name, args)
+        self._listeners(name, args, load_balancer, target_group)
+
+        self.arn = load_balancer.arn
+        self.dns_name = load_balancer.dns_name
+        self.zone_id = load_balancer.zone_id
+        self.security_group_id = cloudfront.id
+        self._watch(load_balancer, target_group)
+        self.register_outputs(
+            {
+                "arn": self.arn,
+                "dnsName": self.dns_name,
+                "zoneId": self.zone_id,
+                "securityGroupId": self.security_group_id,
+            }
+        )
+
+    def _client_group(
+        self, name: str, args: LoadBalancerArgs, prefix_list: str, client: str
+    ) -> aws.ec2.SecurityGroup:
+        """A security group that admits HTTPS from the addresses in one of AWS's prefix lists.
+
+        Nobody is admitted to port 80.
+        """
+        group = aws.ec2.SecurityGroup(
+            name,
+            vpc_id=args.vpc_id,
+            description=f"HTTPS from {client} to the public load balancer",
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        addresses = aws.ec2.get_managed_prefix_list_output(
+            name=prefix_list, opts=pulumi.InvokeOptions(parent=self)
+        )
+        aws.vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=group.id,
+            prefix_list_id=addresses.id,
+            description=client,
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            opts=self.child(),
+        )
+        return group
+
+    def _target_group(self, name: str, args: LoadBalancerArgs) -> aws.lb.TargetGroup:
+        target_group = aws.lb.TargetGroup(
+            limited_name(f"{name}-api", NAME_LIMIT),
+            vpc_id=args.vpc_id,
+            target_type="ip",
+            port=443,
+            protocol="HTTPS",
+            # As long as the API may take to answer (API Gateway's integration timeout is 29 s).
+            deregistration_delay=30,
+            health_check={
+                "protocol": "HTTPS",
+                "path": "/",
+                # The check's host is an address, which selects no API: 403 is the endpoint's answer to
+                # it. Whether the API works is what Route 53 asks, through the host that selects it.
+                "matcher": "200,403",
+                "interval": 10,
+                "timeout": 5,
+                "healthy_threshold": 2,
+                "unhealthy_threshold": 2,
+            },
+            opts=self.child(),
+        )
+        for index, address in enumerate(args.api_endpoint_addresses):
+            aws.lb.TargetGroupAttachment(
+                f"{name}-api-{index}",
+                target_group_arn=target_group.arn,
+                target_id=address,
+                port=443,
+                opts=self.child(),
+            )
+        return target_group
+
+    def _listeners(
+        self,
+        name: str,
+        args: LoadBalancerArgs,
+        load_balancer: aws.lb.LoadBalancer,
+        target_group: aws.lb.TargetGroup,
+    ) -> None:
+        # CloudFront speaks HTTPS only and no group admits port 80: were one ever opened, it redirects.
+        aws.lb.Listener(
+            f"{name}-http",
+            load_balancer_arn=load_balancer.arn,
+            port=80,
+            protocol="HTTP",
+            default_actions=[
+                {
+                    "type": "redirect",
+                    "redirect": {"protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"},
+                }
+            ],
+            opts=self.child(),
+        )
+        https = aws.lb.Listener(
+            f"{name}-https",
+            load_balancer_arn=load_balancer.arn,
+            port=443,
+            protocol="HTTPS",
+            certificate_arn=args.certificate_arn,
+            # TLS 1.3 with post-quantum key exchange; 1.2 with forward-secret AEAD ciphers for those that
+            # have no 1.3. What AWS recommends (Security policies for your Application Load Balancer).
+            ssl_policy="ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
+            routing_http_response_server_enabled=False,
+            default_actions=[
+                {
+                    "type": "fixed-response",
+                    "fixed_response": {
+                        "content_type": "application/json",
+                        "message_body": json.dumps({"message": "Not found"}),
+                        "status_code": "404",
+                    },
+                }
+            ],
+            opts=self.child(),
+        )
+        forward: aws.lb.ListenerRuleActionArgsDict = {
+            "type": "forward",
+            "target_group_arn": target_group.arn,
+        }
+        aws.lb.ListenerRule(
+            f"{name}-health",
+            listener_arn=https.arn,
+            priority=10,
+            # Route 53 can't send a header; the path tells health and nothing else.
+            conditions=[
+                {"host_header": {"values": [args.health_host]}},
+                {"path_pattern": {"values": [HEALTH_PATH]}},
+            ],
+            actions=[forward],
+            opts=self.child(),
+        )
+        aws.lb.ListenerRule(
+            f"{name}-api",
+            listener_arn=https.arn,
+            priority=20,
+            conditions=[
+                {"host_header": {"values": [args.viewer_host]}},
+                {"path_pattern": {"values": ["/api/*"]}},
+                # The prefix list holds every customer's distributions; the secret is in ours only.
+                {
+                    "http_header": {
+                        "http_header_name": ORIGIN_SECRET_HEADER,
+                        "values": [args.origin_secret],
+                    }
+                },
+            ],
+            actions=[forward],
+            opts=self.child(),
+        )
+
+    def _watch(
+        self,
+        load_balancer: aws.lb.LoadBalancer,
+        target_group: aws.lb.TargetGroup,
+    ) -> None:
+        dimensions = {"LoadBalancer": load_balancer.arn_suffix}
+        namespace = "AWS/ApplicationELB"
+        self.signals += [
+            Signal(
+                name="alb-5xx",
+                title="The public load balancer fails requests by itself",
+                namespace=namespace,
+                metric="HTTPCode_ELB_5XX_Count",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=10,
+                reason="The load balancer's own 5xx mean no healthy target or a time-out; a few come with a "
+                "target's replacement, ten a minute for three minutes do not.",
+                severity="critical",
+            ),
+            Signal(
+                name="alb-target-5xx",
+                title="The API fails requests",
+                namespace=namespace,
+                metric="HTTPCode_Target_5XX_Count",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=50,
+                reason="About 1 % of 5,000 requests a minute.",
+                severity="critical",
+            ),
+            Signal(
+                name="alb-latency",
+                title="One request in a hundred takes more than a second",
+                namespace=namespace,
+                metric="TargetResponseTime",
+                dimensions=dimensions,
+                statistic="p99",
+                threshold=1,
+                reason="Seconds. Warm order intake answers in tens of milliseconds; a second is a queue.",
+                severity="warning",
+                periods=5,
+            ),
+            Signal(
+                name="alb-unhealthy-targets",
+                title="An address of the API's endpoint does not answer",
+                namespace=namespace,
+                metric="UnHealthyHostCount",
+                dimensions={**dimensions, "TargetGroup": target_group.arn_suffix},
+                statistic="Maximum",
+                threshold=0,
+                reason="There is one address a zone: one missing is a zone's share of the capacity.",
+                severity="warning",
+                periods=5,
+            ),
+        ]

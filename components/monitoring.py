@@ -2,35 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import pulumi
 import pulumi_aws as aws
 
+from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
 from components.tier import Severity, Signal, Tier
+
+API_SERVER_PORT = 443
+
+SCRAPE_CONFIGURATION = """\
+# The pods of our services that ask to be scraped, by the annotations that their chart puts on them.
+global:
+  scrape_interval: 30s # four samples in the two minutes that the scaling queries look back on
+scrape_configs:
+  - job_name: services
+    kubernetes_sd_configs:
+      - role: pod
+        namespaces:
+          names: [trading]
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+        action: keep
+        regex: "true"
+      - source_labels: [__meta_kubernetes_pod_phase]
+        action: keep
+        regex: Running
+      # A pod is listed once per container port: all become the metrics port, and copies fall away.
+      - source_labels: [__address__, __meta_kubernetes_pod_annotation_prometheus_io_port]
+        target_label: __address__
+        regex: ([^:]+)(?::\\d+)?;(\\d+)
+        replacement: $1:$2
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
+        target_label: __metrics_path__
+        regex: (.+)
+      - source_labels: [__meta_kubernetes_namespace]
+        target_label: namespace
+      - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name]
+        target_label: service
+      - source_labels: [__meta_kubernetes_pod_name]
+        target_label: pod
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsScraperArgs:
     """Settings of a region's scraper."""
 
+    cluster_name: str
     cluster_arn: pulumi.Input[str]
     workspace_arn: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     """Private subnets, in at least two zones."""
     cluster_security_group_id: pulumi.Input[str]
+    metrics_ports: Sequence[int]
+    """The pods' ports that serve metrics."""
     vpc_id: pulumi.Input[str]
+    key_arn: pulumi.Input[str]
+    log_retention_days: int
 
 
 class MetricsScraper(Tier):
-    """Amazon Managed Service for Prometheus's scraper: reads the pods' metrics into the workspace."""
+    """Amazon Managed Service for Prometheus's scraper: reads the pods' metrics into the workspace.
+
+    The cluster authenticates through its API, so the scraper makes its own access entry; one of ours
+    would be refused ("Set up managed collectors for Amazon EKS").
+    """
 
     def __init__(
         self, name: str, args: MetricsScraperArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        group = aws.ec2.SecurityGroup(
+            name,
+            description="Scraper of pod metrics",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        # To the API server, which knows the pods, and to the pods.
+        for port in [API_SERVER_PORT, *args.metrics_ports]:
+            aws.vpc.SecurityGroupEgressRule(
+                f"{name}-{port}",
+                security_group_id=group.id,
+                referenced_security_group_id=args.cluster_security_group_id,
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=self.child(),
+            )
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-{port}",
+                security_group_id=args.cluster_security_group_id,
+                referenced_security_group_id=group.id,
+                description="Scraper of pod metrics",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=self.child(),
+            )
+        scraper = aws.amp.Scraper(
+            name,
+            alias=args.cluster_name,
+            source=aws.amp.ScraperSourceArgs(
+                eks=aws.amp.ScraperSourceEksArgs(
+                    cluster_arn=args.cluster_arn,
+                    subnet_ids=args.subnet_ids,
+                    security_group_ids=[group.id],
+                )
+            ),
+            destination=aws.amp.ScraperDestinationArgs(
+                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=args.workspace_arn)
+            ),
+            scrape_configuration=SCRAPE_CONFIGURATION,
+            opts=self.child(),
+        )
+        logs = aws.cloudwatch.LogGroup(
+            name,
+            name=f"/aws/vendedlogs/prometheus/scraper/{args.cluster_name}",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+        aws.amp.ScraperLoggingConfiguration(
+            name,
+            scraper_id=scraper.id,
+            logging_destination=aws.amp.ScraperLoggingConfigurationLoggingDestinationArgs(
+                cloudwatch_logs=aws.amp.ScraperLoggingConfigurationLoggingDestinationCloudwatchLogsArgs(
+                    log_group_arn=pulumi.Output.format("{0}:*", logs.arn)
+                )
+            ),
+            opts=self.child(),
+        )
+        self.signals.append(
+            Signal(
+                name="metrics-ingestion",
+                title="No pod metrics arrive",
+                namespace="AWS/Usage",
+                metric="ResourceCount",
+                dimensions={
+                    "Service": "Prometheus",
+                    "Type": "Resource",
+                    "Class": "None",
+                    "Resource": "IngestionRate",
+                    "ResourceId": pulumi.Output.from_input(args.workspace_arn).apply(
+                        lambda arn: arn.rsplit("/", 1)[-1]
+                    ),
+                },
+                statistic="Maximum",
+                comparison="below",
+                threshold=1,
+                periods=5,
+                reason="Samples a second. Without any, services run at their fallback number of pods.",
+                severity="critical",
+                missing_data="breaching",
+            )
+        )
+        self.register_outputs({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +180,140 @@ class MonitoringArgs:
 
     platform: str
     regions: Sequence[MonitoredRegion]
+    edge_region: str
+    """Where the edge's metrics are, and hence its alarms and their topics: us-east-1."""
     edge_signals: Sequence[Signal]
-    """Signals of CloudFront, its web ACL and Route 53, whose metrics are in us-east-1."""
+    """Signals of CloudFront, its web ACL and Route 53."""
     alarm_emails: Sequence[str]
+    protect: bool
 
 
 class Monitoring(Tier):
-    """An alarm and a graph for every signal, in the signal's region."""
+    """An alarm and a graph for every signal, in the signal's region.
+
+    Built with a provider of the edge's region; an alarm rings only in the region of its metric and its
+    topic, so each names its own.
+
+    Raises:
+        ValueError: two signals of one region have the same name.
+    """
 
     dashboard_name: str
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        _refuse_duplicates(args)
+        self._name = name
+        key = EncryptionKey(
+            f"{name}-key",
+            EncryptionKeyArgs(
+                alias=f"{args.platform}-edge-alarms", region=args.edge_region, protect=args.protect
+            ),
+            self.child(),
+        )
+        topics = AlarmTopics(
+            f"{name}-alarms",
+            AlarmTopicsArgs(scope="edge", key_arn=key.arn, emails=args.alarm_emails),
+            self.child(),
+        )
+        edge = MonitoredRegion(
+            region=args.edge_region,
+            signals=[*args.edge_signals, *topics.signals],
+            critical_topic_arn=topics.critical_arn,
+            warning_topic_arn=topics.warning_arn,
+        )
+        widgets: list[dict[str, object]] = []
+        for title, region in [("Edge", edge), *((region.region, region) for region in args.regions)]:
+            alarms = [(signal, self._alarm(args.platform, region, signal)) for signal in region.signals]
+            widgets += _widgets(title, region.region, alarms)
+
+        self.dashboard_name = args.platform
+        aws.cloudwatch.Dashboard(
+            name,
+            dashboard_name=self.dashboard_name,
+            dashboard_body=pulumi.Output.json_dumps({"widgets": widgets}),
+            opts=self.child(),
+        )
+        self.register_outputs({"dashboardName": self.dashboard_name})
+
+    def _alarm(self, platform: str, region: MonitoredRegion, signal: Signal) -> aws.cloudwatch.MetricAlarm:
+        percentile = signal.statistic.startswith("p")
+        topic_arn = region.critical_topic_arn if signal.severity == "critical" else region.warning_topic_arn
+        return aws.cloudwatch.MetricAlarm(
+            f"{self._name}-{region.region}-{signal.name}",
+            name=f"{platform}-{region.region}-{signal.name}",
+            region=region.region,
+            alarm_description=f"{signal.title}. {signal.reason} Runbook: docs/operations.md#{signal.name}",
+            namespace=signal.namespace,
+            metric_name=signal.metric,
+            dimensions=signal.dimensions,
+            statistic=None if percentile else signal.statistic,
+            extended_statistic=signal.statistic if percentile else None,
+            # With few requests a percentile is one request's value, and no reason to wake anybody.
+            evaluate_low_sample_count_percentiles="ignore" if percentile else None,
+            comparison_operator=(
+                "GreaterThanThreshold" if signal.comparison == "above" else "LessThanThreshold"
+            ),
+            threshold=signal.threshold,
+            period=signal.period_seconds,
+            evaluation_periods=signal.periods,
+            datapoints_to_alarm=signal.periods,
+            treat_missing_data=signal.missing_data,
+            alarm_actions=[topic_arn],
+            ok_actions=[topic_arn],
+            opts=self.child(),
+        )
+
+
+def _refuse_duplicates(args: MonitoringArgs) -> None:
+    """CloudWatch would let the second alarm of a name overwrite the first without a word."""
+    seen: set[tuple[str, str]] = set()
+    for region, signals in [
+        (args.edge_region, args.edge_signals),
+        *((region.region, region.signals) for region in args.regions),
+    ]:
+        for signal in signals:
+            if (region, signal.name) in seen:
+                raise ValueError(
+                    f"two signals of {region} are named {signal.name}; each needs a name of its own"
+                )
+            seen.add((region, signal.name))
+
+
+def _widgets(
+    title: str, region: str, alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]]
+) -> list[dict[str, object]]:
+    """A region's part of the dashboard: all alarms' states, then a row of graphs for each service.
+
+    One widget shows up to 100 alarms, so critical ones and warnings have theirs. Without coordinates
+    widgets flow from left to right over 24 columns, so a full-width one begins a row ("Dashboard Body
+    Structure and Syntax").
+    """
+    severities: tuple[Severity, ...] = ("critical", "warning")
+    states = {
+        severity: [alarm.arn for signal, alarm in alarms if signal.severity == severity]
+        for severity in severities
+    }
+    widgets = [
+        _heading(f"# {title}"),
+        *(
+            _widget("alarm", 24, 3, {"title": f"{title}: {severity}", "alarms": arns})
+            for severity, arns in states.items()
+            if arns
+        ),
+    ]
+    for namespace, group in groupby(alarms, key=lambda pair: pair[0].namespace):
+        widgets.append(_heading(f"## {namespace}"))
+        for signal, alarm in group:
+            # The alarm's ARN brings its metric and its threshold along.
+            graph = {"title": signal.title, "region": region, "annotations": {"alarms": [alarm.arn]}}
+            widgets.append(_widget("metric", 6, 5, {**graph, "view": "timeSeries"}))
+    return widgets
+
+
+def _heading(markdown: str) -> dict[str, object]:
+    return _widget("text", 24, 1, {"markdown": markdown})
+
+
+def _widget(kind: str, width: int, height: int, properties: Mapping[str, object]) -> dict[str, object]:
+    return {"type": kind, "width": width, "height": height, "properties": properties}

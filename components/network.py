@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,8 +10,12 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier
+from components.tier import Signal, Tier
 from settings import ExistingVpc, SubnetPlan
+
+INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "sts")
+"""What nodes and pods call all the time: metric queries, images, Pod Identity, logs, credentials. The rest
+leaves by NAT, since every interface endpoint is paid by the hour and zone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +27,12 @@ class NetworkArgs:
     availability_zones: Sequence[str]
     plan: SubnetPlan
     nat_gateways: Literal["perZone", "one"]
+    """Also in how many zones there are interface endpoints: all, or the first."""
     key_arn: pulumi.Input[str]
     log_retention_days: int
     """Days that flow logs are kept."""
     existing: ExistingVpc | None
-    """Use this VPC and its subnets, and add endpoints only."""
+    """Use this VPC and its subnets, and add endpoints only. Its first block must be `cidr`."""
 
 
 class Network(Tier):
@@ -35,6 +41,9 @@ class Network(Tier):
     Public subnets hold the load balancer and NAT gateways; private ones the pods, the function and the
     internal load balancer; isolated ones, which have no route out, the data stores; the small endpoint
     subnets the pinned addresses of the API's endpoint.
+
+    A subnet's id is known once its routes stand, so that what is built in it can reach out from its first
+    second, and still can while it is torn down.
     """
 
     vpc_id: pulumi.Output[str]
@@ -51,9 +60,363 @@ class Network(Tier):
     """Empty; whoever connects adds the rule."""
     endpoints_security_group_id: pulumi.Output[str]
     """Group of the other interface endpoints; admits HTTPS from the VPC."""
-    s3_prefix_list_id: pulumi.Output[str]
     dynamodb_prefix_list_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        self._name, self._args = name, args
+        self._invoke = pulumi.InvokeOptions(parent=self)
+        self._account = aws.get_caller_identity_output(opts=self._invoke).account_id
+        self.cidr = args.cidr
+
+        if args.existing:
+            endpoint_subnet_ids, route_table_ids = self._use(args.existing)
+            endpoint_blocks = [subnet.cidr for subnet in args.existing.endpoint_subnets]
+        else:
+            endpoint_subnet_ids, route_table_ids = self._build()
+            endpoint_blocks = list(args.plan.endpoint)
+            self._flow_logs()
+
+        if route_table_ids:
+            self._gateway_endpoints(route_table_ids)
+        # AWS has a prefix list per service and region, whether or not this VPC has the endpoint.
+        self.dynamodb_prefix_list_id = aws.ec2.get_managed_prefix_list_output(
+            name=self._service("dynamodb"), opts=self._invoke
+        ).id
+        self._interface_endpoints()
+        self._api_endpoint(endpoint_subnet_ids, endpoint_blocks)
+        self.register_outputs(
+            {
+                "vpcId": self.vpc_id,
+                "publicSubnetIds": self.public_subnet_ids,
+                "privateSubnetIds": self.private_subnet_ids,
+                "isolatedSubnetIds": self.isolated_subnet_ids,
+                "apiEndpointId": self.api_endpoint_id,
+                "apiEndpointAddresses": self.api_endpoint_addresses,
+            }
+        )
+
+    def _service(self, service: str) -> str:
+        return f"com.amazonaws.{self._args.region}.{service}"
+
+    def _use(self, existing: ExistingVpc) -> tuple[list[pulumi.Output[str]], list[pulumi.Input[str]]]:
+        """Takes an existing VPC over; a wrong id or block fails the look-up, before anything is built."""
+        self.vpc_id = aws.ec2.get_vpc_output(id=existing.id, cidr_block=self._args.cidr, opts=self._invoke).id
+        self.public_subnet_ids, self.private_subnet_ids, self.isolated_subnet_ids, endpoint_subnet_ids = (
+            [pulumi.Output.from_input(subnet.id) for subnet in subnets]
+            for subnets in (
+                existing.public_subnets,
+                existing.private_subnets,
+                existing.isolated_subnets,
+                existing.endpoint_subnets,
+            )
+        )
+        return endpoint_subnet_ids, list(existing.route_table_ids)
+
+    def _build(self) -> tuple[list[pulumi.Output[str]], list[pulumi.Input[str]]]:
+        """VPC, subnets and routes; gives the endpoint subnets and the private route tables."""
+        args = self._args
+        vpc = aws.ec2.Vpc(
+            self._name,
+            cidr_block=args.cidr,
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            tags={"Name": self._name},
+            opts=self.child(),
+        )
+        self.vpc_id = vpc.id
+        # Without rules: whatever forgets to name a security group gets one that lets nothing through.
+        aws.ec2.DefaultSecurityGroup(self._name, vpc_id=vpc.id, opts=self.child())
+        gateway = aws.ec2.InternetGateway(
+            self._name, vpc_id=vpc.id, tags={"Name": self._name}, opts=self.child()
+        )
+
+        public_table = self._route_table(
+            "public", aws.ec2.RouteTableRouteArgs(cidr_block="0.0.0.0/0", gateway_id=gateway.id)
+        )
+        isolated_table = self._route_table("isolated")
+        self.public_subnet_ids = [
+            self._subnet("public", zone, block, public_table, {"kubernetes.io/role/elb": "1"})
+            for zone, block in zip(args.availability_zones, args.plan.public, strict=True)
+        ]
+        self.isolated_subnet_ids = [
+            self._subnet("isolated", zone, block, isolated_table)
+            for zone, block in zip(args.availability_zones, args.plan.isolated, strict=True)
+        ]
+        endpoint_subnet_ids = [
+            self._subnet("endpoint", zone, block, isolated_table)
+            for zone, block in zip(args.availability_zones, args.plan.endpoint, strict=True)
+        ]
+
+        nat_zones = args.availability_zones if args.nat_gateways == "perZone" else args.availability_zones[:1]
+        nats = [
+            self._nat_gateway(zone, subnet_id)
+            for zone, subnet_id in zip(nat_zones, self.public_subnet_ids, strict=False)
+        ]
+        private_tables = [
+            self._route_table(
+                f"private-{zone}",
+                aws.ec2.RouteTableRouteArgs(
+                    cidr_block="0.0.0.0/0", nat_gateway_id=nats[min(index, len(nats) - 1)].id
+                ),
+            )
+            for index, zone in enumerate(args.availability_zones)
+        ]
+        self.private_subnet_ids = [
+            self._subnet("private", zone, block, table, {"kubernetes.io/role/internal-elb": "1"})
+            for zone, block, table in zip(
+                args.availability_zones, args.plan.private, private_tables, strict=True
+            )
+        ]
+        return endpoint_subnet_ids, [table.id for table in private_tables]
+
+    def _route_table(self, kind: str, *routes: aws.ec2.RouteTableRouteArgs) -> aws.ec2.RouteTable:
+        # Inline routes: the table, and with it what stands in its subnets, then depends on the gateway.
+        return aws.ec2.RouteTable(
+            f"{self._name}-{kind}",
+            vpc_id=self.vpc_id,
+            routes=list(routes),
+            tags={"Name": f"{self._name}-{kind}"},
+            opts=self.child(),
+        )
+
+    def _subnet(
+        self,
+        kind: str,
+        zone: str,
+        block: str,
+        table: aws.ec2.RouteTable,
+        tags: dict[str, str] | None = None,
+    ) -> pulumi.Output[str]:
+        name = f"{self._name}-{kind}-{zone}"
+        subnet = aws.ec2.Subnet(
+            name,
+            vpc_id=self.vpc_id,
+            availability_zone=zone,
+            cidr_block=block,
+            # Load balancers and NAT gateways bring their own addresses; nothing else gets a public one.
+            map_public_ip_on_launch=False,
+            tags={"Name": name, **(tags or {})},
+            opts=self.child(),
+        )
+        association = aws.ec2.RouteTableAssociation(
+            name, subnet_id=subnet.id, route_table_id=table.id, opts=self.child()
+        )
+        return pulumi.Output.all(subnet.id, association.id).apply(lambda ids: ids[0])
+
+    def _nat_gateway(self, zone: str, subnet_id: pulumi.Output[str]) -> aws.ec2.NatGateway:
+        name = f"{self._name}-nat-{zone}"
+        address = aws.ec2.Eip(name, domain="vpc", tags={"Name": name}, opts=self.child())
+        nat = aws.ec2.NatGateway(
+            name,
+            allocation_id=address.allocation_id,
+            subnet_id=subnet_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        self.signals.append(
+            Signal(
+                name=f"nat-port-allocation-{zone}",
+                title=f"NAT gateway of {zone} cannot open more connections",
+                namespace="AWS/NATGateway",
+                metric="ErrorPortAllocation",
+                dimensions={"NatGatewayId": nat.id},
+                statistic="Sum",
+                threshold=0,
+                reason="A NAT gateway has 55,000 ports to one destination; beyond them connections fail.",
+                severity="warning",
+            )
+        )
+        return nat
+
+    def _flow_logs(self) -> None:
+        name = f"{self._name}-flow-logs"
+        log_group = aws.cloudwatch.LogGroup(
+            name,
+            retention_in_days=self._args.log_retention_days,
+            kms_key_id=self._args.key_arn,
+            opts=self.child(),
+        )
+        role = aws.iam.Role(
+            name,
+            assume_role_policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                            "Condition": {
+                                "StringEquals": {"aws:SourceAccount": self._account},
+                                "ArnLike": {
+                                    "aws:SourceArn": pulumi.Output.format(
+                                        "arn:aws:ec2:{0}:{1}:vpc-flow-log/*", self._args.region, self._account
+                                    )
+                                },
+                            },
+                        }
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        policy = aws.iam.RolePolicy(
+            name,
+            role=role.name,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Action": [
+                                "logs:CreateLogStream",
+                                "logs:PutLogEvents",
+                                "logs:DescribeLogGroups",
+                                "logs:DescribeLogStreams",
+                            ],
+                            "Resource": pulumi.Output.format("{0}:*", log_group.arn),
+                        }
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        aws.ec2.FlowLog(
+            name,
+            vpc_id=self.vpc_id,
+            traffic_type="ALL",
+            log_destination=log_group.arn,
+            iam_role_arn=role.arn,
+            # The role's ARN does not show that it may write yet.
+            opts=self.child(depends_on=[policy]),
+        )
+
+    def _gateway_endpoints(self, route_table_ids: list[pulumi.Input[str]]) -> None:
+        """S3 and DynamoDB without NAT, and only where the data is ours: no way to carry it elsewhere."""
+        ours = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:ResourceAccount": self._account}},
+        }
+        image_layers = {
+            # ECR keeps its layers in a bucket of AWS ("Amazon ECR interface VPC endpoints").
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::prod-{self._args.region}-starport-layer-bucket/*",
+        }
+        for service, statements in {"s3": [ours, image_layers], "dynamodb": [ours]}.items():
+            aws.ec2.VpcEndpoint(
+                f"{self._name}-{service}",
+                vpc_id=self.vpc_id,
+                service_name=self._service(service),
+                vpc_endpoint_type="Gateway",
+                route_table_ids=route_table_ids,
+                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+                tags={"Name": f"{self._name}-{service}"},
+                opts=self.child(),
+            )
+
+    def _interface_endpoints(self) -> None:
+        """They stand in the private subnets: in an endpoint subnet one might take the pinned address.
+
+        Their policies stay AWS's default: what may be called is bounded by the callers' roles.
+        """
+        group = aws.ec2.SecurityGroup(
+            f"{self._name}-endpoints",
+            description="Interface endpoints of AWS services",
+            vpc_id=self.vpc_id,
+            tags={"Name": f"{self._name}-endpoints"},
+            opts=self.child(),
+        )
+        self.endpoints_security_group_id = group.id
+        aws.vpc.SecurityGroupIngressRule(
+            f"{self._name}-endpoints",
+            security_group_id=group.id,
+            description="HTTPS from the VPC",
+            cidr_ipv4=self.cidr,
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            opts=self.child(),
+        )
+        zones = len(self.private_subnet_ids) if self._args.nat_gateways == "perZone" else 1
+        for service in INTERFACE_SERVICES:
+            aws.ec2.VpcEndpoint(
+                f"{self._name}-{service}",
+                vpc_id=self.vpc_id,
+                service_name=self._service(service),
+                vpc_endpoint_type="Interface",
+                subnet_ids=self.private_subnet_ids[:zones],
+                security_group_ids=[group.id],
+                private_dns_enabled=True,
+                tags={"Name": f"{self._name}-{service}"},
+                opts=self.child(),
+            )
+
+    def _api_endpoint(self, subnet_ids: list[pulumi.Output[str]], blocks: list[str]) -> None:
+        """The way to the private API, at addresses that the load balancer's targets can name in a preview."""
+        name = f"{self._name}-api-endpoint"
+        self.api_endpoint_addresses = [str(ipaddress.IPv4Network(block)[8]) for block in blocks]
+        group = aws.ec2.SecurityGroup(
+            name,
+            description="Endpoint of the private API",
+            vpc_id=self.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        endpoint = aws.ec2.VpcEndpoint(
+            name,
+            vpc_id=self.vpc_id,
+            service_name=self._service("execute-api"),
+            vpc_endpoint_type="Interface",
+            subnet_ids=subnet_ids,
+            subnet_configurations=[
+                aws.ec2.VpcEndpointSubnetConfigurationArgs(subnet_id=subnet_id, ipv4=address)
+                for subnet_id, address in zip(subnet_ids, self.api_endpoint_addresses, strict=True)
+            ],
+            security_group_ids=[group.id],
+            private_dns_enabled=False,
+            # By resource, not by principal: requests from the load balancer carry no AWS identity.
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": "*",
+                            "Action": "execute-api:Invoke",
+                            "Resource": pulumi.Output.format(
+                                "arn:aws:execute-api:{0}:{1}:*", self._args.region, self._account
+                            ),
+                        }
+                    ],
+                }
+            ),
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        self.api_endpoint_id = endpoint.id
+        self.api_endpoint_security_group_id = group.id
+        self.signals.append(
+            Signal(
+                name="api-endpoint-packets-dropped",
+                title="The private API's endpoint drops packets",
+                namespace="AWS/PrivateLinkEndpoints",
+                metric="PacketsDropped",
+                dimensions={
+                    "Endpoint Type": "Interface",
+                    "Service Name": self._service("execute-api"),
+                    "VPC Endpoint Id": endpoint.id,
+                    "VPC Id": self.vpc_id,
+                },
+                statistic="Sum",
+                threshold=10,
+                reason="A healthy endpoint drops next to nothing; all API requests pass through this one.",
+                severity="critical",
+            )
+        )

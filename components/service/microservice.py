@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components.tier import Tier
+from components.service.cluster import ON_DEMAND, SPOT, WORKLOAD_NAMESPACE
+from components.service.pod_identity import pod_identity
+from components.tier import Signal, Tier
 from settings import ServiceSettings
 
 
@@ -22,14 +24,17 @@ class Backends:
     table_arns: Mapping[str, pulumi.Input[str]]
     cache_address: pulumi.Input[str]
     cache_arn: pulumi.Input[str]
+    cache_ports: tuple[int, ...]
     cache_user_ids: Mapping[str, str]
     """Service → IAM user of the cache."""
     cache_user_arns: Mapping[str, pulumi.Input[str]]
     bootstrap_brokers: pulumi.Input[str]
     brokers_arn: pulumi.Input[str]
+    brokers_ports: tuple[int, ...]
     database_writer: pulumi.Input[str]
     database_reader: pulumi.Input[str]
     database_name: str
+    database_ports: tuple[int, ...]
     database_resource_id: pulumi.Input[str]
     key_arn: pulumi.Input[str]
     """The key that the stores are encrypted with."""
@@ -42,6 +47,7 @@ class MicroserviceArgs:
     settings: ServiceSettings
     region: str
     cluster_name: str
+    cluster_arn: pulumi.Input[str]
     kubernetes: k8s.Provider
     target_group_arn: pulumi.Input[str]
     vpc_cidr: str
@@ -64,4 +70,284 @@ class Microservice(Tier):
 
     def __init__(self, name: str, args: MicroserviceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        raise NotImplementedError
+        service = args.settings
+
+        def in_cluster(depends_on: list[pulumi.Resource]) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, provider=args.kubernetes, depends_on=depends_on)
+
+        role, identity = pod_identity(
+            self,
+            name,
+            cluster_arn=args.cluster_arn,
+            namespace=WORKLOAD_NAMESPACE,
+            service_account=service.name,
+            statements=_statements(args),
+        )
+        self.role_arn = role.arn
+        endpoints = k8s.core.v1.ConfigMap(
+            f"{name}-endpoints",
+            metadata={"name": f"{service.name}-endpoints", "namespace": WORKLOAD_NAMESPACE},
+            data=_environment(args),
+            opts=in_cluster(args.ready),
+        )
+        binding = k8s.apiextensions.CustomResource(
+            f"{name}-binding",
+            api_version="eks.amazonaws.com/v1",
+            kind="TargetGroupBinding",
+            metadata={"name": service.name, "namespace": WORKLOAD_NAMESPACE},
+            spec={
+                "targetGroupARN": args.target_group_arn,
+                "targetType": "ip",
+                "serviceRef": {"name": service.name, "port": service.port},
+            },
+            opts=in_cluster(args.ready),
+        )
+        chart = k8s.helm.v4.Chart(
+            f"{name}-chart",
+            name=service.name,
+            chart="./k8s/charts/microservice",
+            namespace=WORKLOAD_NAMESPACE,
+            values=_values(args),
+            # Pods read the ConfigMap and take on the role as they start, and get their readiness gate only
+            # where the binding is there already. A destroy ends the pods first, which drains their targets.
+            opts=in_cluster([*args.ready, endpoints, identity, binding]),
+        )
+        k8s.apiextensions.CustomResource(
+            f"{name}-scaling",
+            api_version="keda.sh/v1alpha1",
+            kind="ScaledObject",
+            metadata={"name": service.name, "namespace": WORKLOAD_NAMESPACE},
+            spec=_scaling(args),
+            # KEDA refuses a CPU trigger on a Deployment that it cannot see.
+            opts=in_cluster([chart]),
+        )
+        self.signals += _signals(args)
+        self.register_outputs({"roleArn": self.role_arn})
+
+
+def _values(args: MicroserviceArgs) -> dict[str, Any]:
+    """Values of the chart: nothing but plain ones."""
+    service, backends = args.settings, args.backends
+    ports = [
+        *(backends.cache_ports if service.cache else ()),
+        *(backends.brokers_ports if service.produces or service.consumes else ()),
+        *(backends.database_ports if service.database else ()),
+    ]
+    egress = [{"cidr": args.vpc_cidr, "port": port} for port in ports]
+    if service.tables:
+        # DynamoDB's gateway endpoint keeps the service's public addresses.
+        egress.append({"cidr": "0.0.0.0/0", "port": 443})
+    return {
+        "name": service.name,
+        "image": service.image,
+        "port": service.port,
+        "endpoints": f"{service.name}-endpoints",
+        "cpu": service.cpu,
+        "memory": service.memory,
+        "probes": {"health": service.health_path, "ready": service.ready_path},
+        "metrics": {"path": service.metrics_path, "port": service.metrics_port or service.port},
+        "nodePools": [SPOT, ON_DEMAND] if service.spot else [ON_DEMAND],
+        "architectures": ["amd64", "arm64"] if service.arm64 else ["amd64"],
+        "priorityClassName": "trading-standard" if service.spot else "trading-critical",
+        "vpcCidr": args.vpc_cidr,
+        "egress": egress,
+    }
+
+
+def _database_user(service: ServiceSettings) -> str:
+    return service.name.replace("-", "_")
+
+
+def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
+    """Environment of the containers: the data stores that the service declares, and how to reach them."""
+    service, backends = args.settings, args.backends
+    environment: dict[str, pulumi.Input[str]] = {"AWS_REGION": args.region}
+    for table in service.tables:
+        environment[f"TABLE_{table.upper().replace('-', '_')}"] = backends.table_names[table]
+    if service.cache:
+        environment["CACHE_ADDRESS"] = backends.cache_address
+        environment["CACHE_PORT"] = str(backends.cache_ports[0])
+        environment["CACHE_USER"] = backends.cache_user_ids[service.name]
+    if service.produces or service.consumes:
+        environment["KAFKA_BOOTSTRAP_BROKERS"] = backends.bootstrap_brokers
+        environment["KAFKA_SECURITY_PROTOCOL"] = "SASL_SSL"
+        environment["KAFKA_SASL_MECHANISM"] = "AWS_MSK_IAM"
+    if service.produces:
+        # With the topics' min.insync.replicas, an acknowledged record survives a broker, once and in order.
+        environment["KAFKA_ACKS"] = "all"
+        environment["KAFKA_ENABLE_IDEMPOTENCE"] = "true"
+        environment["KAFKA_MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION"] = "5"
+    if service.consumes:
+        environment["KAFKA_GROUP_PREFIX"] = f"{service.name}-"
+        environment["KAFKA_ISOLATION_LEVEL"] = "read_committed"
+    if service.database:
+        environment["DATABASE_WRITER"] = backends.database_writer
+        environment["DATABASE_READER"] = backends.database_reader
+        environment["DATABASE_PORT"] = str(backends.database_ports[0])
+        environment["DATABASE_NAME"] = backends.database_name
+        environment["DATABASE_USER"] = _database_user(service)
+        environment["DATABASE_SSL_MODE"] = "verify-full"
+    return environment
+
+
+def _statements(args: MicroserviceArgs) -> list[dict[str, Any]]:
+    """What the service may do in AWS: to the data stores that it declares, and to no other."""
+    service, backends = args.settings, args.backends
+    statements: list[dict[str, Any]] = []
+
+    def allow(actions: list[str], resources: list[Any], **condition: Any) -> None:
+        statements.append({"Effect": "Allow", "Action": actions, "Resource": resources, **condition})
+
+    if service.tables:
+        arns = [pulumi.Output.from_input(backends.table_arns[table]) for table in service.tables]
+        allow(
+            [
+                "dynamodb:BatchGetItem",
+                "dynamodb:BatchWriteItem",
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:DescribeTable",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ],
+            [*arns, *(arn.apply("{}/index/*".format) for arn in arns)],
+        )
+        via = {"StringEquals": {"kms:ViaService": f"dynamodb.{args.region}.amazonaws.com"}}
+        allow(["kms:Decrypt"], [backends.key_arn], Condition=via)
+    if service.cache:
+        allow(["elasticache:Connect"], [backends.cache_arn, backends.cache_user_arns[service.name]])
+    if service.produces or service.consumes:
+        brokers = pulumi.Output.from_input(backends.brokers_arn)
+
+        def within(kind: str, name: str) -> pulumi.Output[str]:
+            # A topic's or group's ARN is its cluster's, of another kind ("IAM access control", MSK guide).
+            return brokers.apply(lambda arn: f"{arn.replace(':cluster/', f':{kind}/')}/{name}")
+
+        idempotent = ["kafka-cluster:WriteDataIdempotently"] if service.produces else []
+        allow(["kafka-cluster:Connect", "kafka-cluster:DescribeCluster", *idempotent], [brokers])
+        for action, topics in (("WriteData", service.produces), ("ReadData", service.consumes)):
+            if topics:
+                allow(
+                    ["kafka-cluster:DescribeTopic", f"kafka-cluster:{action}"],
+                    [within("topic", topic) for topic in topics],
+                )
+        if service.consumes:
+            allow(
+                ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"],
+                [within("group", f"{service.name}-*")],
+            )
+    if service.database:
+        account = pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: arn.split(":")[4])
+        user = pulumi.Output.concat(
+            *("arn:aws:rds-db:", args.region, ":", account, ":dbuser:"),
+            *(backends.database_resource_id, "/", _database_user(service)),
+        )
+        allow(["rds-db:connect"], [user])
+    return statements
+
+
+def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
+    """Specification of the scaled object: the largest of what the query and the CPU ask for."""
+    service = args.settings
+    return {
+        "scaleTargetRef": {"name": service.name},
+        "pollingInterval": 15,
+        "minReplicaCount": service.replicas.min,
+        "maxReplicaCount": service.replicas.max,
+        # When the workspace cannot be read: no pod is taken away, and there are at least the fewest.
+        "fallback": {
+            "failureThreshold": 3,
+            "replicas": service.replicas.min,
+            "behavior": "currentReplicasIfHigher",
+        },
+        "advanced": {
+            "horizontalPodAutoscalerConfig": {
+                "name": service.name,
+                "behavior": {
+                    "scaleUp": {
+                        "stabilizationWindowSeconds": 0,
+                        "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
+                    },
+                    # Trading comes in bursts: what was needed five minutes ago is kept, and goes slowly.
+                    "scaleDown": {
+                        "stabilizationWindowSeconds": 300,
+                        "policies": [{"type": "Percent", "value": 20, "periodSeconds": 60}],
+                    },
+                },
+            }
+        },
+        "triggers": [
+            {
+                "type": "prometheus",
+                "metricType": "AverageValue",
+                "metadata": {
+                    # The workspace's endpoint ends in a slash, and KEDA appends the path with one.
+                    "serverAddress": pulumi.Output.from_input(args.workspace_endpoint).apply(
+                        lambda endpoint: endpoint.rstrip("/")
+                    ),
+                    "query": service.scaling.query.replace("SERVICE", service.name),
+                    "threshold": f"{service.scaling.threshold:g}",
+                    "awsRegion": args.region,
+                    # By default no data counts as zero: a dead exporter would scale the service down.
+                    "ignoreNullValues": "false",
+                },
+                "authenticationRef": {
+                    "kind": "ClusterTriggerAuthentication",
+                    "name": args.trigger_authentication,
+                },
+            },
+            {
+                "type": "cpu",
+                "metricType": "Utilization",
+                "metadata": {"value": str(service.scaling.cpu_percent)},
+            },
+        ],
+    }
+
+
+def _signals(args: MicroserviceArgs) -> list[Signal]:
+    """Of Container Insights ("Enhanced Container Insights metric reference", CloudWatch user guide)."""
+    service = args.settings
+    dimensions = {"ClusterName": args.cluster_name, "Namespace": WORKLOAD_NAMESPACE}
+    return [
+        Signal(
+            name=f"{service.name}-pods-missing",
+            title=f"{service.name} has fewer pods than its least",
+            namespace="ContainerInsights",
+            metric="service_number_of_running_pods",
+            dimensions={**dimensions, "Service": service.name},
+            statistic="Minimum",
+            comparison="below",
+            threshold=service.replicas.min,
+            periods=10,
+            reason="A pod and its node are back within minutes; after ten, something holds them back.",
+            severity="critical",
+            missing_data="breaching",
+        ),
+        Signal(
+            name=f"{service.name}-pods-at-maximum",
+            title=f"{service.name} has scaled to its end",
+            namespace="ContainerInsights",
+            metric="service_number_of_running_pods",
+            dimensions={**dimensions, "Service": service.name},
+            statistic="Maximum",
+            threshold=service.replicas.max - 1,
+            periods=15,
+            reason="A burst passes in a quarter of an hour; a load that stays needs a higher maximum.",
+            severity="warning",
+        ),
+        Signal(
+            name=f"{service.name}-memory",
+            title=f"{service.name} is about to run out of memory",
+            namespace="ContainerInsights",
+            metric="pod_memory_utilization_over_pod_limit",
+            dimensions={**dimensions, "PodName": service.name},
+            statistic="Maximum",
+            threshold=90,
+            periods=5,
+            reason="In per cent of the limit, at which the container is killed.",
+            severity="warning",
+        ),
+    ]

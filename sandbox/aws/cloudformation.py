@@ -36,6 +36,9 @@ _TYPES = {
     "aws:backup/plan:Plan": "AWS::Backup::BackupPlan",
     "aws:backup/vault:Vault": "AWS::Backup::BackupVault",
     "aws:cloudwatch/eventRule:EventRule": "AWS::Events::Rule",
+    "aws:cloudwatch/logDelivery:LogDelivery": "AWS::Logs::Delivery",
+    "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": "AWS::Logs::DeliveryDestination",
+    "aws:cloudwatch/logDeliverySource:LogDeliverySource": "AWS::Logs::DeliverySource",
     "aws:cloudwatch/logGroup:LogGroup": "AWS::Logs::LogGroup",
     "aws:cloudwatch/logMetricFilter:LogMetricFilter": "AWS::Logs::MetricFilter",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "AWS::CloudWatch::Alarm",
@@ -70,14 +73,18 @@ _REPLACES: dict[str, str] = {
     "aws:apigateway/resource:Resource": "restApi",
     "aws:apigateway/restApi:RestApi": "",
     "aws:apigateway/restApiPolicy:RestApiPolicy": "restApiId",
-    "aws:backup/selection:Selection": "planId name iamRoleArn resources notResources selectionTags conditions",
+    "aws:backup/selection:Selection": (
+        "planId name iamRoleArn resources notResources selectionTags conditions"
+    ),
     "aws:cloudwatch/eventTarget:EventTarget": "rule targetId eventBusName",
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyName",
     "aws:dynamodb/contributorInsights:ContributorInsights": "tableName indexName",
     "aws:dynamodb/table:Table": "name hashKey rangeKey localSecondaryIndexes importTable restoreSourceName",
     "aws:dynamodb/tableReplica:TableReplica": "globalTableArn kmsKeyArn",
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "subnetId gatewayId",
-    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": "clusterName policyArn principalArn accessScope",
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": (
+        "clusterName policyArn principalArn accessScope"
+    ),
     "aws:elasticache/userGroupAssociation:UserGroupAssociation": "userId userGroupId",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "role policyArn",
     "aws:kms/keyPolicy:KeyPolicy": "keyId",
@@ -94,7 +101,9 @@ _REPLACES: dict[str, str] = {
     "aws:route53/zone:Zone": "name delegationSetId",
     "aws:s3/bucketObjectv2:BucketObjectv2": "bucket key",
     "aws:secretsmanager/secretRotation:SecretRotation": "secretId",
-    "aws:secretsmanager/secretVersion:SecretVersion": "secretId secretString secretBinary secretStringWoVersion",
+    "aws:secretsmanager/secretVersion:SecretVersion": (
+        "secretId secretString secretBinary secretStringWoVersion"
+    ),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "securityGroupId",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "securityGroupId",
 }
@@ -103,6 +112,12 @@ _ALSO_REPLACES: dict[str, str] = {
     "aws:amp/alertManagerDefinition:AlertManagerDefinition": "workspaceId",
     "aws:amp/ruleGroupNamespace:RuleGroupNamespace": "workspaceId",
     "aws:backup/vault:Vault": "kmsKeyArn",
+    "aws:elasticache/parameterGroup:ParameterGroup": "family description",
+    "aws:iam/rolePolicy:RolePolicy": "role",
+    "aws:lambda/permission:Permission": "function statementId qualifier",
+    "aws:route53/queryLog:QueryLog": "zoneId cloudwatchLogGroupArn",
+    "aws:sns/topicPolicy:TopicPolicy": "arn",
+    "aws:sqs/queuePolicy:QueuePolicy": "queueUrl",
     "aws:cognito/userPool:UserPool": "aliasAttributes usernameAttributes usernameConfiguration",
     "aws:kms/key:Key": "customerMasterKeySpec keyUsage multiRegion customKeyStoreId",
     "aws:lb/loadBalancer:LoadBalancer": "internal loadBalancerType",
@@ -249,9 +264,9 @@ def _scalar_problem(node: Json, value: Any) -> str | None:
     if allowed and text.lower() not in {str(item).lower() for item in allowed}:
         return "is not one of " + ", ".join(map(str, allowed))
     if {"integer", "number"} & set(kinds) and re.fullmatch(r"-?\d+(\.\d+)?", text):
-        for key, wrong in (("minimum", lambda n, m: n < m), ("maximum", lambda n, m: n > m)):
-            if key in node and wrong(float(text), node[key]):
-                return f"is outside AWS's range: {key} {node[key]}"
+        least, most = node.get("minimum", float(text)), node.get("maximum", float(text))
+        if not least <= float(text) <= most:
+            return f"is outside AWS's range of {node.get('minimum', '…')} to {node.get('maximum', '…')}"
     if kinds == ["string"] and isinstance(value, str) and value:
         if len(value) < node.get("minLength", 0):
             return f"is shorter than AWS's minimum of {node['minLength']} characters"
@@ -309,9 +324,17 @@ def _match(name: str, known: Mapping[str, Any], owner: str) -> str | None:
     wanted = _norm(name)
     by_norm = {_norm(candidate): candidate for candidate in known}
     forms = [wanted, _singular(wanted), f"{wanted}s"]
-    forms += [f"{prefix}{form}" for prefix in (owner, owner.removeprefix("db"), "db", "cache") for form in forms]
-    forms += [f"{wanted}{suffix}" for suffix in ("id", "arn", "name", "url")] if owner else []
-    forms += [f"group{wanted}", f"filter{wanted}", f"alarm{wanted}", f"policy{wanted}", f"cachesubnet{wanted}"]
+    forms += [
+        f"{prefix}{form}" for prefix in (owner, owner.removeprefix("db"), "db", "cache") for form in forms
+    ]
+    forms += [f"{wanted}{suffix}" for suffix in ("id", "arn", "url")] if owner else []
+    forms += [
+        f"group{wanted}",
+        f"filter{wanted}",
+        f"alarm{wanted}",
+        f"policy{wanted}",
+        f"cachesubnet{wanted}",
+    ]
     forms += [wanted.removeprefix(owner)]
     for form in forms:
         if form in by_norm:

@@ -31,7 +31,7 @@ KIND_TIMEOUT = 10
 """Seconds until a kind that was just defined is served."""
 
 
-class Unreachable(Exception):
+class Unreachable(Exception):  # noqa: N818 - a state of the cluster, as the official provider calls it
     """The API server can't be reached, or its kubeconfig can't be used."""
 
 
@@ -92,8 +92,25 @@ class Cluster:
         content_type: str = "application/json",
         **query: str | bool,
     ) -> Object:
-        """One call. Raises `ApiError` for a refusal and `Unreachable` without an answer."""
-        parameters = {key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items()}
+        """One call. Raises `ApiError` for a refusal and `Unreachable` without an answer.
+
+        A kind whose definition just changed answers 429 for a moment, and is asked again.
+        """
+        deadline = time.monotonic() + KIND_TIMEOUT
+        while True:
+            try:
+                return self._request(method, path, body, content_type, query)
+            except ApiError as error:
+                if error.status != 429 or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def _request(
+        self, method: str, path: str, body: Any, content_type: str, query: Mapping[str, str | bool]
+    ) -> Object:
+        parameters = {
+            key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items()
+        }
         url = f"{self._host}{path}" + (f"?{urlencode(parameters)}" if parameters else "")
         headers = {"Accept": "application/json", "Content-Type": content_type, "Authorization": self._token}
         try:
@@ -140,9 +157,7 @@ class Cluster:
                         raise
                     resources = []
                 self._kinds[api_version] = {
-                    item["kind"]: Kind(
-                        api_version, item["name"], item["namespaced"], "list" in item["verbs"]
-                    )
+                    item["kind"]: Kind(api_version, item["name"], item["namespaced"], "list" in item["verbs"])
                     for item in resources
                     if "/" not in item["name"]
                 }
@@ -246,12 +261,14 @@ class Cluster:
         deadline = time.monotonic() + KIND_TIMEOUT
         while True:
             live = self.get(crd)
-            conditions = {} if live is None else live.get("status", {}).get("conditions", [])
+            conditions = (live or {}).get("status", {}).get("conditions") or []
             if live is not None and any(
                 item["type"] == "Established" and item["status"] == "True" for item in conditions
             ):
                 spec = live["spec"]
-                versions = [f"{spec['group']}/{version['name']}" for version in spec["versions"] if version["served"]]
+                versions = [
+                    f"{spec['group']}/{version['name']}" for version in spec["versions"] if version["served"]
+                ]
                 if all(self.kind(version, spec["names"]["kind"]) for version in versions):
                     return live
             if time.monotonic() > deadline:

@@ -1,0 +1,42 @@
+# The commands of this project; each makes what it needs first. `make up` is the place to start.
+STACK ?= local
+PYTHON ?= python3
+BIN := .venv/bin
+# Written when an install has ended well; its age against requirements.txt says whether another is due.
+INSTALLED := .venv/.installed
+
+.PHONY: up preview down test lint lock tools clean
+
+up preview down: $(INSTALLED)  ## deploy, preview or destroy STACK (default: local) in the sandbox
+	@$(BIN)/python -m sandbox $@ --stack '$(STACK)'
+
+test: $(INSTALLED) tools  ## all tests: fast ones on all cores, then those on the real engine and API server
+	$(BIN)/python -m pytest -n auto --ignore=tests/engine --ignore=tests/cluster
+	$(BIN)/python -m pytest tests/engine tests/cluster
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+lock:  ## renew requirements.txt from pyproject.toml
+	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
+	$(PYTHON) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && \
+	"$$uv/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --no-header --no-emit-index-url --group pyproject.toml:sandbox --group pyproject.toml:test \
+	  --group pyproject.toml:lint pyproject.toml -o requirements.txt
+
+tools: $(INSTALLED)  ## build the engine, Helm and the API server into .tools/ (once)
+	@$(BIN)/python -m sandbox.tools
+
+clean:  ## delete the sandbox, the tools and the virtual environment
+	rm -rf .sandbox .tools .venv
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "error: $(PYTHON) is missing or older than Python 3.11: install it, or name one with PYTHON=" >&2; exit 1; }
+	@echo "installing the Python packages of requirements.txt into .venv (about a minute)"
+	@$(PYTHON) -m venv .venv || { \
+	  echo "error: $(PYTHON) can't make a virtual environment: install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@

@@ -1,0 +1,150 @@
+"""Who may call the API: a Cognito user pool, built once for all regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Signal, Tier
+
+RESOURCE_SERVER = "trading"
+"""Prefix of the API's scopes, such as `trading/orders`."""
+DOMAIN_LIMIT = 63
+"""Characters in the prefix of a user pool's domain (Amazon Cognito API Reference)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityArgs:
+    """Settings of the user pool."""
+
+    host: str
+    """The viewer's host: users come back to it after they have signed in."""
+    services: Sequence[str]
+    """Services that the API opens; each gets a scope of its own."""
+    protect: bool
+
+
+class Identity(Tier):
+    """Users and machine clients, and the scopes that they may ask for.
+
+    One pool serves every region, so that a token is good wherever Route 53 sends its bearer; each region's
+    authorizer names the pool's ARN. Administrators create users: an account is opened elsewhere, after
+    its holder's identity has been verified.
+    """
+
+    user_pool_arn: pulumi.Output[str]
+    scopes: Mapping[str, str]
+    """Service → the scope that a token must have for it."""
+    web_client_id: pulumi.Output[str]
+    """Client of the web app: authorization code with PKCE, no secret."""
+    machine_client_id: pulumi.Output[str]
+    """Client of programs: client credentials."""
+    login_url: pulumi.Output[str]
+    """Where the OAuth endpoints are."""
+
+    def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.scopes = {service: f"{RESOURCE_SERVER}/{service}" for service in args.services}
+        pool = aws.cognito.UserPool(
+            name,
+            username_attributes=["email"],
+            username_configuration={"case_sensitive": False},
+            auto_verified_attributes=["email"],
+            admin_create_user_config={"allow_admin_create_user_only": True},
+            account_recovery_setting={"recovery_mechanisms": [{"name": "verified_email", "priority": 1}]},
+            password_policy={
+                "minimum_length": 14,
+                "require_lowercase": True,
+                "require_uppercase": True,
+                "require_numbers": True,
+                "require_symbols": True,
+                "password_history_size": 10,
+                "temporary_password_validity_days": 1,
+            },
+            mfa_configuration="ON",
+            software_token_mfa_configuration={"enabled": True},
+            deletion_protection="ACTIVE" if args.protect else "INACTIVE",
+            opts=self.child(protect=args.protect),
+        )
+        server = aws.cognito.ResourceServer(
+            name,
+            user_pool_id=pool.id,
+            identifier=RESOURCE_SERVER,
+            name="Trading API",
+            scopes=[
+                {"scope_name": service, "scope_description": f"Use the service {service}"}
+                for service in args.services
+            ],
+            opts=self.child(),
+        )
+        # From the server's own output: a client cannot name a scope that does not exist yet.
+        scopes = server.identifier.apply(lambda prefix: [f"{prefix}/{service}" for service in args.services])
+        domain = aws.cognito.UserPoolDomain(
+            name,
+            user_pool_id=pool.id,
+            # Unique among all AWS accounts, as the host is.
+            domain=args.host.replace(".", "-")[:DOMAIN_LIMIT].rstrip("-"),
+            managed_login_version=2,
+            opts=self.child(),
+        )
+        web = aws.cognito.UserPoolClient(
+            f"{name}-web",
+            user_pool_id=pool.id,
+            allowed_oauth_flows=["code"],
+            allowed_oauth_flows_user_pool_client=True,
+            allowed_oauth_scopes=scopes.apply(lambda scopes: ["openid", "email", *scopes]),
+            callback_urls=[f"https://{args.host}/"],
+            logout_urls=[f"https://{args.host}/"],
+            supported_identity_providers=["COGNITO"],
+            # A stolen access token cannot be called back: it is short-lived, and the refresh token lasts
+            # for a trading day.
+            access_token_validity=15,
+            id_token_validity=15,
+            refresh_token_validity=12,
+            token_validity_units={"access_token": "minutes", "id_token": "minutes", "refresh_token": "hours"},
+            enable_token_revocation=True,
+            prevent_user_existence_errors="ENABLED",
+            opts=self.child(),
+        )
+        machine = aws.cognito.UserPoolClient(
+            f"{name}-machine",
+            user_pool_id=pool.id,
+            generate_secret=True,
+            allowed_oauth_flows=["client_credentials"],
+            allowed_oauth_flows_user_pool_client=True,
+            allowed_oauth_scopes=scopes,
+            access_token_validity=15,
+            token_validity_units={"access_token": "minutes"},
+            opts=self.child(additional_secret_outputs=["clientSecret"]),
+        )
+
+        self.user_pool_arn = pool.arn
+        self.web_client_id = web.id
+        self.machine_client_id = machine.id
+        self.login_url = pulumi.Output.format(
+            "https://{0}.auth.{1}.amazoncognito.com", domain.domain, domain.region
+        )
+        self.signals.append(
+            Signal(
+                name="identity-sign-in-throttles",
+                title="Sign-ins are throttled",
+                namespace="AWS/Cognito",
+                metric="SignInThrottles",
+                dimensions={"UserPool": pool.id, "UserPoolClient": web.id},
+                statistic="Sum",
+                threshold=0,
+                reason="Users are turned away: a rush, or somebody guessing passwords.",
+                severity="warning",
+            )
+        )
+        self.register_outputs(
+            {
+                "userPoolArn": self.user_pool_arn,
+                "webClientId": self.web_client_id,
+                "machineClientId": self.machine_client_id,
+                "loginUrl": self.login_url,
+            }
+        )

@@ -1,0 +1,337 @@
+"""The `order_intake` function of the API tier, with everything that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.scaling import target_tracking
+from components.tier import Signal, Tier
+from settings import Range
+
+ALIAS = "live"
+TIMEOUT_SECONDS = 20
+"""Below API Gateway's 29 s; the function's own deadlines are below this one."""
+ORDER_SERVICE_TIMEOUT_SECONDS = 10
+SOURCE = Path("functions/order_intake")
+HTTPS = 443
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderIntakeArgs:
+    """Settings of the function."""
+
+    vpc_id: pulumi.Input[str]
+    private_subnet_ids: Sequence[pulumi.Input[str]]
+    key_arn: pulumi.Input[str]
+    load_balancer_dns_name: pulumi.Input[str]
+    load_balancer_security_group_id: pulumi.Input[str]
+    order_service_port: int
+    """Listener of the order service on the internal load balancer."""
+    order_service_ready_path: str
+    idempotency_table: pulumi.Input[str]
+    idempotency_table_arn: pulumi.Input[str]
+    dynamodb_prefix_list_id: pulumi.Input[str]
+    reserved_concurrency: int
+    provisioned_concurrency: Range
+    log_retention_days: int
+
+
+class OrderIntake(Tier):
+    """A Lambda function in the private subnets, which may reach DynamoDB and the order service only."""
+
+    function_name: pulumi.Output[str]
+    alias_name: pulumi.Output[str]
+    invoke_arn: pulumi.Output[str]
+    """What an API Gateway integration calls: the alias."""
+
+    def __init__(self, name: str, args: OrderIntakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        security_group = self._security_group(name, args)
+        log_group = aws.cloudwatch.LogGroup(
+            name,
+            name_prefix=f"/aws/lambda/{name}-",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+        # API Gateway calls synchronously and gets every failure back. The queue holds what anybody else
+        # invokes asynchronously, such as an operator's replay.
+        dead_letters = aws.sqs.Queue(
+            f"{name}-dead-letters",
+            kms_master_key_id=args.key_arn,
+            message_retention_seconds=14 * 24 * 3600,
+            opts=self.child(),
+        )
+        role, permissions = self._role(name, args, log_group, dead_letters)
+        function = aws.lambda_.Function(
+            name,
+            description="Validates orders, makes them idempotent, hands them to the order service",
+            runtime=aws.lambda_.Runtime.PYTHON3D13,
+            architectures=["arm64"],
+            handler="order_intake.handler.handler",
+            code=source_archive(),
+            role=role.arn,
+            memory_size=512,
+            timeout=TIMEOUT_SECONDS,
+            publish=True,
+            reserved_concurrent_executions=args.reserved_concurrency,
+            vpc_config={"subnet_ids": args.private_subnet_ids, "security_group_ids": [security_group.id]},
+            # Lambda keeps its network interfaces for a while, and they would keep the group from going.
+            replace_security_groups_on_destroy=True,
+            kms_key_arn=args.key_arn,
+            environment={
+                "variables": {
+                    "TABLE_NAME": args.idempotency_table,
+                    "ORDER_SERVICE_URL": pulumi.Output.format(
+                        "http://{0}:{1}", args.load_balancer_dns_name, args.order_service_port
+                    ),
+                    "ORDER_SERVICE_READY_PATH": args.order_service_ready_path,
+                    "ORDER_SERVICE_TIMEOUT_SECONDS": str(ORDER_SERVICE_TIMEOUT_SECONDS),
+                }
+            },
+            logging_config={
+                "log_format": "JSON",
+                "log_group": log_group.name,
+                "application_log_level": "INFO",
+                "system_log_level": "WARN",
+            },
+            tracing_config={"mode": "Active"},
+            dead_letter_config={"target_arn": dead_letters.arn},
+            # The function names the role only, but Lambda tries the role's permissions when it creates it.
+            opts=self.child(depends_on=[permissions]),
+        )
+        alias = aws.lambda_.Alias(
+            f"{name}-{ALIAS}",
+            name=ALIAS,
+            function_name=function.name,
+            function_version=function.version,
+            opts=self.child(),
+        )
+        if args.provisioned_concurrency.min:
+            self._scale(name, args.provisioned_concurrency, function, alias)
+
+        self.function_name = function.name
+        self.alias_name = alias.name
+        self.invoke_arn = alias.invoke_arn
+        self._watch(function, dead_letters)
+        self.register_outputs({"functionName": self.function_name, "invokeArn": self.invoke_arn})
+
+    def _security_group(self, name: str, args: OrderIntakeArgs) -> aws.ec2.SecurityGroup:
+        # No endpoint for logs, traces or keys: the Lambda service delivers those outside of the VPC.
+        security_group = aws.ec2.SecurityGroup(
+            name,
+            vpc_id=args.vpc_id,
+            description="Order intake function",
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-to-dynamodb",
+            security_group_id=security_group.id,
+            prefix_list_id=args.dynamodb_prefix_list_id,
+            description="DynamoDB through its gateway endpoint",
+            ip_protocol="tcp",
+            from_port=HTTPS,
+            to_port=HTTPS,
+            opts=self.child(),
+        )
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-to-load-balancer",
+            security_group_id=security_group.id,
+            referenced_security_group_id=args.load_balancer_security_group_id,
+            description="Order service through the internal load balancer",
+            ip_protocol="tcp",
+            from_port=args.order_service_port,
+            to_port=args.order_service_port,
+            opts=self.child(),
+        )
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-from-order-intake",
+            security_group_id=args.load_balancer_security_group_id,
+            referenced_security_group_id=security_group.id,
+            description="Order intake function",
+            ip_protocol="tcp",
+            from_port=args.order_service_port,
+            to_port=args.order_service_port,
+            opts=self.child(),
+        )
+        return security_group
+
+    def _role(
+        self,
+        name: str,
+        args: OrderIntakeArgs,
+        log_group: aws.cloudwatch.LogGroup,
+        dead_letters: aws.sqs.Queue,
+    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        role = aws.iam.Role(
+            name,
+            assume_role_policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "lambda.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        permissions = aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "IdempotencyRecords",
+                            "Effect": "Allow",
+                            "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                            "Resource": args.idempotency_table_arn,
+                        },
+                        {
+                            "Sid": "OwnLogs",
+                            "Effect": "Allow",
+                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                            "Resource": pulumi.Output.format("{0}:*", log_group.arn),
+                        },
+                        {
+                            "Sid": "DeadLetters",
+                            "Effect": "Allow",
+                            "Action": "sqs:SendMessage",
+                            "Resource": dead_letters.arn,
+                        },
+                        {
+                            "Sid": "TableQueueAndEnvironmentAreEncrypted",
+                            "Effect": "Allow",
+                            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                            "Resource": args.key_arn,
+                        },
+                        {
+                            "Sid": "NetworkInterfacesAndTracesKnowNoResources",
+                            "Effect": "Allow",
+                            "Action": [
+                                "ec2:AssignPrivateIpAddresses",
+                                "ec2:CreateNetworkInterface",
+                                "ec2:DeleteNetworkInterface",
+                                "ec2:DescribeNetworkInterfaces",
+                                "ec2:DescribeSubnets",
+                                "ec2:UnassignPrivateIpAddresses",
+                                "xray:PutTelemetryRecords",
+                                "xray:PutTraceSegments",
+                            ],
+                            "Resource": "*",
+                        },
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        return role, permissions
+
+    def _scale(
+        self, name: str, concurrency: Range, function: aws.lambda_.Function, alias: aws.lambda_.Alias
+    ) -> None:
+        provisioned = aws.lambda_.ProvisionedConcurrencyConfig(
+            name,
+            function_name=function.name,
+            qualifier=alias.name,
+            provisioned_concurrent_executions=concurrency.min,
+            # The first value only: from then on the target tracking moves it.
+            opts=self.child(ignore_changes=["provisionedConcurrentExecutions"]),
+        )
+        target_tracking(
+            self,
+            name,
+            dimension="lambda:function:ProvisionedConcurrency",
+            resource_id=pulumi.Output.format("function:{0}:{1}", function.name, alias.name),
+            capacity=(concurrency.min, concurrency.max),
+            metric="LambdaProvisionedConcurrencyUtilization",
+            # A share of one, unlike most of these metrics; 70 % leaves room while more start.
+            target=0.7,
+            # Or it could scale before there is anything provisioned.
+            depends_on=[provisioned],
+        )
+
+    def _watch(self, function: aws.lambda_.Function, dead_letters: aws.sqs.Queue) -> None:
+        dimensions = {"FunctionName": function.name}
+        live = {**dimensions, "Resource": pulumi.Output.format("{0}:{1}", function.name, ALIAS)}
+        self.signals += [
+            Signal(
+                name="order-intake-errors",
+                title="Order intake crashes or runs out of time",
+                namespace="AWS/Lambda",
+                metric="Errors",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=0,
+                reason="The function answers every failure that it knows; this is one that it does not.",
+                severity="critical",
+            ),
+            Signal(
+                name="order-intake-throttles",
+                title="Orders are turned away for lack of concurrency",
+                namespace="AWS/Lambda",
+                metric="Throttles",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=0,
+                reason="The reserved concurrency is used up; every throttle is an order refused.",
+                severity="critical",
+            ),
+            Signal(
+                name="order-intake-duration",
+                title="Order intake is slow",
+                namespace="AWS/Lambda",
+                metric="Duration",
+                dimensions=dimensions,
+                statistic="p99",
+                threshold=ORDER_SERVICE_TIMEOUT_SECONDS * 1000 / 2,
+                reason="Half of the order service's time-out (milliseconds): soon outcomes are unknown.",
+                severity="warning",
+            ),
+            Signal(
+                name="order-intake-spillover",
+                title="Orders wait for cold starts",
+                namespace="AWS/Lambda",
+                metric="ProvisionedConcurrencySpilloverInvocations",
+                dimensions=live,
+                statistic="Sum",
+                threshold=0,
+                reason="Target tracking follows within minutes; longer means that its maximum is too low.",
+                severity="warning",
+                periods=10,
+            ),
+            Signal(
+                name="order-intake-dead-letters",
+                title="Asynchronous invocations of order intake failed",
+                namespace="AWS/SQS",
+                metric="ApproximateNumberOfMessagesVisible",
+                dimensions={"QueueName": dead_letters.name},
+                statistic="Maximum",
+                threshold=0,
+                reason="Each message is an invocation that failed for good and wants a look.",
+                severity="warning",
+                period_seconds=300,
+                periods=1,
+            ),
+        ]
+
+
+def source_archive() -> pulumi.AssetArchive:
+    """The deployment package: the Python sources alone, so that the same sources give the same hash."""
+    root = Path(__file__).parent.parent
+    sources = sorted(path.relative_to(root) for path in (root / SOURCE).rglob("*.py"))
+    # Paths relative to the project, where the engine runs: the state says nothing of the machine.
+    return pulumi.AssetArchive(
+        {str(path.relative_to(SOURCE.parent)): pulumi.FileAsset(str(path)) for path in sources}
+    )

@@ -1,0 +1,69 @@
+"""Target tracking: keeps a metric of a resource near a value by moving the resource's capacity."""
+
+from __future__ import annotations
+
+from pulumi import Input, Resource
+from pulumi_aws.appautoscaling import Policy, Target
+from pulumi_aws.appautoscaling import (
+    PolicyTargetTrackingScalingPolicyConfigurationArgs as TargetTrackingArgs,
+)
+from pulumi_aws.appautoscaling import (
+    PolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecificationArgs as PredefinedMetricArgs,
+)
+
+from components.tier import Tier
+
+
+def target_tracking(
+    tier: Tier,
+    name: str,
+    *,
+    dimension: str,
+    resource_id: Input[str],
+    capacity: tuple[Input[int], Input[int]],
+    metric: str,
+    target: float,
+    scale_in_cooldown: int | None = None,
+    scale_out_cooldown: int | None = None,
+    scale_in: bool = True,
+    depends_on: list[Resource] | None = None,
+) -> None:
+    """Registers a scalable target and its policy as children of `tier`.
+
+    Args:
+        tier: the component whose children they are.
+        name: logical name of both.
+        dimension: what scales, such as `rds:cluster:ReadReplicaCount`.
+        resource_id: whose it is, in the form that Application Auto Scaling gives the dimension.
+        capacity: the least and the most.
+        metric: a predefined metric, such as `RDSReaderAverageCPUUtilization`.
+        target: the value to keep, in the metric's unit (per cent for all that are in use).
+        scale_in_cooldown: seconds to wait after having scaled in.
+        scale_out_cooldown: seconds to wait after having scaled out.
+        scale_in: whether capacity is ever taken away.
+        depends_on: what must exist before anything scales.
+    """
+    scalable = Target(
+        name,
+        service_namespace=dimension.split(":")[0],
+        scalable_dimension=dimension,
+        resource_id=resource_id,
+        min_capacity=capacity[0],
+        max_capacity=capacity[1],
+        opts=tier.child(depends_on=depends_on),
+    )
+    Policy(
+        name,
+        policy_type="TargetTrackingScaling",
+        service_namespace=scalable.service_namespace,
+        scalable_dimension=scalable.scalable_dimension,
+        resource_id=scalable.resource_id,
+        target_tracking_scaling_policy_configuration=TargetTrackingArgs(
+            predefined_metric_specification=PredefinedMetricArgs(predefined_metric_type=metric),
+            target_value=target,
+            scale_in_cooldown=scale_in_cooldown,
+            scale_out_cooldown=scale_out_cooldown,
+            disable_scale_in=not scale_in,
+        ),
+        opts=tier.child(),
+    )

@@ -1,0 +1,80 @@
+"""Tier 6, EKS Pod Identity: the AWS role of a Kubernetes service account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Tier
+
+
+def pod_identity(
+    tier: Tier,
+    name: str,
+    *,
+    cluster_arn: pulumi.Input[str],
+    namespace: str,
+    service_account: str,
+    statements: Sequence[Mapping[str, Any]] = (),
+    managed_policy_arns: Sequence[str] = (),
+) -> tuple[aws.iam.Role, pulumi.Resource]:
+    """A role that only this service account of this cluster can take on, with these permissions.
+
+    Returns the role, and what pods must wait for: a pod that starts before its association and its
+    permissions gets no credentials.
+    """
+    cluster = pulumi.Output.from_input(cluster_arn)
+    role = aws.iam.Role(
+        f"{name}-role",
+        description=f"Pods of {namespace}/{service_account}",
+        # The tags of the session are EKS's own ("List of session tags added by EKS Pod Identity").
+        assume_role_policy=pulumi.Output.json_dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "pods.eks.amazonaws.com"},
+                        "Action": ["sts:AssumeRole", "sts:TagSession"],
+                        "Condition": {
+                            "StringEquals": {
+                                "aws:SourceAccount": cluster.apply(lambda arn: arn.split(":")[4]),
+                                "aws:RequestTag/eks-cluster-arn": cluster,
+                                "aws:RequestTag/kubernetes-namespace": namespace,
+                                "aws:RequestTag/kubernetes-service-account": service_account,
+                            }
+                        },
+                    }
+                ],
+            }
+        ),
+        opts=tier.child(),
+    )
+    permissions: list[pulumi.Resource] = [
+        aws.iam.RolePolicyAttachment(
+            f"{name}-{arn.rsplit('/', 1)[-1]}", role=role.name, policy_arn=arn, opts=tier.child()
+        )
+        for arn in managed_policy_arns
+    ]
+    if statements:
+        permissions.append(
+            aws.iam.RolePolicy(
+                f"{name}-policy",
+                role=role.name,
+                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+                opts=tier.child(),
+            )
+        )
+    association = aws.eks.PodIdentityAssociation(
+        f"{name}-identity",
+        cluster_name=cluster.apply(lambda arn: arn.rsplit("/", 1)[-1]),
+        namespace=namespace,
+        service_account=service_account,
+        role_arn=role.arn,
+        # No value shows that the permissions belong to the role before a pod uses it.
+        opts=tier.child(depends_on=permissions),
+    )
+    return role, association

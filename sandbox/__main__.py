@@ -1,0 +1,244 @@
+"""`python -m sandbox`: the platform on this machine, with no AWS account."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sandbox.apiserver import ApiServerError, ApiServers
+from sandbox.aws.store import Store
+from sandbox.engine import Session, lock, lock_holder
+from sandbox.project import Sandbox, SandboxError
+from sandbox.tools import ToolError
+
+TIER = "trading:tier:"
+"""What the type tokens of all tiers begin with."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit status: 2 for bad arguments, 1 for a failure of the sandbox."""
+    options = _parser().parse_args(arguments)
+    try:
+        sandbox = Sandbox.of(options.project)
+    except SandboxError as error:
+        _bad(str(error))
+    try:
+        return options.function(sandbox, options)
+    except (SandboxError, ToolError, ApiServerError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--project",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the folder of Pulumi.yaml (default: this one)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("exec", help="run any command in the sandbox: exec -- pulumi stack export")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENT…")
+    run.set_defaults(function=_exec)
+    for name, function, text in (
+        ("up", _up, "deploy a stack"),
+        ("preview", _preview, "show what a deployment would change"),
+        ("down", _down, "destroy what a stack deployed"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument(
+            "--stack", default="local", help="a stack with a Pulumi.<stack>.yaml (default: local)"
+        )
+        command.set_defaults(function=function)
+    status = commands.add_parser("status", help="show what runs and what the sandbox holds")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.set_defaults(function=_status)
+    reset = commands.add_parser("reset", help="delete everything that the sandbox holds")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    reset.set_defaults(function=_reset)
+    return parser
+
+
+def _exec(sandbox: Sandbox, options: argparse.Namespace) -> int:
+    command = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    if not command:
+        _bad("exec needs a command: python -m sandbox exec -- pulumi stack export")
+    with Session(sandbox) as session:
+        return session.run(command)
+
+
+def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
+    _check_stack(sandbox, options.stack)
+    with Session(sandbox) as session:
+        status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", "--skip-preview"])
+    if status == 0:
+        _print_tiers(sandbox.deployment(options.stack).get("resources", []))
+    return status
+
+
+def _preview(sandbox: Sandbox, options: argparse.Namespace) -> int:
+    _check_stack(sandbox, options.stack)
+    with Session(sandbox) as session:
+        return session.run(["pulumi", "preview", "--stack", options.stack, "--diff"])
+
+
+def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
+    stack = options.stack
+    _check_stack(sandbox, stack)
+    resources = sandbox.deployment(stack).get("resources", [])
+    protected = sorted(_shown(resource["urn"]) for resource in resources if resource.get("protect"))
+    if protected:
+        print(
+            f"error: stack {stack} protects {len(protected)} resources:",
+            *protected,
+            sep="\n  ",
+            file=sys.stderr,
+        )
+        print(
+            f"Nothing was destroyed. To allow it, set `trading:protect: false` in Pulumi.{stack}.yaml, run "
+            f"`make up STACK={stack}`, and then this again.",
+            file=sys.stderr,
+        )
+        return 1
+    with Session(sandbox) as session:
+        status = session.run(["pulumi", "destroy", "--stack", stack, "--yes", "--skip-preview"])
+    left = sandbox.deployment(stack).get("resources", [])
+    real = _aws_resources(sandbox, stack)
+    print(f"\nLeft of stack {stack}: {len(left)} resources in its state, {real.total()} in AWS")
+    for item in left:
+        print(f"  {_shown(item['urn'])}")
+    return status
+
+
+def _status(sandbox: Sandbox, options: argparse.Namespace) -> int:
+    status = _holdings(sandbox)
+    if options.json:
+        print(json.dumps(status, indent=2))
+        return 0
+    print(f"{status['directory']}: {status['running'] or 'nothing runs'}")
+    _print_table(
+        ("Stack", "Resources", "Protected"),
+        [(name, stack["resources"], stack["protected"]) for name, stack in status["stacks"].items()],
+    )
+    _print_table(("AWS service", "Resources"), status["aws"].items())
+    for cluster in status["clusters"]:
+        objects = cluster["objects"]
+        _print_table((f"Kind in cluster {cluster['name']}", "Objects"), (objects or {"(in use)": ""}).items())
+    return 0
+
+
+def _holdings(sandbox: Sandbox) -> dict[str, Any]:
+    """What `status` shows: counts only."""
+    states = {stack: sandbox.deployment(stack).get("resources", []) for stack in sandbox.deployed_stacks()}
+    running = lock_holder(sandbox)
+    servers = ApiServers(sandbox.directory)
+    if not running and servers.names():
+        # Objects are counted by asking the API servers, which don't run between commands.
+        with lock(sandbox):
+            try:
+                servers.start_existing()
+                clusters = servers.status()
+            finally:
+                servers.stop()
+    else:
+        clusters = servers.status()
+    return {
+        "directory": str(sandbox.directory),
+        "running": running,
+        "stacks": {
+            stack: {
+                "resources": len(resources),
+                "protected": sum(bool(resource.get("protect")) for resource in resources),
+            }
+            for stack, resources in states.items()
+        },
+        "aws": dict(sorted(_aws_resources(sandbox).items())),
+        "clusters": [
+            {"name": cluster["name"], "endpoint": cluster["endpoint"], "objects": cluster["objects"]}
+            for cluster in clusters
+        ],
+    }
+
+
+def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
+    """How many resources each AWS service has, of one stack or of all."""
+    if not (sandbox.directory / "aws.sqlite").exists():
+        return Counter()
+    store = Store(sandbox.directory)
+    rows = [row for row in store.all() if stack in (None, row.urn.split("::")[0].removeprefix("urn:pulumi:"))]
+    store.close()
+    return Counter(row.type.split(":")[1].split("/")[0] for row in rows)
+
+
+def _reset(sandbox: Sandbox, options: argparse.Namespace) -> int:
+    if not sandbox.directory.exists():
+        print(f"{sandbox.directory} does not exist: nothing to delete")
+        return 0
+    if not options.yes:
+        if not sys.stdin.isatty():
+            _bad("reset deletes everything in the sandbox: say --yes")
+        if input(f"Delete {sandbox.directory} with everything in it? [y/N] ").strip().lower() not in (
+            "y",
+            "yes",
+        ):
+            return 1
+    with lock(sandbox):
+        shutil.rmtree(sandbox.directory)
+    print(f"deleted {sandbox.directory}")
+    return 0
+
+
+def _check_stack(sandbox: Sandbox, stack: str) -> None:
+    if stack not in sandbox.committed_stacks():
+        known = ", ".join(sandbox.committed_stacks()) or "none"
+        _bad(f"stack {stack!r}: there is no Pulumi.{stack}.yaml in {sandbox.project}; stacks there: {known}")
+
+
+def _bad(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _shown(urn: str) -> str:
+    """A URN as its type and name."""
+    _, _, types, name = urn.split("::", 3)
+    return f"{types.rsplit('$', 1)[-1]} {name}"
+
+
+def _print_tiers(resources: Iterable[dict[str, Any]]) -> None:
+    """A table of the tiers and how many resources each has, itself included, in the order of deployment."""
+    known = {resource["urn"]: resource for resource in resources}
+    counts: Counter[str] = Counter()
+    for resource in known.values():
+        if "::pulumi:providers:" in resource["urn"] and "::default" in resource["urn"]:
+            continue  # the engine does not count its default providers either
+        ancestor = resource
+        while ancestor and not ancestor["type"].startswith(TIER):
+            ancestor = known.get(ancestor.get("parent", ""))
+        counts[ancestor["type"].removeprefix(TIER) if ancestor else "(no tier)"] += 1
+    _print_table(("Tier", "Resources"), [*counts.items(), ("total", counts.total())])
+
+
+def _print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    table = [header, *rows]
+    widths = [max(len(str(row[column])) for row in table) for column in range(len(header))]
+    print()
+    for row in table:
+        first, *others = (str(cell) for cell in row)
+        cells = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
+        print("  ".join(cells).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,681 @@
+"""What AWS refuses: references to what does not exist, and combinations that break a real deployment.
+
+One function a rule, registered with the types that it looks at. A rule yields the property and what is
+wrong; unknown values (at preview) are skipped. Rules that compare with what exists run only when AWS
+would be called, because at preview a resource and its replacement would both seem to be there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.aws import invokes
+from sandbox.aws.store import ACCOUNT, ARN, PREFIXED_ID, Row, Store, strings
+from sandbox.rpc import UNKNOWN, ProviderError
+from sandbox.sdk_schema import shown, step
+
+Finding = tuple[str, str]
+"""A property's path, and what is wrong with it."""
+
+
+@dataclass
+class Change:
+    """A creation or an update that is about to happen.
+
+    Attributes:
+        inputs: without the provider's bookkeeping; `given` is with it.
+        planned: types and names of what this preview creates.
+        current: the resource as it is, for an update.
+    """
+
+    type: str
+    name: str
+    urn: str
+    region: str
+    inputs: Mapping[str, Any]
+    given: dict[str, Any]
+    default_tags: Mapping[str, str]
+    preview: bool
+    store: Store
+    planned: set[tuple[str, str]]
+    current: Row | None = None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An input; the default where it is missing or not known yet."""
+        value = self.inputs.get(name)
+        return default if value is None or value == UNKNOWN else value
+
+    def exists(self, kind: str, name: str) -> bool:
+        """Whether a resource of a type has an id or name, or will have at this preview."""
+        if self.preview and (kind, name) in self.planned:
+            return True
+        return any(self.store.get(kind, place, name) for place in (self.region, ""))
+
+    def others(self, kind: str) -> list[Row]:
+        """Every other resource of a type."""
+        return [row for row in self.store.all(kind) if self.current is None or row.key != self.current.key]
+
+    def owner(self, value: Any) -> Row | None:
+        """The resource that a reference means, where it exists in this change's region."""
+        row = self.store.owner(str(value)) if value else None
+        return row if row and row.region in ("", self.region) else None
+
+
+Rule = Callable[[Change], Iterator[Finding]]
+_RULES: list[tuple[frozenset[str], bool, Rule]] = []
+
+
+def rule(*types: str, at_preview: bool = True) -> Callable[[Rule], Rule]:
+    """Registers a rule for types such as `ec2/subnet:Subnet`; none means every type."""
+
+    def register(function: Rule) -> Rule:
+        _RULES.append((frozenset(f"aws:{kind}" for kind in types), at_preview, function))
+        return function
+
+    return register
+
+
+def check(change: Change) -> None:
+    """Raises what AWS would answer to a change.
+
+    Raises:
+        ProviderError: names the resource, each property and its value.
+    """
+    found = [
+        f"{change.type} {change.name}: {path}: {message}"
+        for types, at_preview, function in _RULES
+        if (not types or change.type in types) and (at_preview or not change.preview)
+        for path, message in function(change)
+    ]
+    if found:
+        raise ProviderError("\n".join(found))
+
+
+def forced_replacements(
+    token: str, old: Mapping[str, Any], new: Mapping[str, Any], changed: set[str]
+) -> set[str]:
+    """Changes that force a replacement only in some states, as Terraform's provider decides."""
+    forced: set[str] = set()
+    if token.endswith(":LoadBalancer") and new.get("loadBalancerType") == "network":
+        # A Network Load Balancer never loses a subnet, nor gains its first security group.
+        before: list[str] = old.get("subnets") or []
+        after: Any = new.get("subnets") or []
+        if isinstance(after, list) and set(before).difference(after):  # pyright: ignore[reportUnknownArgumentType]
+            forced |= {path for path in changed if path.startswith("subnets")}
+        if bool(old.get("securityGroups")) != bool(new.get("securityGroups")):
+            forced |= {path for path in changed if path.startswith("securityGroups")}
+    return forced
+
+
+# -- references ----------------------------------------------------------------------------------
+
+# (type, property) → type whose id or name it gives. Ids of a known form and ARNs need no entry.
+_NAMES = """
+apigateway/authorizer:Authorizer restApi apigateway/restApi:RestApi
+apigateway/basePathMapping:BasePathMapping restApi apigateway/restApi:RestApi
+apigateway/deployment:Deployment restApi apigateway/restApi:RestApi
+apigateway/integration:Integration restApi apigateway/restApi:RestApi
+apigateway/integration:Integration connectionId apigatewayv2/vpcLink:VpcLink
+apigateway/integrationResponse:IntegrationResponse restApi apigateway/restApi:RestApi
+apigateway/method:Method restApi apigateway/restApi:RestApi
+apigateway/method:Method authorizerId apigateway/authorizer:Authorizer
+apigateway/methodResponse:MethodResponse restApi apigateway/restApi:RestApi
+apigateway/methodSettings:MethodSettings restApi apigateway/restApi:RestApi
+apigateway/model:Model restApi apigateway/restApi:RestApi
+apigateway/requestValidator:RequestValidator restApi apigateway/restApi:RestApi
+apigateway/resource:Resource restApi apigateway/restApi:RestApi
+apigateway/response:Response restApiId apigateway/restApi:RestApi
+apigateway/restApiPolicy:RestApiPolicy restApiId apigateway/restApi:RestApi
+apigateway/stage:Stage restApi apigateway/restApi:RestApi
+apigateway/stage:Stage deployment apigateway/deployment:Deployment
+amp/alertManagerDefinition:AlertManagerDefinition workspaceId amp/workspace:Workspace
+amp/scraperLoggingConfiguration:ScraperLoggingConfiguration scraperId amp/scraper:Scraper
+amp/ruleGroupNamespace:RuleGroupNamespace workspaceId amp/workspace:Workspace
+backup/selection:Selection planId backup/plan:Plan
+cloudfront/monitoringSubscription:MonitoringSubscription distributionId cloudfront/distribution:Distribution
+cloudwatch/eventTarget:EventTarget rule cloudwatch/eventRule:EventRule
+cloudwatch/logDelivery:LogDelivery deliverySourceName cloudwatch/logDeliverySource:LogDeliverySource
+cloudwatch/logMetricFilter:LogMetricFilter logGroupName cloudwatch/logGroup:LogGroup
+cognito/resourceServer:ResourceServer userPoolId cognito/userPool:UserPool
+cognito/userPoolClient:UserPoolClient userPoolId cognito/userPool:UserPool
+cognito/userPoolDomain:UserPoolDomain userPoolId cognito/userPool:UserPool
+dynamodb/contributorInsights:ContributorInsights tableName dynamodb/table:Table
+ec2/natGateway:NatGateway allocationId ec2/eip:Eip
+eks/accessEntry:AccessEntry clusterName eks/cluster:Cluster
+eks/accessPolicyAssociation:AccessPolicyAssociation clusterName eks/cluster:Cluster
+eks/addon:Addon clusterName eks/cluster:Cluster
+eks/podIdentityAssociation:PodIdentityAssociation clusterName eks/cluster:Cluster
+elasticache/replicationGroup:ReplicationGroup subnetGroupName elasticache/subnetGroup:SubnetGroup
+elasticache/replicationGroup:ReplicationGroup userGroupIds elasticache/userGroup:UserGroup
+elasticache/userGroup:UserGroup userIds elasticache/user:User
+elasticache/userGroupAssociation:UserGroupAssociation userGroupId elasticache/userGroup:UserGroup
+elasticache/userGroupAssociation:UserGroupAssociation userId elasticache/user:User
+iam/instanceProfile:InstanceProfile role iam/role:Role
+iam/rolePolicy:RolePolicy role iam/role:Role
+iam/rolePolicyAttachment:RolePolicyAttachment role iam/role:Role
+kms/alias:Alias targetKeyId kms/key:Key
+kms/keyPolicy:KeyPolicy keyId kms/key:Key
+lambda/alias:Alias functionName lambda/function:Function
+lambda/function:Function s3Bucket s3/bucket:Bucket
+lambda/functionEventInvokeConfig:FunctionEventInvokeConfig functionName lambda/function:Function
+lambda/permission:Permission function lambda/function:Function
+lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig functionName lambda/function:Function
+rds/cluster:Cluster dbClusterParameterGroupName rds/clusterParameterGroup:ClusterParameterGroup
+rds/cluster:Cluster dbSubnetGroupName rds/subnetGroup:SubnetGroup
+rds/cluster:Cluster globalClusterIdentifier rds/globalCluster:GlobalCluster
+rds/clusterInstance:ClusterInstance clusterIdentifier rds/cluster:Cluster
+rds/clusterInstance:ClusterInstance dbParameterGroupName rds/parameterGroup:ParameterGroup
+rds/clusterInstance:ClusterInstance dbSubnetGroupName rds/subnetGroup:SubnetGroup
+rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup dbProxyName rds/proxy:Proxy
+rds/proxyEndpoint:ProxyEndpoint dbProxyName rds/proxy:Proxy
+rds/proxyTarget:ProxyTarget dbClusterIdentifier rds/cluster:Cluster
+rds/proxyTarget:ProxyTarget dbProxyName rds/proxy:Proxy
+route53/queryLog:QueryLog zoneId route53/zone:Zone
+route53/record:Record healthCheckId route53/healthCheck:HealthCheck
+route53/record:Record zoneId route53/zone:Zone
+s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration bucket s3/bucket:Bucket
+s3/bucketLogging:BucketLogging bucket s3/bucket:Bucket
+s3/bucketLogging:BucketLogging targetBucket s3/bucket:Bucket
+s3/bucketObjectv2:BucketObjectv2 bucket s3/bucket:Bucket
+s3/bucketOwnershipControls:BucketOwnershipControls bucket s3/bucket:Bucket
+s3/bucketPolicy:BucketPolicy bucket s3/bucket:Bucket
+s3/bucketPublicAccessBlock:BucketPublicAccessBlock bucket s3/bucket:Bucket
+s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration bucket s3/bucket:Bucket
+s3/bucketVersioning:BucketVersioning bucket s3/bucket:Bucket
+sqs/queuePolicy:QueuePolicy queueUrl sqs/queue:Queue
+"""
+_BY_NAME: dict[tuple[str, str], str] = {
+    (f"aws:{parts[0]}", parts[1]): f"aws:{parts[2]}" for parts in map(str.split, _NAMES.strip().splitlines())
+}
+# Services whose ARNs name no resource that a program creates: alarm actions, schedules, sign-in.
+_VIRTUAL_SERVICES = {"autoscaling", "automate", "execute-api", "sts", "states", "ssm", "resource-groups"}
+
+
+@rule()
+def references_exist(change: Change) -> Iterator[Finding]:
+    """Every id of a known form, ARN of our account and name of another resource exists."""
+    for path, value in _references(change.inputs):
+        if not _exists(change, value):
+            place = f" in {change.region}" if PREFIXED_ID.fullmatch(value) else ""
+            yield path, f"{value} does not exist{place}"
+    for name in change.inputs:
+        target = _BY_NAME.get((change.type, name))
+        if not target:
+            continue
+        for path, value in _walk(change.inputs[name], name):
+            if value == UNKNOWN or value.startswith("default.") or invokes.exists(value, change.region):
+                continue
+            owner = change.owner(_function_name(value) if "lambda" in target else value)
+            if not change.exists(target, value) and not (owner and owner.type == target):
+                yield path, f"{target.split(':')[-1]} {shown(path, value)} does not exist"
+
+
+def _function_name(value: str) -> str:
+    """A function's own ARN or name, without version or alias."""
+    return re.sub(r"^(arn:aws:lambda:[^:]+:\d+:function:[^:]+):.*$", r"\1", value)
+
+
+def _references(inputs: Any) -> Iterator[Finding]:
+    for path, value in _walk({k: v for k, v in inputs.items() if k != "tags"}, ""):
+        if PREFIXED_ID.fullmatch(value) or (ARN.fullmatch(value) and "*" not in value.removesuffix(":*")):
+            yield path, value
+        elif value.startswith("arn:aws:apigateway:") and "/functions/" in value:
+            yield path, value.split("/functions/", 1)[1].removesuffix("/invocations")
+
+
+def _walk(value: Any, path: str) -> Iterator[Finding]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from _walk(item, step(path, str(key)))  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(value, list):
+        for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+            yield from _walk(item, f"{path}[{index}]")
+
+
+def _exists(change: Change, value: str) -> bool:
+    if PREFIXED_ID.fullmatch(value):
+        return change.owner(value) is not None or invokes.exists(value, change.region)
+    match = ARN.fullmatch(value)
+    if match is None:
+        return True
+    service, _, account, resource = match.groups()
+    if account == "aws":
+        return service != "iam" or re.fullmatch(r"(policy/)[\w+=,.@/-]+", resource) is not None
+    if account not in ("", ACCOUNT) or service in _VIRTUAL_SERVICES:
+        return True
+    if service == "iam" and (resource == "root" or resource.startswith("role/aws-service-role/")):
+        return True
+    if (account == "" and service not in ("s3", "route53", "apigateway")) or invokes.exists(
+        value, change.region
+    ):
+        return True
+    # A part of a resource has its ARN and more: an index of a table, an alias of a function, a prefix.
+    while True:
+        if change.store.owner(value):
+            return True
+        shorter = re.sub(r"[:/][^:/]*$", "", value)
+        if shorter.count(":") < 5:
+            return False
+        value = shorter
+
+
+# -- deletions -----------------------------------------------------------------------------------
+
+# What AWS refuses to delete while something of these types uses it; `*` is anything.
+_HELD = {
+    "acm/certificate:Certificate": "lb/listener:Listener lb/listenerCertificate:ListenerCertificate "
+    "cloudfront/distribution:Distribution apigateway/domainName:DomainName",
+    "apigateway/deployment:Deployment": "apigateway/stage:Stage",
+    "apigatewayv2/vpcLink:VpcLink": "apigateway/integration:Integration",
+    "cloudfront/cachePolicy:CachePolicy": "cloudfront/distribution:Distribution",
+    "cloudfront/function:Function": "cloudfront/distribution:Distribution",
+    "cloudfront/originAccessControl:OriginAccessControl": "cloudfront/distribution:Distribution",
+    "cloudfront/originRequestPolicy:OriginRequestPolicy": "cloudfront/distribution:Distribution",
+    "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": "cloudfront/distribution:Distribution",
+    "ec2/eip:Eip": "ec2/natGateway:NatGateway lb/loadBalancer:LoadBalancer",
+    "ec2/routeTable:RouteTable": "ec2/routeTableAssociation:RouteTableAssociation",
+    "ec2/securityGroup:SecurityGroup": "*",
+    "ec2/subnet:Subnet": "*",
+    "ec2/vpc:Vpc": "*",
+    "eks/cluster:Cluster": "eks/nodeGroup:NodeGroup eks/fargateProfile:FargateProfile",
+    "elasticache/parameterGroup:ParameterGroup": "elasticache/replicationGroup:ReplicationGroup",
+    "elasticache/subnetGroup:SubnetGroup": "elasticache/replicationGroup:ReplicationGroup",
+    "elasticache/user:User": "elasticache/userGroup:UserGroup",
+    "elasticache/userGroup:UserGroup": "elasticache/replicationGroup:ReplicationGroup",
+    "iam/policy:Policy": "iam/rolePolicyAttachment:RolePolicyAttachment",
+    "iam/role:Role": "iam/rolePolicyAttachment:RolePolicyAttachment iam/rolePolicy:RolePolicy "
+    "iam/instanceProfile:InstanceProfile",
+    "lb/loadBalancer:LoadBalancer": "apigatewayv2/vpcLink:VpcLink apigateway/vpcLink:VpcLink",
+    "lb/targetGroup:TargetGroup": "lb/listener:Listener lb/listenerRule:ListenerRule",
+    "rds/cluster:Cluster": "rds/clusterInstance:ClusterInstance",
+    "rds/clusterParameterGroup:ClusterParameterGroup": "rds/cluster:Cluster",
+    "rds/globalCluster:GlobalCluster": "rds/cluster:Cluster",
+    "rds/parameterGroup:ParameterGroup": "rds/clusterInstance:ClusterInstance",
+    "rds/subnetGroup:SubnetGroup": "rds/cluster:Cluster",
+    "route53/zone:Zone": "route53/record:Record",
+    "s3/bucket:Bucket": "s3/bucketObjectv2:BucketObjectv2",
+    "wafv2/ipSet:IpSet": "wafv2/webAcl:WebAcl",
+    "wafv2/webAcl:WebAcl": "wafv2/webAclAssociation:WebAclAssociation cloudfront/distribution:Distribution",
+}
+# The input that protects a resource from deletion.
+_PROTECTION = ("deletionProtection", "deletionProtectionEnabled", "enableDeletionProtection")
+
+
+def check_deletion(store: Store, row: Row) -> None:
+    """Raises what AWS would answer to a deletion.
+
+    Raises:
+        ProviderError: the resource is protected, or the text names what still uses it.
+    """
+    subject = f"{row.type} {row.name}"
+    for name in _PROTECTION:
+        if row.inputs.get(name) in (True, "true", "ACTIVE"):
+            raise ProviderError(f"{subject}: {name}: deletion protection is on; {row.id} was not deleted")
+    if row.type == "aws:rds/cluster:Cluster" and not (
+        row.inputs.get("skipFinalSnapshot") or row.inputs.get("finalSnapshotIdentifier")
+    ):
+        raise ProviderError(
+            f"{subject}: finalSnapshotIdentifier: needed to delete {row.id}, or skipFinalSnapshot"
+        )
+    holders = _HELD.get(row.type.removeprefix("aws:"))
+    if not holders or row.inputs.get("forceDestroy"):
+        return
+    kinds = {f"aws:{kind}" for kind in holders.split()}
+    names = store.identifiers(row)
+    for user in store.all():
+        if user.key == row.key or (holders != "*" and user.type not in kinds):
+            continue
+        used = names.intersection(strings(user.inputs))
+        if used and user.inputs.get("securityGroupId") != row.id and not _goes_with(row, user):
+            raise ProviderError(
+                f"{subject}: DependencyViolation: {min(used)} is still used by {user.type} {user.name}"
+            )
+
+
+def _goes_with(row: Row, user: Row) -> bool:
+    """What names a VPC or subnet without living in it does not hold it."""
+    return user.type in (
+        "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+        "aws:ec2/flowLog:FlowLog",
+        "aws:ec2/vpcDhcpOptionsAssociation:VpcDhcpOptionsAssociation",
+    ) or (row.type == "aws:ec2/subnet:Subnet" and user.type.endswith(":SubnetGroup"))
+
+
+# -- rules over several resources ----------------------------------------------------------------
+
+
+def _subnets(change: Change, values: Any) -> list[Row]:
+    rows = [change.owner(value) for value in list[str](values or []) if value != UNKNOWN]
+    return [row for row in rows if row]
+
+
+def _too_few_zones(change: Change, path: str, values: Any, least: int) -> Iterator[Finding]:
+    if not isinstance(values, list) or UNKNOWN in values:
+        return
+    rows = _subnets(change, values)
+    zones = {str(row.outputs.get("availabilityZone")) for row in rows}
+    if len(rows) == len(values) and len(zones) < least:  # pyright: ignore[reportUnknownArgumentType]
+        yield path, f"subnets in at least {least} Availability Zones are needed; these are in {sorted(zones)}"
+
+
+@rule("ec2/subnet:Subnet")
+def subnet_lies_in_its_vpc(change: Change) -> Iterator[Finding]:
+    """A subnet's CIDR block is one of its VPC's, and of a size from /16 to /28."""
+    vpc, block = change.owner(change.get("vpcId")), change.get("cidrBlock")
+    if not block:
+        return
+    try:
+        network = ipaddress.ip_network(block)
+    except ValueError as error:
+        yield "cidrBlock", str(error)
+        return
+    if not 16 <= network.prefixlen <= 28:
+        yield "cidrBlock", f"{block} must be between /16 and /28"
+    if vpc and not _inside(network, str(vpc.outputs.get("cidrBlock"))):
+        yield "cidrBlock", f"{block} is outside {vpc.name}'s {vpc.outputs.get('cidrBlock')}"
+
+
+def _inside(network: Any, block: str) -> bool:
+    return block in ("", "None") or network.subnet_of(ipaddress.ip_network(block))
+
+
+@rule("ec2/subnet:Subnet", at_preview=False)
+def subnets_do_not_overlap(change: Change) -> Iterator[Finding]:
+    """Two subnets of one VPC share no address."""
+    block = change.get("cidrBlock")
+    for other in change.others(change.type):
+        if other.inputs.get("vpcId") != change.get("vpcId") or not block or not other.inputs.get("cidrBlock"):
+            continue
+        if ipaddress.ip_network(block).overlaps(ipaddress.ip_network(other.inputs["cidrBlock"])):
+            yield "cidrBlock", f"{block} overlaps {other.inputs['cidrBlock']} of {other.name}"
+
+
+@rule("ec2/vpc:Vpc")
+def vpc_size(change: Change) -> Iterator[Finding]:
+    """A VPC's IPv4 block is from /16 to /28."""
+    block = change.get("cidrBlock")
+    if block and not 16 <= ipaddress.ip_network(block, strict=False).prefixlen <= 28:
+        yield "cidrBlock", f"{block} must be between /16 and /28"
+
+
+@rule("lb/loadBalancer:LoadBalancer", "lb/targetGroup:TargetGroup")
+def load_balancer_names(change: Change) -> Iterator[Finding]:
+    """Names of load balancers and target groups have up to 32 letters, digits and hyphens."""
+    name = change.get("name", "")
+    if len(name) > 32:
+        yield "name", f"{name!r} has {len(name)} characters; AWS allows 32"
+    if name and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", name):
+        yield "name", f"{name!r}: only letters, digits and hyphens, and no hyphen at the ends"
+    if name.startswith("internal-") and change.type.endswith(":LoadBalancer"):
+        yield "name", f"{name!r} must not begin with 'internal-'"
+
+
+@rule("lb/loadBalancer:LoadBalancer")
+def load_balancer_zones(change: Change) -> Iterator[Finding]:
+    """An Application Load Balancer stands in two Availability Zones."""
+    if change.get("loadBalancerType", "application") == "application":
+        yield from _too_few_zones(change, "subnets", change.get("subnets"), 2)
+
+
+@rule("rds/subnetGroup:SubnetGroup")
+def database_subnet_zones(change: Change) -> Iterator[Finding]:
+    """A DB subnet group covers two Availability Zones."""
+    yield from _too_few_zones(change, "subnetIds", change.get("subnetIds"), 2)
+
+
+@rule("eks/cluster:Cluster")
+def cluster_zones(change: Change) -> Iterator[Finding]:
+    """An EKS control plane has interfaces in two Availability Zones."""
+    yield from _too_few_zones(change, "vpcConfig.subnetIds", change.get("vpcConfig", {}).get("subnetIds"), 2)
+
+
+@rule("msk/cluster:Cluster")
+def broker_zones(change: Change) -> Iterator[Finding]:
+    """Brokers are spread evenly over two or three Availability Zones."""
+    subnets = change.get("brokerNodeGroupInfo", {}).get("clientSubnets")
+    yield from _too_few_zones(change, "brokerNodeGroupInfo.clientSubnets", subnets, 2)
+    brokers = change.get("numberOfBrokerNodes")
+    if isinstance(subnets, list) and brokers and int(brokers) % len(subnets):  # pyright: ignore[reportUnknownArgumentType]
+        yield "numberOfBrokerNodes", f"{brokers} is no multiple of the {len(subnets)} client subnets"  # pyright: ignore[reportUnknownArgumentType]
+
+
+@rule("msk/topic:Topic")
+def topic_replicas(change: Change) -> Iterator[Finding]:
+    """A topic has no more replicas than its cluster has brokers."""
+    cluster, factor = change.owner(change.get("clusterArn")), change.get("replicationFactor")
+    if cluster and factor and int(factor) > int(cluster.inputs["numberOfBrokerNodes"]):
+        yield (
+            "replicationFactor",
+            f"{factor} is more than {cluster.name}'s {cluster.inputs['numberOfBrokerNodes']} brokers",
+        )
+
+
+@rule("cloudfront/distribution:Distribution")
+def edge_certificate(change: Change) -> Iterator[Finding]:
+    """CloudFront takes its certificate and web ACL from us-east-1."""
+    certificate = str(change.get("viewerCertificate", {}).get("acmCertificateArn") or "")
+    if certificate.startswith("arn:") and ":us-east-1:" not in certificate:
+        yield "viewerCertificate.acmCertificateArn", f"{certificate} must be in us-east-1"
+    web_acl = str(change.get("webAclId", ""))
+    if web_acl.startswith("arn:") and ":global/webacl/" not in web_acl:
+        yield "webAclId", f"{web_acl} must have the scope CLOUDFRONT"
+
+
+@rule("wafv2/webAcl:WebAcl", "wafv2/ipSet:IpSet")
+def edge_scope(change: Change) -> Iterator[Finding]:
+    """What protects CloudFront is created in us-east-1."""
+    if change.get("scope") == "CLOUDFRONT" and change.region != "us-east-1":
+        yield "scope", f"CLOUDFRONT is possible only in us-east-1, not in {change.region}"
+
+
+@rule("lb/listener:Listener")
+def listener_certificate(change: Change) -> Iterator[Finding]:
+    """A listener that speaks TLS has a certificate of its own region."""
+    certificate = change.inputs.get("certificateArn")
+    if change.get("protocol") in ("HTTPS", "TLS") and not certificate:
+        yield "certificateArn", f"required by protocol {change.get('protocol')}"
+    if str(certificate).startswith("arn:") and f":{change.region}:" not in str(certificate):
+        yield "certificateArn", f"{certificate} must be in {change.region}"
+
+
+@rule("lb/listenerRule:ListenerRule", at_preview=False)
+def listener_rule_priorities(change: Change) -> Iterator[Finding]:
+    """A priority is given once on a listener."""
+    for other in change.others(change.type):
+        same = other.inputs.get("listenerArn") == change.get("listenerArn")
+        if same and change.get("priority") and other.inputs.get("priority") == change.get("priority"):
+            yield "priority", f"PriorityInUse: {change.get('priority')} is used by {other.name}"
+
+
+# Types whose id is not their name, and what must be unique among them.
+_UNIQUE = {
+    "cloudfront/cachePolicy:CachePolicy": ("name",),
+    "cloudfront/originAccessControl:OriginAccessControl": ("name",),
+    "cloudfront/originRequestPolicy:OriginRequestPolicy": ("name",),
+    "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": ("name",),
+    "ec2/securityGroup:SecurityGroup": ("name", "vpcId"),
+    "iam/policy:Policy": ("name", "path"),
+    "lb/loadBalancer:LoadBalancer": ("name",),
+    "lb/targetGroup:TargetGroup": ("name",),
+    "lb/listener:Listener": ("loadBalancerArn", "port"),
+    "msk/cluster:Cluster": ("clusterName",),
+    "msk/configuration:Configuration": ("name",),
+    "s3/bucket:Bucket": ("bucket",),
+    "secretsmanager/secret:Secret": ("name",),
+    "sns/topic:Topic": ("name",),
+    "sqs/queue:Queue": ("name",),
+    "wafv2/ipSet:IpSet": ("name", "scope"),
+    "wafv2/webAcl:WebAcl": ("name", "scope"),
+    "apigateway/resource:Resource": ("restApi", "parentId", "pathPart"),
+}
+
+
+@rule(*_UNIQUE, at_preview=False)
+def names_are_unique(change: Change) -> Iterator[Finding]:
+    """A name is given once; a bucket's in the whole world."""
+    keys = _UNIQUE[change.type.removeprefix("aws:")]
+    everywhere = change.type == "aws:s3/bucket:Bucket"
+    for other in change.others(change.type):
+        here = everywhere or other.region in ("", change.region)
+        if here and all(other.inputs.get(key) == change.inputs.get(key) for key in keys):
+            yield (
+                keys[0],
+                f"AlreadyExists: {shown(keys[0], change.inputs.get(keys[0]))} is taken by {other.name}",
+            )
+
+
+@rule("apigateway/deployment:Deployment", at_preview=False)
+def deployment_has_methods(change: Change) -> Iterator[Finding]:
+    """A deployment needs methods, each with its integration, and a private API its policy."""
+    api = change.get("restApi")
+
+    def of_api(kind: str) -> dict[tuple[Any, Any], Row]:
+        rows = change.store.all(f"aws:apigateway/{kind}")
+        mine = [row for row in rows if row.inputs.get("restApi") == api]
+        return {(row.inputs.get("resourceId"), row.inputs.get("httpMethod")): row for row in mine}
+
+    methods, integrations = of_api("method:Method"), of_api("integration:Integration")
+    row = change.store.get("aws:apigateway/restApi:RestApi", change.region, str(api))
+    if row and not methods and not row.inputs.get("body"):
+        yield "restApi", "the REST API has no methods yet: the deployment must depend on them"
+    for key in methods.keys() - integrations.keys():
+        yield (
+            "restApi",
+            f"method {methods[key].name} has no integration yet: the deployment must depend on it",
+        )
+    endpoint: Mapping[str, str] = (row.inputs.get("endpointConfiguration") if row else None) or {}
+    private = endpoint.get("types") == "PRIVATE"
+    policies = change.store.all("aws:apigateway/restApiPolicy:RestApiPolicy")
+    if (
+        row
+        and private
+        and not row.inputs.get("policy")
+        and all(p.inputs.get("restApiId") != api for p in policies)
+    ):
+        yield "restApi", "a private REST API needs its resource policy before it is deployed"
+
+
+@rule("apigateway/integration:Integration")
+def private_integration(change: Change) -> Iterator[Finding]:
+    """An integration over a VPC link names the link."""
+    if change.get("connectionType") == "VPC_LINK" and not change.inputs.get("connectionId"):
+        yield "connectionId", "required by connectionType VPC_LINK"
+
+
+@rule("appautoscaling/target:Target")
+def scalable_target(change: Change) -> Iterator[Finding]:
+    """Minimum and maximum are in order, and what is scaled exists."""
+    least, most = change.get("minCapacity"), change.get("maxCapacity")
+    if least is not None and most is not None and int(least) > int(most):
+        yield "minCapacity", f"{least} is more than maxCapacity {most}"
+    kinds = {
+        "table": "dynamodb/table:Table",
+        "cluster": "rds/cluster:Cluster",
+        "function": "lambda/function:Function",
+    }
+    match = re.match(r"(table|cluster|function)[/:]([^/:]+)", str(change.get("resourceId", "")))
+    if match and not change.exists(f"aws:{kinds[match[1]]}", match[2]):
+        yield "resourceId", f"{match[0]} does not exist"
+
+
+@rule("appautoscaling/policy:Policy", at_preview=False)
+def scaling_policy_has_target(change: Change) -> Iterator[Finding]:
+    """A scaling policy needs its registered target."""
+    wanted = (change.get("resourceId"), change.get("scalableDimension"))
+    targets = change.store.all("aws:appautoscaling/target:Target")
+    if wanted not in {(row.inputs.get("resourceId"), row.inputs.get("scalableDimension")) for row in targets}:
+        yield "resourceId", f"no scalable target is registered for {wanted[0]} and {wanted[1]}"
+
+
+@rule("dynamodb/table:Table")
+def table_attributes(change: Change) -> Iterator[Finding]:
+    """Attributes are defined exactly for the keys of the table and its indexes."""
+    defined: set[str] = {item.get("name") for item in change.get("attributes", [])}
+    indexes: list[Mapping[str, Any]] = [
+        *change.get("globalSecondaryIndexes", []),
+        *change.get("localSecondaryIndexes", []),
+    ]
+    parts = [change.inputs, *indexes]
+    used = {str(part[key]) for part in parts for key in ("hashKey", "rangeKey") if part.get(key)}
+    for index in indexes:
+        keys: list[Mapping[str, str]] = index.get("keySchemas") or []
+        used |= {key["attributeName"] for key in keys}
+    if UNKNOWN in defined | used:
+        return
+    for name in sorted(used - defined):
+        yield "attributes", f"{name} is a key, but not among the attributes {sorted(defined)}"
+    for name in sorted(defined - used):
+        yield "attributes", f"{name} is no key of the table or an index: all attributes must be indexed"
+
+
+@rule("rds/clusterInstance:ClusterInstance")
+def instance_engine(change: Change) -> Iterator[Finding]:
+    """An instance runs its cluster's engine."""
+    cluster = change.store.get("aws:rds/cluster:Cluster", change.region, change.get("clusterIdentifier", ""))
+    if cluster and change.get("engine") not in (None, cluster.inputs.get("engine")):
+        yield (
+            "engine",
+            f"{change.get('engine')} is not the engine of {cluster.name}, {cluster.inputs.get('engine')}",
+        )
+
+
+@rule("route53/record:Record")
+def record_lies_in_its_zone(change: Change) -> Iterator[Finding]:
+    """A record's name ends with its zone's."""
+    zone = change.store.get("aws:route53/zone:Zone", "", change.get("zoneId", ""))
+    name, domain = change.get("name", ""), str(zone.outputs["name"]).rstrip(".") if zone else ""
+    if name and domain and not f".{name.rstrip('.')}".endswith(f".{domain}"):
+        yield "name", f"{name} is not in the hosted zone {domain}"
+
+
+@rule("ec2/route:Route")
+def route_has_one_target(change: Change) -> Iterator[Finding]:
+    """A route has one destination and one target."""
+    targets = [
+        name
+        for name in change.inputs
+        if name.endswith("Id") and name not in ("routeTableId", "destinationPrefixListId")
+    ]
+    if len(targets) != 1:
+        yield (
+            "routeTableId",
+            f"exactly one target is needed, not {len(targets)} ({', '.join(targets) or 'none'})",
+        )
+
+
+@rule(
+    "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+)
+def security_group_rule_has_one_peer(change: Change) -> Iterator[Finding]:
+    """A security-group rule names one peer."""
+    peers = [
+        name
+        for name in ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
+        if name in change.inputs
+    ]
+    if len(peers) != 1:
+        yield (
+            "cidrIpv4",
+            f"exactly one of cidrIpv4, cidrIpv6, prefixListId, referencedSecurityGroupId, not {peers}",
+        )
+
+
+@rule(
+    "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+    at_preview=False,
+)
+def security_group_rules_differ(change: Change) -> Iterator[Finding]:
+    """AWS refuses a rule that its group has already."""
+    keys = ("securityGroupId", "ipProtocol", "fromPort", "toPort", "cidrIpv4", "cidrIpv6", "prefixListId")
+    wanted = [change.inputs.get(key) for key in (*keys, "referencedSecurityGroupId")]
+    for other in change.others(change.type):
+        if [other.inputs.get(key) for key in (*keys, "referencedSecurityGroupId")] == wanted:
+            yield "securityGroupId", f"InvalidPermission.Duplicate: {other.name} is the same rule"

@@ -1,0 +1,165 @@
+# ruff: noqa: S608 (the statements are put together from this file's own constants)
+"""What exists in the stand-in's account: one SQLite file."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ACCOUNT = "123456789012"
+"""The account that the sandbox deploys to."""
+
+PREFIXED_ID = re.compile(
+    r"(vpc|subnet|sg|sgr|rtb|igw|nat|eipalloc|vpce|eni|acl|dopt|fl|ws|pl|tgw|pcx|vpce-svc|eigw|lt|i|ami|vol)"
+    r"-[0-9a-f]{8}([0-9a-f]{9})?"
+)
+"""Ids whose form says what they are (EC2's *resource IDs*)."""
+
+ARN = re.compile(r"arn:aws:([a-z0-9-]+):([a-z0-9-]*):(\d{12}|aws|):(\S+)")
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS resource (
+    type TEXT, region TEXT, id TEXT, scope TEXT, arn TEXT, urn TEXT, inputs TEXT, outputs TEXT,
+    PRIMARY KEY (type, region, id, scope)
+);
+CREATE TABLE IF NOT EXISTS identifier (value TEXT, type TEXT, region TEXT, id TEXT, scope TEXT);
+CREATE INDEX IF NOT EXISTS identifier_value ON identifier (value);
+CREATE INDEX IF NOT EXISTS identifier_owner ON identifier (type, region, id, scope);
+"""
+_OWN = "WHERE type = ? AND region = ? AND id = ? AND scope = ?"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A resource that exists.
+
+    Attributes:
+        region: empty for a global service's resource.
+        scope: what tells resources apart to which Terraform gives the same id.
+    """
+
+    type: str
+    region: str
+    id: str
+    scope: str
+    arn: str
+    urn: str
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The logical name in the program."""
+        return self.urn.rsplit("::", 1)[-1]
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What identifies the resource in the account."""
+        return self.type, self.region, self.id, self.scope
+
+
+class Store:
+    """The account's resources; every change is committed before the call returns.
+
+    One connection and one lock: the engine's parallel calls are short, and SQLite has one writer anyway.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(directory / "aws.sqlite", check_same_thread=False, timeout=30)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.executescript(_TABLES)
+
+    def close(self) -> None:
+        """Closes the file; the store can't be used afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    def put(self, row: Row) -> None:
+        """Adds a resource, or replaces what is known of it."""
+        with self._lock, self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO resource VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *row.key,
+                    row.arn,
+                    row.urn,
+                    json.dumps(row.inputs),
+                    json.dumps(row.outputs),
+                ),
+            )
+            self._connection.execute(f"DELETE FROM identifier {_OWN}", row.key)
+            given = set(strings(row.inputs))
+            # A resource brings more identifiers than its own: a VPC its default group, a cluster its group.
+            owned = {text for text in strings(row.outputs) if is_identifier(text)} - given
+            # An attachment's id may be the ARN of what it is attached to: that is not its own.
+            owned |= {
+                value
+                for value in (row.id, row.arn)
+                if value and not (value in given and is_identifier(value))
+            }
+            self._connection.executemany(
+                "INSERT INTO identifier VALUES (?, ?, ?, ?, ?)",
+                [(value, *row.key) for value in owned if value],
+            )
+
+    def remove(self, row: Row) -> None:
+        """Forgets a resource."""
+        with self._lock, self._connection:
+            self._connection.execute(f"DELETE FROM resource {_OWN}", row.key)
+            self._connection.execute(f"DELETE FROM identifier {_OWN}", row.key)
+
+    def get(self, kind: str, region: str, identifier: str, scope: str = "") -> Row | None:
+        """The resource of a type with an id."""
+        return next(self._rows(_OWN, (kind, region, identifier, scope)), None)
+
+    def all(self, kind: str | None = None) -> list[Row]:
+        """Every resource, or every one of a type."""
+        if kind is None:
+            return list(self._rows("ORDER BY type, id", ()))
+        return list(self._rows("WHERE type = ? ORDER BY id", (kind,)))
+
+    def owner(self, value: str) -> Row | None:
+        """The resource that an id, an ARN or another identifier belongs to."""
+        clause = (
+            "WHERE (type, region, id, scope) IN "
+            "(SELECT type, region, id, scope FROM identifier WHERE value = :value) "
+            "ORDER BY (arn = :value) DESC, (id = :value) DESC"
+        )
+        return next(self._rows(clause, {"value": value}), None)
+
+    def identifiers(self, row: Row) -> set[str]:
+        """Everything that others may call a resource."""
+        with self._lock:
+            found = self._connection.execute(f"SELECT value FROM identifier {_OWN}", row.key).fetchall()
+        return {value for (value,) in found}
+
+    def _rows(self, clause: str, arguments: tuple[str, ...] | dict[str, str]) -> Iterator[Row]:
+        with self._lock:
+            found = self._connection.execute(f"SELECT * FROM resource {clause}", arguments).fetchall()
+        for kind, region, identifier, scope, arn, urn, inputs, outputs in found:
+            yield Row(kind, region, identifier, scope, arn, urn, json.loads(inputs), json.loads(outputs))
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from strings(item)
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a string is an id of a known form, or an ARN."""
+    return bool(PREFIXED_ID.fullmatch(text) or ARN.fullmatch(text))

@@ -1,0 +1,269 @@
+"""Components of our own: what a `Construct` request asks for, and how to register resources for it.
+
+The official component providers use an SDK for this. Its resource options resolve on an event loop,
+where a blocking call to the engine (which may call back the same provider) hangs; plain calls don't.
+"""
+
+# The gRPC stubs have no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import grpc
+from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
+
+from sandbox import values
+from sandbox.rpc import (
+    MAX_MESSAGE_BYTES,
+    UNKNOWN,
+    Properties,
+    Provider,
+    ProviderError,
+    from_struct,
+    to_struct,
+)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A value with what the engine wants to know of it.
+
+    Attributes:
+        value: a plain value; `UNKNOWN`, also deep inside, where it is not known yet.
+        dependencies: URNs of the resources that it comes from.
+        secret: whether it is one, or contains one.
+    """
+
+    value: Any
+    dependencies: frozenset[str] = frozenset()
+    secret: bool = False
+
+    def map(self, function: Callable[[Any], Any]) -> Output:
+        """The function's result; unknown where something in the value is unknown."""
+        result = UNKNOWN if values.has_unknown(self.value) else function(self.value)
+        return Output(result, self.dependencies, self.secret)
+
+    def __getitem__(self, key: str) -> Output:
+        """A property of an object; `None` where it is not set."""
+        return Output(
+            self.value.get(key) if values.is_dict(self.value) else self.value, self.dependencies, self.secret
+        )
+
+
+def combine(value: object) -> Output:
+    """One output of a structure that has outputs in it; properties that are `None` are left out."""
+    if isinstance(value, Output):
+        return value
+    if values.is_dict(value):
+        parts = {key: combine(item) for key, item in value.items()}
+        outputs = list(parts.values())
+        result: Any = {key: part.value for key, part in parts.items() if part.value is not None}
+    elif isinstance(value, list | tuple):
+        outputs = [combine(item) for item in value]  # pyright: ignore[reportUnknownArgumentType]
+        result = [part.value for part in outputs]
+    else:
+        return Output(value)
+    return Output(
+        result,
+        frozenset[str]().union(*(part.dependencies for part in outputs)),
+        any(part.secret for part in outputs),
+    )
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A resource that the engine knows."""
+
+    urn: str
+    id: str
+    _state: Properties = field(repr=False)
+    _preview: bool = False
+
+    def output(self, name: str) -> Output:
+        """An output property; at preview unknown where the provider does not say."""
+        missing = UNKNOWN if self._preview else None
+        raw = self._state.get(name, missing)
+        return Output(values.plain(raw), frozenset({self.urn}), values.has_secret(raw))
+
+    @property
+    def reference(self) -> Output:
+        """The resource itself, as an input of another one."""
+        return Output(values.reference(self.urn, self.id or UNKNOWN), frozenset({self.urn}))
+
+
+class ComponentProvider(Provider):
+    """A provider with components. It takes secrets as they are, which the engine asks of such a provider."""
+
+    def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:  # noqa: N802
+        """Secrets come wrapped, and so do the outputs in a component's inputs."""
+        response = super().Handshake(request, context)
+        response.accept_secrets = True
+        response.accept_outputs = True
+        return response
+
+    def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:  # noqa: N802
+        """As the shared one, with the configuration of the connection."""
+        config = self._config(context)
+        return self._guard(context, lambda: self.construct_component(config, request))
+
+    def construct_component(
+        self, config: Properties, request: provider_pb2.ConstructRequest
+    ) -> provider_pb2.ConstructResponse:
+        """Registers a component and its children."""
+        raise NotImplementedError
+
+
+class Component:
+    """The component that a `Construct` request asks for. A context manager: it closes its connection.
+
+    Attributes:
+        arguments: the component's inputs by name.
+        urn: its URN, once it is registered.
+    """
+
+    def __init__(self, request: provider_pb2.ConstructRequest) -> None:
+        """Registers the component itself, without its children."""
+        self.request = request
+        self.name: str = request.name
+        self.preview: bool = request.dryRun
+        raw = from_struct(request.inputs)
+        self.arguments = {
+            name: Output(
+                values.plain(value),
+                frozenset(request.inputDependencies[name].urns if name in request.inputDependencies else ())
+                | values.dependencies(value),
+                values.has_secret(value),
+            )
+            for name, value in raw.items()
+        }
+        self._channel = grpc.insecure_channel(
+            request.monitorEndpoint,
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ],
+        )
+        self._monitor = resource_pb2_grpc.ResourceMonitorStub(self._channel)
+        self.urn: str = self._register(
+            resource_pb2.RegisterResourceRequest(
+                type=request.type,
+                name=request.name,
+                parent=request.parent,
+                dependencies=request.dependencies,
+                providers=request.providers,
+                protect=request.protect,
+                retainOnDelete=request.retainOnDelete,
+                deletedWith=request.deletedWith,
+                aliases=request.aliases,
+            )
+        ).urn
+
+    def __enter__(self) -> Component:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    def argument(self, name: str) -> Output:
+        """An input of the component; its value is `None` where the program does not give it."""
+        return self.arguments.get(name, Output(None))
+
+    def register(
+        self,
+        type_token: str,
+        name: str,
+        inputs: Mapping[str, object],
+        *,
+        parent: str = "",
+        version: str = "",
+        depends_on: Iterable[str] = (),
+        ignore_changes: Iterable[str] = (),
+        retain_on_delete: bool = False,
+    ) -> Registered:
+        """Registers a resource below the component and waits until the engine has done its work.
+
+        Args:
+            type_token: the resource's type; that of the component's provider for the same package.
+            name: the resource's logical name.
+            inputs: may have `Output`s at any depth; properties that are `None` are left out.
+            parent: URN of another parent than the component.
+            version: the SDK's version, for the default provider.
+            depends_on: URNs, besides those that the inputs bring.
+            ignore_changes: as the resource option.
+            retain_on_delete: as the resource option.
+        """
+        package = type_token.split(":")[0]
+        outputs = {key: combine(value) for key, value in inputs.items()}
+        outputs = {key: output for key, output in outputs.items() if output.value is not None}
+        every = frozenset(depends_on).union(*(output.dependencies for output in outputs.values()))
+        answer = self._register(
+            resource_pb2.RegisterResourceRequest(
+                type=type_token,
+                name=name,
+                parent=parent or self.urn,
+                custom=True,
+                object=to_struct({key: _wrap(output) for key, output in outputs.items()}),
+                dependencies=sorted(every),
+                propertyDependencies={
+                    key: resource_pb2.RegisterResourceRequest.PropertyDependencies(
+                        urns=sorted(output.dependencies)
+                    )
+                    for key, output in outputs.items()
+                },
+                provider="" if package == "pulumi" else self.request.providers.get(package, ""),
+                version=version,
+                protect=self.request.protect,
+                ignoreChanges=list(ignore_changes),
+                retainOnDelete=retain_on_delete,
+            )
+        )
+        return Registered(answer.urn, answer.id, from_struct(answer.object), self.preview)
+
+    def register_component(self, type_token: str, name: str) -> str:
+        """Registers a component below this one and returns its URN."""
+        return self._register(
+            resource_pb2.RegisterResourceRequest(
+                type=type_token, name=name, parent=self.urn, protect=self.request.protect
+            )
+        ).urn
+
+    def _register(
+        self, request: resource_pb2.RegisterResourceRequest
+    ) -> resource_pb2.RegisterResourceResponse:
+        request.acceptSecrets = True
+        request.acceptResources = True
+        request.supportsPartialValues = True
+        try:
+            return self._monitor.RegisterResource(request)
+        except grpc.RpcError as error:
+            detail = error.details() if isinstance(error, grpc.Call) else error
+            raise ProviderError(f"{request.type} {request.name}: {detail}") from error
+
+    def finish(self, outputs: Mapping[str, object]) -> provider_pb2.ConstructResponse:
+        """Registers the component's outputs and returns the answer to the request."""
+        combined = {name: combine(value) for name, value in outputs.items()}
+        state = to_struct(
+            {name: _wrap(output) for name, output in combined.items() if output.value is not None}
+        )
+        self._monitor.RegisterResourceOutputs(
+            resource_pb2.RegisterResourceOutputsRequest(urn=self.urn, outputs=state)
+        )
+        return provider_pb2.ConstructResponse(
+            urn=self.urn,
+            state=state,
+            stateDependencies={
+                name: provider_pb2.ConstructResponse.PropertyDependencies(urns=sorted(output.dependencies))
+                for name, output in combined.items()
+            },
+        )
+
+
+def _wrap(output: Output) -> Any:
+    return values.secret(output.value) if output.secret else output.value

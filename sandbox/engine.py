@@ -1,0 +1,249 @@
+"""A session: any command with the real engine attached to the stand-ins, and an orderly end to it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from types import FrameType
+from typing import IO
+
+import grpc
+
+from sandbox import language_host, rpc, shims, tools
+from sandbox.apiserver import ApiServer, ApiServers
+from sandbox.aws.provider import AwsProvider
+from sandbox.eks import EksProvider
+from sandbox.kubernetes.provider import KubernetesProvider
+from sandbox.language_host import LanguageHost
+from sandbox.processes import STOP_SECONDS, Children
+from sandbox.project import DIRECTORY_VARIABLE, Sandbox, SandboxError
+from sandbox.random import RandomProvider
+from sandbox.recovery import recover
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+NOT_FOUND = 127
+"""A shell's exit status for a command that it can't run."""
+
+PASSPHRASE = "sandbox"  # noqa: S105 (the states hold no secret of anybody's)
+
+
+def lock_holder(sandbox: Sandbox) -> str | None:
+    """The command that uses the sandbox now (`PID COMMAND`), if any."""
+    path = sandbox.directory / "lock"
+    if not path.exists():
+        return None
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock.read()
+    return None
+
+
+def lock(sandbox: Sandbox) -> IO[str]:
+    """Takes the sandbox for this process; closing the file gives it back.
+
+    Raises:
+        SandboxError: another command uses it.
+    """
+    sandbox.directory.mkdir(parents=True, exist_ok=True)
+    file = (sandbox.directory / "lock").open("a+")
+    # A command that was killed holds its lock until the last of its processes has ended.
+    deadline = time.monotonic() + 2 * STOP_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read()
+            if _runs(holder) or time.monotonic() > deadline:
+                file.close()
+                raise SandboxError(
+                    f"{sandbox.directory} is in use by another command (process {holder}): wait for its end "
+                    f"or set {DIRECTORY_VARIABLE} to use a second sandbox"
+                ) from None
+            time.sleep(0.1)
+    file.truncate(0)
+    file.write(f"{os.getpid()} {shlex.join(sys.orig_argv[1:])}")
+    file.flush()
+    return file
+
+
+def _runs(holder: str) -> bool:
+    try:
+        os.kill(int(holder.split()[0]), 0)
+    except (ValueError, IndexError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class _ApiServers(ApiServers):
+    """Keeps the kubeconfig of all clusters up to date while clusters come and go."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox.directory)
+        self.kubeconfig = sandbox.directory / "kubeconfig"
+        self._writing = threading.Lock()
+
+    def start(self, name: str) -> ApiServer:
+        server = super().start(name)
+        self._write()
+        return server
+
+    def remove(self, name: str) -> None:
+        super().remove(name)
+        self._write()
+
+    def _write(self) -> None:
+        with self._writing:
+            self.write_kubeconfig(self.kubeconfig)
+
+
+class Session:
+    """Runs commands on a sandbox. A context manager: at its end nothing is left running.
+
+    Attributes:
+        environment: what a command needs to find all of it.
+        api_servers: the clusters' API servers.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.api_servers = _ApiServers(sandbox)
+        self.environment: dict[str, str] = {}
+        self._cleanup = contextlib.ExitStack()
+        self._command: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Session:
+        """Starts everything.
+
+        Raises:
+            SandboxError: another command uses the sandbox.
+            tools.ToolError: a program can't be had.
+            ApiServerError: an API server does not start.
+        """
+        for name in ("pulumi", "etcd", "kube-apiserver", "kube-controller-manager", "helm"):
+            tools.tool(name)
+        with self._cleanup:
+            for number in SIGNALS:
+                self._cleanup.callback(signal.signal, number, signal.signal(number, self._on_signal))
+            self._start()
+            self._cleanup = self._cleanup.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops everything, undisturbed by signals."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        self._cleanup.close()
+
+    def _start(self) -> None:
+        directory, later = self.sandbox.directory, self._cleanup
+        held = later.enter_context(lock(self.sandbox))
+        self._children = Children(hold=held.fileno())
+        later.callback(self._children.close)
+        # Nobody else uses the backend: whatever lock is there was left by a crash.
+        for stale in (self.sandbox.backend / ".pulumi" / "locks").rglob("*.json"):
+            stale.unlink()
+        self.sandbox.backend.mkdir(exist_ok=True)
+        kubeconfig, path = directory / "kubeconfig", os.environ.get("PATH", os.defpath)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{shims.write(self.sandbox)}{os.pathsep}{path}",
+            "KUBECONFIG": str(kubeconfig),
+            "PULUMI_BACKEND_URL": self.sandbox.backend.as_uri(),
+            "PULUMI_HOME": str(directory / "pulumi-home"),
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # With state present the engine otherwise tries to download plugins on every run.
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+        for unwanted in ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+            self.environment.pop(unwanted, None)
+        # The Kubernetes clients in this process run `aws eks get-token` too.
+        os.environ["PATH"] = self.environment["PATH"]
+        later.callback(os.environ.__setitem__, "PATH", path)
+        later.callback(self.api_servers.stop)
+        self.api_servers.start_existing()
+        self.api_servers.write_kubeconfig(kubeconfig)
+        providers = self._providers()
+        attached = [f"{provider.name}:{self._serve(*rpc.serve(provider))}" for provider in providers]
+        self.environment["PULUMI_DEBUG_PROVIDERS"] = ",".join(attached)
+        host = LanguageHost(tools.language_runner(), self.environment, self._children)
+        self.environment["PULUMI_DEBUG_LANGUAGES"] = f"python:{self._serve(*language_host.serve(host))}"
+        by_name = {provider.name: provider for provider in providers}
+        # The engine's messages go where ours go: standard output belongs to the command.
+        recover(self.sandbox, by_name, self.environment, lambda command: self.run(command, output=2))
+
+    def _providers(self) -> list[rpc.Provider]:
+        return [
+            AwsProvider(self.sandbox.directory, self.api_servers),
+            KubernetesProvider(self.sandbox.program),
+            EksProvider(),
+            RandomProvider(),
+        ]
+
+    def _serve(self, server: grpc.Server, port: int) -> int:
+        self._cleanup.callback(lambda: server.stop(grace=None).wait())
+        return port
+
+    def run(self, command: Sequence[str], output: int | None = None) -> int:
+        """Runs a command to its end and returns its exit status, 128 + N where signal N ended it.
+
+        Ctrl-C and other signals reach the command once: from the terminal, whose foreground it becomes, or
+        from here. `output` is a file descriptor that both of its outputs go to.
+        """
+        try:
+            process = self._children.start(command, self.environment, output=output)
+        except OSError as error:
+            print(f"error: {command[0]} can't be run: {error.strerror}", file=sys.stderr)
+            return NOT_FOUND
+        self._command = process
+        try:
+            with _foreground(process.pid):
+                while True:
+                    _, status = os.waitpid(process.pid, os.WUNTRACED)
+                    if not os.WIFSTOPPED(status):
+                        break
+                    # Nothing here could bring a stopped command back, so Ctrl-Z is without effect.
+                    os.killpg(process.pid, signal.SIGCONT)
+        finally:
+            self._command = None
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self._children.ended(process)
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._command is None:
+            raise SystemExit(128 + number)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._command.pid, number)
+
+
+@contextlib.contextmanager
+def _foreground(group: int) -> Generator[None]:
+    """Makes a process group the terminal's foreground, so that it may read and gets Ctrl-C itself."""
+    terminal = 0
+    if not os.isatty(terminal) or os.tcgetpgrp(terminal) != os.getpgrp():
+        yield
+        return
+    # A background process that changes the foreground is stopped unless it ignores this.
+    previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(terminal, group)
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(terminal, os.getpgrp())
+        signal.signal(signal.SIGTTOU, previous)

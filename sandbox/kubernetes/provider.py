@@ -1,0 +1,643 @@
+"""The stand-in for the `kubernetes` provider: every object really goes to an API server.
+
+It follows the official provider (4.34.2, server-side apply): names, ids, inputs and outputs, what replaces,
+and dry runs at preview. It differs in one point: nothing waits until it is ready, because there are no
+nodes and pods stay pending. Only definitions are waited for until their kind is served, and deletions until
+the object is gone.
+"""
+
+# ruff: noqa: ARG002, N802 (names and signatures are the protocol's and the base class's)
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi.runtime.proto import provider_pb2
+
+from sandbox import values
+from sandbox.construct import Component, ComponentProvider, Output
+from sandbox.kubernetes import helm, manifests
+from sandbox.kubernetes.client import ApiError, Cluster, Object, Unreachable
+from sandbox.kubernetes.release import Releases
+from sandbox.kubernetes.replacement import replaces, replacing_properties
+from sandbox.rpc import (
+    UNKNOWN,
+    CheckFailure,
+    Difference,
+    Properties,
+    ProviderError,
+    from_struct,
+    plain_difference,
+    urn_name,
+    urn_type,
+)
+
+MISORDERED_TIMEOUT = 5
+"""Seconds to wait for a kind or namespace that another resource of the same deployment brings."""
+
+DELETE_TIMEOUT = 60
+"""Seconds for an object to go; a namespace takes its contents with it."""
+
+AUTONAMED = "pulumi.com/autonamed"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+
+CREATOR = "pulumi-kubernetes"
+"""Field manager of a creation, which is a plain POST; the first update hands its fields over."""
+
+_CONFIGURATION = {
+    "clusterIdentifier",
+    "context",
+    "enableConfigMapMutable",
+    "enablePatchForce",
+    "enableSecretMutable",
+    "enableServerSideApply",
+    "kubeconfig",
+    "namespace",
+    "suppressDeprecationWarnings",
+    "suppressHelmHookWarnings",
+}
+_CHART_ARGUMENTS = {
+    "chart",
+    "name",
+    "namespace",
+    "repositoryOpts",
+    "resourcePrefix",
+    "skipAwait",
+    "skipCrds",
+    "valueYamlFiles",
+    "values",
+    "version",
+}
+
+
+class KubernetesProvider(ComponentProvider):
+    """Typed kinds, custom resources, charts and manifests on the clusters of the providers' kubeconfigs."""
+
+    name = "kubernetes"
+    version = importlib.metadata.version("pulumi_kubernetes")
+
+    def __init__(self, program: Path) -> None:
+        """`program` is the folder from which charts and manifests are found."""
+        super().__init__()
+        self._program = program
+        self._clusters: dict[tuple[str, str | None], Cluster] = {}
+        self._lock = threading.Lock()
+
+    # -- provider configuration ----------------------------------------------------------------
+
+    def check_config(self, news: Properties) -> list[CheckFailure]:
+        """Refuses options that would be ignored."""
+        failures = [
+            CheckFailure(name, "the sandbox's kubernetes stand-in does not know this provider option")
+            for name in news
+            if name not in _CONFIGURATION and not name.startswith("__") and name != "version"
+        ]
+        if "enableServerSideApply" in news and not _flag(news, "enableServerSideApply"):
+            failures.append(CheckFailure("enableServerSideApply", "the sandbox has server-side apply only"))
+        return failures
+
+    def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        """A provider is replaced, and all its resources with it, if its cluster is another one."""
+        old = values.plain_properties(from_struct(request.old_inputs))
+        new = values.plain_properties(from_struct(request.news))
+        changed = sorted({path.split(".")[0].split("[")[0] for path in plain_difference(old, new).changes})
+        replacing: list[str] = []
+        identifiers = old.get("clusterIdentifier"), new.get("clusterIdentifier")
+        if all(identifiers):
+            if identifiers[0] != identifiers[1]:
+                replacing = ["clusterIdentifier"]
+        elif values.has_unknown(new) or _active_cluster(old) != _active_cluster(new):
+            replacing = [key for key in changed if key in ("kubeconfig", "context")]
+        some = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
+        return provider_pb2.DiffResponse(changes=some, diffs=changed, replaces=replacing)
+
+    def _cluster(self, config: Properties) -> Cluster:
+        kubeconfig, context = _kubeconfig(config), values.plain(config.get("context"))
+        with self._lock:
+            key = (kubeconfig, context)
+            if key not in self._clusters:
+                self._clusters[key] = Cluster(kubeconfig, context)
+            return self._clusters[key]
+
+    def _releases(self, config: Properties) -> Releases:
+        with _reported("Release"):
+            cluster = self._cluster(config)
+        return Releases(cluster, _kubeconfig(config), _namespace(config), self._program)
+
+    # -- resources -----------------------------------------------------------------------------
+
+    def check(
+        self, config: Properties, urn: str, olds: Properties, news: Properties, seed: bytes
+    ) -> tuple[Properties, list[CheckFailure]]:
+        """Inputs with a name, a namespace and, for secrets, `stringData` as `data`."""
+        old, new = values.plain_properties(olds), values.plain_properties(news)
+        if urn_type(urn) == RELEASE:
+            inputs, failures = self._releases(config).check(urn, old, new)
+            return values.mark_secrets(inputs, news), failures
+        obj = _with_kind(deepcopy(new), urn)
+        if obj["kind"].endswith("List") or urn_type(urn).endswith("Patch"):
+            raise ProviderError(f"the sandbox's kubernetes stand-in has no {urn_type(urn)}")
+        if (metadata := obj.setdefault("metadata", {})) != UNKNOWN:
+            if "generateName" in metadata:
+                return news, [CheckFailure("metadata.generateName", "not supported with server-side apply")]
+            if not metadata.get("name"):
+                _name(metadata, urn, old.get("metadata", {}), seed)
+            if "namespace" in config and not metadata.get("namespace") and self._is_namespaced(config, obj):
+                metadata["namespace"] = _namespace(config)
+        if _is_secret(obj) and values.is_dict(texts := obj.get("stringData")):
+            del obj["stringData"]
+            encoded = {
+                key: text if text == UNKNOWN else base64.b64encode(str(text).encode()).decode()
+                for key, text in texts.items()
+            }
+            obj["data"] = {**obj.get("data", {}), **encoded}
+        return _mark(obj, news), []
+
+    def _is_namespaced(self, config: Properties, obj: Object) -> bool:
+        try:
+            kind = self._cluster(config).kind(obj["apiVersion"], obj["kind"])
+        except Unreachable:
+            return True
+        return kind is None or kind.namespaced
+
+    def diff(
+        self,
+        config: Properties,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        news: Properties,
+        ignore_changes: list[str],
+    ) -> Difference:
+        """What changed between the inputs; a refresh brings the cluster's changes into the old ones."""
+        old, new = values.plain_properties(old_inputs), values.plain_properties(news)
+        if urn_type(urn) == RELEASE:
+            difference = self._releases(config).diff(old, new)
+        else:
+            difference = plain_difference(old, new)
+        difference.changes = {
+            path: kind
+            for path, kind in difference.changes.items()
+            if not any(replaces(path, ignored) for ignored in ignore_changes)
+        }
+        if urn_type(urn) == RELEASE:
+            difference.replaces &= difference.changes.keys()
+            return difference
+        replacing = replacing_properties(
+            _with_kind(new, urn),
+            _flag(config, "enableConfigMapMutable"),
+            _flag(config, "enableSecretMutable"),
+        )
+        difference.replaces = {
+            changed for changed in difference.changes if any(replaces(changed, path) for path in replacing)
+        }
+        before, after = old.get("metadata", {}), new.get("metadata", {})
+        difference.delete_before_replace = (
+            after != UNKNOWN
+            and AUTONAMED not in after.get("annotations", {})
+            and all(before.get(key) == after.get(key) for key in ("name", "namespace"))
+        )
+        return difference
+
+    def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        """Without the list of changed properties, which the official provider gives for releases only."""
+        response = super().Diff(request, context)
+        if urn_type(request.urn) != RELEASE:
+            del response.diffs[:]
+        return response
+
+    def create(
+        self, config: Properties, urn: str, inputs: Properties, preview: bool
+    ) -> tuple[str, Properties]:
+        """Creates the object and never adopts one that exists; at preview with a dry run if it can be."""
+        new = values.plain_properties(inputs)
+        if urn_type(urn) == RELEASE:
+            releases = self._releases(config)
+            with _reported(f"Release {new['name']}"):
+                outputs = releases.preview(new) if preview else releases.deploy(new, 1)
+            identifier = "" if preview else f"{new['namespace']}/{new['name']}"
+            return identifier, values.mark_secrets(outputs, inputs)
+        obj = _to_api(_with_kind(new, urn))
+        if preview:
+            found = None if values.has_unknown(new) else self._dry_run(config, obj)
+            return "", _mark(_preview_outputs(found or new, {}), inputs)
+        with _reported(_label(obj)):
+            cluster = self._cluster(config)
+            try:
+                live = _retry_misordered(lambda: cluster.create(obj, CREATOR))
+            except ApiError as error:
+                if error.reason != "AlreadyExists":
+                    raise
+                raise ProviderError(
+                    f"{_label(obj)}: {error}. What this program did not create it does not adopt; "
+                    f"use `pulumi import`, or give the object another name"
+                ) from error
+            if obj["kind"] == "CustomResourceDefinition":
+                live = cluster.wait_established(live)
+        return _full_name(live), _outputs(live, _field_manager(obj), obj["apiVersion"], inputs)
+
+    def _dry_run(self, config: Properties, obj: Object) -> Object | None:
+        """What the object would be; `None` where it can't be known before the deployment."""
+        with _reported(_label(obj)):
+            try:
+                return self._cluster(config).create(obj, CREATOR, dry_run=True)
+            except Unreachable:
+                return None
+            except ApiError as error:
+                # The kind or the namespace is yet to come, or the name is taken by what is replaced.
+                if error.status == 404 or error.reason in ("AlreadyExists", "Forbidden"):
+                    return None
+                raise
+
+    def read(
+        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
+    ) -> tuple[Properties, Properties] | None:
+        """The live object; its inputs change only where the live object did since the last deployment."""
+        old, state = values.plain_properties(inputs), values.plain_properties(outputs)
+        if urn_type(urn) == RELEASE:
+            releases = self._releases(config)
+            with _reported(f"Release {identifier}"):
+                if releases.read(old, state) is None:
+                    return None
+            return inputs, outputs
+        namespace, _, name = identifier.rpartition("/")
+        obj = _with_kind({**old, "metadata": {"name": name, "namespace": namespace}}, urn)
+        with _reported(_label(obj)):
+            live = self._cluster(config).get(obj)
+        if live is None:
+            return None
+        manager = state.get("__fieldManager") or _field_manager(live)
+        initial = state.get("__initialApiVersion") or obj["apiVersion"]
+        new_inputs = _drifted(old, state, _from_api(live)) if old else _imported(live)
+        return _mark(new_inputs, inputs), _outputs(live, manager, initial, inputs)
+
+    def update(
+        self,
+        config: Properties,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        news: Properties,
+        preview: bool,
+    ) -> Properties:
+        """Server-side apply; a definition is replaced as a whole, which keeps its objects."""
+        old, new = values.plain_properties(old_outputs), values.plain_properties(news)
+        if urn_type(urn) == RELEASE:
+            releases = self._releases(config)
+            with _reported(f"Release {identifier}"):
+                revision = old["status"]["revision"] + 1
+                outputs = releases.preview(new) if preview else releases.deploy(new, revision)
+            return values.mark_secrets(outputs, news)
+        obj = _to_api(_with_kind(new, urn))
+        if preview and values.has_unknown(new):
+            return _mark(_preview_outputs(new, old), news)
+        manager = old.get("__fieldManager") or _field_manager(obj)
+        force = _flag(config, "enablePatchForce") or _annotation(obj, "pulumi.com/patchForce") == "true"
+        with _reported(_label(obj)):
+            try:
+                live = self._apply(self._cluster(config), obj, manager, force, preview)
+            except Unreachable:
+                if preview:
+                    return _mark(_preview_outputs(new, old), news)
+                raise
+        if preview:
+            return _mark(_preview_outputs(live, old), news)
+        return _outputs(live, manager, old.get("__initialApiVersion") or obj["apiVersion"], news)
+
+    def _apply(self, cluster: Cluster, obj: Object, manager: str, force: bool, preview: bool) -> Object:
+        live = cluster.get(obj)
+        if live is None:
+            raise ProviderError(f"{_label(obj)} is gone; `pulumi refresh` takes note of it")
+        if obj["kind"] == "CustomResourceDefinition":
+            version = live["metadata"]["resourceVersion"]
+            obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
+            return cluster.replace(obj, manager, dry_run=preview)
+        if any(_is_creation(entry) for entry in live["metadata"].get("managedFields", [])):
+            if preview:
+                force = True
+            else:
+                _hand_over(cluster, live, manager)
+        return cluster.apply(obj, manager, force, dry_run=preview)
+
+    def delete(
+        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
+    ) -> None:
+        """Deletes in the background and waits until the object is gone."""
+        new = values.plain_properties(inputs)
+        if urn_type(urn) == RELEASE:
+            releases = self._releases(config)
+            with _reported(f"Release {identifier}"):
+                releases.delete(new)
+            return
+        namespace, _, name = identifier.rpartition("/")
+        obj = _with_kind({**new, "metadata": {"name": name, "namespace": namespace}}, urn)
+        with _reported(_label(obj)):
+            try:
+                self._cluster(config).delete(obj, DELETE_TIMEOUT)
+            except ApiError as error:
+                if error.status != 404:  # its kind is gone, and the object with it
+                    raise
+
+    def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
+        """Functions belong to the older components only."""
+        raise ProviderError(
+            f"the sandbox's kubernetes stand-in does not know {token}; use helm.v4.Chart instead of "
+            f"helm.v3.Chart, and yaml.v2 instead of yaml"
+        )
+
+    # -- components ----------------------------------------------------------------------------
+
+    def construct_component(
+        self, config: Properties, request: provider_pb2.ConstructRequest
+    ) -> provider_pb2.ConstructResponse:
+        """A chart or manifests: the objects become the component's children."""
+        render = {
+            "kubernetes:helm.sh/v4:Chart": self._chart,
+            "kubernetes:yaml/v2:ConfigFile": self._config_file,
+            "kubernetes:yaml/v2:ConfigGroup": self._config_group,
+        }.get(request.type)
+        if render is None:
+            raise ProviderError(f"the sandbox's kubernetes stand-in does not know {request.type}")
+        with Component(request) as component, _reported(f"{request.type} {request.name}"):
+            arguments = {name: argument.value for name, argument in component.arguments.items()}
+            # With one unknown value the official provider registers no children either.
+            if values.has_unknown(arguments):
+                return component.finish({"resources": Output(UNKNOWN)})
+            try:
+                cluster = self._cluster(config)
+                objects, namespace = render(config, cluster, request.name, arguments)
+            except Unreachable:
+                if request.dryRun:
+                    return component.finish({"resources": Output(UNKNOWN)})
+                raise
+            resources = manifests.register(
+                component,
+                objects,
+                cluster=cluster,
+                namespace=namespace,
+                prefix=arguments.get("resourcePrefix", request.name),
+                skip_await=arguments.get("skipAwait", False),
+                version=self.version,
+            )
+            return component.finish({"resources": resources})
+
+    def _chart(
+        self, config: Properties, cluster: Cluster, name: str, arguments: Properties
+    ) -> tuple[list[Object], str]:
+        if unknown := sorted(arguments.keys() - _CHART_ARGUMENTS):
+            raise ProviderError(
+                f"the sandbox's kubernetes stand-in does not know helm.v4.Chart's {unknown[0]}"
+            )
+        chart = arguments["chart"]
+        if not helm.is_local(chart, arguments.get("repositoryOpts"), self._program):
+            raise ProviderError(f"no chart at {self._program / chart}; the sandbox downloads none")
+        namespace = arguments.get("namespace") or _namespace(config)
+        text = helm.template(
+            cluster,
+            chart,
+            arguments.get("name", name),
+            namespace,
+            helm.merged_values(
+                arguments.get("values", {}), arguments.get("valueYamlFiles", []), self._program
+            ),
+            arguments.get("skipCrds", False),
+            self._program,
+        )
+        return manifests.parse(text, chart), namespace
+
+    def _config_file(
+        self, config: Properties, cluster: Cluster, name: str, arguments: Properties
+    ) -> tuple[list[Object], str]:
+        return manifests.read(arguments["file"], self._program), _namespace(config)
+
+    def _config_group(
+        self, config: Properties, cluster: Cluster, name: str, arguments: Properties
+    ) -> tuple[list[Object], str]:
+        files: list[str] = arguments.get("files", [])
+        objects = [item for pattern in files for item in manifests.read(pattern, self._program)]
+        objects += manifests.parse(arguments.get("yaml", ""), f"{name}'s yaml")
+        return objects + arguments.get("objs", []), _namespace(config)
+
+
+# -- configuration -------------------------------------------------------------------------------
+
+
+def _flag(config: Properties, name: str) -> bool:
+    # The SDK sends a provider's options as JSON in strings.
+    return values.plain(config.get(name)) in (True, "true")
+
+
+def _namespace(config: Properties) -> str:
+    return values.plain(config.get("namespace")) or "default"
+
+
+def _kubeconfig(config: Properties) -> str:
+    given = values.plain(config.get("kubeconfig")) or os.environ.get("KUBECONFIG", "")
+    if given == UNKNOWN:
+        raise Unreachable("the kubeconfig is not known yet")
+    if not given:
+        raise Unreachable("the provider has no kubeconfig, and the environment no KUBECONFIG")
+    if "\n" not in given and not given.lstrip().startswith("{"):
+        try:
+            return Path(given).read_text()
+        except OSError as error:
+            raise Unreachable(f"the kubeconfig can't be read: {error}") from error
+    return given
+
+
+def _active_cluster(config: Properties) -> Any:
+    try:
+        document = yaml.safe_load(_kubeconfig(config))
+        current = config.get("context") or document.get("current-context")
+        context = next(item["context"] for item in document["contexts"] if item["name"] == current)
+        return next(item["cluster"] for item in document["clusters"] if item["name"] == context["cluster"])
+    except (Unreachable, StopIteration, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return None
+
+
+# -- objects -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reported(label: str) -> Generator[None]:
+    """What the cluster says, as an error of the resource."""
+    try:
+        yield
+    except Unreachable as error:
+        raise ProviderError(f"{label}: configured Kubernetes cluster is unreachable: {error}") from error
+    except (ApiError, TimeoutError) as error:
+        raise ProviderError(f"{label}: {error}") from error
+
+
+def _with_kind(obj: Object, urn: str) -> Object:
+    """The object with `apiVersion` and `kind`, which an import does not give."""
+    _, api_version, kind = urn_type(urn).split(":")
+    obj.setdefault("apiVersion", api_version.removeprefix("core/"))
+    obj.setdefault("kind", kind)
+    return obj
+
+
+def _full_name(obj: Object) -> str:
+    metadata = obj["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
+
+
+def _label(obj: Object) -> str:
+    return f"{obj['kind']} {_full_name(obj)}"
+
+
+def _is_secret(obj: Object) -> bool:
+    return obj["kind"] == "Secret" and obj["apiVersion"] == "v1"
+
+
+def _annotation(obj: Object, name: str) -> str | None:
+    annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
+    return annotations.get(name)
+
+
+def _name(metadata: Object, urn: str, old: Object, seed: bytes) -> None:
+    """Gives an object the name it had, or a new one of the form `name-<8 hex>`."""
+    if AUTONAMED in old.get("annotations", {}):
+        name = old["name"]
+    else:
+        name = f"{urn_name(urn)}-{hashlib.sha256(seed or secrets.token_bytes()).hexdigest()[:8]}"
+    metadata["name"] = name
+    metadata["annotations"] = {**metadata.get("annotations", {}), AUTONAMED: "true"}
+
+
+def _field_manager(obj: Object) -> str:
+    return _annotation(obj, "pulumi.com/patchFieldManager") or f"{CREATOR}-{secrets.token_hex(4)}"
+
+
+def _is_creation(entry: Object) -> bool:
+    return entry["manager"] == CREATOR and entry["operation"] == "Update" and not entry.get("subresource")
+
+
+def _hand_over(cluster: Cluster, live: Object, manager: str) -> None:
+    """Makes the creation's fields those of server-side apply: else a removed field would stay."""
+    fields = [
+        {**entry, "manager": manager, "operation": "Apply"} if _is_creation(entry) else entry
+        for entry in live["metadata"]["managedFields"]
+    ]
+    cluster.json_patch(
+        live,
+        [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+        ],
+    )
+
+
+def _retry_misordered(call: Callable[[], Object]) -> Object:
+    deadline = time.monotonic() + MISORDERED_TIMEOUT
+    while True:
+        try:
+            return call()
+        except ApiError as error:
+            if error.status != 404 or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def _to_api(value: Any) -> Any:
+    """Pulumi's `x_kubernetes_…` properties of definitions, as the API writes them."""
+    return _renamed(value, "x_kubernetes_", "_", "-")
+
+
+def _from_api(value: Any) -> Any:
+    return _renamed(value, "x-kubernetes-", "-", "_")
+
+
+def _renamed(value: Any, prefix: str, old: str, new: str) -> Any:
+    if values.is_dict(value):
+        return {
+            key.replace(old, new) if key.startswith(prefix) else key: _renamed(item, prefix, old, new)
+            for key, item in value.items()
+        }
+    return [_renamed(item, prefix, old, new) for item in value] if values.is_list(value) else value
+
+
+def _mark(obj: Object, inputs: Properties) -> Properties:
+    """The object with its secrets marked: a Secret's data, and what was secret in the inputs."""
+    marked = values.mark_secrets(obj, inputs)
+    if _is_secret(obj):
+        for key in ("data", "stringData"):
+            if key in marked:
+                marked[key] = values.secret(marked[key])
+    return marked
+
+
+def _outputs(live: Object, manager: str, initial_version: str, inputs: Properties) -> Properties:
+    state = _from_api(live)
+    state["metadata"].pop("managedFields", None)
+    state["__fieldManager"] = manager
+    state["__initialApiVersion"] = initial_version
+    return _mark(state, inputs)
+
+
+def _preview_outputs(found: Object, old: Properties) -> Properties:
+    """Outputs at preview: what the server sets is unknown, unless the object exists and keeps it."""
+    state = _from_api(found)
+    if (metadata := state.get("metadata", {})) != UNKNOWN:
+        metadata = {key: value for key, value in metadata.items() if key != "managedFields"}
+        kept = old.get("metadata", {})
+        for key in ("uid", "creationTimestamp"):
+            metadata[key] = kept.get(key, UNKNOWN)
+        state["metadata"] = {**metadata, "resourceVersion": UNKNOWN}
+    if not old:
+        state.pop("status", None)
+        if state["kind"] == "Service" and values.is_dict(spec := state.get("spec")):
+            # A dry run allocates an address that the real run does not get.
+            unknown = {"clusterIP": UNKNOWN, "clusterIPs": UNKNOWN} if spec.get("clusterIP") != "None" else {}
+            state["spec"] = {**spec, **unknown}
+    return state
+
+
+_SERVER_SET = (
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "uid",
+)
+
+
+def _imported(live: Object) -> Properties:
+    """The inputs that an import takes from a live object."""
+    inputs = {key: value for key, value in _from_api(live).items() if key != "status"}
+    inputs["metadata"] = {key: value for key, value in live["metadata"].items() if key not in _SERVER_SET}
+    return inputs
+
+
+def _drifted(inputs: Any, state: Any, live: Any) -> Any:
+    """Inputs with the live values where those differ from the last known state.
+
+    A live value that is not what was given (`1000m` became `1`) is no drift as long as it stays.
+    """
+    if live == state:
+        return inputs
+    if values.is_dict(inputs) and values.is_dict(live):
+        known = state if values.is_dict(state) else {}
+        return {
+            key: _drifted(value, known.get(key), live[key]) for key, value in inputs.items() if key in live
+        }
+    if values.is_list(inputs) and values.is_list(live) and len(inputs) == len(live):
+        known_items = [*(state if values.is_list(state) else []), *[None] * len(live)]
+        return [_drifted(*items) for items in zip(inputs, known_items, live, strict=False)]
+    return live

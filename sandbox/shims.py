@@ -1,0 +1,124 @@
+"""The commands that the sandbox puts first on the PATH: `pulumi` and `aws`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+from sandbox import tools
+from sandbox.project import Sandbox, SandboxError
+
+TOKEN_LIFETIME = timedelta(minutes=14)
+"""As AWS's own `eks get-token` says."""
+
+_PATH_OPTIONS = (
+    "--config-file",
+    "--event-log",
+    "--file",
+    "--plan",
+    "--policy-pack",  # this and the next may name several
+    "--policy-pack-config",
+    "--save-plan",
+)
+_CONFIG_CHANGES = ("cp", "rm", "rm-all", "set", "set-all")
+
+
+def write(sandbox: Sandbox) -> Path:
+    """Writes both as executables that need nothing but this interpreter; returns their folder."""
+    folder = sandbox.directory / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [str(path) for path in (tools.REPOSITORY, sandbox.project, sandbox.directory)]
+    for name in ("pulumi", "aws"):
+        code = (
+            "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
+            "from sandbox import shims, project; "
+            f"shims.{name}(project.Sandbox(Path(sys.argv[2]), Path(sys.argv[3])), sys.argv[4:])"
+        )
+        command = shlex.join([sys.executable, "-c", code, *paths])
+        shim = folder / name
+        shim.write_text(f'#!/bin/sh\n{tools.SHIM_MARK.decode()}\nexec {command} "$@"\n')
+        shim.chmod(0o755)
+    return folder
+
+
+def pulumi(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
+    """Runs the engine on the copy of the project; a committed stack is made when it is first named."""
+    if arguments[:1] == ["config"] and arguments[1:2] and arguments[1] in _CONFIG_CHANGES:
+        _fail("stack files are read and never written here: edit Pulumi.<stack>.yaml, or use `up --config`")
+    try:
+        sandbox.write_copy()
+    except SandboxError as error:
+        _fail(str(error), status=1)
+    engine = str(tools.tool("pulumi"))
+    stack = _option(arguments, "--stack", "-s") or os.environ.get("PULUMI_STACK")
+    if stack in sandbox.committed_stacks() and stack not in sandbox.deployed_stacks():
+        command = [engine, "stack", "init", stack]
+        made = subprocess.run(command, cwd=sandbox.copy, capture_output=True, text=True)
+        if made.returncode:
+            _fail(f"stack {stack} can't be made: {made.stderr.strip()}", status=1)
+    absolute = _with_absolute_paths(arguments)
+    os.chdir(sandbox.copy)
+    os.execv(engine, [engine, *absolute])  # noqa: S606 (a shell in between would eat signals)
+
+
+def aws(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
+    """Answers `aws eks get-token`, which kubeconfigs run; nothing else is there."""
+    from sandbox.apiserver import ApiServerError, get_token
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--cluster-name", "--region", "--output", "--profile", "--role-arn"):
+        parser.add_argument(option)
+    options, rest = parser.parse_known_args(arguments)
+    if rest != ["eks", "get-token"] or not options.cluster_name:
+        _fail(
+            f"`aws {shlex.join(arguments)}`: the only AWS command is `aws eks get-token --cluster-name NAME`"
+        )
+    try:
+        token = get_token(sandbox.directory, options.cluster_name)
+    except ApiServerError as error:
+        _fail(str(error), status=255)
+    expiry = (datetime.now(UTC) + TOKEN_LIFETIME).strftime("%Y-%m-%dT%H:%M:%SZ")
+    credential = {
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1beta1",
+        "spec": {},
+        "status": {"expirationTimestamp": expiry, "token": token},
+    }
+    print(json.dumps(credential))
+    sys.exit(0)
+
+
+def _fail(message: str, status: int = 2) -> NoReturn:
+    print(f"sandbox: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _option(arguments: list[str], *names: str) -> str | None:
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        name, equals, value = argument.partition("=")
+        if name in names:
+            return value if equals else following
+    return None
+
+
+def _with_absolute_paths(arguments: list[str]) -> list[str]:
+    """The engine runs in another folder than the user, so files are named from the root."""
+
+    def absolute(paths: str) -> str:
+        return ",".join(str(Path(path).absolute()) for path in paths.split(","))
+
+    given: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if equals and name in _PATH_OPTIONS:
+            given.append(f"{name}={absolute(value)}")
+        else:
+            given.append(absolute(argument) if given and given[-1] in _PATH_OPTIONS else argument)
+    return given

@@ -1,0 +1,119 @@
+"""The microservice chart, rendered by Helm."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox import tools
+from tests.unit.harness import ROOT
+
+CHART = ROOT / "k8s" / "charts" / "microservice"
+VALUES: dict[str, Any] = {
+    "name": "orders",
+    "image": "example/orders:1.4.2",
+    "port": 8080,
+    "endpoints": "orders-endpoints",
+    "cpu": "250m",
+    "memory": "256Mi",
+    "probes": {"health": "/healthz", "ready": "/readyz"},
+    "metrics": {"path": "/metrics", "port": 9797},
+    "nodePools": ["on-demand"],
+    "architectures": ["amd64"],
+    "priorityClassName": "trading-critical",
+    "vpcCidr": "10.0.0.0/16",
+    "egress": [{"cidr": "10.0.0.0/16", "port": 5432}],
+}
+
+
+def helm(directory: Path, *arguments: str, **values: Any) -> subprocess.CompletedProcess[str]:
+    path = directory / "values.yaml"
+    path.write_text(
+        yaml.safe_dump({key: value for key, value in (VALUES | values).items() if value is not None})
+    )
+    return subprocess.run(
+        [str(tools.tool("helm")), *arguments, str(CHART), "--values", str(path), "--namespace", "trading"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def render(directory: Path, **values: Any) -> dict[str, dict[str, Any]]:
+    """Kind → the chart's object of it."""
+    rendered = helm(directory, "template", "orders", **values)
+    assert rendered.returncode == 0, rendered.stderr
+    return {document["kind"]: document for document in yaml.safe_load_all(rendered.stdout) if document}
+
+
+def test_helm_lints_the_chart(tmp_path: Path):
+    linted = helm(tmp_path, "lint", "--strict")
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("replicas", 3),  # the scaled object's
+        ("name", "Orders"),
+        ("image", "example/orders"),
+        ("image", None),
+        ("port", 0),
+        ("port", "8080"),
+        ("cpu", "lots"),
+        ("memory", "256MB"),
+        ("probes", {"health": "/healthz"}),
+        ("probes", {"health": "healthz", "ready": "/readyz"}),
+        ("metrics", {"path": "/metrics", "port": 9797, "interval": "5s"}),
+        ("nodePools", []),
+        ("architectures", ["x86_64"]),
+        ("priorityClassName", "system-node-critical"),
+        ("vpcCidr", "10.0.0.0"),
+        ("egress", [{"cidr": "10.0.0.0/16"}]),
+        ("terminationGracePeriodSeconds", 60),  # shorter than the preStop hook
+    ],
+)
+def test_wrong_values_are_refused_by_name(tmp_path: Path, key: str, value: Any):
+    refused = helm(tmp_path, "template", "orders", **{key: value})
+    assert refused.returncode != 0
+    assert key in refused.stderr
+
+
+def test_number_of_pods_is_the_scaled_objects(tmp_path: Path):
+    assert "replicas" not in render(tmp_path)["Deployment"]["spec"]
+
+
+def test_pod_drains_for_longer_than_the_target_group(tmp_path: Path):
+    pod = render(tmp_path)["Deployment"]["spec"]["template"]["spec"]
+    sleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert 60 < sleep < pod["terminationGracePeriodSeconds"]
+
+
+def test_no_kubernetes_token_is_mounted(tmp_path: Path):
+    objects = render(tmp_path)
+    assert objects["Deployment"]["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    assert objects["ServiceAccount"]["automountServiceAccountToken"] is False
+
+
+def test_every_service_port_has_a_name(tmp_path: Path):
+    """Without one, a changed port fails the preview."""
+    ports = render(tmp_path)["Service"]["spec"]["ports"]
+    assert {port["name"]: port["port"] for port in ports} == {"http": 8080, "metrics": 9797}
+    same = render(tmp_path, metrics={"path": "/metrics", "port": 8080})["Service"]["spec"]["ports"]
+    assert [port["name"] for port in same] == ["http"]
+
+
+def test_pods_spread_over_the_zones(tmp_path: Path):
+    constraints = render(tmp_path)["Deployment"]["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    zone = next(item for item in constraints if item["topologyKey"] == "topology.kubernetes.io/zone")
+    assert (zone["maxSkew"], zone["whenUnsatisfiable"]) == (1, "DoNotSchedule")
+
+
+def test_traffic_is_admitted_from_the_vpc_and_let_out_to_what_is_named(tmp_path: Path):
+    spec = render(tmp_path)["NetworkPolicy"]["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert [port["port"] for port in spec["ingress"][0]["ports"]] == [8080, 9797]
+    assert [rule["ports"][0]["port"] for rule in spec["egress"]] == [5432]
+    assert "egress" not in render(tmp_path, egress=[])["NetworkPolicy"]["spec"]

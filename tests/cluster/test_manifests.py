@@ -1,0 +1,90 @@
+"""Everything that the committed stacks send to a cluster, before a real API server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.kubernetes.client import ApiError, Cluster
+from tests.cluster.test_chart import helm
+from tests.unit.harness import ROOT, STACKS, deploy_platform
+
+COMPONENTS = (
+    "kubernetes:helm.sh/v3:Release",
+    "kubernetes:helm.sh/v4:Chart",
+    "kubernetes:yaml/v2:ConfigGroup",
+)
+
+
+def manifests() -> list[dict[str, Any]]:
+    return [
+        document
+        for path in sorted((ROOT / "k8s" / "manifests").glob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text())
+    ]
+
+
+def charts(stack: str, directory: Path) -> Iterator[dict[str, Any]]:
+    for chart in deploy_platform(stack).of("kubernetes:helm.sh/v4:Chart"):
+        rendered = helm(directory, "template", chart.inputs["name"], **chart.inputs["values"])
+        assert rendered.returncode == 0, rendered.stderr
+        yield from (document for document in yaml.safe_load_all(rendered.stdout) if document)
+
+
+@pytest.fixture(scope="module")
+def cluster(api: Cluster) -> Cluster:
+    """The API server with the manifests applied; namespaces come first by their file's name."""
+    documents = manifests()
+    for document in sorted(documents, key=lambda item: item["kind"] != "Namespace"):
+        api.apply(document, "test", force=True)
+    return api
+
+
+def test_manifests_are_accepted(cluster: Cluster):
+    for document in manifests():
+        assert cluster.get(document), document["metadata"]["name"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_of_the_stack_is_accepted(cluster: Cluster, stack: str):
+    kinds: set[str] = set()
+    for resource in deploy_platform(stack).resources:
+        if resource.type.startswith("kubernetes:") and resource.type not in COMPONENTS:
+            document: dict[str, Any] = {"metadata": {"name": resource.name}, **resource.inputs}
+            cluster.create(document, "test", dry_run=True)
+            kinds.add(document["kind"])
+    assert kinds == {
+        *("ClusterTriggerAuthentication", "ConfigMap", "Namespace", "NodeClass", "NodePool", "ResourceQuota"),
+        *("ScaledObject", "TargetGroupBinding"),
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_charts_objects_are_accepted(cluster: Cluster, stack: str, tmp_path: Path):
+    kinds: set[str] = set()
+    for document in charts(stack, tmp_path):
+        cluster.create(document, "test", dry_run=True)
+        kinds.add(document["kind"])
+    assert kinds == {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"}
+
+
+def test_pods_meet_the_restricted_pod_security(cluster: Cluster, tmp_path: Path):
+    """A Deployment is always accepted; its pods are what the namespace's pod security judges."""
+    documents = list(charts("local", tmp_path))
+    for document in documents:
+        if document["kind"] == "ServiceAccount":
+            cluster.apply(document, "test")
+    deployment = next(document for document in documents if document["kind"] == "Deployment")
+    template = deployment["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": "pod", "namespace": "trading"},
+        "spec": template["spec"],
+    }
+    assert cluster.create(pod, "test", dry_run=True)["spec"]["priority"] == 1000000
+    template["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    with pytest.raises(ApiError, match="violates PodSecurity"):
+        cluster.create(pod, "test", dry_run=True)

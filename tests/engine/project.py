@@ -1,0 +1,84 @@
+"""A copy of the project whose stack files a test may change, with a sandbox of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.project import DIRECTORY_VARIABLE
+
+ROOT = Path(__file__).parents[2]
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Project:
+    """The program as it is, under stack files of the test's own."""
+
+    folder: Path
+    sandbox: Path
+
+    @classmethod
+    def make(cls, directory: Path) -> Project:
+        """A project below `directory`: links to everything, and copies of the stack files."""
+        folder = directory / "project"
+        folder.mkdir()
+        for path in ROOT.iterdir():
+            if path.name.startswith("Pulumi."):
+                (folder / path.name).write_text(path.read_text())
+            elif not path.name.startswith("."):
+                (folder / path.name).symlink_to(path)
+        return cls(folder, directory / "sandbox")
+
+    def change(self, stack: str, edit: Callable[[Values], None]) -> None:
+        """Edits the keys of a stack file."""
+        path = self.folder / f"Pulumi.{stack}.yaml"
+        document = yaml.safe_load(path.read_text())
+        edit(document["config"])
+        path.write_text(yaml.safe_dump(document))
+
+    def sandbox_command(self, *arguments: str, expect: int | None = 0) -> str:
+        """Runs `python -m sandbox` and returns both of its outputs; `expect` is its exit status."""
+        command = [sys.executable, "-m", "sandbox", "--project", str(self.folder), *arguments]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, DIRECTORY_VARIABLE: str(self.sandbox), "PULUMI_OPTION_COLOR": "never"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert expect is None or done.returncode == expect, (
+            f"{shlex.join(arguments)} ended with {done.returncode}:\n{done.stdout[-8000:]}"
+        )
+        return done.stdout
+
+    def pulumi(self, *arguments: str, expect: int | None = 0) -> str:
+        """Runs the engine in the sandbox."""
+        return self.sandbox_command("exec", "--", "pulumi", *arguments, expect=expect)
+
+    def preview(self, stack: str) -> dict[str, str]:
+        """What a deployment would do: logical name → operation, for all that is not `same`."""
+        text = self.pulumi("preview", "--stack", stack, "--json")
+        steps = json.loads(text[text.index("{\n") :])["steps"]
+        return {step["urn"].rsplit("::", 1)[-1]: step["op"] for step in steps if step["op"] != "same"}
+
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """The resources of the stack's state."""
+        text = self.pulumi("stack", "export", "--stack", stack)
+        return json.loads(text[text.index("{\n") :])["deployment"].get("resources", [])
+
+    def status(self) -> dict[str, Any]:
+        """What the sandbox holds."""
+        return json.loads(self.sandbox_command("status", "--json"))

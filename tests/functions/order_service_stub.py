@@ -1,0 +1,102 @@
+"""An order service on loopback: answers as a test tells it, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+    """Number of the TCP connection that it came on."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up is part of the tests."""
+
+
+@dataclass
+class OrderServiceStub:
+    """Its answer may be changed between requests, or from another thread during one."""
+
+    status: int = 201
+    body: Any = field(default_factory=lambda: {"order_id": "o-1", "status": "accepted"})
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    ready: int = 200
+    hang_up: bool = False
+    """Close the connection instead of answering."""
+    close_after: bool = False
+    """Close the connection after the answer, without saying so."""
+    raw: bytes | None = None
+    """Bytes to send as the whole answer."""
+    received: list[Received] = field(default_factory=list[Received])
+    arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    """Released once per order that arrives."""
+    answer: threading.Event = field(default_factory=threading.Event)
+    """Orders are answered once this is set."""
+
+    def __post_init__(self) -> None:
+        stub = self
+        connections = iter(range(1_000_000))
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                self.number = next(connections)
+
+            def do_GET(self) -> None:
+                self._answer(stub.ready, {}, {})
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                stub.received.append(Received(self.path, dict(self.headers), body, self.number))
+                stub.arrived.release()
+                stub.answer.wait()
+                if stub.hang_up:
+                    self.close_connection = True
+                elif stub.raw is not None:
+                    self.wfile.write(stub.raw)
+                    self.close_connection = True
+                else:
+                    self._answer(stub.status, stub.headers, stub.body)
+                    self.close_connection = stub.close_after
+
+            def _answer(self, status: int, headers: dict[str, str], body: Any) -> None:
+                content = json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.answer.set()
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def stop(self) -> None:
+        """Answers nothing more; a later connection is refused."""
+        self.answer.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,529 @@
+"""The order-intake function against a real HTTP server on loopback and moto's DynamoDB."""
+
+# pyright: reportUnknownMemberType=false
+# (boto3's stubs are installed for one service only)
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from moto import mock_aws
+from mypy_boto3_dynamodb import DynamoDBClient
+
+from functions.order_intake import handler as function
+from functions.order_intake.handler import OrderIntake
+from functions.order_intake.idempotency import LEASE_SECONDS, RETENTION_SECONDS, IdempotencyStore
+from functions.order_intake.order_service import OrderService
+from functions.order_intake.validation import MAX_BODY_BYTES
+from tests.functions.order_service_stub import OrderServiceStub
+
+ORDER = {
+    "account_id": "acc-1",
+    "client_order_id": "c-1",
+    "symbol": "BRK.B",
+    "side": "buy",
+    "type": "limit",
+    "quantity": "10",
+    "limit_price": "412.05",
+}
+TABLE = "orders-idempotency"
+
+
+@dataclass
+class Context:
+    """A Lambda context with this many milliseconds left."""
+
+    remaining: int = 20_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining
+
+
+class OneWriterAtATime:
+    """moto is not atomic between threads; DynamoDB's writes to one item are."""
+
+    def __init__(self, client: DynamoDBClient) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**arguments: Any) -> Any:
+            with self._lock:
+                return getattr(self._client, operation)(**arguments)
+
+        return call
+
+
+@dataclass
+class World:
+    """A table, an order service, and a clock that a test moves."""
+
+    client: Any
+    service: OrderServiceStub
+    now: float = 1_800_000_000
+    intakes: list[OrderIntake] = field(default_factory=list[OrderIntake])
+
+    def environment(self, timeout: float = 5, url: str = "") -> OrderIntake:
+        """A new execution environment, with connections of its own."""
+        store = IdempotencyStore(self.client, TABLE, lambda: self.now)
+        return OrderIntake(store, OrderService(url or self.service.url, "/readyz"), timeout)
+
+    def send(
+        self, intake: OrderIntake | None = None, context: Context | None = None, **event: Any
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, body and headers of the answer to an order."""
+        response = (intake or self.environment()).handle(post(**event), context or Context())
+        return response["statusCode"], json.loads(response["body"]), response["headers"]
+
+    def record(self) -> dict[str, Any]:
+        key = {"account_id": {"S": "acc-1"}, "client_order_id": {"S": "c-1"}}
+        return dict(self.client.get_item(TableName=TABLE, Key=key).get("Item", {}))
+
+
+def post(order: object = None, *, caller: str = "user-1", **event: Any) -> dict[str, Any]:
+    return {
+        "httpMethod": "POST",
+        "resource": "/api/orders",
+        "headers": {"content-type": "application/json; charset=utf-8"},
+        "body": json.dumps(ORDER if order is None else order),
+        "isBase64Encoded": False,
+        "requestContext": {"requestId": "req-1", "authorizer": {"claims": {"sub": caller}}},
+        **event,
+    }
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    service = OrderServiceStub()
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        client.create_table(
+            TableName=TABLE,
+            KeySchema=[
+                {"AttributeName": "account_id", "KeyType": "HASH"},
+                {"AttributeName": "client_order_id", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "account_id", "AttributeType": "S"},
+                {"AttributeName": "client_order_id", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield World(OneWriterAtATime(client), service)
+    service.stop()
+
+
+# What reaches the order service, and what comes back
+
+
+def test_accepted_order_is_answered_with_the_order_services_answer(world: World) -> None:
+    status, body, headers = world.send()
+    assert (status, body) == (201, {"order_id": "o-1", "status": "accepted"})
+    assert headers["X-Request-Id"] == "req-1"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_order_service_gets_order_idempotency_key_request_id_and_caller(world: World) -> None:
+    world.send()
+    (received,) = world.service.received
+    assert received.path == "/api/orders"
+    assert json.loads(received.body) == ORDER
+    assert received.headers["Idempotency-Key"] == "acc-1/c-1"
+    assert received.headers["X-Request-Id"] == "req-1"
+    assert received.headers["X-Caller-Subject"] == "user-1"
+
+
+def test_base64_body_is_read(world: World) -> None:
+    body = base64.b64encode(json.dumps(ORDER).encode()).decode()
+    assert world.send(body=body, isBase64Encoded=True)[0] == 201
+
+
+def test_connection_is_kept_from_one_invocation_to_the_next(world: World) -> None:
+    intake = world.environment()
+    for number in range(3):
+        assert world.send(intake, order={**ORDER, "client_order_id": f"c-{number}"})[0] == 201
+    assert {received.connection for received in world.service.received} == {0}
+
+
+def test_kept_connection_that_the_peer_closed_is_replaced(world: World) -> None:
+    intake = world.environment()
+    world.service.close_after = True
+    for number in range(3):
+        assert world.send(intake, order={**ORDER, "client_order_id": f"c-{number}"})[0] == 201
+    assert len({received.connection for received in world.service.received}) == 3
+
+
+# Requests that are wrong
+
+
+@pytest.mark.parametrize(
+    ("change", "field_"),
+    [
+        ({"account_id": "a/b"}, "account_id"),
+        ({"account_id": ""}, "account_id"),
+        ({"client_order_id": "x" * 65}, "client_order_id"),
+        ({"client_order_id": None}, "client_order_id"),
+        ({"symbol": "brk"}, "symbol"),
+        ({"symbol": "AAPL\n"}, "symbol"),
+        ({"side": "hold"}, "side"),
+        ({"type": "stop"}, "type"),
+        ({"quantity": 10}, "quantity"),
+        ({"quantity": "0.00"}, "quantity"),
+        ({"quantity": "-1"}, "quantity"),
+        ({"quantity": "1e3"}, "quantity"),
+        ({"quantity": "٣"}, "quantity"),
+        ({"quantity": "01"}, "quantity"),
+        ({"quantity": "1.123456789"}, "quantity"),
+        ({"quantity": "1234567890123"}, "quantity"),
+        ({"limit_price": "0"}, "limit_price"),
+        ({"type": "market"}, "limit_price"),
+        ({"leverage": "5"}, "leverage"),
+    ],
+)
+def test_invalid_field_is_named_and_nothing_is_submitted(
+    world: World, change: dict[str, Any], field_: str
+) -> None:
+    status, body, headers = world.send(order={**ORDER, **change})
+    assert (status, body["type"]) == (422, "/problems/invalid-order")
+    assert [error["field"] for error in body["errors"]] == [field_]
+    assert headers["Content-Type"] == "application/problem+json"
+    assert world.service.received == []
+    assert world.record() == {}
+
+
+@pytest.mark.parametrize("missing", sorted(ORDER))
+def test_missing_field_is_named(world: World, missing: str) -> None:
+    status, body, _ = world.send(order={name: value for name, value in ORDER.items() if name != missing})
+    assert (status, [error["field"] for error in body["errors"]]) == (422, [missing])
+
+
+def test_market_order_has_no_limit_price(world: World) -> None:
+    order = {name: value for name, value in ORDER.items() if name != "limit_price"}
+    assert world.send(order={**order, "type": "market"})[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ({"body": "{"}, 400),
+        ({"body": "[]"}, 400),
+        ({"body": None}, 400),
+        ({"body": "[" * MAX_BODY_BYTES}, 400),
+        ({"body": '{"side": "buy", "side": "sell"}'}, 400),
+        ({"body": " " * (MAX_BODY_BYTES + 1)}, 413),
+        ({"headers": {"Content-Type": "text/plain"}}, 415),
+        ({"headers": None}, 415),
+        ({"resource": "/api/other"}, 404),
+    ],
+)
+def test_request_that_is_no_order_is_a_client_error(world: World, event: dict[str, Any], status: int) -> None:
+    answered, body, _ = world.send(**event)
+    assert (answered, body["status"], body["requestId"]) == (status, status, "req-1")
+    assert world.service.received == []
+
+
+# Idempotency
+
+
+def test_retry_gets_the_stored_answer_and_is_not_submitted_again(world: World) -> None:
+    first = world.send()
+    world.service.body = {"order_id": "another"}
+    second = world.send(order=dict(reversed(list(ORDER.items()))))
+    assert second[:2] == first[:2]
+    assert second[2]["Idempotent-Replayed"] == "true"
+    assert len(world.service.received) == 1
+
+
+def test_refusal_by_the_order_service_is_final(world: World) -> None:
+    world.service.status, world.service.body = 422, {"title": "insufficient funds"}
+    assert world.send()[:2] == (422, {"title": "insufficient funds"})
+    world.service.status = 201
+    assert world.send()[:2] == (422, {"title": "insufficient funds"})
+    assert len(world.service.received) == 1
+
+
+@pytest.mark.parametrize("other", [{"order": {**ORDER, "quantity": "11"}}, {"caller": "user-2"}])
+def test_different_order_under_the_same_key_is_a_conflict(world: World, other: dict[str, Any]) -> None:
+    world.send()
+    status, body, _ = world.send(**other)
+    assert (status, body["type"]) == (409, "/problems/different-order")
+    assert len(world.service.received) == 1
+
+
+def test_key_may_be_used_again_once_the_record_has_expired(world: World) -> None:
+    world.send()
+    world.now += RETENTION_SECONDS
+    assert world.send(order={**ORDER, "quantity": "11"})[0] == 201
+    assert len(world.service.received) == 2
+
+
+def test_record_expires_by_the_tables_ttl_attribute(world: World) -> None:
+    world.send()
+    assert world.record()["expires_at"] == {"N": str(int(world.now) + RETENTION_SECONDS)}
+
+
+def test_same_order_sent_at_once_is_submitted_once(world: World) -> None:
+    world.service.answer.clear()
+    senders = 8
+    with ThreadPoolExecutor(senders) as pool:
+        futures = [pool.submit(world.send) for _ in range(senders)]
+        world.service.arrived.acquire()
+        # All but the one that was submitted are answered while that one still waits.
+        waiting = set(futures)
+        answers: list[tuple[int, dict[str, Any], dict[str, str]]] = []
+        while len(answers) < senders - 1:
+            done = {future for future in waiting if future.done()}
+            answers += [future.result() for future in done]
+            waiting -= done
+        world.service.answer.set()
+        (last,) = waiting
+        assert last.result()[0] == 201
+    assert {(status, body["type"]) for status, body, _ in answers} == {(409, "/problems/order-in-progress")}
+    assert {headers["Retry-After"] for _, _, headers in answers} == {str(LEASE_SECONDS)}
+    assert len(world.service.received) == 1
+
+
+def test_stale_pending_order_is_taken_over_under_the_same_idempotency_key(world: World) -> None:
+    world.service.hang_up = True
+    assert world.send()[0] == 502
+    assert world.record()["state"] == {"S": "pending"}
+    world.service.hang_up = False
+
+    world.now += LEASE_SECONDS - 1
+    assert world.send()[0] == 409
+    world.now += 1
+    assert world.send()[0] == 201
+    assert {received.headers["Idempotency-Key"] for received in world.service.received} == {"acc-1/c-1"}
+    assert len(world.service.received) == 2
+
+
+def test_different_order_does_not_take_a_stale_pending_one_over(world: World) -> None:
+    world.service.hang_up = True
+    world.send()
+    world.now += LEASE_SECONDS
+    assert world.send(order={**ORDER, "side": "sell"})[0] == 409
+
+
+def test_attempt_that_was_taken_over_does_not_overwrite_the_answer(world: World) -> None:
+    world.service.answer.clear()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(world.send)
+        world.service.arrived.acquire()
+        world.now += LEASE_SECONDS
+        quick = pool.submit(world.send)
+        world.service.arrived.acquire()
+        attempt = world.record()["attempt"]
+        world.service.answer.set()
+        assert (slow.result()[0], quick.result()[0]) == (201, 201)
+    assert world.record()["attempt"] == attempt
+    assert world.record()["state"] == {"S": "finished"}
+
+
+def test_repeated_write_of_ones_own_claim_is_no_conflict(world: World) -> None:
+    put = world.client.put_item
+
+    class LostAnswer(OneWriterAtATime):
+        def __getattr__(self, operation: str) -> Any:
+            if operation != "put_item":
+                return super().__getattr__(operation)
+
+            def put_twice(**arguments: Any) -> Any:
+                put(**arguments)
+                return put(**arguments)
+
+            return put_twice
+
+    world.client = LostAnswer(world.client)
+    assert world.send()[0] == 201
+
+
+# Time-outs, overload and failures
+
+
+def test_order_service_that_does_not_answer_is_a_timeout_of_unknown_outcome(world: World) -> None:
+    world.service.answer.clear()
+    status, body, headers = world.send(world.environment(timeout=0.2))
+    assert (status, body["type"]) == (504, "/problems/outcome-unknown")
+    assert headers["Retry-After"] == str(LEASE_SECONDS)
+    assert world.record()["state"] == {"S": "pending"}
+
+
+def test_invocation_with_little_time_left_cuts_the_deadline(world: World) -> None:
+    world.service.answer.clear()
+    left = int((function.RESERVE_SECONDS + function.MIN_SUBMIT_SECONDS) * 1000)
+    assert world.send(world.environment(timeout=3600), Context(left))[0] == 504
+
+
+def test_invocation_with_no_time_left_submits_nothing_and_releases_the_key(world: World) -> None:
+    left = int(function.RESERVE_SECONDS * 1000)
+    assert world.send(context=Context(left))[0] == 503
+    assert world.service.received == []
+    assert world.send()[0] == 201
+
+
+def test_answer_that_drips_does_not_outlast_the_deadline(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stopped = threading.Event()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 60000\r\n\r\n")
+                while not stopped.wait(0.01):
+                    try:
+                        connection.sendall(b" ")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert world.send(world.environment(timeout=0.3, url=url))[0] == 504
+        stopped.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "retry_after"),
+    [(503, {"Retry-After": "7"}, "7"), (429, {}, "1"), (503, {"Retry-After": "Wed, 1 Jul 2026"}, "1")],
+)
+def test_overloaded_order_service_is_503_with_retry_after(
+    world: World, status: int, headers: dict[str, str], retry_after: str
+) -> None:
+    world.service.status, world.service.headers = status, headers
+    answered, body, received = world.send()
+    assert (answered, body["type"]) == (503, "/problems/overloaded")
+    assert received["Retry-After"] == retry_after
+    world.service.status = 201
+    assert world.send()[0] == 201
+
+
+def test_unreachable_order_service_is_503_and_the_key_is_released(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert world.send(world.environment(url=closed))[0] == 503
+    assert world.send(order={**ORDER, "quantity": "11"})[0] == 201
+
+
+@pytest.mark.parametrize(("status", "answered"), [(500, 502), (502, 502), (504, 504)])
+def test_failing_order_service_leaves_the_outcome_unknown(world: World, status: int, answered: int) -> None:
+    world.service.status = status
+    assert world.send()[:1] == (answered,)
+    assert world.record()["state"] == {"S": "pending"}
+
+
+@pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{}"])
+def test_broken_answer_leaves_the_outcome_unknown(world: World, raw: bytes) -> None:
+    world.service.raw = raw
+    status, body, _ = world.send()
+    assert (status, body["type"]) == (502, "/problems/outcome-unknown")
+
+
+def test_forbidden_account_is_403_and_does_not_block_its_owner(world: World) -> None:
+    world.service.status = 403
+    assert world.send(caller="intruder")[0] == 403
+    world.service.status = 201
+    assert world.send()[0] == 201
+
+
+def test_missing_route_of_the_order_service_is_a_bad_gateway(world: World) -> None:
+    world.service.status = 404
+    assert world.send()[0] == 502
+    world.service.status = 201
+    assert world.send()[0] == 201
+
+
+class Broken:
+    """A table of which some operations cannot be reached."""
+
+    def __init__(self, client: Any, *operations: str) -> None:
+        self._client = client
+        self._operations = operations
+
+    def __getattr__(self, operation: str) -> Any:
+        def fail(**arguments: Any) -> Any:
+            raise EndpointConnectionError(endpoint_url="dynamodb")
+
+        return fail if operation in self._operations else getattr(self._client, operation)
+
+
+def test_unreachable_table_is_503_and_nothing_is_submitted(world: World) -> None:
+    world.client = Broken(world.client, "put_item")
+    assert world.send()[0] == 503
+    assert world.service.received == []
+
+
+def test_accepted_order_is_reported_even_if_its_answer_cannot_be_stored(world: World) -> None:
+    world.client = Broken(world.client, "update_item")
+    assert world.send()[0] == 201
+
+
+def test_defect_is_logged_and_answered_without_its_details(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, body, _ = world.send(requestContext={"requestId": "req-1"})
+    assert (status, body["type"]) == (500, "/problems/internal")
+    assert "KeyError" in caplog.text
+    assert "authorizer" not in json.dumps(body)
+
+
+def test_logs_carry_the_request_id_and_never_the_amounts(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "order_intake")
+    world.send()
+    (record,) = [record for record in caplog.records if record.name == "order_intake"]
+    assert record.__dict__["request"] == "req-1"
+    assert ORDER["limit_price"] not in str(record.__dict__)
+
+
+# Health
+
+
+def health(intake: OrderIntake) -> tuple[int, dict[str, Any]]:
+    event = {"httpMethod": "GET", "resource": "/healthz", "requestContext": {"requestId": "req-1"}}
+    response = intake.handle(event, Context())
+    return response["statusCode"], json.loads(response["body"])
+
+
+def test_health_is_200_when_table_and_order_service_answer(world: World) -> None:
+    assert health(world.environment()) == (200, {"table": True, "orderService": True})
+
+
+def test_health_is_503_when_the_order_service_is_not_ready(world: World) -> None:
+    world.service.ready = 503
+    assert health(world.environment()) == (503, {"table": True, "orderService": False})
+
+
+def test_health_is_503_when_the_order_service_cannot_be_reached(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert health(world.environment(url=closed))[0] == 503
+
+
+def test_health_is_503_when_the_table_does_not_answer(world: World) -> None:
+    world.client = Broken(world.client, "get_item")
+    assert health(world.environment()) == (503, {"table": False, "orderService": True})
+
+
+def test_entry_point_is_configured_by_its_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABLE_NAME", TABLE)
+    monkeypatch.setenv("ORDER_SERVICE_URL", world.service.url)
+    monkeypatch.setenv("ORDER_SERVICE_READY_PATH", "/readyz")
+    monkeypatch.setenv("ORDER_SERVICE_TIMEOUT_SECONDS", "5")
+    function._intake.cache_clear()  # pyright: ignore[reportPrivateUsage] (a new execution environment)
+    assert function.handler(post(), Context())["statusCode"] == 201
+    function._intake.cache_clear()  # pyright: ignore[reportPrivateUsage]

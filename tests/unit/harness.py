@@ -1,0 +1,288 @@
+"""Runs a program under Pulumi's mocks and records every registration.
+
+Plain mocks accept a misspelled property and an engine called `not-an-engine`. These hold every
+registration of the AWS, Kubernetes, EKS and random packages to the sandbox's schemas, and give every
+output the form it has on AWS. `deploy` returns only once every registration has landed, so that a test
+may also assert that something is absent.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from google.protobuf import struct_pb2
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.proto import provider_pb2, resource_pb2
+from sandbox.aws import rules
+from sandbox.aws.provider import AwsProvider
+
+from sandbox import sdk_schema
+from sandbox.rpc import from_struct, to_struct
+
+SECRET = "[secret]"
+"""Stands where a recorded input is a Pulumi secret."""
+
+_EKS_CLUSTER = "eks:index:Cluster"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource that the program registered."""
+
+    type: str
+    name: str
+    urn: str
+    parent: str
+    """Logical name of the parent, empty for the stack."""
+    inputs: dict[str, Any]
+    """Plain values by wire name; a secret is `SECRET`."""
+    depends_on: frozenset[str]
+    """Logical names of everything it depends on, by value or explicitly."""
+    protect: bool
+    provider: str
+    """Logical name of its provider, empty for the default one."""
+    ignore_changes: tuple[str, ...]
+
+
+@dataclass
+class Graph:
+    """What a program registered, in order."""
+
+    resources: list[Registered] = field(default_factory=list[Registered])
+
+    def of(self, token: str) -> list[Registered]:
+        """The resources of a type."""
+        return [resource for resource in self.resources if resource.type == token]
+
+    def named(self, name: str, token: str | None = None) -> Registered:
+        """The one resource of this logical name (and type)."""
+        found = [r for r in self.resources if r.name == name and token in (None, r.type)]
+        if len(found) != 1:
+            known = ", ".join(sorted(r.name for r in self.resources))
+            raise AssertionError(f"{len(found)} resources are named {name}; there are {known}")
+        return found[0]
+
+    def only(self, token: str) -> Registered:
+        """The one resource of a type."""
+        found = self.of(token)
+        assert len(found) == 1, f"{len(found)} resources of {token}: {[r.name for r in found]}"
+        return found[0]
+
+
+class _Mocks(mocks.Mocks):
+    """Never called: the monitor below answers itself. `MockMonitor` wants one."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        raise AssertionError(args.typ)
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        raise AssertionError(args.token)
+
+
+class _Aws(AwsProvider):
+    """The sandbox's AWS, which a test of one tier alone may refer to what is not there."""
+
+    def __init__(self, directory: Path, check_references: bool) -> None:
+        super().__init__(directory)
+        self._check_references = check_references
+
+    def enforce(self, change: rules.Change) -> None:
+        if self._check_references and change.type != "aws:eks/cluster:Cluster":
+            super().enforce(change)
+
+
+class _Monitor(mocks.MockMonitor):
+    """A resource monitor that validates, records and answers."""
+
+    def __init__(self, directory: Path, check_references: bool) -> None:
+        super().__init__(_Mocks())
+        self.graph = Graph()
+        self.problems: list[str] = []
+        self.aws = _Aws(directory, check_references)
+        self.regions: dict[str, str] = {}
+
+    def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == "pulumi:pulumi:Stack":
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        inputs, recorded = _values(request.object)
+        self.graph.resources.append(
+            Registered(
+                type=request.type,
+                name=request.name,
+                urn=urn,
+                parent=request.parent.rsplit("::", 1)[-1],
+                inputs=recorded,
+                depends_on=frozenset(_dependencies(request)),
+                protect=request.protect,
+                provider=request.provider.split("::")[-2] if request.provider else "",
+                ignore_changes=tuple(request.ignoreChanges),
+            )
+        )
+        identifier, outputs = self._answer(urn, request, inputs)
+        self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, identifier, outputs)
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=to_struct(outputs))
+
+    def _answer(self, urn: str, request: Any, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        token, name = str(request.type), str(request.name)
+        try:
+            problems = sdk_schema.validate(token, inputs)
+        except sdk_schema.UnknownTypeError as error:
+            self.problems.append(f"{name}: {error}")
+            return name, inputs
+        self.problems += [f"{token} {name}: {problem}" for problem in problems]
+        if token == "pulumi:providers:aws":
+            self.regions[urn] = str(inputs.get("region", ""))
+        if problems or (not request.custom and token != _EKS_CLUSTER):
+            return name, inputs
+        if token == _EKS_CLUSTER:
+            return name, self._eks_cluster(urn, name, inputs)
+        if token.startswith("aws:"):
+            return self._aws(urn, token, name, self._config(request.provider), inputs)
+        if token.startswith("kubernetes:"):
+            metadata = {"name": name, **inputs.get("metadata", {})}
+            return metadata["name"], {**inputs, "metadata": metadata}
+        if token.startswith("random:"):
+            return name, {**inputs, "result": "x" * int(inputs.get("length", 16)), "hex": "0a1b2c3d"}
+        return name, inputs
+
+    def _config(self, provider: str) -> dict[str, Any]:
+        return {"region": self.regions.get(provider.rsplit("::", 1)[0], "us-east-1")}
+
+    def _aws(
+        self, urn: str, token: str, name: str, config: dict[str, Any], inputs: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        checked, failures = self.aws.check(config, urn, {}, inputs, urn.encode())
+        self.problems += [f"{token} {name}: {f.property}: {f.reason}" for f in failures]
+        if failures:
+            return name, inputs
+        return self.aws.create(config, urn, checked, preview=False)
+
+    def _eks_cluster(self, urn: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The outputs of the EKS component that programs read, with its cluster as a resource."""
+        cluster_urn = self.make_urn(urn, "aws:eks/cluster:Cluster", f"{name}-eksCluster")
+        cluster_inputs = {
+            "name": inputs.get("name", name),
+            "roleArn": "arn:aws:iam::123456789012:role/eks",
+            "vpcConfig": {"subnetIds": inputs.get("privateSubnetIds", [])},
+        }
+        identifier, outputs = self._aws(
+            cluster_urn, "aws:eks/cluster:Cluster", name, {"region": "us-east-1"}, cluster_inputs
+        )
+        self.resources[cluster_urn] = mocks.MockMonitor.ResourceRegistration(cluster_urn, identifier, outputs)
+        return {
+            **inputs,
+            "eksCluster": {
+                rpc._special_sig_key: rpc._special_resource_sig,
+                "urn": cluster_urn,
+                "id": identifier,
+            },
+            "kubeconfigJson": json.dumps({"clusters": []}),
+            "kubeconfig": {},
+            "autoModeNodeRoleName": f"{name}-nodeRole",
+            "clusterSecurityGroupId": outputs["vpcConfig"]["clusterSecurityGroupId"],
+        }
+
+    def Invoke(self, request: Any) -> provider_pb2.InvokeResponse:
+        if request.tok == "pulumi:pulumi:getResource":
+            urn = from_struct(request.args)["urn"]
+            found = self.resources[urn]
+            result: dict[str, Any] = {"urn": urn, "id": found.id, "state": found.state}
+        else:
+            args, _ = _values(request.args)
+            try:
+                problems = sdk_schema.validate_function(request.tok, args)
+                self.problems += [f"{request.tok}: {problem}" for problem in problems]
+                result = self.aws.invoke(self._config(request.provider), request.tok, args)
+            except Exception as error:
+                self.problems.append(f"{request.tok}: {error}")
+                raise
+        return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
+
+
+def _values(struct: struct_pb2.Struct) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The plain values of a registration, and the same with secrets hidden."""
+    raw = from_struct(struct)
+    return _plain(raw, None), _plain(raw, SECRET)
+
+
+def _plain(value: Any, secret: str | None) -> Any:
+    if isinstance(value, Mapping):
+        kind = value.get(rpc._special_sig_key)
+        if kind == rpc._special_secret_sig:
+            return secret if secret is not None else _plain(value["value"], secret)
+        if kind == rpc._special_resource_sig:
+            return value.get("id") or value["urn"]
+        return {key: _plain(item, secret) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, secret) for item in value]
+    return value
+
+
+def _dependencies(request: Any) -> Iterator[str]:
+    for urn in request.dependencies:
+        yield urn.rsplit("::", 1)[-1]
+    for dependencies in request.propertyDependencies.values():
+        for urn in dependencies.urns:
+            yield urn.rsplit("::", 1)[-1]
+
+
+def deploy(
+    program: Callable[[], Any],
+    *,
+    config: Mapping[str, str] | None = None,
+    stack: str = "test",
+    check_references: bool = False,
+) -> Graph:
+    """Runs `program` to its end and returns what it registered.
+
+    `check_references` also refuses ids and ARNs that do not exist, as the sandbox does.
+
+    Raises:
+        AssertionError: the schemas refuse a registration; the text lists every problem.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        monitor = _Monitor(Path(directory), check_references)
+        pulumi.runtime.set_mocks(_Mocks(), project="trading", stack=stack, preview=False, monitor=monitor)
+        set_all_config(dict(config or {}))
+        try:
+            pulumi.runtime.test(program)()
+        except Exception as error:
+            if not monitor.problems:
+                raise
+            error.add_note("\n".join(monitor.problems))
+            raise
+        finally:
+            set_all_config({})
+    assert not monitor.problems, "\n" + "\n".join(monitor.problems)
+    return monitor.graph
+
+
+ROOT = Path(__file__).parents[2]
+STACKS = ("local", "dev", "prod")
+"""The committed stacks."""
+
+
+def stack_values(stack: str) -> dict[str, Any]:
+    """The keys of a committed stack file."""
+    return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+
+
+def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Graph:
+    """Runs the real `__main__.py` under a committed stack file, or under other values of its keys."""
+    values = values or stack_values(stack)
+    config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    return deploy(program, config=config, stack=stack, check_references=True)

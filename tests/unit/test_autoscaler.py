@@ -1,0 +1,73 @@
+"""The autoscaler tier: KEDA and what it may read."""
+
+import json
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as k8s
+
+from components.service.autoscaler import Autoscaler, AutoscalerArgs
+from tests.unit.harness import Graph, deploy
+
+CLUSTER = "arn:aws:eks:us-east-1:123456789012:cluster/trading-test"
+WORKSPACE = "arn:aws:aps:us-east-1:123456789012:workspace/ws-12345678-1234-1234-1234-123456789012"
+
+
+def autoscaler() -> Graph:
+    def program() -> None:
+        provider = aws.Provider("aws-us-east-1", region="us-east-1")
+        kubernetes = k8s.Provider("kubernetes", kubeconfig="{}")
+        Autoscaler(
+            "autoscaler",
+            AutoscalerArgs(
+                cluster_name="trading-test",
+                cluster_arn=CLUSTER,
+                kubernetes=kubernetes,
+                chart_version="2.21.0",
+                workspace_arn=WORKSPACE,
+                ready=[],
+            ),
+            pulumi.ResourceOptions(provider=provider),
+        )
+
+    return deploy(program)
+
+
+def test_keda_is_pinned_and_starts_after_its_identity():
+    release = autoscaler().only("kubernetes:helm.sh/v3:Release")
+    assert release.inputs["version"] == "2.21.0"
+    assert "autoscaler-identity" in release.depends_on
+
+
+def test_keda_reads_this_workspace_alone():
+    policy = json.loads(autoscaler().only("aws:iam/rolePolicy:RolePolicy").inputs["policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Resource"] == WORKSPACE
+    assert all(action.startswith("aps:") and "*" not in action for action in statement["Action"])
+
+
+def test_only_kedas_service_account_of_this_cluster_takes_on_the_role():
+    graph = autoscaler()
+    role = json.loads(graph.only("aws:iam/role:Role").inputs["assumeRolePolicy"])["Statement"][0]
+    assert role["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert role["Condition"]["StringEquals"] == {
+        "aws:SourceAccount": "123456789012",
+        "aws:RequestTag/eks-cluster-arn": CLUSTER,
+        "aws:RequestTag/kubernetes-namespace": "keda",
+        "aws:RequestTag/kubernetes-service-account": "keda-operator",
+    }
+    association = graph.only("aws:eks/podIdentityAssociation:PodIdentityAssociation").inputs
+    assert association["clusterName"] == "trading-test"
+    assert association["serviceAccount"] == "keda-operator"
+
+
+def test_triggers_authenticate_as_keda_itself():
+    graph = autoscaler()
+    authentication = graph.only("kubernetes:keda.sh/v1alpha1:ClusterTriggerAuthentication")
+    # kedacore/keda #6418: `identityOwner` must not be there.
+    assert authentication.inputs["spec"] == {"podIdentity": {"provider": "aws"}}
+    assert "autoscaler-keda" in authentication.depends_on
+
+
+def test_cpu_triggers_have_a_metrics_server():
+    assert autoscaler().only("aws:eks/addon:Addon").inputs["addonName"] == "metrics-server"

@@ -1,0 +1,142 @@
+"""The cluster tier: what EKS is asked for, and what every workload stands on."""
+
+import pulumi
+import pulumi_aws as aws
+
+from components.service.cluster import Cluster, ClusterArgs
+from components.tier import Endpoint, Signal
+from settings import ClusterSettings
+from tests.unit.harness import Graph, deploy
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def cluster(**settings: object) -> tuple[Graph, list[Signal]]:
+    signals: list[Signal] = []
+
+    def program() -> None:
+        provider = aws.Provider("aws-us-east-1", region="us-east-1")
+        tier = Cluster(
+            "cluster",
+            ClusterArgs(
+                cluster_name="trading-test",
+                provider=provider,
+                vpc_id="vpc-0123456789abcdef0",
+                private_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+                key_arn=KEY,
+                settings=ClusterSettings.model_validate(settings),
+                data_stores={
+                    "brokers": Endpoint(security_group_id="sg-0123456789abcdef0", ports=(9098,)),
+                    "cache": Endpoint(security_group_id="sg-0123456789abcdef1", ports=(6379, 6380)),
+                },
+                log_retention_days=30,
+                protect=True,
+            ),
+            pulumi.ResourceOptions(provider=provider),
+        )
+        signals.extend(tier.signals)
+
+    return deploy(program), signals
+
+
+def test_api_is_private_unless_networks_are_named():
+    private = cluster()[0].only("eks:index:Cluster").inputs
+    assert private["endpointPrivateAccess"] is True
+    assert private["endpointPublicAccess"] is False
+    assert "publicAccessCidrs" not in private
+    public = cluster(public_access_cidrs=["203.0.113.0/24"])[0].only("eks:index:Cluster").inputs
+    assert public["endpointPublicAccess"] is True
+    assert public["publicAccessCidrs"] == ["203.0.113.0/24"]
+
+
+def test_no_role_is_made_for_nodes_that_auto_mode_does_not_have():
+    eks = cluster()[0].only("eks:index:Cluster").inputs
+    assert eks["autoMode"]["enabled"] is True
+    assert eks["skipDefaultNodeGroup"] is True
+
+
+def test_secrets_and_node_disks_and_logs_are_encrypted_with_our_key():
+    graph, _ = cluster()
+    assert graph.only("eks:index:Cluster").inputs["encryptionConfigKeyArn"] == KEY
+    node_class = graph.only("kubernetes:eks.amazonaws.com/v1:NodeClass").inputs["spec"]
+    assert node_class["ephemeralStorage"]["kmsKeyID"] == KEY
+    groups = graph.of("aws:cloudwatch/logGroup:LogGroup")
+    assert {(group.inputs["kmsKeyId"], group.inputs["retentionInDays"]) for group in groups} == {(KEY, 30)}
+
+
+def test_log_groups_exist_before_what_writes_them():
+    graph, _ = cluster()
+    eks = graph.only("eks:index:Cluster")
+    assert "cluster-control-plane-logs" in eks.depends_on
+    assert graph.named("cluster-control-plane-logs").inputs["name"] == "/aws/eks/trading-test/cluster"
+    assert len(eks.inputs["enabledClusterLogTypes"]) == 5
+    agents = graph.only("aws:eks/addon:Addon").depends_on
+    assert {
+        f"cluster-pods-{kind}-logs" for kind in ("application", "dataplane", "host", "performance")
+    } <= agents
+
+
+def test_cluster_is_protected_in_pulumi_and_in_aws():
+    eks = cluster()[0].only("eks:index:Cluster")
+    assert eks.protect
+    assert eks.inputs["deletionProtection"] is True
+
+
+def test_administrators_get_access_entries():
+    arn = "arn:aws:iam::123456789012:role/team/operators"
+    eks = cluster(admin_role_arns=[arn])[0].only("eks:index:Cluster").inputs
+    assert eks["authenticationMode"] == "API"
+    assert eks["accessEntries"]["operators"]["principalArn"] == arn
+
+
+def test_changed_kubeconfig_does_not_replace_the_provider():
+    provider = cluster()[0].only("pulumi:providers:kubernetes").inputs
+    assert provider["clusterIdentifier"] == "trading-test"
+
+
+def test_every_data_store_port_admits_the_pods_group_alone():
+    graph, _ = cluster()
+    rules = graph.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert [(rule.inputs["securityGroupId"][-1], rule.inputs["fromPort"]) for rule in rules] == [
+        ("0", 9098),
+        ("1", 6379),
+        ("1", 6380),
+    ]
+    for rule in rules:
+        assert rule.inputs["toPort"] == rule.inputs["fromPort"]
+        assert rule.inputs["referencedSecurityGroupId"].startswith("sg-")
+        assert "cidrIpv4" not in rule.inputs
+
+
+def test_nodes_deny_traffic_that_no_policy_names():
+    graph, _ = cluster()
+    assert (
+        graph.only("kubernetes:eks.amazonaws.com/v1:NodeClass").inputs["spec"]["networkPolicy"]
+        == "DefaultDeny"
+    )
+    for pool in graph.of("kubernetes:karpenter.sh/v1:NodePool"):
+        # Otherwise an add-on without policies would be placed there, and be cut off.
+        assert pool.inputs["spec"]["template"]["spec"]["taints"][0]["effect"] == "NoSchedule"
+
+
+def test_on_demand_pool_buys_no_spot_capacity_and_is_limited():
+    graph, _ = cluster(pods_quota=50)
+    pools = {
+        pool.inputs["metadata"]["name"]: pool for pool in graph.of("kubernetes:karpenter.sh/v1:NodePool")
+    }
+    assert set(pools) == {"on-demand", "spot"}
+    for name, pool in pools.items():
+        spec = pool.inputs["spec"]
+        requirements = {item["key"]: item["values"] for item in spec["template"]["spec"]["requirements"]}
+        assert requirements["karpenter.sh/capacity-type"] == [name]
+        assert spec["limits"] == {"cpu": "50", "memory": "200Gi"}
+
+
+def test_quota_holds_the_pods_and_refuses_load_balancers():
+    quota = cluster(pods_quota=50)[0].only("kubernetes:core/v1:ResourceQuota").inputs["spec"]["hard"]
+    assert quota == {"pods": "50", "services.loadbalancers": "0", "services.nodeports": "0"}
+
+
+def test_cluster_says_what_healthy_means():
+    _, signals = cluster()
+    assert {signal.metric for signal in signals} >= {"scheduler_pending_pods_UNSCHEDULABLE"}

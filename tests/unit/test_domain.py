@@ -1,0 +1,64 @@
+import pytest
+
+from components.domain import Domain, DomainArgs
+from settings import DomainSettings
+from tests.unit.harness import Graph, deploy
+
+REGIONS = ("us-east-1", "eu-west-1")
+
+
+@pytest.fixture(scope="module")
+def built() -> tuple[Graph, Domain]:
+    made: list[Domain] = []
+    names = DomainSettings(zone="example.com", host="trade.example.com")
+    graph = deploy(lambda: made.append(Domain("domain", DomainArgs(names=names, regions=REGIONS))))
+    return graph, made[0]
+
+
+@pytest.fixture(scope="module")
+def graph(built: tuple[Graph, Domain]) -> Graph:
+    return built[0]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_regional_certificate_carries_viewer_and_origin_names(graph: Graph, region: str) -> None:
+    certificate = graph.named(f"domain-{region}", "aws:acm/certificate:Certificate").inputs
+    assert certificate["region"] == region
+    assert [certificate["domainName"], *certificate["subjectAlternativeNames"]] == [
+        "trade.example.com",
+        "origin.trade.example.com",
+        "*.origin.trade.example.com",
+    ]
+
+
+def test_viewer_certificate_is_in_the_providers_region(graph: Graph) -> None:
+    certificate = graph.named("domain-viewer", "aws:acm/certificate:Certificate").inputs
+    assert certificate["domainName"] == "trade.example.com"
+    assert "region" not in certificate
+
+
+def test_each_name_is_validated_by_one_record(graph: Graph) -> None:
+    records = graph.of("aws:route53/record:Record")
+    assert len(records) == 2, "one a name, however many regions"
+    assert len({record.inputs["name"] for record in records}) == 2
+    assert {record.inputs["type"] for record in records} == {"CNAME"}
+
+
+def test_every_certificate_waits_for_its_validation(graph: Graph) -> None:
+    validations = graph.of("aws:acm/certificateValidation:CertificateValidation")
+    waits = {item.name: len(item.inputs["validationRecordFqdns"]) for item in validations}
+    assert waits == {"domain-viewer": 1, "domain-us-east-1": 2, "domain-eu-west-1": 2}
+    assert {item.inputs.get("region") for item in validations} == {None, *REGIONS}
+
+
+def test_certificate_alarms_are_where_the_certificates_are(built: tuple[Graph, Domain]) -> None:
+    domain = built[1]
+    assert [signal.name for signal in domain.signals] == ["viewer-certificate-expiry"]
+    assert {region: len(signals) for region, signals in domain.regional_signals.items()} == dict.fromkeys(
+        REGIONS, 1
+    )
+
+
+def test_origin_secret_is_long_and_fit_for_a_header(graph: Graph) -> None:
+    password = graph.only("random:index/randomPassword:RandomPassword").inputs
+    assert (password["length"], password["special"]) == (40, False)

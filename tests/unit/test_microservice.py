@@ -1,0 +1,176 @@
+"""The microservice tier: a service gets what it declares, and no more."""
+
+import json
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as k8s
+
+from components.service.microservice import Backends, Microservice, MicroserviceArgs
+from settings import ServiceSettings
+from tests.unit.harness import Graph, deploy
+
+ACCOUNT = "us-east-1:123456789012"
+TABLE = f"arn:aws:dynamodb:{ACCOUNT}:table/"
+BROKERS = f"arn:aws:kafka:{ACCOUNT}:cluster/trading/12345678-1234-1234-1234-123456789012-1"
+KEY = f"arn:aws:kms:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+BACKENDS = Backends(
+    table_names={"orders-idempotency": "table-1a2b3c4", "market-data": "table-5d6e7f8"},
+    table_arns={"orders-idempotency": f"{TABLE}table-1a2b3c4", "market-data": f"{TABLE}table-5d6e7f8"},
+    cache_address="cache.example.com",
+    cache_arn=f"arn:aws:elasticache:{ACCOUNT}:replicationgroup:cache",
+    cache_ports=(6379,),
+    cache_user_ids={"orders": "trading-orders"},
+    cache_user_arns={"orders": f"arn:aws:elasticache:{ACCOUNT}:user:trading-orders"},
+    bootstrap_brokers="b-1.example.com:9098",
+    brokers_arn=BROKERS,
+    brokers_ports=(9098,),
+    database_writer="writer.example.com",
+    database_reader="reader.example.com",
+    database_name="trading",
+    database_ports=(5432,),
+    database_resource_id="cluster-ABCDEFGHIJKL",
+    key_arn=KEY,
+)
+EVERYTHING: dict[str, Any] = {
+    "tables": ["orders-idempotency"],
+    "produces": ["orders"],
+    "consumes": ["executions"],
+    "cache": True,
+    "database": True,
+}
+
+
+def microservice(**settings: Any) -> Graph:
+    def program() -> None:
+        provider = aws.Provider("aws-us-east-1", region="us-east-1")
+        kubernetes = k8s.Provider("kubernetes", kubeconfig="{}")
+        Microservice(
+            "orders-us-east-1",
+            MicroserviceArgs(
+                settings=ServiceSettings(name="orders", listener_port=8081, **settings),
+                region="us-east-1",
+                cluster_name="trading-test",
+                cluster_arn=f"arn:aws:eks:{ACCOUNT}:cluster/trading-test",
+                kubernetes=kubernetes,
+                target_group_arn=f"arn:aws:elasticloadbalancing:{ACCOUNT}:targetgroup/orders/0123456789abcdef",
+                vpc_cidr="10.0.0.0/16",
+                backends=BACKENDS,
+                workspace_endpoint="https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/",
+                trigger_authentication="managed-prometheus",
+                ready=[],
+            ),
+            pulumi.ResourceOptions(provider=provider),
+        )
+
+    return deploy(program)
+
+
+def values(graph: Graph) -> dict[str, Any]:
+    return graph.only("kubernetes:helm.sh/v4:Chart").inputs["values"]
+
+
+def scaling(graph: Graph) -> dict[str, Any]:
+    return graph.only("kubernetes:keda.sh/v1alpha1:ScaledObject").inputs["spec"]
+
+
+def granted(graph: Graph) -> dict[str, set[str]]:
+    """Action → resources."""
+    actions: dict[str, set[str]] = {}
+    for policy in graph.of("aws:iam/rolePolicy:RolePolicy"):
+        for statement in json.loads(policy.inputs["policy"])["Statement"]:
+            for action in statement["Action"]:
+                actions.setdefault(action, set()).update(statement["Resource"])
+    return actions
+
+
+def test_service_that_declares_nothing_may_do_nothing():
+    graph = microservice()
+    assert granted(graph) == {}
+    assert graph.only("kubernetes:core/v1:ConfigMap").inputs["data"] == {"AWS_REGION": "us-east-1"}
+    assert values(graph)["egress"] == []
+
+
+def test_service_reaches_the_tables_topics_and_users_that_it_declares():
+    actions = granted(microservice(**EVERYTHING))
+    assert actions["dynamodb:PutItem"] == {f"{TABLE}table-1a2b3c4", f"{TABLE}table-1a2b3c4/index/*"}
+    topic = BROKERS.replace(":cluster/", ":topic/")
+    assert actions["kafka-cluster:WriteData"] == {f"{topic}/orders"}
+    assert actions["kafka-cluster:ReadData"] == {f"{topic}/executions"}
+    assert actions["kafka-cluster:AlterGroup"] == {BROKERS.replace(":cluster/", ":group/") + "/orders-*"}
+    assert actions["elasticache:Connect"] == {BACKENDS.cache_arn, BACKENDS.cache_user_arns["orders"]}
+    assert actions["rds-db:connect"] == {f"arn:aws:rds-db:{ACCOUNT}:dbuser:cluster-ABCDEFGHIJKL/orders"}
+
+
+def test_no_permission_is_for_every_resource_or_action():
+    for action, resources in granted(microservice(**EVERYTHING)).items():
+        assert "*" not in action
+        assert "*" not in resources
+
+
+def test_network_lets_out_only_to_declared_data_stores():
+    cidr = "10.0.0.0/16"
+    assert values(microservice(database=True))["egress"] == [{"cidr": cidr, "port": 5432}]
+    assert values(microservice(consumes=["orders"], cache=True))["egress"] == [
+        {"cidr": cidr, "port": 6379},
+        {"cidr": cidr, "port": 9098},
+    ]
+
+
+def test_producers_wait_for_all_replicas_and_write_once():
+    data = microservice(produces=["orders"]).only("kubernetes:core/v1:ConfigMap").inputs["data"]
+    assert data["KAFKA_ACKS"] == "all"
+    assert data["KAFKA_ENABLE_IDEMPOTENCE"] == "true"
+
+
+def test_order_path_stays_off_spot_capacity():
+    assert values(microservice())["nodePools"] == ["on-demand"]
+    assert values(microservice())["priorityClassName"] == "trading-critical"
+    assert values(microservice(spot=True))["nodePools"] == ["spot", "on-demand"]
+
+
+def test_graviton_only_where_the_image_is_built_for_it():
+    assert values(microservice())["architectures"] == ["amd64"]
+    assert values(microservice(arm64=True))["architectures"] == ["amd64", "arm64"]
+
+
+def test_pods_start_after_their_endpoints_role_and_binding():
+    chart = microservice().only("kubernetes:helm.sh/v4:Chart")
+    assert {
+        "orders-us-east-1-endpoints",
+        "orders-us-east-1-identity",
+        "orders-us-east-1-binding",
+    } <= chart.depends_on
+
+
+def test_binding_names_the_group_by_arn_and_leaves_security_groups_alone():
+    spec = microservice().only("kubernetes:eks.amazonaws.com/v1:TargetGroupBinding").inputs["spec"]
+    assert spec["targetType"] == "ip"
+    assert spec["targetGroupARN"].startswith("arn:aws:elasticloadbalancing:")
+    assert spec["serviceRef"] == {"name": "orders", "port": 9898}
+    assert "networking" not in spec
+
+
+def test_a_dead_exporter_does_not_scale_the_service_down():
+    spec = scaling(microservice(replicas={"min": 2, "max": 9}))
+    prometheus = spec["triggers"][0]
+    assert prometheus["metadata"]["ignoreNullValues"] == "false"
+    assert spec["fallback"] == {
+        "failureThreshold": 3,
+        "replicas": 2,
+        "behavior": "currentReplicasIfHigher",
+    }
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 9)
+
+
+def test_prometheus_trigger_has_the_form_that_keda_wants():
+    metadata = scaling(microservice())["triggers"][0]["metadata"]
+    assert metadata["serverAddress"] == "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1"
+    assert 'service="orders"' in metadata["query"]
+    assert all(isinstance(value, str) for value in metadata.values())
+
+
+def test_every_change_of_a_value_shows_in_a_preview():
+    """One unknown value, and a preview registers none of the chart's objects."""
+    assert all(value is not None for value in values(microservice(**EVERYTHING)).values())

@@ -1,0 +1,227 @@
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import yaml
+
+from components.monitoring import (
+    SCRAPE_CONFIGURATION,
+    MetricsScraper,
+    MetricsScraperArgs,
+    MonitoredRegion,
+    Monitoring,
+    MonitoringArgs,
+)
+from components.tier import Signal
+from tests.unit.harness import Graph, deploy
+
+CLUSTER_GROUP = "sg-0123456789abcdef0"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+SIGNAL = Signal(
+    name="errors",
+    title="Requests fail",
+    namespace="AWS/ApplicationELB",
+    metric="HTTPCode_Target_5XX_Count",
+    dimensions={"LoadBalancer": "app/public/50dc6c495c0c9188"},
+    statistic="Sum",
+    threshold=10,
+    reason="More than a deployment's noise.",
+    severity="critical",
+)
+LATENCY = dataclasses.replace(
+    SIGNAL, name="latency", metric="TargetResponseTime", statistic="p99", threshold=0.5, severity="warning"
+)
+
+
+def _region(name: str, signals: Sequence[Signal]) -> MonitoredRegion:
+    topic = f"arn:aws:sns:{name}:123456789012"
+    return MonitoredRegion(
+        region=name,
+        signals=signals,
+        critical_topic_arn=f"{topic}:critical",
+        warning_topic_arn=f"{topic}:warning",
+    )
+
+
+def _monitoring(*regions: MonitoredRegion, edge: Sequence[Signal] = ()) -> Graph:
+    return deploy(
+        lambda: Monitoring(
+            "monitoring",
+            MonitoringArgs(
+                platform="trading-test",
+                regions=regions,
+                edge_region="us-east-1",
+                edge_signals=edge,
+                alarm_emails=[],
+                protect=True,
+            ),
+        )
+    )
+
+
+def _alarm(graph: Graph, name: str) -> dict[str, Any]:
+    return graph.named(f"monitoring-{name}", "aws:cloudwatch/metricAlarm:MetricAlarm").inputs
+
+
+def test_alarm_is_in_the_region_of_its_metric_and_its_topic() -> None:
+    graph = _monitoring(_region("us-east-1", [SIGNAL]), _region("eu-west-1", [SIGNAL]))
+    alarm = _alarm(graph, "eu-west-1-errors")
+    assert alarm["region"] == "eu-west-1"
+    assert alarm["name"] == "trading-test-eu-west-1-errors"
+    assert alarm["alarmActions"] == alarm["okActions"] == ["arn:aws:sns:eu-west-1:123456789012:critical"]
+
+
+def test_severity_decides_the_topic() -> None:
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY]))
+    assert _alarm(graph, "eu-west-1-errors")["alarmActions"] == [
+        "arn:aws:sns:eu-west-1:123456789012:critical"
+    ]
+    assert _alarm(graph, "eu-west-1-latency")["alarmActions"] == [
+        "arn:aws:sns:eu-west-1:123456789012:warning"
+    ]
+
+
+def test_percentile_is_an_extended_statistic() -> None:
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY]))
+    latency, errors = _alarm(graph, "eu-west-1-latency"), _alarm(graph, "eu-west-1-errors")
+    assert (latency.get("statistic"), latency["extendedStatistic"]) == (None, "p99")
+    assert (errors["statistic"], errors.get("extendedStatistic")) == ("Sum", None)
+
+
+def test_description_names_the_runbook() -> None:
+    alarm = _alarm(_monitoring(_region("eu-west-1", [SIGNAL])), "eu-west-1-errors")
+    assert alarm["alarmDescription"] == (
+        "Requests fail. More than a deployment's noise. Runbook: docs/operations.md#errors"
+    )
+
+
+@pytest.mark.parametrize(
+    ("comparison", "operator"), [("above", "GreaterThanThreshold"), ("below", "LessThanThreshold")]
+)
+def test_alarm_compares_as_the_signal_says(comparison: Any, operator: str) -> None:
+    signal = dataclasses.replace(SIGNAL, comparison=comparison)
+    alarm = _alarm(_monitoring(_region("eu-west-1", [signal])), "eu-west-1-errors")
+    assert alarm["comparisonOperator"] == operator
+
+
+def test_edge_alarms_ring_encrypted_topics_of_their_own_region() -> None:
+    graph = _monitoring(edge=[SIGNAL])
+    assert _alarm(graph, "us-east-1-errors")["region"] == "us-east-1"
+    topics = graph.of("aws:sns/topic:Topic")
+    assert len(topics) == 2
+    assert all("kmsMasterKeyId" in topic.inputs for topic in topics)
+    alarm = graph.named("monitoring-us-east-1-errors")
+    assert "monitoring-alarms-critical" in alarm.depends_on
+
+
+def test_two_signals_of_a_name_in_one_region_are_refused() -> None:
+    with pytest.raises(ValueError, match="two signals of eu-west-1 are named errors"):
+        _monitoring(_region("eu-west-1", [SIGNAL, SIGNAL]))
+
+
+def test_edge_and_its_region_share_their_names() -> None:
+    with pytest.raises(ValueError, match="two signals of us-east-1 are named errors"):
+        _monitoring(_region("us-east-1", [SIGNAL]), edge=[SIGNAL])
+
+
+def test_dashboard_shows_every_alarm() -> None:
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY]), edge=[SIGNAL])
+    dashboard = graph.only("aws:cloudwatch/dashboard:Dashboard").inputs
+    assert dashboard["dashboardName"] == "trading-test"
+    widgets = json.loads(dashboard["dashboardBody"])["widgets"]
+    graphs = [widget["properties"] for widget in widgets if widget["type"] == "metric"]
+    assert len(graphs) == len(graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"))
+    for shown in graphs:
+        (arn,) = shown["annotations"]["alarms"]
+        assert arn.split(":")[3] == shown["region"]
+
+
+@pytest.fixture(scope="module")
+def scraper() -> Graph:
+    return deploy(
+        lambda: MetricsScraper(
+            "scraper",
+            MetricsScraperArgs(
+                cluster_name="trading-test-us-east-1",
+                cluster_arn="arn:aws:eks:us-east-1:123456789012:cluster/trading-test-us-east-1",
+                workspace_arn="arn:aws:aps:us-east-1:123456789012:workspace/ws-1234abcd-12ab-34cd-56ef-1234567890ab",
+                subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+                cluster_security_group_id=CLUSTER_GROUP,
+                metrics_ports=[9898],
+                vpc_id="vpc-0123456789abcdef0",
+                key_arn=KEY,
+                log_retention_days=30,
+            ),
+        )
+    )
+
+
+def test_scraper_reaches_api_server_and_pods_and_nothing_else(scraper: Graph) -> None:
+    egress = scraper.of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    ingress = scraper.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert sorted(rule.inputs["fromPort"] for rule in egress) == [443, 9898]
+    assert {rule.inputs["referencedSecurityGroupId"] for rule in egress} == {CLUSTER_GROUP}
+    assert sorted(rule.inputs["fromPort"] for rule in ingress) == [443, 9898]
+    assert {rule.inputs["securityGroupId"] for rule in ingress} == {CLUSTER_GROUP}
+
+
+def test_scraper_writes_an_encrypted_log(scraper: Graph) -> None:
+    log_group = scraper.only("aws:cloudwatch/logGroup:LogGroup").inputs
+    assert log_group["kmsKeyId"] == KEY
+    assert log_group["name"].startswith("/aws/vendedlogs/"), "what AMP may deliver to"
+
+
+def test_scraper_makes_its_access_entry_itself(scraper: Graph) -> None:
+    assert scraper.of("aws:eks/accessEntry:AccessEntry") == []
+
+
+def _relabel(labels: dict[str, str]) -> dict[str, str] | None:
+    """What Prometheus makes of a discovered pod: its target labels, or nothing where it is dropped."""
+    (job,) = yaml.safe_load(SCRAPE_CONFIGURATION)["scrape_configs"]
+    labels = dict(labels)
+    for rule in job["relabel_configs"]:
+        value = ";".join(labels.get(name, "") for name in rule["source_labels"])
+        found = re.fullmatch(rule.get("regex", "(.*)"), value)
+        match rule.get("action", "replace"):
+            case "keep":
+                if not found:
+                    return None
+            case "replace" if found:
+                replacement = re.sub(r"\$(\d)", r"\\\1", rule.get("replacement", "$1"))
+                labels[rule["target_label"]] = found.expand(replacement)
+            case _:
+                pass
+    return {name: value for name, value in labels.items() if not name.startswith("__meta_")}
+
+
+POD = {
+    "__address__": "10.0.1.2:9898",
+    "__metrics_path__": "/metrics",
+    "__meta_kubernetes_namespace": "trading",
+    "__meta_kubernetes_pod_name": "orders-5d8f",
+    "__meta_kubernetes_pod_phase": "Running",
+    "__meta_kubernetes_pod_label_app_kubernetes_io_name": "orders",
+    "__meta_kubernetes_pod_annotation_prometheus_io_scrape": "true",
+    "__meta_kubernetes_pod_annotation_prometheus_io_port": "9797",
+    "__meta_kubernetes_pod_annotation_prometheus_io_path": "/stats",
+}
+
+
+def test_scraped_series_carry_the_labels_that_scaling_queries_use() -> None:
+    assert _relabel(POD) == {
+        "__address__": "10.0.1.2:9797",
+        "__metrics_path__": "/stats",
+        "namespace": "trading",
+        "service": "orders",
+        "pod": "orders-5d8f",
+    }
+
+
+def test_pods_that_do_not_ask_for_it_are_not_scraped() -> None:
+    asks = "__meta_kubernetes_pod_annotation_prometheus_io_scrape"
+    assert _relabel({name: value for name, value in POD.items() if name != asks}) is None
+    assert _relabel({**POD, "__meta_kubernetes_pod_phase": "Succeeded"}) is None

@@ -1,0 +1,182 @@
+import ipaddress
+import json
+from typing import Any, Literal
+
+import pulumi_aws as aws
+import pytest
+
+from components.network import INTERFACE_SERVICES, Network, NetworkArgs
+from settings import ExistingSubnet, ExistingVpc, RegionSettings
+from tests.unit.harness import Graph, deploy
+
+ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def _deploy(
+    *,
+    cidr: str = "10.0.0.0/16",
+    nat_gateways: Literal["perZone", "one"] = "perZone",
+    existing: ExistingVpc | None = None,
+) -> tuple[Graph, Network]:
+    region = RegionSettings(name="us-east-1", cidr=cidr, availability_zones=ZONES)
+    made: list[Network] = []
+
+    def program() -> None:
+        made.append(
+            Network(
+                "network",
+                NetworkArgs(
+                    region=region.name,
+                    cidr=region.cidr,
+                    availability_zones=region.availability_zones,
+                    plan=region.subnet_plan(),
+                    nat_gateways=nat_gateways,
+                    key_arn=KEY,
+                    log_retention_days=30,
+                    existing=existing,
+                ),
+            )
+        )
+
+    return deploy(program), made[0]
+
+
+@pytest.fixture(scope="module")
+def network() -> tuple[Graph, Network]:
+    return _deploy()
+
+
+@pytest.fixture(scope="module")
+def graph(network: tuple[Graph, Network]) -> Graph:
+    return network[0]
+
+
+def _routes(graph: Graph, kind: str) -> list[dict[str, Any]]:
+    return graph.named(f"network-{kind}", "aws:ec2/routeTable:RouteTable").inputs.get("routes", [])
+
+
+def test_data_stores_have_no_route_out(graph: Graph) -> None:
+    assert _routes(graph, "isolated") == []
+    for zone in ZONES:
+        for kind in ("isolated", "endpoint"):
+            association = graph.named(
+                f"network-{kind}-{zone}", "aws:ec2/routeTableAssociation:RouteTableAssociation"
+            )
+            assert "network-isolated" in association.depends_on
+
+
+def test_each_zone_leaves_by_its_own_nat_gateway(graph: Graph) -> None:
+    gateways = {_routes(graph, f"private-{zone}")[0]["natGatewayId"] for zone in ZONES}
+    assert len(gateways) == 3
+    for zone in ZONES:
+        table = graph.named(f"network-private-{zone}", "aws:ec2/routeTable:RouteTable")
+        assert f"network-nat-{zone}" in table.depends_on
+
+
+def test_one_nat_gateway_serves_every_zone_where_settings_say_so() -> None:
+    graph, _ = _deploy(nat_gateways="one")
+    assert len(graph.of("aws:ec2/natGateway:NatGateway")) == 1
+    assert len({_routes(graph, f"private-{zone}")[0]["natGatewayId"] for zone in ZONES}) == 1
+
+
+def test_no_subnet_gives_out_public_addresses(graph: Graph) -> None:
+    assert {subnet.inputs["mapPublicIpOnLaunch"] for subnet in graph.of("aws:ec2/subnet:Subnet")} == {False}
+
+
+def test_subnets_do_not_overlap(graph: Graph) -> None:
+    blocks = [
+        ipaddress.IPv4Network(subnet.inputs["cidrBlock"]) for subnet in graph.of("aws:ec2/subnet:Subnet")
+    ]
+    assert len(blocks) == 12
+    assert not [(a, b) for i, a in enumerate(blocks) for b in blocks[:i] if a.overlaps(b)]
+
+
+def test_default_security_group_lets_nothing_through(graph: Graph) -> None:
+    group = graph.only("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup").inputs
+    assert not group.get("ingress")
+    assert not group.get("egress")
+
+
+def test_flow_logs_are_encrypted_and_kept_as_long_as_told(graph: Graph) -> None:
+    log_group = graph.only("aws:cloudwatch/logGroup:LogGroup").inputs
+    assert (log_group["kmsKeyId"], log_group["retentionInDays"]) == (KEY, 30)
+    assert graph.only("aws:ec2/flowLog:FlowLog").inputs["trafficType"] == "ALL"
+
+
+def test_flow_logs_role_is_for_flow_logs_of_this_account(graph: Graph) -> None:
+    policy = json.loads(graph.only("aws:iam/role:Role").inputs["assumeRolePolicy"])
+    (statement,) = policy["Statement"]
+    assert statement["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
+
+
+def test_api_endpoint_has_the_ninth_address_of_each_endpoint_subnet(
+    network: tuple[Graph, Network],
+) -> None:
+    graph, made = network
+    endpoint = graph.named("network-api-endpoint", "aws:ec2/vpcEndpoint:VpcEndpoint").inputs
+    addresses = [item["ipv4"] for item in endpoint["subnetConfigurations"]]
+    assert addresses == ["10.0.192.8", "10.0.192.24", "10.0.192.40"]
+    assert made.api_endpoint_addresses == addresses
+    assert [item["subnetId"] for item in endpoint["subnetConfigurations"]] == endpoint["subnetIds"]
+    assert endpoint["privateDnsEnabled"] is False
+
+
+def test_no_other_endpoint_can_take_a_pinned_address(graph: Graph) -> None:
+    pinned = set(graph.named("network-api-endpoint", "aws:ec2/vpcEndpoint:VpcEndpoint").inputs["subnetIds"])
+    for service in INTERFACE_SERVICES:
+        endpoint = graph.named(f"network-{service}", "aws:ec2/vpcEndpoint:VpcEndpoint")
+        assert not pinned & set(endpoint.inputs["subnetIds"])
+
+
+def test_gateway_endpoints_reach_only_data_of_this_account(graph: Graph) -> None:
+    for service in ("s3", "dynamodb"):
+        endpoint = graph.named(f"network-{service}", "aws:ec2/vpcEndpoint:VpcEndpoint").inputs
+        assert len(endpoint["routeTableIds"]) == 3
+        ours, *others = json.loads(endpoint["policy"])["Statement"]
+        assert ours["Condition"] == {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
+        assert all("starport-layer-bucket" in statement["Resource"] for statement in others)
+
+
+def _shared_vpc() -> str:
+    found: list[str] = []
+    deploy(lambda: found.append(aws.ec2.get_vpc(tags={"Name": "shared"}).id))
+    return found[0]
+
+
+def _existing(cidr: str) -> tuple[Graph, Network]:
+    """The platform in the VPC 10.200.0.0/16 that the sandbox's account has from the start."""
+
+    def subnets(block: str) -> list[ExistingSubnet]:
+        blocks = ipaddress.IPv4Network(block).subnets(new_prefix=28)
+        return [ExistingSubnet(id=f"subnet-{n:017x}", cidr=str(next(blocks))) for n in range(3)]
+
+    return _deploy(
+        cidr=cidr,
+        existing=ExistingVpc(
+            id=_shared_vpc(),
+            public_subnets=subnets("10.200.0.0/24"),
+            private_subnets=subnets("10.200.1.0/24"),
+            isolated_subnets=subnets("10.200.2.0/24"),
+            endpoint_subnets=subnets("10.200.3.0/24"),
+        ),
+    )
+
+
+def test_existing_vpc_gets_endpoints_only() -> None:
+    graph, network = _existing("10.200.0.0/16")
+    types = {resource.type for resource in graph.resources if resource.type.startswith("aws:")}
+    assert types == {
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        "aws:ec2/securityGroup:SecurityGroup",
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    }
+    kinds = {endpoint.inputs["vpcEndpointType"] for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint")}
+    assert kinds == {"Interface"}, "no route tables were given"
+    assert network.api_endpoint_addresses == ["10.200.3.8", "10.200.3.24", "10.200.3.40"]
+
+
+def test_existing_vpc_of_another_block_is_refused() -> None:
+    with pytest.raises(Exception, match="no EC2 VPC matched"):
+        _existing("10.0.0.0/16")

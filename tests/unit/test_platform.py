@@ -1,0 +1,181 @@
+"""The whole program under every committed stack, and what must hold for its graph."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+
+from tests.unit import golden
+from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, stack_values
+
+platform = functools.cache(deploy_platform)
+
+TIERS = [
+    "Domain",
+    "Foundation",
+    "Network",
+    "EventStreaming",
+    "Cache",
+    "Table",
+    "Database",
+    "Cluster",
+    "Autoscaler",
+    "InternalLoadBalancer",
+    "Microservice",
+    "Api",
+    "LoadBalancer",
+    "MetricsScraper",
+    "Web",
+    "Routing",
+    "Monitoring",
+]
+
+STATEFUL = {
+    "aws:dynamodb/table:Table",
+    "aws:elasticache/replicationGroup:ReplicationGroup",
+    "aws:kms/key:Key",
+    "aws:msk/cluster:Cluster",
+    "aws:rds/cluster:Cluster",
+    "aws:rds/clusterInstance:ClusterInstance",
+    "aws:s3/bucket:Bucket",
+    "aws:amp/workspace:Workspace",
+    "eks:index:Cluster",
+}
+
+every_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+def regions(stack: str) -> list[str]:
+    return [region["name"] for region in stack_values(stack)["trading:regions"]]
+
+
+def owner(graph: Graph, resource: Registered) -> str:
+    """Type of the tier that a resource belongs to, empty outside every tier."""
+    by_name = {r.name: r for r in graph.resources if r.type.startswith("trading:tier:")}
+    current = resource
+    while current.parent:
+        if current.parent in by_name:
+            return by_name[current.parent].type
+        current = next(r for r in graph.resources if r.name == current.parent)
+    return ""
+
+
+@every_stack
+def test_every_tier_is_there_with_resources_of_its_own(stack: str) -> None:
+    graph = platform(stack)
+    owners = {owner(graph, resource) for resource in graph.resources}
+    assert {f"trading:tier:{tier}" for tier in TIERS} <= owners
+
+
+@every_stack
+def test_graph_is_the_golden_one(stack: str) -> None:
+    assert golden.render(platform(stack)) == golden.path(stack).read_text(), (
+        "the resource graph has changed; if that is intended: make golden, and review the diff"
+    )
+
+
+@every_stack
+def test_everything_has_an_explicit_provider(stack: str) -> None:
+    """The default provider would take the deployer's region, and no tags."""
+    graph = platform(stack)
+    astray = [
+        r.name for r in graph.resources if r.type.startswith(("aws:", "kubernetes:")) and not r.provider
+    ]
+    assert astray == []
+
+
+@every_stack
+def test_every_resource_belongs_to_a_tier(stack: str) -> None:
+    graph = platform(stack)
+    astray = [
+        r.name
+        for r in graph.resources
+        if not owner(graph, r) and not r.type.startswith(("pulumi:providers:", "trading:tier:"))
+    ]
+    assert astray == []
+
+
+def test_stateful_resources_are_protected_in_prod() -> None:
+    stateful = [r for r in platform("prod").resources if r.type in STATEFUL]
+    assert len({r.type for r in stateful}) == len(STATEFUL)
+    assert [r.name for r in stateful if not r.protect] == []
+
+
+@pytest.mark.parametrize("stack", ["dev", "local"])
+def test_nothing_is_protected_in_dev(stack: str) -> None:
+    assert [r.name for r in platform(stack).resources if r.protect] == []
+
+
+@every_stack
+def test_no_security_group_admits_the_internet(stack: str) -> None:
+    graph = platform(stack)
+    rules = graph.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert rules
+    open_to_all = [
+        r.name for r in rules if r.inputs.get("cidrIpv4") == "0.0.0.0/0" or r.inputs.get("cidrIpv6")
+    ]
+    assert open_to_all == []
+
+
+@every_stack
+def test_only_the_alb_is_internet_facing(stack: str) -> None:
+    public = [
+        lb for lb in platform(stack).of("aws:lb/loadBalancer:LoadBalancer") if not lb.inputs.get("internal")
+    ]
+    assert [lb.parent for lb in public] == [f"load-balancer-{region}" for region in regions(stack)]
+
+
+@every_stack
+@pytest.mark.parametrize(
+    ("token", "path"),
+    [
+        ("aws:rds/cluster:Cluster", "kmsKeyId"),
+        ("aws:dynamodb/table:Table", "serverSideEncryption.kmsKeyArn"),
+        ("aws:elasticache/replicationGroup:ReplicationGroup", "kmsKeyId"),
+        ("aws:msk/cluster:Cluster", "encryptionInfo.encryptionAtRestKmsKeyArn"),
+        ("aws:cloudwatch/logGroup:LogGroup", "kmsKeyId"),
+        ("aws:sns/topic:Topic", "kmsMasterKeyId"),
+        ("aws:lambda/function:Function", "kmsKeyArn"),
+        ("aws:amp/workspace:Workspace", "kmsKeyArn"),
+        ("aws:secretsmanager/secret:Secret", "kmsKeyId"),
+        ("eks:index:Cluster", "encryptionConfigKeyArn"),
+    ],
+)
+def test_data_is_encrypted_with_our_key(stack: str, token: str, path: str) -> None:
+    found = platform(stack).of(token)
+    assert found
+    for resource in found:
+        value: Any = resource.inputs
+        for part in path.split("."):
+            value = value.get(part, {})
+        assert ":kms:" in str(value), f"{resource.name}.{path} is {value!r}"
+
+
+@every_stack
+def test_every_log_group_forgets(stack: str) -> None:
+    groups = platform(stack).of("aws:cloudwatch/logGroup:LogGroup")
+    assert groups
+    assert [group.name for group in groups if not group.inputs.get("retentionInDays")] == []
+
+
+@every_stack
+def test_every_region_carries_its_name(stack: str) -> None:
+    """A second region would collide with a tier that does not say which region it is in."""
+    names = [r.name for r in platform(stack).resources if r.type.startswith("trading:tier:")]
+    once = {"domain", "web", "routing", "monitoring"}
+    assert [name for name in names if name not in once and not name.endswith(tuple(regions(stack)))] == []
+
+
+def test_second_region_changes_nothing_of_the_first() -> None:
+    """One stack file with a region more: every resource of before is still there as it was."""
+    values = stack_values("prod")
+    more = {
+        "name": "eu-west-1",
+        "cidr": "10.1.0.0/16",
+        "availabilityZones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
+    }
+    wider = deploy_platform("prod", values | {"trading:regions": [*values["trading:regions"], more]})
+    before = {r.urn for r in platform("prod").resources}
+    assert before <= {r.urn for r in wider.resources}

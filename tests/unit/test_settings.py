@@ -1,0 +1,543 @@
+"""Settings: what a stack file may say, and what the error says where it says something else."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from settings import Settings, SettingsError, stack_schema
+
+ROOT = Path(__file__).parents[2]
+STACKS = ("local", "dev", "prod")
+Values = dict[str, Any]
+Change = Callable[[Values], object]
+
+
+def stack_file(stack: str) -> Values:
+    return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
+
+
+def stack_values(stack: str) -> Values:
+    return {key.removeprefix("trading:"): value for key, value in stack_file(stack)["config"].items()}
+
+
+def walk(values: Any, path: str) -> tuple[Any, Any]:
+    """The object or list that holds the last part of a path such as `regions.0.cidr`, and that part.
+
+    Objects on the way are made.
+    """
+    node = values
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    for part in parents:
+        if isinstance(part, str) and part not in node:
+            node[part] = {}
+        node = node[part]
+    return node, last
+
+
+def put(path: str, value: Any) -> Change:
+    """Sets the key at a path."""
+
+    def change(values: Values) -> None:
+        node, last = walk(values, path)
+        node[last] = value
+
+    return change
+
+
+def drop(path: str) -> Change:
+    """Removes the key at a path."""
+
+    def change(values: Values) -> None:
+        node, last = walk(values, path)
+        del node[last]
+
+    return change
+
+
+def append(path: str, value: Any) -> Change:
+    """Adds an element to the list at a path."""
+
+    def change(values: Values) -> None:
+        node, last = walk(values, path)
+        node[last].append(value)
+
+    return change
+
+
+SERVICE = {"name": "risk", "listenerPort": 8090}
+SECOND_REGION = {
+    "name": "eu-west-1",
+    "cidr": "10.48.0.0/16",
+    "availabilityZones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
+}
+TABLE = {"name": "orders-idempotency", "hashKey": {"name": "account_id"}}
+INDEX = {"name": "by-venue", "hashKey": {"name": "venue"}}
+SUBNETS = [{"id": "subnet-0123456789abcdef0", "cidr": "10.9.0.0/24"}] * 3
+VPC = {
+    "id": "vpc-0123456789abcdef0",
+    "publicSubnets": SUBNETS,
+    "privateSubnets": SUBNETS,
+    "isolatedSubnets": SUBNETS,
+    "endpointSubnets": SUBNETS,
+}
+
+# What is wrong, how to get there from a stack file that is right, and what the error must say: the key,
+# the value, and what would do.
+BAD: list[tuple[str, Change, tuple[str, ...]]] = [
+    # Networks
+    ("cidr-too-small", put("regions.0.cidr", "10.0.0.0/24"), ("regions[0].cidr", "10.0.0.0/24", "/20")),
+    ("cidr-too-large", put("regions.0.cidr", "10.0.0.0/8"), ("regions[0].cidr", "10.0.0.0/8", "/16")),
+    ("cidr-public", put("regions.0.cidr", "8.8.0.0/16"), ("regions[0].cidr", "8.8.0.0/16", "RFC 1918")),
+    ("cidr-loopback", put("regions.0.cidr", "127.0.0.0/16"), ("cidr", "127.0.0.0/16", "10.0.0.0/16")),
+    ("cidr-host-bits", put("regions.0.cidr", "10.0.0.1/16"), ("cidr", "10.0.0.1/16", "10.0.0.0/16")),
+    ("cidr-not-one", put("regions.0.cidr", "ten"), ("regions[0].cidr", '"ten"', "such as 10.0.0.0/16")),
+    (
+        "cidrs-overlap",
+        append("regions", {**SECOND_REGION, "cidr": "10.16.64.0/20"}),
+        ("regions:", "10.16.64.0/20", "overlaps", "10.16.0.0/16", "must be apart"),
+    ),
+    ("no-region", put("regions", []), ("regions", "[]", "at least 1")),
+    ("region-not-one", put("regions.0.name", "Virginia"), ("regions[0].name", "Virginia", "us-east-1")),
+    (
+        "region-twice",
+        append("regions", {**SECOND_REGION, "name": "us-east-1", "availabilityZones": ["us-east-1a"] * 2}),
+        ("regions[1].availabilityZones", "names a zone twice"),
+    ),
+    (
+        "region-given-twice",
+        append(
+            "regions",
+            {"name": "us-east-1", "cidr": "10.48.0.0/16", "availabilityZones": ["us-east-1a", "us-east-1b"]},
+        ),
+        ("regions", "us-east-1", "each must be unique"),
+    ),
+    (
+        "one-zone",
+        put("regions.0.availabilityZones", ["us-east-1a"]),
+        ("regions[0].availabilityZones", "us-east-1a", "at least 2"),
+    ),
+    (
+        "four-zones",
+        put("regions.0.availabilityZones", [f"us-east-1{zone}" for zone in "abcd"]),
+        ("regions[0].availabilityZones", "us-east-1d", "at most 3"),
+    ),
+    (
+        "zone-of-another-region",
+        put("regions.0.availabilityZones", ["us-east-1a", "us-west-2b"]),
+        ("regions[0].availabilityZones", "us-west-2b", "us-east-1a, us-east-1b"),
+    ),
+    (
+        "nat-gateways",
+        put("regions.0.natGateways", "two"),
+        ("regions[0].natGateways", '"two"', "'perZone' or 'one'"),
+    ),
+    (
+        "vpc-lacks-a-subnet",
+        put("regions.0.existingVpc", {**VPC, "isolatedSubnets": SUBNETS[:2]}),
+        ("regions[0]", "existingVpc.isolatedSubnets", "2 subnets", "one a zone"),
+    ),
+    (
+        "vpc-id",
+        put("regions.0.existingVpc", {**VPC, "id": "my-vpc"}),
+        ("regions[0].existingVpc.id", "my-vpc", "vpc-0123456789abcdef0"),
+    ),
+    (
+        "subnet-cidr",
+        put("regions.0.existingVpc", {**VPC, "publicSubnets": [*SUBNETS[:2], {**SUBNETS[0], "cidr": "x"}]}),
+        ("regions[0].existingVpc.publicSubnets[2].cidr", '"x"', "203.0.113.0/24"),
+    ),
+    # Names
+    (
+        "zone-does-not-cover-host",
+        put("domain.host", "trade.example.org"),
+        ("domain", "trade.example.org", "below zone example.com", "trade.example.com"),
+    ),
+    ("host-is-the-zone", put("domain.host", "example.com"), ("domain", "example.com", "trade.example.com")),
+    ("host-not-qualified", put("domain.host", "trade"), ("domain.host", '"trade"', "trade.example.com")),
+    ("host-upper-case", put("domain.zone", "Example.com"), ("domain.zone", "Example.com", "lower case")),
+    ("environment", put("environment", "Dev_1"), ("environment", "Dev_1", "such as dev")),
+    ("environment-too-long", put("environment", "d" * 25), ("environment", "ddd", "at most 24")),
+    ("tag-missing", drop("tags.cost-center"), ("tags", "lacks cost-center", "owner, cost-center")),
+    ("tag-empty", put("tags.owner", ""), ("tags", "lacks owner")),
+    ("tag-not-a-string", put("tags.owner", 7), ("tags.owner", "7", "valid string")),
+    # Below and above
+    (
+        "replicas-min-above-max",
+        put("services.0.replicas", {"min": 5, "max": 4}),
+        ("services[0].replicas", "min (5)", "max (4)"),
+    ),
+    (
+        "replicas-none",
+        put("services.0.replicas", {"min": 0, "max": 4}),
+        ("services[0]", "replicas.min", "at least 1"),
+    ),
+    (
+        "readers-min-above-max",
+        put("database.readers", {"min": 4, "max": 2}),
+        ("database.readers", "min (4)", "max (2)"),
+    ),
+    (
+        "readers-too-many",
+        put("database.readers", {"min": 1, "max": 16}),
+        ("database.readers", "max (16)", "15"),
+    ),
+    (
+        "serverless-min-above-max",
+        put("database.serverless", {"min": 4, "max": 2}),
+        ("database.serverless", "min (4.0)", "max (2.0)"),
+    ),
+    (
+        "serverless-not-in-halves",
+        put("database.serverless", {"min": 0.7, "max": 2}),
+        ("database.serverless.min", "0.7", "multiple of 0.5"),
+    ),
+    (
+        "volume-min-above-max",
+        put("streaming.volumeGib", {"min": 500, "max": 100}),
+        ("streaming.volumeGib", "min (500)", "max (100)"),
+    ),
+    (
+        "volume-too-large",
+        put("streaming.volumeGib", {"min": 500, "max": 20_000}),
+        ("streaming.volumeGib", "20000", "16384"),
+    ),
+    (
+        "provisioned-min-above-max",
+        put("api.provisionedConcurrency", {"min": 3, "max": 2}),
+        ("api.provisionedConcurrency", "min (3)", "max (2)"),
+    ),
+    (
+        "provisioned-above-reserved",
+        put("api.provisionedConcurrency", {"min": 1, "max": 21}),
+        ("api", "provisionedConcurrency.max (21)", "reservedConcurrency (20)"),
+    ),
+    (
+        "table-min-above-max",
+        put("tables", [{**TABLE, "readCapacity": {"min": 9, "max": 8}}]),
+        ("tables[0].readCapacity", "min (9)", "max (8)"),
+    ),
+    (
+        "table-write-min-above-max",
+        put("tables", [{**TABLE, "writeCapacity": {"min": 9, "max": 8}}]),
+        ("tables[0].writeCapacity", "min (9)", "max (8)"),
+    ),
+    (
+        "table-no-capacity",
+        put("tables", [{**TABLE, "writeCapacity": {"min": 0, "max": 8}}]),
+        ("tables[0]", "writeCapacity.min", "at least 1"),
+    ),
+    (
+        "table-utilization",
+        put("tables", [{**TABLE, "targetUtilization": 95}]),
+        ("tables[0].targetUtilization", "95", "90"),
+    ),
+    (
+        "backup-retention",
+        put("database.backupRetentionDays", 36),
+        ("database.backupRetentionDays", "36", "35"),
+    ),
+    ("throttle-rate", put("api.throttleRate", 20_000), ("api.throttleRate", "20000", "10000")),
+    ("port", put("services.0.port", 70_000), ("services[0].port", "70000", "65535")),
+    ("port-zero", put("services.0.listenerPort", 0), ("services[0].listenerPort", "0", "1")),
+    ("replicas-per-shard", put("cache.replicasPerShard", 6), ("cache.replicasPerShard", "6", "5")),
+    ("no-shards", put("cache.shards", 0), ("cache.shards", "0", "1")),
+    ("no-partitions", put("streaming.topics.0.partitions", 0), ("streaming.topics[0].partitions", "0", "1")),
+    (
+        "cpu-percent",
+        put("services.0.scaling.cpuPercent", 101),
+        ("services[0].scaling.cpuPercent", "101", "100"),
+    ),
+    ("threshold", put("services.0.scaling.threshold", 0), ("services[0].scaling.threshold", "0", "greater")),
+    (
+        "log-retention",
+        put("monitoring.logRetentionDays", 8),
+        ("monitoring.logRetentionDays", "8", "7, 14"),
+    ),
+    # What is referred to must be there, and there once
+    (
+        "route-to-unknown-service",
+        put("api.routes", [{"path": "/api/risk", "service": "risk"}]),
+        ("api.routes[0].service", "risk", "known are accounts, market-data, orders"),
+    ),
+    (
+        "unknown-order-service",
+        put("api.orderService", "order"),
+        ("api.orderService", "order is not in services", "known are accounts, market-data, orders"),
+    ),
+    (
+        "unknown-table",
+        put("services.0.tables", ["positions"]),
+        ("services[0].tables", "positions", "known are market-data, orders-idempotency"),
+    ),
+    (
+        "unknown-topic-produced",
+        put("services.1.produces", ["trades"]),
+        ("services[1].produces", "trades", "known are balances, executions, market-data, orders"),
+    ),
+    (
+        "unknown-topic-consumed",
+        put("services.2.consumes", ["trades"]),
+        ("services[2].consumes", "trades", "known are balances, executions, market-data, orders"),
+    ),
+    (
+        "service-name-twice",
+        append("services", {**SERVICE, "name": "orders"}),
+        ("services", "name orders", "each must be unique"),
+    ),
+    (
+        "listener-port-twice",
+        append("services", {**SERVICE, "listenerPort": 8081}),
+        ("services", "listenerPort 8081", "each must be unique"),
+    ),
+    (
+        "route-twice",
+        put("api.routes", [{"path": "/api/accounts", "service": "accounts"}] * 2),
+        ("api.routes", "/api/accounts", "each must be unique"),
+    ),
+    (
+        "route-of-order-intake",
+        put("api.routes", [{"path": "/api/orders", "service": "orders"}]),
+        ("api.routes", "/api/orders", "choose another"),
+    ),
+    (
+        "route-outside-the-api",
+        put("api.routes", [{"path": "/accounts", "service": "accounts"}]),
+        ("api.routes[0].path", '"/accounts"', "/api/accounts"),
+    ),
+    (
+        "topic-twice",
+        append("streaming.topics", {"name": "orders"}),
+        ("streaming.topics", "name orders", "each must be unique"),
+    ),
+    ("table-twice", put("tables", [TABLE, TABLE]), ("tables", "name orders-idempotency", "must be unique")),
+    (
+        "idempotency-table-missing",
+        put("tables", [{**TABLE, "name": "positions"}]),
+        ("tables", "lacks orders-idempotency", "order intake"),
+    ),
+    (
+        "index-twice",
+        put("tables", [{**TABLE, "indexes": [INDEX, INDEX]}]),
+        ("tables[0].indexes", "name by-venue", "each must be unique"),
+    ),
+    (
+        "attribute-of-two-types",
+        put("tables", [{**TABLE, "indexes": [{**INDEX, "hashKey": {"name": "account_id", "type": "N"}}]}]),
+        ("tables[0]", "account_id", "type N", "one type"),
+    ),
+    (
+        "hash-key-is-range-key",
+        put("tables", [{**TABLE, "rangeKey": {"name": "account_id"}}]),
+        ("tables[0]", "hashKey and rangeKey", "account_id"),
+    ),
+    # Misspelled, at every depth
+    ("misspelled-top", put("databse", {}), ("databse", "did you mean database?")),
+    ("misspelled-in-model", put("cache.shard", 3), ("cache.shard", "3", "did you mean shards?")),
+    ("misspelled-in-range", put("database.readers.mim", 1), ("database.readers.mim", "did you mean min?")),
+    (
+        "misspelled-in-list",
+        put("services.1.listnerPort", 1),
+        ("services[1].listnerPort", "did you mean listenerPort?"),
+    ),
+    (
+        "misspelled-in-optional",
+        put("database.serverless.maximum", 4),
+        ("database.serverless.maximum", "known keys here are max, min"),
+    ),
+    (
+        "misspelled-in-list-in-list",
+        put("tables", [{**TABLE, "indexes": [{**INDEX, "hash": {"name": "x"}}]}]),
+        ("tables[0].indexes[0].hash", "did you mean hashKey?"),
+    ),
+    (
+        "snake-case-for-camel-case",
+        put("services.0.scaling.cpu_percents", 70),
+        ("services[0].scaling.cpu_percents", "did you mean cpuPercent?"),
+    ),
+    # Missing
+    (
+        "environment-missing",
+        drop("environment"),
+        ("trading:environment", "is missing", "Name of the environ"),
+    ),
+    ("domain-missing", drop("domain"), ("trading:domain", "is missing", "Route 53")),
+    ("regions-missing", drop("regions"), ("trading:regions", "is missing")),
+    ("tags-missing", drop("tags"), ("trading:tags", "is missing", "`owner` and `cost-center`")),
+    ("zone-missing", drop("domain.zone"), ("trading:domain.zone", "is missing", "hosted zone")),
+    ("cidr-missing", drop("regions.0.cidr"), ("trading:regions[0].cidr", "is missing", "10.0.0.0/16")),
+    (
+        "listener-port-missing",
+        drop("services.0.listenerPort"),
+        ("services[0].listenerPort", "is missing", "internal load balancer"),
+    ),
+    ("max-missing", drop("services.0.replicas.max"), ("services[0].replicas.max", "is missing")),
+    # Of the wrong type
+    ("string-for-number", put("cache.shards", "3"), ("cache.shards", '"3"', "valid integer")),
+    ("fraction-for-number", put("cache.shards", 1.5), ("cache.shards", "1.5", "integer")),
+    ("string-for-boolean", put("protect", "yes"), ("protect", '"yes"', "valid boolean")),
+    ("number-for-string", put("cache.engineVersion", 8.1), ("cache.engineVersion", "8.1", "valid string")),
+    (
+        "string-for-list",
+        put("services.0.tables", "market-data"),
+        ("services[0].tables", "market-data", "list"),
+    ),
+    ("list-for-object", put("cache", []), ("cache", "[]", "valid dictionary")),
+    ("string-for-object", put("services.0", "orders"), ("services[0]", '"orders"', "valid dictionary")),
+    # Of the wrong form
+    (
+        "image-unpinned",
+        put("services.0.image", "example/orders"),
+        ("services[0].image", "example/orders", "1.4.2"),
+    ),
+    (
+        "image-latest",
+        put("services.0.image", "example/orders:latest"),
+        ("services[0].image", "example/orders:latest", "does not move"),
+    ),
+    (
+        "image-port-is-no-version",
+        put("services.0.image", "registry.example.com:5000/orders"),
+        ("services[0].image", "registry.example.com:5000/orders", "1.4.2"),
+    ),
+    (
+        "image-short-digest",
+        put("services.0.image", "example/orders@sha256:abc"),
+        ("services[0].image", "example/orders@sha256:abc", "@sha256:"),
+    ),
+    ("service-name", put("services.0.name", "Orders"), ("services[0].name", "Orders", "such as orders")),
+    ("memory", put("services.0.memory", "256MB"), ("services[0].memory", "256MB", "such as 256Mi")),
+    ("node-type", put("cache.nodeType", "r7g.large"), ("cache.nodeType", "r7g.large", "cache.r7g.large")),
+    (
+        "broker-type",
+        put("streaming.instanceType", "express.m7g.large"),
+        ("streaming.instanceType", "express.m7g.large", "kafka.m7g.large"),
+    ),
+    (
+        "engine-version",
+        put("database.engineVersion", "17"),
+        ("database.engineVersion", '"17"', "such as 17."),
+    ),
+    ("kubernetes-version", put("cluster.version", "v1.34"), ("cluster.version", "v1.34", "such as 1.")),
+    ("topic-name", put("streaming.topics.0.name", "orders!"), ("streaming.topics[0].name", "orders!")),
+    (
+        "cleanup-policy",
+        put("streaming.topics.0.cleanupPolicy", "keep"),
+        ("streaming.topics[0].cleanupPolicy", "keep", "'delete' or 'compact'"),
+    ),
+    (
+        "attribute-type",
+        put("tables", [{**TABLE, "hashKey": {"name": "a", "type": "X"}}]),
+        ("type", '"X"', "'S'"),
+    ),
+    ("country", put("web.blockedCountries", ["Cuba"]), ("web.blockedCountries[0]", "Cuba", "^[A-Z]{2}$")),
+    ("price-class", put("web.priceClass", "All"), ("web.priceClass", '"All"', "'PriceClass_All'")),
+    ("email", put("monitoring.alarmEmails", ["oncall"]), ("monitoring.alarmEmails[0]", "oncall", "@")),
+    (
+        "admin-role",
+        put("cluster.adminRoleArns", ["admin"]),
+        ("cluster.adminRoleArns[0]", "admin", "arn:aws:iam"),
+    ),
+    (
+        "public-access",
+        put("cluster.publicAccessCidrs", ["all"]),
+        ("publicAccessCidrs[0]", "all", "203.0.113.0/24"),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [case[1:] for case in BAD],
+    ids=[f"{number}-of-{len(BAD)}-{case[0]}" for number, case in enumerate(BAD, start=1)],
+)
+def test_bad_input_is_named_with_what_would_do(change: Change, says: tuple[str, ...]) -> None:
+    values = copy.deepcopy(stack_values("dev"))
+    change(values)
+    with pytest.raises(SettingsError) as raised:
+        Settings.parse(values)
+    text = str(raised.value)
+    assert "trading:" in text
+    for part in says:
+        assert part in text
+
+
+def test_every_problem_is_named_at_once() -> None:
+    values = stack_values("dev")
+    for change in (put("cache.shards", "3"), put("databse", {}), drop("tags")):
+        change(values)
+    with pytest.raises(SettingsError, match="3 problems") as raised:
+        Settings.parse(values)
+    for key in ("trading:cache.shards", "trading:databse", "trading:tags"):
+        assert key in str(raised.value)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_committed_stack_is_accepted_by_models_and_schema(stack: str) -> None:
+    Settings.parse(stack_values(stack))
+    jsonschema.validate(stack_file(stack), stack_schema())
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_editors_find_the_schema(stack: str) -> None:
+    first = (ROOT / f"Pulumi.{stack}.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=settings.schema.json"
+
+
+def test_schema_file_is_what_the_models_say() -> None:
+    written = (ROOT / "settings.schema.json").read_text()
+    command = [sys.executable, "settings.py"]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert written == printed, "run `python settings.py > settings.schema.json`"
+
+
+def test_schema_refuses_a_misspelled_key() -> None:
+    file = stack_file("dev")
+    file["config"]["trading:cache"]["shard"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="shard"):
+        jsonschema.validate(file, stack_schema())
+
+
+def test_schema_leaves_other_namespaces_alone() -> None:
+    file = stack_file("dev")
+    file["config"]["aws:profile"] = "sandbox"
+    jsonschema.validate(file, stack_schema())
+
+
+def test_every_required_key_is_explained() -> None:
+    """What the error of a missing key says, and an editor shows."""
+    schema = Settings.model_json_schema()
+    models: Values = {"Settings": schema, **schema["$defs"]}
+    for name, model in models.items():
+        for key in model.get("required", ()):
+            here = model["properties"][key]
+            referred: Values = models[here["$ref"].rsplit("/", 1)[-1]] if "$ref" in here else {}
+            assert "description" in {**referred, **here}, f"{name}.{key}"
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/16", "172.16.0.0/18", "192.168.0.0/20"])
+def test_subnets_of_a_plan_lie_in_the_block_and_apart(cidr: str) -> None:
+    values = stack_values("prod")
+    put("regions.0.cidr", cidr)(values)
+    plan = Settings.parse(values).regions[0].subnet_plan()
+    blocks = [IPv4Network(b) for b in (*plan.public, *plan.private, *plan.isolated, *plan.endpoint)]
+    assert len(blocks) == 12
+    for index, block in enumerate(blocks):
+        assert block.subnet_of(IPv4Network(cidr))
+        assert not any(block.overlaps(other) for other in blocks[:index])
+
+
+def test_a_zone_more_moves_no_subnet() -> None:
+    values = stack_values("prod")
+    put("regions.0.availabilityZones", ["us-east-1a", "us-east-1b"])(values)
+    two = Settings.parse(values).regions[0].subnet_plan()
+    three = Settings.parse(stack_values("prod")).regions[0].subnet_plan()
+    for kind in ("public", "private", "isolated", "endpoint"):
+        assert getattr(three, kind)[:2] == getattr(two, kind)
