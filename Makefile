@@ -12,7 +12,7 @@ up preview down: $(INSTALLED)  ## deploy, preview or destroy STACK (default: loc
 
 test: $(INSTALLED) tools  ## all tests: fast ones on all cores, then those on the real engine and API server
 	$(BIN)/python -m pytest -n auto --ignore=tests/engine --ignore=tests/cluster
-	$(BIN)/python -m pytest tests/engine tests/cluster
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engine tests/cluster
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -161,7 +161,7 @@ def deploy_region(
         opts,
     )
     internal_load_balancer = InternalLoadBalancer(
-        f"internal-load-balancer-{at}",
+        f"nlb-{at}",
         InternalLoadBalancerArgs(
             vpc_id=network.vpc_id,
             subnet_ids=network.private_subnet_ids,
@@ -245,7 +245,7 @@ def deploy_region(
         opts,
     )
     load_balancer = LoadBalancer(
-        f"load-balancer-{at}",
+        f"alb-{at}",
         LoadBalancerArgs(
             region=at,
             vpc_id=network.vpc_id,

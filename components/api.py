@@ -329,7 +329,8 @@ def api_document(
 ) -> dict[str, Any]:
     """The OpenAPI document that API Gateway imports: `api/openapi.yaml` with what this stack adds.
 
-    An import replaces the whole API, so its policy and endpoints are part of the document too.
+    An import replaces the whole API and drops what the document does not have, a RestApiPolicy included
+    (pulumi/pulumi-aws #4296): so the policy and the endpoint are part of the document.
     """
     document: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
     document["servers"] = [

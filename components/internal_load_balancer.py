@@ -71,7 +71,8 @@ class InternalLoadBalancer(Tier):
         )
         self._rules_to_pods(name, args, security_group)
         load_balancer = aws.lb.LoadBalancer(
-            limited_name(name, NAME_LIMIT),
+            # AWS keeps the names that begin with `internal-` for itself.
+            limited_name(f"nlb-{name}", NAME_LIMIT),
             load_balancer_type="network",
             internal=True,
             subnets=args.subnet_ids,
@@ -138,7 +139,7 @@ class InternalLoadBalancer(Tier):
         load_balancer: aws.lb.LoadBalancer,
     ) -> aws.lb.TargetGroup:
         target_group = aws.lb.TargetGroup(
-            limited_name(f"{name}-{service.name}", NAME_LIMIT),
+            limited_name(f"{service.name}-{name}", NAME_LIMIT),
             vpc_id=args.vpc_id,
             target_type="ip",
             protocol="TCP",

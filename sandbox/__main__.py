@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from sandbox.apiserver import ApiServerError, ApiServers
 from sandbox.aws.store import Store
 from sandbox.engine import Session, lock, lock_holder
-from sandbox.project import Sandbox, SandboxError
+from sandbox.project import DIRECTORY_VARIABLE, Sandbox, SandboxError
 from sandbox.tools import ToolError
 
 TIER = "trading:tier:"
@@ -80,6 +80,7 @@ def _exec(sandbox: Sandbox, options: argparse.Namespace) -> int:
 
 def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
     _check_stack(sandbox, options.stack)
+    # No preview first: it would take as long again, and there is nothing here that must not be touched.
     with Session(sandbox) as session:
         status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", "--skip-preview"])
     if status == 0:
@@ -114,8 +115,9 @@ def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
     with Session(sandbox) as session:
         status = session.run(["pulumi", "destroy", "--stack", stack, "--yes", "--skip-preview"])
     left = sandbox.deployment(stack).get("resources", [])
-    real = _aws_resources(sandbox, stack)
-    print(f"\nLeft of stack {stack}: {len(left)} resources in its state, {real.total()} in AWS")
+    real = _aws_resources(sandbox, stack).total()
+    print(f"\nLeft of stack {stack}: {len(left)} resources in its state, {real} in AWS.")
+    print(f"Clusters in the sandbox: {', '.join(ApiServers(sandbox.directory).names()) or 'none'}.")
     for item in left:
         print(f"  {_shown(item['urn'])}")
     return status
@@ -173,7 +175,7 @@ def _holdings(sandbox: Sandbox) -> dict[str, Any]:
 
 def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
     """How many resources each AWS service has, of one stack or of all."""
-    if not (sandbox.directory / "aws.sqlite").exists():
+    if not sandbox.directory.exists():
         return Counter()
     store = Store(sandbox.directory)
     rows = [row for row in store.all() if stack in (None, row.urn.split("::")[0].removeprefix("urn:pulumi:"))]
@@ -185,13 +187,13 @@ def _reset(sandbox: Sandbox, options: argparse.Namespace) -> int:
     if not sandbox.directory.exists():
         print(f"{sandbox.directory} does not exist: nothing to delete")
         return 0
+    if not (sandbox.directory / "lock").exists():
+        _bad(f"{sandbox.directory} is no sandbox, so it is not deleted; see {DIRECTORY_VARIABLE}")
     if not options.yes:
         if not sys.stdin.isatty():
             _bad("reset deletes everything in the sandbox: say --yes")
-        if input(f"Delete {sandbox.directory} with everything in it? [y/N] ").strip().lower() not in (
-            "y",
-            "yes",
-        ):
+        answer = input(f"Delete {sandbox.directory} with everything in it? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
             return 1
     with lock(sandbox):
         shutil.rmtree(sandbox.directory)

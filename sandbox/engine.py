@@ -28,7 +28,7 @@ from sandbox.project import DIRECTORY_VARIABLE, Sandbox, SandboxError
 from sandbox.random import RandomProvider
 from sandbox.recovery import recover
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 NOT_FOUND = 127
 """A shell's exit status for a command that it can't run."""
@@ -74,7 +74,7 @@ def lock(sandbox: Sandbox) -> IO[str]:
                 ) from None
             time.sleep(0.1)
     file.truncate(0)
-    file.write(f"{os.getpid()} {shlex.join(sys.orig_argv[1:])}")
+    file.write(f"{os.getpid()} {shlex.join(['python', *sys.orig_argv[1:]])}")
     file.flush()
     return file
 
@@ -134,8 +134,7 @@ class Session:
             tools.ToolError: a program can't be had.
             ApiServerError: an API server does not start.
         """
-        for name in ("pulumi", "etcd", "kube-apiserver", "kube-controller-manager", "helm"):
-            tools.tool(name)
+        tools.build_all()
         with self._cleanup:
             for number in SIGNALS:
                 self._cleanup.callback(signal.signal, number, signal.signal(number, self._on_signal))

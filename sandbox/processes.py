@@ -47,7 +47,7 @@ class Children:
             [sys.executable, "-I", "-S", "-c", _GUARD, str(STOP_SECONDS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            text=True,
+            bufsize=0,
             pass_fds=(hold,),
             start_new_session=True,
         )
@@ -91,5 +91,7 @@ class Children:
         self._guard.communicate()
 
     def _tell(self, line: str) -> None:
+        # One write a line, unbuffered: several threads start processes.
         with contextlib.suppress(BrokenPipeError):
-            print(line, file=self._guard.stdin, flush=True)
+            if self._guard.stdin:
+                self._guard.stdin.write(f"{line}\n".encode())

@@ -121,12 +121,9 @@ class Property:
     @functools.cached_property
     def values(self) -> tuple[str, ...]:
         """The values that the description lists as the only valid ones; empty where it does not."""
-        # "For load balancers of type …, valid values are …": then there are several lists.
-        match = (
-            _VALID_VALUES.search(self.doc)
-            if len(re.findall("valid values", self.doc, re.IGNORECASE)) < 2
-            else None
-        )
+        # "For load balancers of type …, valid values are …", "… are also valid": then the list is not all.
+        several = re.search(r"valid values.*valid values|also valid", self.doc, re.IGNORECASE | re.DOTALL)
+        match = None if several else _VALID_VALUES.search(self.doc)
         quoted = re.findall(r"`([^`]+)`", re.sub(r"\([^)]*\)", "", match[1])) if match else []
         found = tuple(value.strip('"') for value in quoted)
         return found if len(found) > 1 and not any(re.search(r"[\s\[*]", value) for value in found) else ()
@@ -237,7 +234,9 @@ def validate(token: str, inputs: Mapping[str, Any]) -> list[Problem]:
     given = dict(inputs)
     if token.startswith("pulumi:providers:"):
         given.pop("version", None)
-        given = {name: _decoded(value) for name, value in given.items()}
+        # The SDK passes a provider's structures as JSON text; a kubeconfig is text that is JSON.
+        texts = {name for name, prop in schema(token).inputs.items() if prop.type.kind == "string"}
+        given = {name: value if name in texts else _decoded(value) for name, value in given.items()}
     return list(_object_problems(schema(token).inputs, given, "", token))
 
 

@@ -39,23 +39,23 @@ _KUBERNETES = "-s -w " + " ".join(
 
 
 @dataclass(frozen=True)
-class _Tool:
+class Program:
     """A package of `tools/go.mod` and its linker flags; `{0}.{1}.{2}` is the version."""
 
     package: str
     linker_flags: str = "-s -w"
 
 
-_TOOLS = {
-    "pulumi": _Tool(
+PROGRAMS = {
+    "pulumi": Program(
         "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
         "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{0}.{1}.{2}",
     ),
-    "etcd": _Tool("go.etcd.io/etcd/server/v3"),
+    "etcd": Program("go.etcd.io/etcd/server/v3"),
     # Without a version a chart that asks for a Kubernetes version refuses the server.
-    "kube-apiserver": _Tool("k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES),
-    "kube-controller-manager": _Tool("k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES),
-    "helm": _Tool("helm.sh/helm/v4/cmd/helm"),
+    "kube-apiserver": Program("k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES),
+    "kube-controller-manager": Program("k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES),
+    "helm": Program("helm.sh/helm/v4/cmd/helm"),
 }
 
 
@@ -72,7 +72,7 @@ def tool(name: str) -> Path:
     """
     if name == "pulumi" and (found := _pulumi_on_path()):
         return found
-    wanted = _TOOLS[name]
+    wanted = PROGRAMS[name]
     version = pinned_version(wanted.package)
     flags = wanted.linker_flags.format(*version.removeprefix("v").split("."))
     with _made(f"bin/{name}", f"{wanted.package}@{version} {flags}") as target:
@@ -245,7 +245,10 @@ def _run(label: str, command: list[str]) -> str:
         if process.returncode:
             errors.seek(0)
             tail = "\n".join(f"  {line}" for line in (output + errors.read()).splitlines()[-15:])
-            raise ToolError(f"{label} could not be had: `{' '.join(command)}` failed:\n{tail}")
+            raise ToolError(
+                f"{label} can't be had. Is the network reachable (for Go modules: GOPROXY)? "
+                f"`{' '.join(command)}` failed:\n{tail}"
+            )
     return output
 
 
@@ -256,7 +259,7 @@ def _elapsed(seconds: float) -> str:
 
 def build_all() -> None:
     """Builds or finds everything that the sandbox needs."""
-    for name in _TOOLS:
+    for name in PROGRAMS:
         tool(name)
     language_runner()
     keda_crds()

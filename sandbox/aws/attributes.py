@@ -271,6 +271,7 @@ class Builder:
         return self._filled(prop.type, {}) if plain is None else plain
 
 
+@functools.cache
 def _documented_default(prop: Property | None) -> Any:
     """The default that a description states once, and without a condition."""
     stated = {match[1] for match in _DEFAULT.finditer(prop.doc)} if prop else set[str]()

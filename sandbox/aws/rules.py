@@ -552,12 +552,8 @@ def deployment_has_methods(change: Change) -> Iterator[Finding]:
     endpoint: Mapping[str, str] = (row.inputs.get("endpointConfiguration") if row else None) or {}
     private = endpoint.get("types") == "PRIVATE"
     policies = change.store.all("aws:apigateway/restApiPolicy:RestApiPolicy")
-    if (
-        row
-        and private
-        and not row.inputs.get("policy")
-        and all(p.inputs.get("restApiId") != api for p in policies)
-    ):
+    given = row and (row.inputs.get("policy") or "x-amazon-apigateway-policy" in str(row.inputs.get("body")))
+    if private and not given and all(policy.inputs.get("restApiId") != api for policy in policies):
         yield "restApi", "a private REST API needs its resource policy before it is deployed"
 
 

@@ -75,6 +75,8 @@ class Store:
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(directory / "aws.sqlite", check_same_thread=False, timeout=30)
         self._connection.execute("PRAGMA journal_mode=WAL")
+        # A killed process loses nothing; only a power failure could, and a sandbox may.
+        self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.executescript(_TABLES)
 
     def close(self) -> None:

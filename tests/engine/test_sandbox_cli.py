@@ -298,7 +298,8 @@ def test_down_leaves_nothing(cli: Cli) -> None:
     down = cli.run("down")
     assert down.returncode == 0, down.stdout
     assert "- 4 deleted" in down.stdout
-    assert "Left of stack local: 0 resources in its state, 0 in AWS" in down.stdout
+    assert "Left of stack local: 0 resources in its state, 0 in AWS." in down.stdout
+    assert "Clusters in the sandbox: none." in down.stdout
 
 
 def test_down_of_a_protected_stack_refuses_and_says_what_would_allow_it(cli: Cli) -> None:
@@ -326,6 +327,15 @@ def test_status_and_reset(cli: Cli) -> None:
     assert (refused.returncode, cli.state().exists()) == (2, True)
     assert cli.run("reset", "--yes").returncode == 0
     assert not cli.directory.exists()
+
+
+def test_reset_deletes_no_folder_that_is_not_a_sandbox(cli: Cli) -> None:
+    cli.directory.mkdir()
+    (cli.directory / "thesis.txt").touch()
+    result = cli.run("reset", "--yes")
+    assert result.returncode == 2
+    assert f"{cli.directory} is no sandbox" in result.stderr
+    assert (cli.directory / "thesis.txt").exists()
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ _SIZES_AND_SAFEGUARDS = {
 
 
 def _entry(resource: Registered) -> dict[str, Any]:
-    replacing = {name for name in resource.inputs if cloudformation.replaces(resource.type, name)}
+    aws = resource.type.startswith("aws:")
+    replacing = {name for name in resource.inputs if aws and cloudformation.replaces(resource.type, name)}
     kept = {
         name: value
         for name, value in sorted(resource.inputs.items())

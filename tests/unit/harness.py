@@ -145,7 +145,7 @@ class _Monitor(mocks.MockMonitor):
         if problems or (not request.custom and token != _EKS_CLUSTER):
             return name, inputs
         if token == _EKS_CLUSTER:
-            return name, self._eks_cluster(urn, name, inputs)
+            return name, self._eks_cluster(urn, name, self._config(request.providers.get("aws", "")), inputs)
         if token.startswith("aws:"):
             return self._aws(urn, token, name, self._config(request.provider), inputs)
         if token.startswith("kubernetes:"):
@@ -167,16 +167,29 @@ class _Monitor(mocks.MockMonitor):
             return name, inputs
         return self.aws.create(config, urn, checked, preview=False)
 
-    def _eks_cluster(self, urn: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _eks_cluster(
+        self, urn: str, name: str, config: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
         """The outputs of the EKS component that programs read, with its cluster as a resource."""
-        cluster_urn = self.make_urn(urn, "aws:eks/cluster:Cluster", f"{name}-eksCluster")
+        cluster = f"{name}-eksCluster"
+        cluster_urn = self.make_urn(urn, "aws:eks/cluster:Cluster", cluster)
+        roles = {
+            role: self._aws(
+                self.make_urn(urn, "aws:iam/role:Role", f"{name}-{role}"),
+                "aws:iam/role:Role",
+                f"{name}-{role}",
+                config,
+                {"assumeRolePolicy": "{}"},
+            )[1]
+            for role in ("eksRole-role", "nodeRole-role")
+        }
         cluster_inputs = {
             "name": inputs.get("name", name),
-            "roleArn": "arn:aws:iam::123456789012:role/eks",
+            "roleArn": roles["eksRole-role"].get("arn", ""),
             "vpcConfig": {"subnetIds": inputs.get("privateSubnetIds", [])},
         }
         identifier, outputs = self._aws(
-            cluster_urn, "aws:eks/cluster:Cluster", name, {"region": "us-east-1"}, cluster_inputs
+            cluster_urn, "aws:eks/cluster:Cluster", cluster, config, cluster_inputs
         )
         self.resources[cluster_urn] = mocks.MockMonitor.ResourceRegistration(cluster_urn, identifier, outputs)
         return {
@@ -188,7 +201,7 @@ class _Monitor(mocks.MockMonitor):
             },
             "kubeconfigJson": json.dumps({"clusters": []}),
             "kubeconfig": {},
-            "autoModeNodeRoleName": f"{name}-nodeRole",
+            "autoModeNodeRoleName": roles["nodeRole-role"]["name"],
             "clusterSecurityGroupId": outputs["vpcConfig"]["clusterSecurityGroupId"],
         }
 

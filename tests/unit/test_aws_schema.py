@@ -32,7 +32,8 @@ class Account:
     def check(
         self, kind: str, name: str, /, old: dict[str, Any] | None = None, **inputs: Any
     ) -> tuple[Any, list[str]]:
-        checked, failures = self.provider.check(self.config, self.urn(kind, name), old or {}, inputs, b"")
+        urn = self.urn(kind, name)
+        checked, failures = self.provider.check(self.config, urn, old or {}, inputs, b"")
         return checked, [failure.reason for failure in failures]
 
     def create(
@@ -56,46 +57,46 @@ def account(tmp_path: Path) -> Iterator[Account]:
     found.provider.store.close()
 
 
-@pytest.mark.parametrize(
-    ("token", "inputs", "message"),
-    [
-        (
-            "aws:ec2/vpc:Vpc",
-            {"cidrBlok": "10.0.0.0/16"},
-            "cidrBlok: no such property of aws:ec2/vpc:Vpc; did you mean cidrBlock?",
-        ),
-        ("aws:ec2/subnet:Subnet", {}, "vpcId: required by aws:ec2/subnet:Subnet, but missing"),
-        (
-            "aws:ec2/vpcEndpoint:VpcEndpoint",
-            {"vpcId": "v", "subnetConfigurations": [{"ipvv4": "10.0.0.1"}]},
-            "subnetConfigurations[0].ipvv4: no such property of VpcEndpointSubnetConfiguration; did you mean ",
-        ),
-        (
-            "aws:ec2/vpcEndpoint:VpcEndpoint",
-            {"vpcId": "v", "subnetIds": "a"},
-            'subnetIds: expected list of string, got string "a"',
-        ),
-        ("aws:sqs/queue:Queue", {"delaySeconds": "soon"}, 'delaySeconds: expected number, got string "soon"'),
-        (
-            "aws:sqs/queue:Queue",
-            {"fifoQueue": "perhaps"},
-            'fifoQueue: expected boolean, got string "perhaps"',
-        ),
-        (
-            "aws:rds/cluster:Cluster",
-            {"engine": "not-an-engine"},
-            '"not-an-engine" is not one of aurora-mysql, aurora-postgresql',
-        ),
-        ("random:index/randomPassword:RandomPassword", {"length": "x"}, "length: expected number"),
-        (
-            "kubernetes:apps/v1:Deployment",
-            {"spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "a", "imag": "b"}]}}}},
-            "spec.template.spec.containers[0].imag: no such property of Container; did you mean image?",
-        ),
-        ("eks:index:Cluster", {"autoMode": {"enabled": True, "nodePools": [{}]}}, "autoMode"),
-        ("pulumi:providers:aws", {"regoin": "eu-west-1"}, "did you mean region?"),
-    ],
-)
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "aws:ec2/vpc:Vpc",
+        {"cidrBlok": "10.0.0.0/16"},
+        "cidrBlok: no such property of aws:ec2/vpc:Vpc; did you mean cidrBlock?",
+    ),
+    ("aws:ec2/subnet:Subnet", {}, "vpcId: required by aws:ec2/subnet:Subnet, but missing"),
+    (
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        {"vpcId": "v", "subnetConfigurations": [{"ipvv4": "10.0.0.1"}]},
+        "subnetConfigurations[0].ipvv4: no such property of VpcEndpointSubnetConfiguration; did you mean",
+    ),
+    (
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        {"vpcId": "v", "subnetIds": "a"},
+        'subnetIds: expected list of string, got string "a"',
+    ),
+    ("aws:sqs/queue:Queue", {"delaySeconds": "soon"}, 'delaySeconds: expected number, got string "soon"'),
+    (
+        "aws:sqs/queue:Queue",
+        {"fifoQueue": "perhaps"},
+        'fifoQueue: expected boolean, got string "perhaps"',
+    ),
+    (
+        "aws:rds/cluster:Cluster",
+        {"engine": "not-an-engine"},
+        '"not-an-engine" is not one of aurora-mysql, aurora-postgresql',
+    ),
+    ("random:index/randomPassword:RandomPassword", {"length": "x"}, "length: expected number"),
+    (
+        "kubernetes:apps/v1:Deployment",
+        {"spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "a", "imag": "b"}]}}}},
+        "spec.template.spec.containers[0].imag: no such property of Container; did you mean image?",
+    ),
+    ("eks:index:Cluster", {"autoMode": {"enabled": True, "nodePools": [{}]}}, "autoMode"),
+    ("pulumi:providers:aws", {"regoin": "eu-west-1"}, "did you mean region?"),
+]
+
+
+@pytest.mark.parametrize(("token", "inputs", "message"), WRONG)
 def test_wrong_input_is_named(token: str, inputs: dict[str, Any], message: str) -> None:
     assert message in "\n".join(map(str, sdk_schema.validate(token, inputs)))
 

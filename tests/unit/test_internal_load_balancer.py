@@ -69,7 +69,7 @@ def test_health_check_asks_each_service_at_its_own_path() -> None:
     assert {check["protocol"] for check in checks} == {"HTTP"}
 
 
-def test_names_fit_into_32_characters_and_differ() -> None:
+def test_names_are_ones_that_aws_accepts() -> None:
     names = [
         r.name
         for token in ("aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup")
@@ -77,6 +77,7 @@ def test_names_fit_into_32_characters_and_differ() -> None:
     ]
     assert len(set(names)) == 1 + len(SERVICES)
     assert max(len(name) for name in names) + len("-1234567") <= 32
+    assert not any(name.startswith("internal-") for name in names)
 
 
 def test_only_pods_are_reached_and_on_their_ports_alone() -> None:

@@ -124,7 +124,7 @@ def test_only_the_alb_is_internet_facing(stack: str) -> None:
     public = [
         lb for lb in platform(stack).of("aws:lb/loadBalancer:LoadBalancer") if not lb.inputs.get("internal")
     ]
-    assert [lb.parent for lb in public] == [f"load-balancer-{region}" for region in regions(stack)]
+    assert [lb.parent for lb in public] == [f"alb-{region}" for region in regions(stack)]
 
 
 @every_stack

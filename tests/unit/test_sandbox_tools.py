@@ -1,0 +1,138 @@
+"""How the sandbox finds its programs, and what it says where it can't."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox import shims, tools
+from sandbox.project import Sandbox
+
+SDK = importlib.metadata.version("pulumi")
+
+
+@pytest.fixture(autouse=True)
+def _uncached() -> None:
+    for function in (tools.tool, tools.go, tools.language_runner, tools.keda_crds):
+        function.cache_clear()
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with nothing built and nothing but the shell's own commands on the PATH."""
+    monkeypatch.setattr(tools, "TOOLS", tmp_path / "tools")
+    (tmp_path / "path").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    return tmp_path
+
+
+def program(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def fake_go(empty: Path, build: str) -> None:
+    program(
+        empty / "path" / "go",
+        f'case "$1" in\nenv) echo go99.0.0;;\nbuild) while [ "$1" != -o ]; do shift; done; {build};;\nesac',
+    )
+
+
+def test_every_tool_line_is_built() -> None:
+    listed = re.findall(r"^\t(\S+/\S+)$", (tools.MODULE / "go.mod").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(program.package for program in tools.PROGRAMS.values())
+
+
+def test_engine_has_the_sdks_version() -> None:
+    assert tools.pinned_version("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi") == f"v{SDK}"
+    assert tools.pinned_version("github.com/pulumi/pulumi/sdk/v3") == f"v{SDK}"
+
+
+def test_kubernetes_modules_have_kubernetes_own_version() -> None:
+    text = (tools.MODULE / "go.mod").read_text()
+    replaced = re.findall(r"^\t(k8s\.io/\S+) => \1 v0(\.\S+)$", text, re.MULTILINE)
+    assert {f"v1{version}" for _, version in replaced} == {tools.pinned_version("k8s.io/kubernetes")}
+
+
+@pytest.mark.parametrize("version", [SDK, "3.9999.0"])
+def test_pulumi_of_at_least_the_sdks_version_is_used(empty: Path, version: str) -> None:
+    found = program(empty / "path" / "pulumi", f"echo v{version}")
+    assert tools.tool("pulumi") == found
+
+
+@pytest.mark.parametrize("script", ["echo v3.1.0", "echo v4.0.0", "echo nonsense", "exit 1"])
+def test_pulumi_that_does_not_fit_the_sdk_is_not_used(empty: Path, script: str) -> None:
+    program(empty / "path" / "pulumi", script)
+    fake_go(empty, 'echo built > "$2"')
+    assert tools.tool("pulumi") == empty / "tools" / "bin" / "pulumi"
+
+
+def test_own_shim_is_not_taken_for_the_engine(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shims.write(Sandbox(empty, empty / "sandbox"))
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{empty / 'path'}")
+    fake_go(empty, 'echo built > "$2"')
+    assert tools.tool("pulumi") == empty / "tools" / "bin" / "pulumi"
+
+
+def test_tool_is_built_once_and_again_when_its_version_changes(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_go(empty, f'echo x >> {empty}/builds; echo built > "$2"')
+    for _ in range(2):
+        tools.tool("etcd")
+        tools.tool.cache_clear()
+    assert (empty / "builds").read_text() == "x\n"
+
+    def newer(_: str) -> str:
+        return "v9.9.9"
+
+    monkeypatch.setattr(tools, "pinned_version", newer)
+    tools.tool("etcd")
+    assert (empty / "builds").read_text() == "x\nx\n"
+
+
+def test_failed_build_leaves_nothing_and_shows_what_failed(empty: Path) -> None:
+    fake_go(empty, 'echo half > "$2"; echo "dial tcp: no route to host" >&2; exit 1')
+    with pytest.raises(tools.ToolError, match=r"(?s)etcd v[\d.]+ can't be had.*GOPROXY.*no route to host"):
+        tools.tool("etcd")
+    assert [path.name for path in (empty / "tools" / "bin").iterdir()] == [".etcd.lock"]
+
+
+def test_missing_go_that_pip_does_not_have_either_says_what_to_install(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    with pytest.raises(tools.ToolError, match=r"Go [\d.]+ or newer is needed.*https://go\.dev/dl/"):
+        tools.tool("etcd")
+
+
+def test_progress_has_no_control_characters_where_there_is_no_terminal(
+    empty: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_go(empty, 'echo built > "$2"')
+    tools.tool("etcd")
+    error = capfd.readouterr().err
+    assert re.fullmatch(r"built etcd v[\d.]+ … \d+ s\n", error)
+
+
+def test_two_processes_build_a_tool_once(empty: Path) -> None:
+    sleep = shutil.which("sleep", path=os.defpath)
+    fake_go(empty, f'echo x >> {empty}/builds; {sleep} 1; echo built > "$2"')
+    code = f"from pathlib import Path; from sandbox import tools; tools.TOOLS = Path({str(tools.TOOLS)!r})"
+    command = [sys.executable, "-c", f"{code}; tools.tool('etcd')"]
+    processes = [
+        subprocess.Popen(command, cwd=tools.REPOSITORY, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert (empty / "builds").read_text() == "x\n"
+    assert "waiting for etcd, which another command makes" in "".join(errors)
