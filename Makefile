@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Written when an install has ended well; its age against requirements.txt says whether another is due.
 INSTALLED := .venv/.installed
 
-.PHONY: up preview down test lint lock tools clean
+.PHONY: up preview down test lint golden lock tools clean
 
 up preview down: $(INSTALLED)  ## deploy, preview or destroy STACK (default: local) in the sandbox
 	@$(BIN)/python -m sandbox $@ --stack '$(STACK)'
@@ -18,6 +18,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+golden: $(INSTALLED)  ## renew the golden resource graphs after an intended change
+	$(BIN)/python -m tests.unit.golden
 
 lock:  ## renew requirements.txt from pyproject.toml
 	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \

@@ -23,12 +23,15 @@ from sandbox.aws.provider import AwsProvider
 from sandbox.eks import EksProvider
 from sandbox.kubernetes.provider import KubernetesProvider
 from sandbox.language_host import LanguageHost
-from sandbox.processes import STOP_SECONDS, Children
+from sandbox.processes import Children
 from sandbox.project import DIRECTORY_VARIABLE, Sandbox, SandboxError
 from sandbox.random import RandomProvider
 from sandbox.recovery import recover
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+LOCK_SECONDS = 10
+"""How long the processes of a command that was killed may need to end; they are killed too."""
 
 NOT_FOUND = 127
 """A shell's exit status for a command that it can't run."""
@@ -58,7 +61,7 @@ def lock(sandbox: Sandbox) -> IO[str]:
     sandbox.directory.mkdir(parents=True, exist_ok=True)
     file = (sandbox.directory / "lock").open("a+")
     # A command that was killed holds its lock until the last of its processes has ended.
-    deadline = time.monotonic() + 2 * STOP_SECONDS
+    deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import random
 import re
-import secrets
 import string
 import tomllib
 import uuid
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Protocol, cast
@@ -291,17 +292,22 @@ def _documented_default(prop: Property | None) -> Any:
     return None
 
 
+draw: ContextVar[random.Random] = ContextVar("draw", default=random.SystemRandom())  # noqa: B039 (it has no state)
+"""Where the random parts of ids come from; a test sets a seeded one to see the same ids every time."""
+
+
 def _random(name: str) -> str:
+    source = draw.get()
     if name in ("uuid", "guid"):
-        return str(uuid.uuid4())
+        return str(uuid.UUID(int=source.getrandbits(128), version=4))
     if name == "byte":
-        return str(secrets.randbelow(250) + 4)
+        return str(source.randrange(4, 254))
     if name == "base64":
-        return base64.b64encode(secrets.token_bytes(32)).decode()
+        return base64.b64encode(source.randbytes(32)).decode()
     match = _RANDOM.fullmatch(name)
     if not match:
         raise KeyError(name)
-    return "".join(secrets.choice(_ALPHABETS[match[1]]) for _ in range(int(match[2])))
+    return "".join(source.choices(_ALPHABETS[match[1]], k=int(match[2])))
 
 
 def stable(length: int, *parts: str, alphabet: str = "low") -> str:

@@ -266,20 +266,24 @@ def test_ctrl_c_at_a_terminal_reaches_the_engine_once(cli: Cli) -> None:
 
 
 def test_creation_interrupted_by_a_crash_does_not_block_the_next_command(cli: Cli) -> None:
+    program = 'import pulumi_aws as aws\naws.sns.Topic("orders", name="orders", region="us-east-1")\n'
+    (cli.project / "__main__.py").write_text(program)
     assert cli.run("up").returncode == 0
     state = json.loads(cli.state().read_text())
     latest = state["checkpoint"]["latest"]
-    last = next(item for item in latest["resources"] if item["type"].endswith(":RandomId"))
-    latest["resources"].remove(last)
-    unfinished = {key: value for key, value in last.items() if key not in ("id", "outputs")}
+    topic = next(item for item in latest["resources"] if item["type"].endswith(":Topic"))
+    latest["resources"].remove(topic)
+    unfinished = {key: value for key, value in topic.items() if key not in ("id", "outputs")}
     latest["pending_operations"] = [{"resource": unfinished, "type": "creating"}]
     cli.state().write_text(json.dumps(state))
 
+    # The topic exists, and the engine knows only that it was to be made.
     result = cli.run("up")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "interrupted in 1 operations" in result.stderr
     assert "+ 1 created" in result.stdout
     assert "pending operations" not in result.stdout
+    assert json.loads(cli.run("status", "--json").stdout)["aws"] == {"sns": 1}
 
 
 def test_second_command_on_the_same_sandbox_is_refused(cli: Cli) -> None:

@@ -63,7 +63,7 @@ def render(graph: Graph) -> str:
         ((resource.name, resource.type, _entry(resource)) for resource in graph.resources),
         key=lambda entry: entry[:2],
     )
-    return json.dumps([{"name": name, **entry} for name, _, entry in entries], indent=1) + "\n"
+    return json.dumps([{"name": name, **e} for name, _, e in entries], indent=1, sort_keys=True) + "\n"
 
 
 def path(stack: str) -> Path:

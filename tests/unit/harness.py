@@ -9,6 +9,7 @@ may also assert that something is absent.
 from __future__ import annotations
 
 import json
+import random
 import runpy
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +23,11 @@ from google.protobuf import struct_pb2
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import provider_pb2, resource_pb2
-from sandbox.aws import rules
-from sandbox.aws.provider import AwsProvider
 
 from sandbox import sdk_schema
-from sandbox.rpc import from_struct, to_struct
+from sandbox.aws import attributes, rules
+from sandbox.aws.provider import AwsProvider
+from sandbox.rpc import from_struct, to_struct, urn_name
 
 SECRET = "[secret]"
 """Stands where a recorded input is a Pulumi secret."""
@@ -43,6 +44,7 @@ class Registered:
     urn: str
     parent: str
     """Logical name of the parent, empty for the stack."""
+    parent_urn: str
     inputs: dict[str, Any]
     """Plain values by wire name; a secret is `SECRET`."""
     depends_on: frozenset[str]
@@ -120,7 +122,8 @@ class _Monitor(mocks.MockMonitor):
                 type=request.type,
                 name=request.name,
                 urn=urn,
-                parent=request.parent.rsplit("::", 1)[-1],
+                parent=_name(request.parent),
+                parent_urn=request.parent,
                 inputs=recorded,
                 depends_on=frozenset(_dependencies(request)),
                 protect=request.protect,
@@ -161,6 +164,7 @@ class _Monitor(mocks.MockMonitor):
     def _aws(
         self, urn: str, token: str, name: str, config: dict[str, Any], inputs: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
+        attributes.draw.set(random.Random(urn))
         checked, failures = self.aws.check(config, urn, {}, inputs, urn.encode())
         self.problems += [f"{token} {name}: {f.property}: {f.reason}" for f in failures]
         if failures:
@@ -243,10 +247,15 @@ def _plain(value: Any, secret: str | None) -> Any:
 
 def _dependencies(request: Any) -> Iterator[str]:
     for urn in request.dependencies:
-        yield urn.rsplit("::", 1)[-1]
+        yield _name(urn)
     for dependencies in request.propertyDependencies.values():
         for urn in dependencies.urns:
-            yield urn.rsplit("::", 1)[-1]
+            yield _name(urn)
+
+
+def _name(urn: str) -> str:
+    """The logical name at a URN's end, empty for none and for the stack."""
+    return "" if not urn or "::pulumi:pulumi:Stack::" in urn else urn_name(urn)
 
 
 def deploy(
