@@ -160,6 +160,7 @@ def deploy_region(
         ),
         opts,
     )
+    # AWS keeps names that begin with `internal-` for itself.
     internal_load_balancer = InternalLoadBalancer(
         f"nlb-{at}",
         InternalLoadBalancerArgs(

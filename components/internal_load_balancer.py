@@ -71,8 +71,7 @@ class InternalLoadBalancer(Tier):
         )
         self._rules_to_pods(name, args, security_group)
         load_balancer = aws.lb.LoadBalancer(
-            # AWS keeps the names that begin with `internal-` for itself.
-            limited_name(f"nlb-{name}", NAME_LIMIT),
+            limited_name(name, NAME_LIMIT),
             load_balancer_type="network",
             internal=True,
             subnets=args.subnet_ids,

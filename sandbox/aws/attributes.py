@@ -210,6 +210,8 @@ class Builder:
         given = self.inputs.get(name)
         if name.endswith("Wo"):
             return None  # write-only: the provider never returns it
+        if given is not None and given == self._old_inputs.get(name) and self._old_outputs.get(name):
+            return self._old_outputs[name]  # what AWS added inside stays as well
         if given is not None and (self.token, name) not in _ADDS_TO_INPUT:
             return self._filled(prop.type, given)
         if name in self._known and name not in ("account", "id"):

@@ -6,7 +6,6 @@ The tests of a stack run in this order on one sandbox; each leaves it for the ne
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -40,23 +39,25 @@ def cluster_contents(project: Project) -> dict[str, list[str]]:
     return json.loads(output.strip().splitlines()[-1])
 
 
-def tier_counts(resources: list[dict[str, Any]]) -> Counter[str]:
+def tiers(resources: list[dict[str, Any]]) -> set[str]:
+    """The tiers (the outermost, where they are nested) that hold resources."""
     known = {resource["urn"]: resource for resource in resources}
-    counts: Counter[str] = Counter()
+    found: set[str] = set()
     for resource in resources:
-        current: dict[str, Any] | None = known.get(resource.get("parent", ""))
-        while current and not current["type"].startswith("trading:tier:"):
-            current = known.get(current.get("parent", ""))
-        if current:
-            counts[current["type"].removeprefix("trading:tier:")] += 1
-    return counts
+        path: list[str] = []
+        current: dict[str, Any] | None = resource
+        while current := known.get(current.get("parent", "")):
+            if current["type"].startswith("trading:tier:"):
+                path.append(current["type"].removeprefix("trading:tier:"))
+        found.update(path[-1:])
+    return found
 
 
 class TestLocal:
     def test_up_deploys_every_tier(self, project: Project) -> None:
         output = project.sandbox_command("up", "--stack", "local")
         assert "https://local.trade.example.com" in output
-        assert set(tier_counts(project.resources("local"))) == set(TIERS)
+        assert tiers(project.resources("local")) == set(TIERS)
 
     def test_services_run_in_the_cluster(self, project: Project) -> None:
         contents = cluster_contents(project)

@@ -19,7 +19,7 @@ SIGNALS: list[Signal] = []
 
 def program() -> None:
     tier = InternalLoadBalancer(
-        "internal-load-balancer-us-east-1",
+        "nlb-us-east-1",
         InternalLoadBalancerArgs(
             vpc_id="vpc-0123456789abcdef0",
             subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
