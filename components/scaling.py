@@ -37,7 +37,7 @@ def target_tracking(
         resource_id: whose it is, in the form that Application Auto Scaling gives the dimension.
         capacity: the least and the most.
         metric: a predefined metric, such as `RDSReaderAverageCPUUtilization`.
-        target: the value to keep, in the metric's unit (a share for Lambda's concurrency, per cent for the others).
+        target: the value to keep, in the metric's unit (a share of Lambda's concurrency, else per cent).
         scale_in_cooldown: seconds to wait after having scaled in.
         scale_out_cooldown: seconds to wait after having scaled out.
         scale_in: whether capacity is ever taken away.

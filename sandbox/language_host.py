@@ -6,7 +6,6 @@ Pulumi's own `pulumi-language-python`, whose answers these are.
 """
 
 # Method names and signatures are the protocol's; the generated base class is untyped.
-# ruff: noqa: ARG002
 # pyright: reportUnknownMemberType=false, reportUnknownParameterType=false
 
 from __future__ import annotations

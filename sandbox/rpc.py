@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
@@ -85,6 +85,13 @@ def _from_value(value: struct_pb2.Value) -> Any:
             return None
 
 
+def invoke_response(result: Mapping[str, Any]) -> provider_pb2.InvokeResponse:
+    """The answer to an invoke; its field is called `return`, which no keyword argument can be."""
+    response = provider_pb2.InvokeResponse()
+    getattr(response, "return").CopyFrom(to_struct(result))
+    return response
+
+
 def to_struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
     """The protobuf struct of plain values."""
     return json_format.ParseDict(dict(properties), struct_pb2.Struct())
@@ -154,7 +161,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def read(
         self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
     ) -> tuple[Properties, Properties] | None:
-        """Current inputs and outputs, or `None` where the resource is gone. `inputs` is empty for an import."""
+        """Current inputs and outputs, or `None` where it is gone; `inputs` is empty for an import."""
         raise NotImplementedError
 
     def update(
@@ -183,9 +190,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
         raise NotImplementedError
 
-    def construct(
-        self, request: provider_pb2.ConstructRequest
-    ) -> provider_pb2.ConstructResponse:
+    def construct(self, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse:
         raise NotImplementedError
 
     # -- the protocol --------------------------------------------------------------------------
@@ -319,7 +324,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         result = self._guard(
             context, lambda: self.invoke(self._config(context), request.tok, from_struct(request.args))
         )
-        return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
+        return invoke_response(result)
 
     def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:
         return self._guard(context, lambda: self.construct(request))
@@ -336,6 +341,7 @@ def _compare(old: Any, new: Any, path: str, changes: dict[str, str]) -> None:
     if old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
+        old, new = cast(Properties, old), cast(Properties, new)
         for key in {**old, **new}:
             step = f'["{key}"]' if "." in key or "/" in key else (f".{key}" if path else key)
             if key not in new:
@@ -345,6 +351,7 @@ def _compare(old: Any, new: Any, path: str, changes: dict[str, str]) -> None:
             else:
                 _compare(old[key], new[key], path + step, changes)
     elif isinstance(old, list) and isinstance(new, list):
+        old, new = cast(list[Any], old), cast(list[Any], new)
         for index in range(max(len(old), len(new))):
             step = f"{path}[{index}]"
             if index >= len(new):
@@ -364,9 +371,7 @@ def _failures(failures: Iterable[CheckFailure]) -> list[provider_pb2.CheckFailur
 def _diff_response(difference: Difference) -> provider_pb2.DiffResponse:
     response = provider_pb2.DiffResponse(
         changes=(
-            provider_pb2.DiffResponse.DIFF_SOME
-            if difference.changes
-            else provider_pb2.DiffResponse.DIFF_NONE
+            provider_pb2.DiffResponse.DIFF_SOME if difference.changes else provider_pb2.DiffResponse.DIFF_NONE
         ),
         replaces=sorted(difference.replaces),
         diffs=sorted({path.split(".")[0].split("[")[0] for path in difference.changes}),
@@ -381,7 +386,7 @@ def _diff_response(difference: Difference) -> provider_pb2.DiffResponse:
 
 def serve(provider: provider_pb2_grpc.ResourceProviderServicer) -> tuple[grpc.Server, int]:
     """Starts a provider on a free loopback port; the caller stops the server."""
-    server = grpc.server(
+    server = grpc.server(  # pyright: ignore[reportUnknownMemberType]
         ThreadPoolExecutor(max_workers=SERVER_THREADS),
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

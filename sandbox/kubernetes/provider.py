@@ -333,6 +333,14 @@ class KubernetesProvider(ComponentProvider):
                 _hand_over(cluster, live, manager)
         return cluster.apply(obj, manager, force, dry_run=preview)
 
+    def take_back(self, config: Properties, urn: str, inputs: Properties, known: set[str]) -> None:
+        """Deletes the object that an interrupted creation made."""
+        given = values.plain_properties(inputs)
+        metadata = given.get("metadata") or given  # a release has name and namespace at its top
+        identifier = "/".join(part for part in (metadata.get("namespace"), metadata.get("name")) if part)
+        if not known & {identifier, f"default/{identifier}"}:
+            self.delete(config, urn, identifier, inputs, {})
+
     def delete(
         self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
     ) -> None:

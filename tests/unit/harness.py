@@ -20,14 +20,14 @@ from typing import Any
 import pulumi
 import yaml
 from google.protobuf import struct_pb2
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from sandbox import sdk_schema
+from sandbox import sdk_schema, values
 from sandbox.aws import attributes, rules
 from sandbox.aws.provider import AwsProvider
-from sandbox.rpc import from_struct, to_struct, urn_name
+from sandbox.rpc import from_struct, invoke_response, to_struct, urn_name
 
 SECRET = "[secret]"
 """Stands where a recorded input is a Pulumi secret."""
@@ -198,11 +198,7 @@ class _Monitor(mocks.MockMonitor):
         self.resources[cluster_urn] = mocks.MockMonitor.ResourceRegistration(cluster_urn, identifier, outputs)
         return {
             **inputs,
-            "eksCluster": {
-                rpc._special_sig_key: rpc._special_resource_sig,
-                "urn": cluster_urn,
-                "id": identifier,
-            },
+            "eksCluster": values.reference(cluster_urn, identifier),
             "kubeconfigJson": json.dumps({"clusters": []}),
             "kubeconfig": {},
             "autoModeNodeRoleName": roles["nodeRole-role"]["name"],
@@ -212,8 +208,8 @@ class _Monitor(mocks.MockMonitor):
     def Invoke(self, request: Any) -> provider_pb2.InvokeResponse:
         if request.tok == "pulumi:pulumi:getResource":
             urn = from_struct(request.args)["urn"]
-            found = self.resources[urn]
-            result: dict[str, Any] = {"urn": urn, "id": found.id, "state": found.state}
+            found: Any = self.resources[urn]
+            result = {"urn": urn, "id": found.id, "state": found.state}
         else:
             args, _ = _values(request.args)
             try:
@@ -223,7 +219,7 @@ class _Monitor(mocks.MockMonitor):
             except Exception as error:
                 self.problems.append(f"{request.tok}: {error}")
                 raise
-        return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
+        return invoke_response(result)
 
 
 def _values(struct: struct_pb2.Struct) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -233,16 +229,15 @@ def _values(struct: struct_pb2.Struct) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _plain(value: Any, secret: str | None) -> Any:
-    if isinstance(value, Mapping):
-        kind = value.get(rpc._special_sig_key)
-        if kind == rpc._special_secret_sig:
-            return secret if secret is not None else _plain(value["value"], secret)
-        if kind == rpc._special_resource_sig:
-            return value.get("id") or value["urn"]
-        return {key: _plain(item, secret) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, secret) for item in value]
-    return value
+    if values.is_dict(value):
+        match value.get(values.SIGNATURE):
+            case values.SECRET:
+                return _plain(value["value"], secret) if secret is None else secret
+            case values.RESOURCE:
+                return value.get("id") or value["urn"]
+            case _:
+                return {key: _plain(item, secret) for key, item in value.items()}
+    return [_plain(item, secret) for item in value] if values.is_list(value) else value
 
 
 def _dependencies(request: Any) -> Iterator[str]:
@@ -277,7 +272,8 @@ def deploy(
         pulumi.runtime.set_mocks(_Mocks(), project="trading", stack=stack, preview=False, monitor=monitor)
         set_all_config(dict(config or {}))
         try:
-            pulumi.runtime.test(program)()
+            # Returns when every registration has landed.
+            mocks.test(program)()  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:
             if not monitor.problems:
                 raise
