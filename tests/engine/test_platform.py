@@ -101,7 +101,7 @@ class TestLocal:
         project.change("local", other_key)
         operations = project.preview("local")
         replaced = {name for name, operation in operations.items() if "replace" in operation}
-        assert "table-market-data-us-east-1-table" in replaced
+        assert "table-market-data-us-east-1" in replaced
         assert not [name for name in replaced if name.startswith(("database", "cache", "event", "cluster"))]
         project.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
         assert project.preview("local") == {}
