@@ -1,0 +1,123 @@
+"""The `local` stack through the real engine: deployed, unchanged, changed, replaced, destroyed.
+
+The tests run in this order on one sandbox; each leaves it for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from tests.engine.project import Project, Values
+from tests.unit.test_platform import TIERS
+
+SYSTEM_NAMESPACES = {"default", "kube-node-lease", "kube-public", "kube-system"}
+
+_LIST_NAMESPACES = """
+import json, kubernetes
+kubernetes.config.load_kube_config()
+names = [item.metadata.name for item in kubernetes.client.CoreV1Api().list_namespace().items]
+pods = kubernetes.client.AppsV1Api().list_deployment_for_all_namespaces().items
+print(json.dumps({"namespaces": names, "deployments": [item.metadata.name for item in pods]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.make(tmp_path_factory.mktemp("local"))
+
+
+def cluster_contents(project: Project) -> dict[str, list[str]]:
+    output = project.sandbox_command("exec", "--", sys.executable, "-c", _LIST_NAMESPACES)
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def tiers(resources: list[dict[str, Any]]) -> set[str]:
+    """The tiers (the outermost, where they are nested) that hold resources."""
+    known = {resource["urn"]: resource for resource in resources}
+    found: set[str] = set()
+    for resource in resources:
+        path: list[str] = []
+        current: dict[str, Any] | None = resource
+        while current := known.get(current.get("parent", "")):
+            if current["type"].startswith("trading:tier:"):
+                path.append(current["type"].removeprefix("trading:tier:"))
+        found.update(path[-1:])
+    return found
+
+
+def test_up_deploys_every_tier(project: Project) -> None:
+    output = project.sandbox_command("up", "--stack", "local")
+    assert "https://local.trade.example.com" in output
+    assert tiers(project.resources("local")) == set(TIERS)
+
+
+def test_services_run_in_the_cluster(project: Project) -> None:
+    contents = cluster_contents(project)
+    assert {"trading", "keda"} <= set(contents["namespaces"])
+    assert {"orders", "accounts", "market-data"} <= set(contents["deployments"])
+
+
+def test_second_up_changes_nothing(project: Project) -> None:
+    assert project.preview("local") == {}
+    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_refresh_finds_no_drift(project: Project) -> None:
+    project.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_setting_changes_in_place(project: Project) -> None:
+    def more(values: Values) -> None:
+        values["trading:database"]["readers"]["max"] = 4
+        values["trading:services"][0]["replicas"]["max"] = 5
+        values["trading:cache"]["snapshotRetentionDays"] = 2
+
+    project.change("local", more)
+    operations = project.preview("local")
+    assert operations
+    assert set(operations.values()) == {"update"}
+    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
+    assert project.preview("local") == {}
+
+
+def test_new_key_replaces_the_table_and_nothing_else_stateful(project: Project) -> None:
+    def other_key(values: Values) -> None:
+        values["trading:tables"] = [
+            {
+                "name": "orders-idempotency",
+                "hashKey": {"name": "account_id"},
+                "rangeKey": {"name": "client_order_id"},
+                "ttlAttribute": "expires_at",
+                "stream": True,
+            },
+            {"name": "market-data", "hashKey": {"name": "instrument"}},
+        ]
+
+    project.change("local", other_key)
+    operations = project.preview("local")
+    replaced = {name for name, operation in operations.items() if "replace" in operation}
+    assert "table-market-data-us-east-1" in replaced
+    assert not [name for name in replaced if name.startswith(("database", "cache", "event", "cluster"))]
+    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
+    assert project.preview("local") == {}
+
+
+def test_destroy_empties_the_cluster_before_it_goes(project: Project) -> None:
+    cluster = next(r for r in project.resources("local") if r["type"] == "aws:eks/cluster:Cluster")
+    arguments = ["destroy", "--stack", "local", "--yes", "--skip-preview", "--exclude", cluster["urn"]]
+    project.pulumi(*arguments)
+    contents = cluster_contents(project)
+    assert set(contents["namespaces"]) == SYSTEM_NAMESPACES
+    assert contents["deployments"] == []
+
+
+def test_destroy_leaves_nothing(project: Project) -> None:
+    project.sandbox_command("down", "--stack", "local")
+    status = project.status()
+    assert status["stacks"]["local"]["resources"] == 0
+    assert status["aws"] == {}
+    assert status["clusters"] == []
