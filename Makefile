@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Written when an install has ended well; its age against requirements.txt says whether another is due.
 INSTALLED := .venv/.installed
 
-.PHONY: up preview down test lint golden lock tools clean
+.PHONY: up preview down test lint golden bench lock tools clean
 
 up preview down: $(INSTALLED)  ## deploy, preview or destroy STACK (default: local) in the sandbox
 	@$(BIN)/python -m sandbox $@ --stack '$(STACK)'
@@ -21,6 +21,9 @@ lint: $(INSTALLED)
 
 golden: $(INSTALLED)  ## renew the golden resource graphs after an intended change
 	$(BIN)/python -m tests.unit.golden
+
+bench: $(INSTALLED) tools  ## how long the everyday commands take
+	$(BIN)/python -m tests.bench
 
 lock:  ## renew requirements.txt from pyproject.toml
 	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
