@@ -13,6 +13,7 @@ import pulumi
 import pulumi_aws as aws
 import yaml
 
+from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.order_intake import OrderIntake, OrderIntakeArgs
 from components.tier import Signal, Tier
 from settings import ApiSettings
@@ -407,6 +408,8 @@ def _private(args: ApiArgs, vpc_link_id: pulumi.Input[str], service: str, path: 
         "requestParameters": {
             "integration.request.header.X-Request-Id": "context.requestId",
             "integration.request.header.X-Caller-Subject": "context.authorizer.claims.sub",
+            # What guards the load balancer is no business of the services, nor of their logs.
+            f"integration.request.header.{ORIGIN_SECRET_HEADER}": "''",
         },
     }
 

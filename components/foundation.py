@@ -28,9 +28,8 @@ class EncryptionKeyArgs:
 class EncryptionKey(Tier):
     """A symmetric KMS key that IAM policies of the account, CloudWatch Logs and encrypted topics can use.
 
-    It is a single-Region key: Amazon Managed Service for Prometheus refuses the ARN of a multi-Region one
-    (aws/amazon-managed-service-for-prometheus-roadmap #40), and what is replicated between regions
-    (Aurora, DynamoDB) takes a key of each region anyway.
+    It is a single-Region key: what is replicated between regions (Aurora, DynamoDB) takes a key of each
+    region anyway.
     """
 
     arn: pulumi.Output[str]
@@ -160,6 +159,7 @@ class AlarmTopics(Tier):
         self.signals.append(
             Signal(
                 name=f"{args.scope}-{severity}-notifications-failed",
+                runbook="notifications-failed",
                 title=f"Notifications of {severity} alarms are not delivered",
                 namespace="AWS/SNS",
                 metric="NumberOfNotificationsFailed",
@@ -237,7 +237,8 @@ class Foundation(Tier):
         workspace = aws.amp.Workspace(
             f"{name}-workspace",
             alias=f"{args.platform}-{args.region}",
-            kms_key_arn=self.key_arn,
+            # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User
+            # Guide, "Encryption at rest").
             logging_configuration=aws.amp.WorkspaceLoggingConfigurationArgs(
                 log_group_arn=pulumi.Output.format("{0}:*", workspace_logs.arn)
             ),

@@ -109,6 +109,14 @@ class Identity(Tier):
             prevent_user_existence_errors="ENABLED",
             opts=self.child(),
         )
+        aws.cognito.ManagedLoginBranding(
+            f"{name}-web",
+            user_pool_id=pool.id,
+            client_id=web.id,
+            # Without a style, Cognito's own or another, the login page says "unavailable".
+            use_cognito_provided_values=True,
+            opts=self.child(),
+        )
         machine = aws.cognito.UserPoolClient(
             f"{name}-machine",
             user_pool_id=pool.id,

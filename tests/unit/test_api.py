@@ -182,6 +182,7 @@ def test_caller_and_request_id_that_services_see_are_not_the_clients_word() -> N
             assert integration["requestParameters"] == {
                 "integration.request.header.X-Request-Id": "context.requestId",
                 "integration.request.header.X-Caller-Subject": "context.authorizer.claims.sub",
+                "integration.request.header.X-Origin-Secret": "''",
             }, route
 
 

@@ -46,12 +46,16 @@ def test_publishers_may_use_the_key_for_this_account_only() -> None:
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_topics_and_workspace_are_encrypted_with_the_key() -> None:
+def test_workspace_takes_a_managed_collector() -> None:
+    """One with a customer's key does not (AMP User Guide, "Encryption at rest")."""
+    assert "kmsKeyArn" not in _deploy().only("aws:amp/workspace:Workspace").inputs
+
+
+def test_topics_and_logs_are_encrypted_with_the_key() -> None:
     graph = _deploy()
     for resource in graph.of("aws:sns/topic:Topic"):
         assert "foundation-key" in resource.depends_on
         assert resource.inputs["kmsMasterKeyId"].startswith("arn:aws:kms:")
-    assert graph.only("aws:amp/workspace:Workspace").inputs["kmsKeyArn"].startswith("arn:aws:kms:")
     assert graph.only("aws:cloudwatch/logGroup:LogGroup").inputs["kmsKeyId"].startswith("arn:aws:kms:")
 
 

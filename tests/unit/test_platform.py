@@ -138,7 +138,6 @@ def test_only_the_alb_is_internet_facing(stack: str) -> None:
         ("aws:cloudwatch/logGroup:LogGroup", "kmsKeyId"),
         ("aws:sns/topic:Topic", "kmsMasterKeyId"),
         ("aws:lambda/function:Function", "kmsKeyArn"),
-        ("aws:amp/workspace:Workspace", "kmsKeyArn"),
         ("aws:secretsmanager/secret:Secret", "kmsKeyId"),
         ("eks:index:Cluster", "encryptionConfigKeyArn"),
     ],
