@@ -21,6 +21,7 @@ lint: $(INSTALLED)
 
 golden: $(INSTALLED)  ## renew the golden resource graphs after an intended change
 	$(BIN)/python -m tests.unit.golden
+	$(BIN)/python -m tests.unit.architecture
 
 bench: $(INSTALLED) tools  ## how long the everyday commands take
 	$(BIN)/python -m tests.bench

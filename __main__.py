@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -44,8 +45,12 @@ def provider(name: str, region: str, settings: Settings) -> aws.Provider:
 
 def deploy_region(
     settings: Settings, region: RegionSettings, domain: Domain, identity: Identity
-) -> tuple[RegionalOrigin, MonitoredRegion]:
-    """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other."""
+) -> tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource]]:
+    """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other.
+
+    Returns:
+        The origin that Route 53 sends requests to, what is watched, and the rules that let the requests in.
+    """
     at = region.name
     aws_provider = provider(f"aws-{at}", at, settings)
     opts = pulumi.ResourceOptions(provider=aws_provider)
@@ -248,16 +253,19 @@ def deploy_region(
     load_balancer = LoadBalancer(
         f"alb-{at}",
         LoadBalancerArgs(
+            platform=settings.platform,
             region=at,
             vpc_id=network.vpc_id,
             public_subnet_ids=network.public_subnet_ids,
             certificate_arn=domain.regional_certificate_arns[at],
             viewer_host=host,
             health_host=health_host,
-            origin_secret=domain.origin_secret,
+            origin_secrets=domain.origin_secrets,
             api_endpoint_addresses=network.api_endpoint_addresses,
             api_endpoint_security_group_id=network.api_endpoint_security_group_id,
             log_bucket=foundation.log_bucket,
+            key_arn=foundation.key_arn,
+            log_retention_days=retention,
             settings=settings.load_balancer,
             protect=settings.protect,
         ),
@@ -288,13 +296,21 @@ def deploy_region(
     pulumi.export(f"databaseWriter-{at}", database.writer_endpoint)
     pulumi.export(f"brokers-{at}", streaming.bootstrap_brokers)
     return (
-        RegionalOrigin(region=at, dns_name=load_balancer.dns_name, zone_id=load_balancer.zone_id),
+        RegionalOrigin(
+            region=at,
+            serves=region.serves,
+            dns_name=load_balancer.dns_name,
+            zone_id=load_balancer.zone_id,
+            target_group_dimensions=load_balancer.target_group_dimensions,
+            targets=len(network.api_endpoint_addresses),
+        ),
         MonitoredRegion(
             region=at,
             signals=[*domain.regional_signals[at], *(signal for tier in tiers for signal in tier.signals)],
             critical_topic_arn=foundation.critical_topic_arn,
             warning_topic_arn=foundation.warning_topic_arn,
         ),
+        load_balancer.origin_rules,
     )
 
 
@@ -304,7 +320,11 @@ def deploy(settings: Settings) -> None:
 
     domain = Domain(
         "domain",
-        DomainArgs(names=settings.domain, regions=[region.name for region in settings.regions]),
+        DomainArgs(
+            names=settings.domain,
+            regions=[region.name for region in settings.regions],
+            origin_secrets=settings.load_balancer.origin_secrets,
+        ),
         opts,
     )
     identity = Identity(
@@ -320,6 +340,8 @@ def deploy(settings: Settings) -> None:
             names=settings.domain,
             certificate_arn=domain.viewer_certificate_arn,
             origin_secret=domain.origin_secret,
+            origins_ready=[rule for _, _, rules in regions for rule in rules],
+            api_paths=[route.path for route in settings.api.routes],
             settings=settings.web,
             log_retention_days=settings.monitoring.log_retention_days,
             protect=settings.protect,
@@ -329,11 +351,15 @@ def deploy(settings: Settings) -> None:
     routing = Routing(
         "routing",
         RoutingArgs(
+            platform=settings.platform,
+            edge_region=EDGE_REGION,
             names=settings.domain,
             zone_id=domain.zone_id,
             distribution_domain_name=web.distribution_domain_name,
             distribution_zone_id=web.distribution_zone_id,
-            origins=[origin for origin, _ in regions],
+            origins=[origin for origin, _, _ in regions],
+            log_retention_days=settings.monitoring.log_retention_days,
+            protect=settings.protect,
         ),
         opts,
     )
@@ -341,7 +367,7 @@ def deploy(settings: Settings) -> None:
         "monitoring",
         MonitoringArgs(
             platform=settings.platform,
-            regions=[monitored for _, monitored in regions],
+            regions=[monitored for _, monitored, _ in regions],
             edge_region=EDGE_REGION,
             edge_signals=[*domain.signals, *identity.signals, *web.signals, *routing.signals],
             alarm_emails=settings.monitoring.alarm_emails,
@@ -353,6 +379,8 @@ def deploy(settings: Settings) -> None:
     pulumi.export("webClientId", identity.web_client_id)
     pulumi.export("url", f"https://{settings.domain.host}")
     pulumi.export("distribution", web.distribution_domain_name)
+    if routing.ds_record is not None:
+        pulumi.export("dsRecord", routing.ds_record)
 
 
 try:

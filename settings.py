@@ -35,6 +35,24 @@ REQUIRED_TAGS = ("owner", "cost-center")
 
 _RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_BROKER_SIZES = r"^kafka\.(m5|m7g)\.(\d*x)?large$"
+
+
+_ISO_3166_1 = """
+AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV
+BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES
+ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE
+IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY
+MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU
+NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM
+SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE
+VG VI VN VU WF WS YE YT ZA ZM ZW
+"""
+COUNTRIES = frozenset(_ISO_3166_1.split())
+"""Alpha-2 codes."""
+
+_NOWHERE = frozenset({"BV", "CX", "EH", "HM"})
+"""Countries that Route 53 has no addresses of (Route 53 Developer Guide, "Geolocation routing")."""
 
 
 class SettingsError(Exception):
@@ -70,12 +88,30 @@ def _cidr(value: str) -> str:
     return value
 
 
+def _country(value: str) -> str:
+    if value not in COUNTRIES:
+        raise ValueError("must be a country as ISO 3166-1 alpha-2 writes it, such as CH")
+    return value
+
+
+def _located_country(value: str) -> str:
+    if value not in COUNTRIES - _NOWHERE:
+        raise ValueError("must be a country that Route 53 knows, as ISO 3166-1 alpha-2 writes it, such as GB")
+    return value
+
+
 def _pinned(value: str) -> str:
     name = r"[^:@\s]+(:\d+/[^:@\s]+)?"
     if not re.fullmatch(rf"{name}(:[\w][\w.-]{{0,127}}|(:[\w.-]+)?@sha256:[0-9a-f]{{64}})", value):
         raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
     if value.endswith(":latest"):
         raise ValueError("must name a version that does not move; 'latest' does")
+    return value
+
+
+def _broker_size(value: str) -> str:
+    if not re.fullmatch(_BROKER_SIZES, value):
+        raise ValueError("must be a kafka.m5 or kafka.m7g size (MSK takes no kafka.t3 for a new cluster)")
     return value
 
 
@@ -91,10 +127,15 @@ Fqdn = Annotated[str, AfterValidator(_fqdn)]
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Image = Annotated[str, AfterValidator(_pinned)]
+BrokerSize = Annotated[str, Field(json_schema_extra={"pattern": _BROKER_SIZES}), AfterValidator(_broker_size)]
+Continent = Literal["AF", "AN", "AS", "EU", "NA", "OC", "SA"]
+Country = Annotated[str, AfterValidator(_country)]
+LocatedCountry = Annotated[str, AfterValidator(_located_country)]
 DnsLabel = Annotated[str, Field(pattern=rf"^{_LABEL}$", max_length=24, examples=["orders"])]
 KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Percent = Annotated[int, Field(ge=1, le=100)]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::\d{12}:role/.+")]
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
@@ -135,9 +176,17 @@ class DomainSettings(Model):
     """Name of the public hosted zone, looked up at deployment."""
     host: Fqdn
     """The name that browsers use; CloudFront answers it."""
+    dnssec: bool = False
+    """Signs the whole zone, so at most one of the stacks that share it says so. The stack's output
+    `dsRecord` then goes into the parent zone, last; before this is taken back, it comes out first."""
+    query_logging: bool = False
+    """Logs every query for the whole zone, of which there is one log: at most one stack says so."""
 
     @model_validator(mode="after")
     def _zone_covers_host(self) -> Self:
+        for word in ("aws", "amazon", "cognito"):
+            if word in self.host:
+                raise ValueError(f"host {self.host}: {word!r} may not be in Cognito's login domain")
         if not self.host.endswith(f".{self.zone}"):
             raise ValueError(f"host {self.host} must lie below zone {self.zone}, such as trade.{self.zone}")
         return self
@@ -206,6 +255,20 @@ class ExistingVpc(Model):
     """Route tables that get the S3 and DynamoDB gateway endpoints."""
 
 
+class ServedLocations(Model):
+    """The places whose reads one region answers whatever the latency, while it is healthy.
+
+    CloudFront asks for the origin's name, so a place is that of the edge location a viewer uses: near the
+    viewer as a rule, and no proof of where anybody's data stay.
+    """
+
+    continents: list[Continent] = []
+    """Route 53's codes: AF Africa, AN Antarctica, AS Asia, EU Europe, NA North America, OC Oceania,
+    SA South America."""
+    countries: list[LocatedCountry] = []
+    """ISO 3166-1 alpha-2 codes; a country goes before its continent."""
+
+
 class RegionSettings(Model):
     """One region of the platform. The first of the list is the primary: writes go there."""
 
@@ -218,6 +281,8 @@ class RegionSettings(Model):
     nat_gateways: Literal["perZone", "one"] = "perZone"
     """One a zone survives the loss of a zone; one in all is cheaper. Interface endpoints follow."""
     existing_vpc: ExistingVpc | None = None
+    serves: ServedLocations = ServedLocations()
+    """Places that are this region's own. All others go to the region that is nearest by latency."""
 
     @field_validator("availability_zones")
     @classmethod
@@ -271,10 +336,24 @@ class WebSettings(Model):
     price_class: Literal["PriceClass_100", "PriceClass_200", "PriceClass_All"] = "PriceClass_All"
     rate_limit: int = Field(default=2000, ge=10, le=2_000_000_000)
     """Requests per five minutes from one IP address before WAF blocks it."""
-    blocked_countries: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = []
-    """ISO 3166-1 alpha-2 codes."""
+    allowed_countries: list[Country] = []
+    """ISO 3166-1 alpha-2 codes of the only countries that are served; none means all."""
+    blocked_countries: list[Country] = []
+    """ISO 3166-1 alpha-2 codes of countries that are not served. Excludes `allowedCountries`."""
     shield_advanced: bool = False
-    """AWS Shield Advanced costs 3,000 USD a month with a commitment of one year (AWS Shield pricing)."""
+    """AWS Shield Advanced costs 3,000 USD a month with a commitment of one year (AWS Shield pricing). The
+    account must be subscribed to it already: this only puts the distribution under its protection."""
+
+    @model_validator(mode="after")
+    def _one_list_of_countries(self) -> Self:
+        if self.allowed_countries and self.blocked_countries:
+            raise ValueError(
+                "allowedCountries and blockedCountries exclude each other: what is not allowed is blocked "
+                "already; give one of them"
+            )
+        _refuse_duplicates("allowedCountries", self.allowed_countries)
+        _refuse_duplicates("blockedCountries", self.blocked_countries)
+        return self
 
 
 class LoadBalancerSettings(Model):
@@ -284,6 +363,17 @@ class LoadBalancerSettings(Model):
     """Above API Gateway's 29 s and the 30 s that CloudFront keeps idle connections, so that CloudFront
     closes them first; below the 60 s that CloudFront waits for an answer."""
     log_retention_days: int = Field(default=365, ge=1)
+    origin_secrets: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
+        default=[1], min_length=1, max_length=2
+    )
+    """Numbers of the secrets that prove a request came through our distribution. Each number is a secret
+    of its own; all are accepted, the last is sent. To rotate: `[1, 2]`, deploy, then `[2]`, deploy."""
+
+    @field_validator("origin_secrets")
+    @classmethod
+    def _distinct_secrets(cls, numbers: list[int]) -> list[int]:
+        _refuse_duplicates("number", numbers)
+        return numbers
 
 
 class RouteSettings(Model):
@@ -390,16 +480,33 @@ class ServiceSettings(Model):
 class ClusterSettings(Model):
     """EKS in Auto Mode."""
 
-    version: str = Field(default="1.34", pattern=r"^1\.\d{2}$")
+    version: str = Field(default="1.36", pattern=r"^1\.\d{2}$")
     public_access_cidrs: list[Cidr] = []
     """Networks that may reach the public endpoint; none switches it off. A deployer outside the VPC
-    needs one."""
-    admin_role_arns: list[Annotated[str, Field(pattern=r"^arn:aws:iam::\d{12}:role/.+")]] = []
+    needs one, and so does everyone while the VPC is not there yet."""
+    deployer_cidrs: list[Cidr] = []
+    """Networks inside the VPC or peered with it that may reach the private endpoint."""
+    admin_role_arns: list[RoleArn] = []
     """IAM roles that administer the cluster beside its creator."""
+    viewer_role_arns: list[RoleArn] = []
+    """IAM roles that read everything in the cluster, its Secrets too: those of previews."""
     keda_version: str = Field(default="2.21.0", pattern=r"^\d+\.\d+\.\d+$")
     """Version of KEDA's Helm chart."""
     pods_quota: int = Field(default=500, ge=10)
     """The most pods in the services' namespace."""
+
+    @field_validator("public_access_cidrs", "deployer_cidrs")
+    @classmethod
+    def _distinct_networks(cls, cidrs: list[str]) -> list[str]:
+        _refuse_duplicates("network", cidrs)
+        return cidrs
+
+    @model_validator(mode="after")
+    def _one_kind_of_access_a_role(self) -> Self:
+        # A role's name is unique in its account; the access entries are told apart by it.
+        names = [arn.rsplit("/", 1)[-1] for arn in (*self.admin_role_arns, *self.viewer_role_arns)]
+        _refuse_duplicates("in adminRoleArns and viewerRoleArns the role", names)
+        return self
 
 
 class CacheSettings(Model):
@@ -488,7 +595,7 @@ class StreamingSettings(Model):
     """Amazon MSK."""
 
     kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^\d+\.\d+\.(x|\d+)(\.kraft)?$")
-    instance_type: str = Field(default="kafka.m7g.large", pattern=r"^kafka\.[a-z0-9]+\.[a-z0-9]+$")
+    instance_type: BrokerSize = "kafka.m7g.large"
     brokers_per_zone: int = Field(default=1, ge=1, le=20)
     volume_gib: Range = Range(min=500, max=4000)
     """Size of each broker's volume at first, and up to which it grows; 16,384 at most (MSK quotas)."""
@@ -531,7 +638,7 @@ class ServerlessCapacity(Model):
 class DatabaseSettings(Model):
     """Aurora PostgreSQL."""
 
-    engine_version: str = Field(default="17.5", pattern=r"^\d+\.\d+$")
+    engine_version: str = Field(default="17.11", pattern=r"^\d+\.\d+$")
     instance_class: str = Field(default="db.r8g.xlarge", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
     serverless: ServerlessCapacity | None = None
     """Capacity of serverless v2 instances; then `instanceClass` does not count."""
@@ -660,6 +767,16 @@ class Settings(Model):
                         f"{region.name}'s cidr {region.cidr} overlaps {other.name}'s {other.cidr}; "
                         "the regions' networks must be apart"
                     )
+        for kind in ("continents", "countries"):
+            claims: dict[str, str] = {}
+            for region in regions:
+                for place in getattr(region.serves, kind):
+                    if place in claims:
+                        raise ValueError(
+                            f"{region.name}'s serves.{kind} has {place}, which {claims[place]}'s has "
+                            "already; give each place to one region"
+                        )
+                    claims[place] = region.name
         return regions
 
     @field_validator("services")
@@ -689,6 +806,26 @@ class Settings(Model):
             _refuse_unknown(f"services[{index}].tables", service.tables, tables, "tables")
             _refuse_unknown(f"services[{index}].produces", service.produces, topics, "streaming.topics")
             _refuse_unknown(f"services[{index}].consumes", service.consumes, topics, "streaming.topics")
+        return self
+
+    @model_validator(mode="after")
+    def _a_deployer_reaches_the_clusters(self) -> Self:
+        if self.cluster.public_access_cidrs:
+            return self
+        unreachable = "cluster.publicAccessCidrs: is empty, which leaves the Kubernetes API private, and "
+        for region in self.regions:
+            if not region.existing_vpc:
+                raise ValueError(
+                    f"{unreachable}{region.name}'s VPC is only created by this stack, so that nobody could "
+                    "deploy into its cluster: name the networks that you deploy from, such as "
+                    "[203.0.113.0/24], or give each region a VPC that they are in or peered with "
+                    "(regions[].existingVpc)"
+                )
+        if not self.cluster.deployer_cidrs:
+            raise ValueError(
+                f"{unreachable}cluster.deployerCidrs admits no network to it either: name the network inside "
+                "the VPC, or peered with it, that you deploy from, such as [10.0.0.0/24]"
+            )
         return self
 
     @classmethod

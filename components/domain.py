@@ -20,6 +20,8 @@ class DomainArgs:
     names: DomainSettings
     regions: Sequence[str]
     """Regions that get a certificate for their load balancer and API."""
+    origin_secrets: Sequence[int]
+    """Numbers of the origin header's secrets: all are accepted, the last is sent."""
 
 
 class Domain(Tier):
@@ -36,8 +38,10 @@ class Domain(Tier):
     """Region → validated certificate for the viewer's host, the origin names and that region's name."""
     regional_signals: Mapping[str, Sequence[Signal]]
     """Region → its certificate's signals; a certificate's metrics are where it is."""
+    origin_secrets: Mapping[int, pulumi.Output[str]]
+    """Number → value of the origin header that the load balancers accept; Pulumi secrets."""
     origin_secret: pulumi.Output[str]
-    """Value of the header that CloudFront sends to its origin; a Pulumi secret."""
+    """The value that CloudFront sends: the last of `origin_secrets`."""
 
     def __init__(self, name: str, args: DomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
@@ -65,16 +69,22 @@ class Domain(Tier):
         self.regional_signals = {
             region: [_expiry("certificate-expiry", certificate)] for region, certificate in regional.items()
         }
-        # Letters and digits only: it is compared as a header's value, as it stands.
-        self.origin_secret = random.RandomPassword(
-            f"{name}-origin-secret", length=40, special=False, opts=self.child()
-        ).result
+        self.origin_secrets = {
+            number: random.RandomPassword(
+                numbered(f"{name}-origin-secret", number),
+                length=40,
+                # A listener rule reads * and ? in a header's value as wildcards.
+                special=False,
+                opts=self.child(),
+            ).result
+            for number in args.origin_secrets
+        }
+        self.origin_secret = self.origin_secrets[args.origin_secrets[-1]]
         self.register_outputs(
             {
                 "zoneId": self.zone_id,
                 "viewerCertificateArn": self.viewer_certificate_arn,
                 "regionalCertificateArns": self.regional_certificate_arns,
-                "originSecret": self.origin_secret,
             }
         )
 
@@ -129,9 +139,15 @@ class Domain(Tier):
         ).certificate_arn
 
 
+def numbered(name: str, number: int) -> str:
+    """The logical name of what belongs to an origin secret; the first one's has no number."""
+    return name if number == 1 else f"{name}-{number}"
+
+
 def _expiry(name: str, certificate: aws.acm.Certificate) -> Signal:
     return Signal(
         name=name,
+        runbook="certificate-expiry",
         title="A certificate is about to expire: its renewal has failed",
         namespace="AWS/CertificateManager",
         metric="DaysToExpiry",

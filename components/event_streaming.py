@@ -185,6 +185,7 @@ class EventStreaming(Tier):
             self.signals += [
                 Signal(
                     name=f"kafka-broker-{broker}-under-min-isr",
+                    runbook="kafka-broker-under-min-isr",
                     title=f"Kafka broker {broker} leads partitions that refuse writes",
                     namespace="AWS/Kafka",
                     metric="UnderMinIsrPartitionCount",
@@ -196,6 +197,7 @@ class EventStreaming(Tier):
                 ),
                 Signal(
                     name=f"kafka-broker-{broker}-under-replicated",
+                    runbook="kafka-broker-under-replicated",
                     title=f"Kafka broker {broker} leads partitions that lack a replica",
                     namespace="AWS/Kafka",
                     metric="UnderReplicatedPartitions",
@@ -209,6 +211,7 @@ class EventStreaming(Tier):
                 ),
                 Signal(
                     name=f"kafka-broker-{broker}-disk",
+                    runbook="kafka-broker-disk",
                     title=f"Kafka broker {broker} runs out of disk",
                     namespace="AWS/Kafka",
                     metric="KafkaDataLogsDiskUsed",

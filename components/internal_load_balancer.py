@@ -185,6 +185,7 @@ class InternalLoadBalancer(Tier):
             self.signals += [
                 Signal(
                     name=f"internal-load-balancer-{service}-no-healthy-pod",
+                    runbook="internal-load-balancer-no-healthy-pod",
                     title=f"No healthy pod of {service}",
                     namespace="AWS/NetworkELB",
                     metric="HealthyHostCount",
@@ -198,6 +199,7 @@ class InternalLoadBalancer(Tier):
                 ),
                 Signal(
                     name=f"internal-load-balancer-{service}-unhealthy-pods",
+                    runbook="internal-load-balancer-unhealthy-pods",
                     title=f"Unhealthy pods of {service}",
                     namespace="AWS/NetworkELB",
                     metric="UnHealthyHostCount",

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from components.domain import numbered
 from components.routing import HEALTH_PATH
 from components.tier import Signal, Tier, limited_name
+from components.web_acl import (
+    REGIONAL_RULE_GROUPS,
+    hidden_headers,
+    log_delivery_policy,
+    log_refused_requests,
+    path_matches,
+    visibility,
+    web_acl_rules,
+)
 from settings import LoadBalancerSettings
 
 ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
@@ -27,6 +37,7 @@ NAME_LIMIT = 32
 class LoadBalancerArgs:
     """Settings of the public load balancer."""
 
+    platform: str
     region: str
     vpc_id: pulumi.Input[str]
     public_subnet_ids: Sequence[pulumi.Input[str]]
@@ -35,11 +46,15 @@ class LoadBalancerArgs:
     """Host header of what CloudFront forwards."""
     health_host: str
     """Host header of Route 53's health checks, this region's own."""
-    origin_secret: pulumi.Input[str]
+    origin_secrets: Mapping[int, pulumi.Input[str]]
+    """Number → value of the header that is accepted. Plain numbers: each has a rule of its own."""
     api_endpoint_addresses: Sequence[str]
     """Pinned addresses of the API's endpoint: the targets. Plain: their number shapes the graph."""
     api_endpoint_security_group_id: pulumi.Input[str]
     log_bucket: pulumi.Input[str]
+    key_arn: pulumi.Input[str]
+    log_retention_days: int
+    """Of the web ACL's log; those in the bucket have a rule of the bucket's."""
     settings: LoadBalancerSettings
     protect: bool
 
@@ -53,6 +68,8 @@ class LoadBalancer(Tier):
     """Hosted zone of the load balancer's own name, for alias records."""
     security_group_id: pulumi.Output[str]
     """The group that may connect to the API's endpoint."""
+    target_group_dimensions: Mapping[str, pulumi.Output[str]]
+    """CloudWatch dimensions of the API's targets."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
@@ -112,13 +129,19 @@ class LoadBalancer(Tier):
             opts=self.child(protect=args.protect),
         )
         target_group = self._target_group(name, args)
-        self._listeners(name, args, load_balancer, target_group)
+        self.origin_rules = self._listeners(name, args, load_balancer, target_group)
+        metric_name = f"{args.platform}-{name}"
+        self._web_acl(name, args, load_balancer, metric_name)
 
         self.arn = load_balancer.arn
         self.dns_name = load_balancer.dns_name
         self.zone_id = load_balancer.zone_id
         self.security_group_id = cloudfront.id
-        self._watch(load_balancer, target_group)
+        self.target_group_dimensions = {
+            "LoadBalancer": load_balancer.arn_suffix,
+            "TargetGroup": target_group.arn_suffix,
+        }
+        self._watch(load_balancer, target_group, web_acl={"WebACL": metric_name, "Region": args.region})
         self.register_outputs(
             {
                 "arn": self.arn,
@@ -195,7 +218,8 @@ class LoadBalancer(Tier):
         args: LoadBalancerArgs,
         load_balancer: aws.lb.LoadBalancer,
         target_group: aws.lb.TargetGroup,
-    ) -> None:
+    ) -> list[pulumi.Resource]:
+        """The listeners and their rules; returns the rules that accept an origin secret."""
         # CloudFront speaks HTTPS only and no group admits port 80: were one ever opened, it redirects.
         aws.lb.Listener(
             f"{name}-http",
@@ -248,29 +272,92 @@ class LoadBalancer(Tier):
             actions=[forward],
             opts=self.child(),
         )
-        aws.lb.ListenerRule(
-            f"{name}-api",
-            listener_arn=https.arn,
-            priority=20,
-            conditions=[
-                {"host_header": {"values": [args.viewer_host]}},
-                {"path_pattern": {"values": ["/api/*"]}},
-                # The prefix list holds every customer's distributions; the secret is in ours only.
-                {
-                    "http_header": {
-                        "http_header_name": ORIGIN_SECRET_HEADER,
-                        "values": [args.origin_secret],
-                    }
-                },
-            ],
-            actions=[forward],
+        # A rule a secret, never one rule with two values: the engine deletes last, so whatever way the
+        # numbers change, the new rule stands before CloudFront turns to it, and the old one goes after.
+        return [
+            aws.lb.ListenerRule(
+                numbered(f"{name}-api", number),
+                listener_arn=https.arn,
+                priority=19 + number,
+                conditions=[
+                    {"host_header": {"values": [args.viewer_host]}},
+                    {"path_pattern": {"values": ["/api/*"]}},
+                    # The prefix list holds every customer's distributions; the secret is in ours only.
+                    {"http_header": {"http_header_name": ORIGIN_SECRET_HEADER, "values": [secret]}},
+                ],
+                actions=[forward],
+                opts=self.child(),
+            )
+            for number, secret in args.origin_secrets.items()
+        ]
+
+    def _web_acl(
+        self, name: str, args: LoadBalancerArgs, load_balancer: aws.lb.LoadBalancer, metric_name: str
+    ) -> None:
+        """Filters once more what the edge has filtered: other distributions have no web ACL of ours.
+
+        It does not limit rates: by address, everybody is CloudFront here.
+        """
+        secret_header = ORIGIN_SECRET_HEADER.lower()
+        # That the header is there at all; the listener's rules compare it. So the secret is no part of the
+        # web ACL, and a rotation needs no order here.
+        has_header: aws.wafv2.WebAclRuleStatementArgsDict = {
+            "size_constraint_statement": {
+                "field_to_match": {"single_header": {"name": secret_header}},
+                "comparison_operator": "GT",
+                "size": 0,
+                "text_transformations": [{"priority": 0, "type": "NONE"}],
+            }
+        }
+        bypass: aws.wafv2.WebAclRuleStatementArgsDict = {
+            "not_statement": {
+                "statement": {
+                    "or_statement": {"statements": [has_header, path_matches("EXACTLY", HEALTH_PATH)]}
+                }
+            }
+        }
+        web_acl = aws.wafv2.WebAcl(
+            f"{name}-acl",
+            scope="REGIONAL",
+            default_action={"allow": {}},
+            rules=web_acl_rules({"no-origin-header": bypass}, REGIONAL_RULE_GROUPS),
+            data_protection_config=hidden_headers(secret_header),
+            visibility_config=visibility(metric_name),
             opts=self.child(),
+        )
+        aws.wafv2.WebAclAssociation(
+            f"{name}-acl", resource_arn=load_balancer.arn, web_acl_arn=web_acl.arn, opts=self.child()
+        )
+        log_group = aws.cloudwatch.LogGroup(
+            f"{name}-acl-logs",
+            # WAF accepts only names with this beginning.
+            name=f"aws-waf-logs-{args.platform}-{name}",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        delivery = aws.cloudwatch.LogResourcePolicy(
+            f"{name}-log-delivery",
+            policy_name=f"{args.platform}-{name}-log-delivery",
+            policy_document=log_delivery_policy([log_group.arn], account=account, region=args.region),
+            opts=self.child(),
+        )
+        log_refused_requests(
+            self,
+            f"{name}-acl",
+            web_acl_arn=web_acl.arn,
+            log_group_arn=log_group.arn,
+            secret_headers=[secret_header],
+            may_deliver=[delivery],
         )
 
     def _watch(
         self,
         load_balancer: aws.lb.LoadBalancer,
         target_group: aws.lb.TargetGroup,
+        *,
+        web_acl: Mapping[str, str],
     ) -> None:
         dimensions = {"LoadBalancer": load_balancer.arn_suffix}
         namespace = "AWS/ApplicationELB"
@@ -321,5 +408,20 @@ class LoadBalancer(Tier):
                 reason="There is one address a zone: one missing is a zone's share of the capacity.",
                 severity="warning",
                 periods=5,
+            ),
+            Signal(
+                name="alb-blocked",
+                runbook="web-blocked",
+                title="The load balancer's web ACL blocks unusually many requests",
+                namespace="AWS/WAFV2",
+                metric="BlockedRequests",
+                dimensions={**web_acl, "Rule": "ALL"},
+                statistic="Sum",
+                threshold=100,
+                reason="The edge has blocked the noise: what comes this far goes round our distribution, or "
+                "is our own users' and passed the edge.",
+                severity="warning",
+                period_seconds=300,
+                periods=2,
             ),
         ]

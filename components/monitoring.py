@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import TypeVar
 
 import pulumi
 import pulumi_aws as aws
@@ -12,7 +12,12 @@ import pulumi_aws as aws
 from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
 from components.tier import Severity, Signal, Tier
 
+T = TypeVar("T")
+
 API_SERVER_PORT = 443
+RUNBOOKS = "docs/operations.md"
+WIDGET_LIMIT = 100
+"""Alarms or metrics that one widget shows ("Dashboard Body Structure and Syntax")."""
 
 SCRAPE_CONFIGURATION = """\
 # The pods of our services that ask to be scraped, by the annotations that their chart puts on them.
@@ -189,7 +194,7 @@ class MonitoringArgs:
 
 
 class Monitoring(Tier):
-    """An alarm and a graph for every signal, in the signal's region.
+    """An alarm for every signal, in the signal's region, and a dashboard of them all.
 
     Built with a provider of the edge's region; an alarm rings only in the region of its metric and its
     topic, so each names its own.
@@ -243,7 +248,9 @@ class Monitoring(Tier):
             f"{self._name}-{region.region}-{signal.name}",
             name=f"{platform}-{region.region}-{signal.name}",
             region=region.region,
-            alarm_description=f"{signal.title}. {signal.reason} Runbook: docs/operations.md#{signal.name}",
+            alarm_description=(
+                f"{signal.title}. {_sentence(signal.reason)} Runbook: {RUNBOOKS}#{signal.anchor}"
+            ),
             namespace=signal.namespace,
             metric_name=signal.metric,
             dimensions=signal.dimensions,
@@ -260,7 +267,8 @@ class Monitoring(Tier):
             datapoints_to_alarm=signal.periods,
             treat_missing_data=signal.missing_data,
             alarm_actions=[topic_arn],
-            ok_actions=[topic_arn],
+            # A critical alarm's end closes its incident; a warning's is a second e-mail that asks nothing.
+            ok_actions=[topic_arn] if signal.severity == "critical" else [],
             opts=self.child(),
         )
 
@@ -280,35 +288,66 @@ def _refuse_duplicates(args: MonitoringArgs) -> None:
             seen.add((region, signal.name))
 
 
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
 def _widgets(
     title: str, region: str, alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]]
 ) -> list[dict[str, object]]:
-    """A region's part of the dashboard: all alarms' states, then a row of graphs for each service.
+    """A region's part of the dashboard: all alarms' states, then graphs, a row a service of AWS.
 
-    One widget shows up to 100 alarms, so critical ones and warnings have theirs. Without coordinates
-    widgets flow from left to right over 24 columns, so a full-width one begins a row ("Dashboard Body
-    Structure and Syntax").
+    A graph bears the name of the runbook section whose signals it shows. Without coordinates widgets
+    flow from left to right over 24 columns, so a full-width one begins a row ("Dashboard Body Structure
+    and Syntax").
     """
+    widgets = [_heading(f"# {title}")]
     severities: tuple[Severity, ...] = ("critical", "warning")
-    states = {
-        severity: [alarm.arn for signal, alarm in alarms if signal.severity == severity]
-        for severity in severities
-    }
-    widgets = [
-        _heading(f"# {title}"),
-        *(
-            _widget("alarm", 24, 3, {"title": f"{title}: {severity}", "alarms": arns})
-            for severity, arns in states.items()
-            if arns
-        ),
-    ]
-    for namespace, group in groupby(alarms, key=lambda pair: pair[0].namespace):
+    for severity in severities:
+        arns = [alarm.arn for signal, alarm in alarms if signal.severity == severity]
+        for batch in _batches(arns):
+            height = 2 + len(batch) // 8  # about eight names stand in a row
+            widgets.append(
+                _widget("alarm", 24, height, {"title": f"{title}: {severity}", "alarms": list(batch)})
+            )
+    signals = [signal for signal, _ in alarms]
+    for namespace in dict.fromkeys(signal.namespace for signal in signals):
         widgets.append(_heading(f"## {namespace}"))
-        for signal, alarm in group:
-            # The alarm's ARN brings its metric and its threshold along.
-            graph = {"title": signal.title, "region": region, "annotations": {"alarms": [alarm.arn]}}
-            widgets.append(_widget("metric", 6, 5, {**graph, "view": "timeSeries"}))
+        here = [signal for signal in signals if signal.namespace == namespace]
+        for anchor in dict.fromkeys(signal.anchor for signal in here):
+            family = [signal for signal in here if signal.anchor == anchor]
+            widgets += [_widget("metric", 6, 5, _graph(anchor, region, batch)) for batch in _batches(family)]
     return widgets
+
+
+def _graph(anchor: str, region: str, signals: Sequence[Signal]) -> dict[str, object]:
+    """The signals' metrics as their alarms see them, and where they ring."""
+    return {
+        "title": anchor,
+        "region": region,
+        "view": "timeSeries",
+        "yAxis": {"left": {"min": 0}},
+        "metrics": [
+            [
+                signal.namespace,
+                signal.metric,
+                *(text for dimension in signal.dimensions.items() for text in dimension),
+                {"label": signal.name, "stat": signal.statistic, "period": signal.period_seconds},
+            ]
+            for signal in signals
+        ],
+        "annotations": {
+            "horizontal": [
+                {"label": comparison, "value": threshold, "fill": comparison}
+                for comparison, threshold in dict.fromkeys((s.comparison, s.threshold) for s in signals)
+            ]
+        },
+    }
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), WIDGET_LIMIT):
+        yield items[start : start + WIDGET_LIMIT]
 
 
 def _heading(markdown: str) -> dict[str, object]:

@@ -217,6 +217,7 @@ class Network(Tier):
         self.signals.append(
             Signal(
                 name=f"nat-port-allocation-{zone}",
+                runbook="nat-port-allocation",
                 title=f"NAT gateway of {zone} cannot open more connections",
                 namespace="AWS/NATGateway",
                 metric="ErrorPortAllocation",

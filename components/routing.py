@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.hosted_zone import QueryLog, QueryLogArgs, ZoneSigning, ZoneSigningArgs
+from components.routing_tree import Failover, Geolocation, Latency, origin_tree
 from components.tier import Signal, Tier
-from settings import DomainSettings
+from settings import DomainSettings, ServedLocations
 
 HEALTH_PATH = "/healthz"
 """Answered by a real check of what the API depends on, never by a fixed response."""
@@ -20,20 +22,31 @@ class RegionalOrigin:
     """One region's load balancer."""
 
     region: str
+    serves: ServedLocations
     dns_name: pulumi.Input[str]
     zone_id: pulumi.Input[str]
+    target_group_dimensions: Mapping[str, pulumi.Input[str]]
+    """CloudWatch dimensions of its targets."""
+    targets: int
+    """How many targets it has, one a zone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingArgs:
     """Settings of the records."""
 
+    platform: str
+    """Prefix of fixed names, such as `trading-prod`."""
+    edge_region: str
+    """The provider's: us-east-1, where Route 53's metrics, logs and signing keys are."""
     names: DomainSettings
     zone_id: pulumi.Input[str]
     distribution_domain_name: pulumi.Input[str]
     distribution_zone_id: pulumi.Input[str]
     origins: Sequence[RegionalOrigin]
     """The first is the primary, where writes go."""
+    log_retention_days: int
+    protect: bool
 
 
 class Routing(Tier):
@@ -41,7 +54,8 @@ class Routing(Tier):
 
     The origin's names form a tree of aliases with one policy each (`HOST` is the viewer's name):
 
-        origin.HOST         GEOLOCATION  any location → lat.origin.HOST
+        origin.HOST         GEOLOCATION  a region's own places → REGION.origin.HOST
+                                         any other place → lat.origin.HOST
         lat.origin.HOST     LATENCY      nearest region → REGION.origin.HOST
         REGION.origin.HOST  FAILOVER     own load balancer, else the first other region's
         write.origin.HOST   FAILOVER     the first region's load balancer, else the second's
@@ -55,16 +69,43 @@ class Routing(Tier):
     """
 
     health_check_ids: list[pulumi.Output[str]]
+    """The calculated check of each region."""
+    ds_record: pulumi.Output[str] | None
+    """What the parent zone must say once this one is signed; none without DNSSEC."""
 
     def __init__(self, name: str, args: RoutingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        names, zone_id = args.names, args.zone_id
+        self._viewer_records(name, args)
+        checks = {origin.region: self._health_check(name, args, origin) for origin in args.origins}
+        self._origin_records(name, args, checks)
+        self.health_check_ids = [check.id for check in checks.values()]
+        self.signals += [
+            Signal(
+                name=f"health-check-{region}",
+                runbook="health-check",
+                title=f"Route 53 finds {region} unhealthy and sends its traffic to another region",
+                namespace="AWS/Route53",
+                metric="HealthCheckStatus",
+                dimensions={"HealthCheckId": check.id},
+                statistic="Minimum",
+                comparison="below",
+                threshold=1,
+                reason="1 while the region's API answers and its load balancer has the targets it needs.",
+                severity="critical",
+                periods=1,
+                missing_data="breaching",
+            )
+            for region, check in checks.items()
+        ]
+        self.ds_record = self._zone_wide(name, args)
+        self.register_outputs({"healthCheckIds": self.health_check_ids, "dsRecord": self.ds_record})
 
+    def _viewer_records(self, name: str, args: RoutingArgs) -> None:
         for record_type in ("A", "AAAA"):
             aws.route53.Record(
                 f"{name}-viewer-{record_type.lower()}",
-                zone_id=zone_id,
-                name=names.host,
+                zone_id=args.zone_id,
+                name=args.names.host,
                 type=record_type,
                 # Route 53 does not evaluate the health of a distribution.
                 aliases=[_alias(args.distribution_domain_name, args.distribution_zone_id, evaluate=False)],
@@ -74,71 +115,16 @@ class Routing(Tier):
         # the origin names too.
         aws.route53.Record(
             f"{name}-caa",
-            zone_id=zone_id,
-            name=names.host,
+            zone_id=args.zone_id,
+            name=args.names.host,
             type="CAA",
             ttl=3600,
             records=['0 issue "amazon.com"'],
             opts=self.child(),
         )
 
-        checks = {origin.region: self._health_check(name, args, origin) for origin in args.origins}
-        latency: list[aws.route53.Record] = []
-        for origin in args.origins:
-            others = [other for other in args.origins if other is not origin]
-            failover = self._failover(
-                f"{name}-{origin.region}",
-                zone_id,
-                names.region_origin(origin.region),
-                [origin, *others],
-                checks,
-            )
-            latency.append(
-                aws.route53.Record(
-                    f"{name}-latency-{origin.region}",
-                    zone_id=zone_id,
-                    name=names.latency_origin,
-                    type="A",
-                    set_identifier=origin.region,
-                    latency_routing_policies=[{"region": origin.region}],
-                    aliases=[_alias(failover.name, zone_id)],
-                    opts=self.child(),
-                )
-            )
-        aws.route53.Record(
-            f"{name}-geolocation-default",
-            zone_id=zone_id,
-            name=names.origin,
-            type="A",
-            set_identifier="default",
-            geolocation_routing_policies=[{"country": "*"}],
-            aliases=[_alias(latency[0].name, zone_id)],
-            opts=self.child(),
-        )
-        self._failover(f"{name}-write", zone_id, names.write_origin, args.origins, checks)
-
-        self.health_check_ids = [check.id for check in checks.values()]
-        self.signals += [
-            Signal(
-                name=f"health-check-{region}",
-                title=f"Route 53 finds {region} unhealthy and sends its traffic to another region",
-                namespace="AWS/Route53",
-                metric="HealthCheckStatus",
-                dimensions={"HealthCheckId": check.id},
-                statistic="Minimum",
-                comparison="below",
-                threshold=1,
-                reason="The metric is 1 while more than 18 % of the checkers get an answer, and 0 otherwise.",
-                severity="critical",
-                periods=1,
-                missing_data="breaching",
-            )
-            for region, check in checks.items()
-        ]
-        self.register_outputs({"healthCheckIds": self.health_check_ids})
-
     def _health_check(self, name: str, args: RoutingArgs, origin: RegionalOrigin) -> aws.route53.HealthCheck:
-        """A check of one region's API through its load balancer, under a name that never fails over."""
+        """Healthy while the region's API answers and its load balancer has targets enough."""
         record = aws.route53.Record(
             f"{name}-health-{origin.region}",
             zone_id=args.zone_id,
@@ -148,7 +134,7 @@ class Routing(Tier):
             aliases=[_alias(origin.dns_name, origin.zone_id, evaluate=False)],
             opts=self.child(),
         )
-        return aws.route53.HealthCheck(
+        endpoint = aws.route53.HealthCheck(
             f"{name}-{origin.region}",
             type="HTTPS",
             fqdn=record.name,
@@ -162,34 +148,110 @@ class Routing(Tier):
             tags={"Name": f"{name}-{origin.region}"},
             opts=self.child(),
         )
+        return aws.route53.HealthCheck(
+            f"{name}-{origin.region}-calculated",
+            type="CALCULATED",
+            child_healthchecks=[endpoint.id, self._targets_check(name, origin).id],
+            child_health_threshold=2,
+            tags={"Name": f"{name}-{origin.region}-calculated"},
+            opts=self.child(),
+        )
 
-    def _failover(
-        self,
-        name: str,
-        zone_id: pulumi.Input[str],
-        record_name: str,
-        origins: Sequence[RegionalOrigin],
-        checks: Mapping[str, aws.route53.HealthCheck],
-    ) -> aws.route53.Record:
-        """Failover records from the first region to the second, where there is one; returns the primary.
+    def _targets_check(self, name: str, origin: RegionalOrigin) -> aws.route53.HealthCheck:
+        """A check of a CloudWatch alarm: the load balancer has at least half of its targets.
 
-        Both have their check: when both are unhealthy, Route 53 answers with the primary.
+        Elastic Load Balancing calls a load balancer healthy down to its last target. The number of
+        targets does not depend on traffic, as errors would: a region that gets none would look well
+        again, get its traffic back, and fail anew.
         """
-        records = [
-            aws.route53.Record(
-                f"{name}-{role.lower()}",
-                zone_id=zone_id,
-                name=record_name,
+        needed = (origin.targets + 1) // 2
+        alarm = aws.cloudwatch.MetricAlarm(
+            f"{name}-{origin.region}-targets",
+            region=origin.region,
+            alarm_description=f"Fewer than {needed} of {origin.targets} API addresses are healthy in "
+            f"{origin.region}; its Route 53 health check follows. Runbook: docs/operations.md#health-check",
+            # Route 53 reads the metric itself, and only plain statistics at standard resolution
+            # (Route 53 API Reference, AlarmIdentifier). Maximum: what the best-informed node sees.
+            namespace="AWS/ApplicationELB",
+            metric_name="HealthyHostCount",
+            dimensions=origin.target_group_dimensions,
+            statistic="Maximum",
+            comparison_operator="LessThanThreshold",
+            threshold=needed,
+            period=60,
+            evaluation_periods=2,
+            treat_missing_data="missing",
+            opts=self.child(),
+        )
+        return aws.route53.HealthCheck(
+            f"{name}-{origin.region}-targets",
+            type="CLOUDWATCH_METRIC",
+            cloudwatch_alarm_name=alarm.name,
+            cloudwatch_alarm_region=origin.region,
+            # CloudWatch may fail alone; the endpoint's check tells when the region does.
+            insufficient_data_health_status="LastKnownStatus",
+            # Route 53 keeps a copy of the alarm, which goes stale unless it is told.
+            triggers={**origin.target_group_dimensions, "threshold": str(needed)},
+            tags={"Name": f"{name}-{origin.region}-targets"},
+            opts=self.child(),
+        )
+
+    def _origin_records(
+        self, name: str, args: RoutingArgs, checks: Mapping[str, aws.route53.HealthCheck]
+    ) -> None:
+        origins = {origin.region: origin for origin in args.origins}
+        tree = origin_tree(args.names, {region: origin.serves for region, origin in origins.items()})
+        # Route 53 refuses an alias for a name that is not there yet, so the name is a record's output.
+        published: dict[str, pulumi.Output[str]] = {}
+        for item in tree:
+            policy, origin = item.policy, origins.get(item.load_balancer)
+            record = aws.route53.Record(
+                f"{name}-{item.logical_name}",
+                zone_id=args.zone_id,
+                name=item.name,
                 type="A",
-                set_identifier=role.lower(),
-                failover_routing_policies=[{"type": role}],
-                health_check_id=checks[origin.region].id,
-                aliases=[_alias(origin.dns_name, origin.zone_id)],
+                set_identifier=item.set_identifier,
+                geolocation_routing_policies=(
+                    [aws.route53.RecordGeolocationRoutingPolicyArgs(**{policy.kind: policy.code})]
+                    if isinstance(policy, Geolocation)
+                    else None
+                ),
+                latency_routing_policies=[{"region": policy.region}] if isinstance(policy, Latency) else None,
+                failover_routing_policies=[{"type": policy.role}] if isinstance(policy, Failover) else None,
+                # A primary and a secondary both have theirs: when both fail, the primary is the answer.
+                health_check_id=checks[origin.region].id if origin else None,
+                aliases=[
+                    _alias(origin.dns_name, origin.zone_id)
+                    if origin
+                    else _alias(published[item.alias], args.zone_id)
+                ],
                 opts=self.child(),
             )
-            for role, origin in zip(("PRIMARY", "SECONDARY"), origins, strict=False)
-        ]
-        return records[0]
+            published.setdefault(item.name, record.name)
+
+    def _zone_wide(self, name: str, args: RoutingArgs) -> pulumi.Output[str] | None:
+        if args.names.query_logging:
+            QueryLog(
+                f"{name}-query-log",
+                QueryLogArgs(
+                    platform=args.platform,
+                    region=args.edge_region,
+                    zone=args.names.zone,
+                    zone_id=args.zone_id,
+                    log_retention_days=args.log_retention_days,
+                    protect=args.protect,
+                ),
+                self.child(),
+            )
+        if not args.names.dnssec:
+            return None
+        signing = ZoneSigning(
+            f"{name}-signing",
+            ZoneSigningArgs(platform=args.platform, zone_id=args.zone_id, protect=args.protect),
+            self.child(),
+        )
+        self.signals += signing.signals
+        return signing.ds_record
 
 
 def _alias(

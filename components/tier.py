@@ -14,10 +14,12 @@ Severity = Literal["critical", "warning"]
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """One thing that tells whether a tier is healthy. `Monitoring` makes an alarm and a graph of it."""
+    """One thing that tells whether a tier is healthy. `Monitoring` makes an alarm of it and graphs it."""
 
     name: str
-    """Unique within the platform and region; part of the alarm's name, and its runbook's anchor."""
+    """Unique within the platform and region; part of the alarm's name."""
+    runbook: str = ""
+    """Section of `docs/operations.md`, where several signals share one (a broker's each); else `name`."""
     title: str
     """What has happened when the alarm rings, in a few words."""
     namespace: str
@@ -36,6 +38,11 @@ class Signal:
     periods: int = 3
     """How many periods in a row must be beyond the threshold."""
     missing_data: Literal["notBreaching", "breaching", "ignore", "missing"] = "notBreaching"
+
+    @property
+    def anchor(self) -> str:
+        """The runbook section that says what to do."""
+        return self.runbook or self.name
 
 
 @dataclass(frozen=True, kw_only=True)

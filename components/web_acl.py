@@ -1,54 +1,51 @@
-"""The rules of a web ACL (AWS WAF)."""
+"""What the web ACLs (AWS WAF) of the distribution and of the load balancers have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pulumi
 import pulumi_aws as aws
 
-MANAGED_RULE_GROUPS: Mapping[str, Sequence[str]] = {
-    "AWSManagedRulesAmazonIpReputationList": [],
-    # Many traders' programs run in data centres.
-    "AWSManagedRulesAnonymousIpList": ["HostingProviderIPList"],
-    # Batches of orders exceed the rule's 8 KB.
+from components.tier import Tier
+
+ORDERS_PATH = "/api/orders"
+"""Where order intake listens (`api/openapi.yaml`); everything below it is an order's too."""
+
+REGIONAL_RULE_GROUPS: Mapping[str, Sequence[str]] = {
     "AWSManagedRulesCommonRuleSet": ["SizeRestrictions_BODY"],
     "AWSManagedRulesKnownBadInputsRuleSet": [],
     "AWSManagedRulesSQLiRuleSet": [],
 }
 """AWS's rule groups in order, each with those of its rules that count instead of blocking.
 
-Together they take 1,175 of the 1,500 capacity units that a web ACL has at its base price (AWS WAF
-Developer Guide, "AWS Managed Rules rule groups list")."""
+They take 1,100 of the 1,500 capacity units that a web ACL has at its base price (AWS WAF Developer Guide,
+"AWS Managed Rules rule groups list"). Large bodies count only, because batches of orders exceed the
+rule's 8 KB; `large-body` then blocks them everywhere else."""
+
+EDGE_RULE_GROUPS: Mapping[str, Sequence[str]] = {
+    "AWSManagedRulesAmazonIpReputationList": [],
+    # Many traders' programs run in data centres.
+    "AWSManagedRulesAnonymousIpList": ["HostingProviderIPList"],
+    **REGIONAL_RULE_GROUPS,
+}
+"""At the edge also those that judge the client's address, which a load balancer does not see: its clients
+are CloudFront's servers. They take 75 units more."""
+
+LARGE_BODY_PRIORITY = 20
+"""After every rule group: it reads a label that one of them sets."""
 
 
-def web_acl_rules(rate_limit: int, blocked_countries: Sequence[str]) -> list[aws.wafv2.WebAclRuleArgsDict]:
-    """Our own rules, then AWS's rule groups: what ours refuse needs no further evaluation.
+def web_acl_rules(
+    own: Mapping[str, aws.wafv2.WebAclRuleStatementArgsDict], groups: Mapping[str, Sequence[str]]
+) -> list[aws.wafv2.WebAclRuleArgsDict]:
+    """A web ACL's own blocking rules, then AWS's groups: what ours refuse needs no further evaluation.
 
     Args:
-        rate_limit: requests per five minutes that one IP address may send.
-        blocked_countries: ISO 3166-1 alpha-2 codes; may be empty.
+        own: name → what the rule blocks.
+        groups: as `EDGE_RULE_GROUPS`.
     """
-    own: dict[str, aws.wafv2.WebAclRuleStatementArgsDict] = {
-        "rate-limit": {
-            "rate_based_statement": {
-                "limit": rate_limit,
-                "aggregate_key_type": "IP",
-                "evaluation_window_sec": 300,
-            }
-        }
-    }
-    if blocked_countries:
-        own["blocked-countries"] = {"geo_match_statement": {"country_codes": blocked_countries}}
-    own_rules: list[aws.wafv2.WebAclRuleArgsDict] = [
-        {
-            "name": name,
-            "priority": priority,
-            "statement": statement,
-            "action": {"block": {}},
-            "visibility_config": visibility(name),
-        }
-        for priority, (name, statement) in enumerate(own.items())
-    ]
+    own_rules = [_block(name, priority, statement) for priority, (name, statement) in enumerate(own.items())]
     managed_rules: list[aws.wafv2.WebAclRuleArgsDict] = [
         {
             "name": group,
@@ -65,9 +62,34 @@ def web_acl_rules(rate_limit: int, blocked_countries: Sequence[str]) -> list[aws
             "override_action": {"none": {}},
             "visibility_config": visibility(group),
         }
-        for priority, (group, counted) in enumerate(MANAGED_RULE_GROUPS.items(), start=10)
+        for priority, (group, counted) in enumerate(groups.items(), start=10)
     ]
-    return own_rules + managed_rules
+    large_body: aws.wafv2.WebAclRuleStatementArgsDict = {
+        "and_statement": {
+            "statements": [
+                {
+                    "label_match_statement": {
+                        "scope": "LABEL",
+                        "key": "awswaf:managed:aws:core-rule-set:SizeRestrictions_Body",
+                    }
+                },
+                {"not_statement": {"statement": path_matches("STARTS_WITH", ORDERS_PATH)}},
+            ]
+        }
+    }
+    return [*own_rules, *managed_rules, _block("large-body", LARGE_BODY_PRIORITY, large_body)]
+
+
+def path_matches(constraint: str, path: str) -> aws.wafv2.WebAclRuleStatementArgsDict:
+    """Matches requests by their path; `constraint` is AWS's, such as `EXACTLY`."""
+    return {
+        "byte_match_statement": {
+            "field_to_match": {"uri_path": {}},
+            "positional_constraint": constraint,
+            "search_string": path,
+            "text_transformations": [{"priority": 0, "type": "NONE"}],
+        }
+    }
 
 
 def visibility(metric_name: str) -> aws.wafv2.WebAclVisibilityConfigArgsDict:
@@ -76,4 +98,98 @@ def visibility(metric_name: str) -> aws.wafv2.WebAclVisibilityConfigArgsDict:
         "metric_name": metric_name,
         "cloudwatch_metrics_enabled": True,
         "sampled_requests_enabled": True,
+    }
+
+
+def hidden_headers(*secret_headers: str) -> aws.wafv2.WebAclDataProtectionConfigArgsDict:
+    """Keeps credentials, and the headers named, out of the web ACL's samples, logs and metrics."""
+    return {
+        "data_protections": [
+            {
+                "action": "SUBSTITUTION",
+                "field": {"field_type": "SINGLE_HEADER", "field_keys": ["authorization", *secret_headers]},
+            },
+            {"action": "SUBSTITUTION", "field": {"field_type": "SINGLE_COOKIE"}},
+        ]
+    }
+
+
+def log_refused_requests(
+    tier: Tier,
+    name: str,
+    *,
+    web_acl_arn: pulumi.Input[str],
+    log_group_arn: pulumi.Input[str],
+    secret_headers: Sequence[str] = (),
+    may_deliver: Sequence[pulumi.Resource],
+) -> None:
+    """Logs the requests that a rule blocks or counts, without credentials; access logs have the others.
+
+    Args:
+        tier: parent of the logging configuration.
+        name: its logical name.
+        web_acl_arn: the web ACL.
+        log_group_arn: its name begins with `aws-waf-logs-`, or WAF refuses it.
+        secret_headers: headers to hide beside `authorization` and `cookie`.
+        may_deliver: what lets WAF write to the group, which no value shows.
+    """
+    aws.wafv2.WebAclLoggingConfiguration(
+        name,
+        resource_arn=web_acl_arn,
+        log_destination_configs=[log_group_arn],
+        redacted_fields=[
+            {"single_header": {"name": header}} for header in ("authorization", "cookie", *secret_headers)
+        ],
+        logging_filter={
+            "default_behavior": "DROP",
+            "filters": [
+                {
+                    "behavior": "KEEP",
+                    "requirement": "MEETS_ANY",
+                    "conditions": [
+                        {"action_condition": {"action": "BLOCK"}},
+                        {"action_condition": {"action": "COUNT"}},
+                    ],
+                }
+            ],
+        },
+        opts=tier.child(depends_on=[*may_deliver]),
+    )
+
+
+def log_delivery_policy(
+    group_arns: Sequence[pulumi.Output[str]], *, account: pulumi.Input[str], region: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """Lets AWS's log delivery, on this account's behalf alone, write to log groups ("Enabling logging from
+    AWS services", CloudWatch Logs User Guide)."""
+    return pulumi.Output.json_dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "delivery.logs.amazonaws.com"},
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": [pulumi.Output.format("{0}:*", arn) for arn in group_arns],
+                    "Condition": {
+                        "StringEquals": {"aws:SourceAccount": account},
+                        "ArnLike": {
+                            "aws:SourceArn": pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, account)
+                        },
+                    },
+                }
+            ],
+        }
+    )
+
+
+def _block(
+    name: str, priority: int, statement: aws.wafv2.WebAclRuleStatementArgsDict
+) -> aws.wafv2.WebAclRuleArgsDict:
+    return {
+        "name": name,
+        "priority": priority,
+        "statement": statement,
+        "action": {"block": {}},
+        "visibility_config": visibility(name),
     }

@@ -219,17 +219,26 @@ def _shown(urn: str) -> str:
 
 
 def _print_tiers(resources: Iterable[dict[str, Any]]) -> None:
-    """A table of the tiers and how many resources each has, itself included, in the order of deployment."""
-    known = {resource["urn"]: resource for resource in resources}
+    """A table of the tiers and how many resources each has, in the order in which they were complete.
+
+    What belongs to a tier within another counts for the outer one.
+    """
+    place: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for resource in known.values():
-        if "::pulumi:providers:" in resource["urn"] and "::default" in resource["urn"]:
+    complete: dict[str, str] = {}
+    for resource in resources:  # parents come before their children
+        urn, kind = resource["urn"], resource["type"]
+        if kind.startswith("pulumi:providers:") and "::default" in urn:
             continue  # the engine does not count its default providers either
-        ancestor = resource
-        while ancestor and not ancestor["type"].startswith(TIER):
-            ancestor = known.get(ancestor.get("parent", ""))
-        counts[ancestor["type"].removeprefix(TIER) if ancestor else "(no tier)"] += 1
-    _print_table(("Tier", "Resources"), [*counts.items(), ("total", counts.total())])
+        tier = place.get(resource.get("parent", ""), "")
+        if not tier and kind.startswith(TIER):
+            tier = kind.removeprefix(TIER)
+        place[urn] = tier
+        row = tier or ("providers" if kind.startswith("pulumi:providers:") else "(no tier)")
+        counts[row] += 1
+        complete[row] = max(complete.get(row, ""), resource.get("created", ""))
+    rows = sorted(counts.items(), key=lambda item: complete[item[0]])
+    _print_table(("Tier", "Resources"), [*rows, ("total", counts.total())])
 
 
 def _print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

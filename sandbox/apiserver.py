@@ -147,14 +147,6 @@ class ApiServers:
         path.write_text(yaml.safe_dump(_kubeconfig(self._root, self.names())))
 
 
-def get_token(directory: Path, cluster_name: str) -> str:
-    """The bearer token of a cluster's administrator. Raises `ApiServerError` for an unknown cluster."""
-    path = directory / "clusters" / cluster_name / "token"
-    if not path.exists():
-        raise ApiServerError(f"no cluster found for name: {cluster_name}")
-    return path.read_text()
-
-
 def _endpoint(directory: Path) -> str:
     return f"https://127.0.0.1:{(directory / 'port').read_text()}"
 

@@ -18,15 +18,8 @@ import grpc
 from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 from sandbox import values
-from sandbox.rpc import (
-    MAX_MESSAGE_BYTES,
-    UNKNOWN,
-    Properties,
-    Provider,
-    ProviderError,
-    from_struct,
-    to_struct,
-)
+from sandbox.rpc import CHANNEL_OPTIONS, Provider, ProviderError, from_struct, to_struct
+from sandbox.values import UNKNOWN, Properties
 
 
 @dataclass(frozen=True)
@@ -106,17 +99,6 @@ class ComponentProvider(Provider):
         response.accept_outputs = True
         return response
 
-    def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:  # noqa: N802
-        """As the shared one, with the configuration of the connection."""
-        config = self._config(context)
-        return self._guard(context, lambda: self.construct_component(config, request))
-
-    def construct_component(
-        self, config: Properties, request: provider_pb2.ConstructRequest
-    ) -> provider_pb2.ConstructResponse:
-        """Registers a component and its children."""
-        raise NotImplementedError
-
 
 class Component:
     """The component that a `Construct` request asks for. A context manager: it closes its connection.
@@ -141,13 +123,7 @@ class Component:
             )
             for name, value in raw.items()
         }
-        self._channel = grpc.insecure_channel(
-            request.monitorEndpoint,
-            options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ],
-        )
+        self._channel = grpc.insecure_channel(request.monitorEndpoint, options=CHANNEL_OPTIONS)
         self._monitor = resource_pb2_grpc.ResourceMonitorStub(self._channel)
         self.urn: str = self._register(
             resource_pb2.RegisterResourceRequest(

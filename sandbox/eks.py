@@ -2,7 +2,8 @@
 
 It registers the children that the official component (4.4.0, `nodejs/eks/cluster/cluster.ts` in
 pulumi/pulumi-eks) registers. Two things differ: the CoreDNS add-on gets no version unless the program gives
-one (the official component asks AWS for the newest), and an argument that is not known here is an error.
+one (the official component asks AWS for the newest), and an argument that this program does not use is an
+error.
 """
 
 # ruff: noqa: ARG002 (the signatures are the base class's)
@@ -14,13 +15,13 @@ import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pulumi.runtime.proto import provider_pb2
 
 from sandbox.construct import Component, ComponentProvider, Output, Registered, combine
-from sandbox.rpc import Properties, ProviderError
-from sandbox.values import is_dict
+from sandbox.rpc import ProviderError
+from sandbox.values import UNKNOWN, Properties, is_dict
 
 AWS_VERSION = importlib.metadata.version("pulumi_aws")
 KUBERNETES_VERSION = importlib.metadata.version("pulumi_kubernetes")
@@ -29,31 +30,21 @@ _ARGUMENTS = {
     "accessEntries",
     "authenticationMode",
     "autoMode",
-    "clusterTags",
     "corednsAddonOptions",
-    "createInstanceRole",
     "deletionProtection",
-    "enableConfigMapMutable",
     "enabledClusterLogTypes",
     "encryptionConfigKeyArn",
     "endpointPrivateAccess",
     "endpointPublicAccess",
-    "ipFamily",
-    "kubeProxyAddonOptions",
-    "kubernetesServiceIpAddressRange",
     "name",
     "privateSubnetIds",
     "publicAccessCidrs",
     "publicSubnetIds",
     "skipDefaultNodeGroup",
-    "subnetIds",
     "tags",
-    "upgradePolicy",
     "version",
     "vpcId",
 }
-# Arguments that are known with the value that changes nothing in Auto Mode.
-_WITHOUT_EFFECT = {"createOidcProvider": False, "skipDefaultSecurityGroups": True, "useDefaultVpcCni": True}
 
 _CLUSTER_POLICIES = (
     "AmazonEKSClusterPolicy",
@@ -76,7 +67,7 @@ class EksProvider(ComponentProvider):
     name = "eks"
     version = importlib.metadata.version("pulumi_eks")
 
-    def construct_component(
+    def construct(
         self, config: Properties, request: provider_pb2.ConstructRequest
     ) -> provider_pb2.ConstructResponse:
         """Registers a cluster and its children."""
@@ -112,32 +103,20 @@ class _Cluster:
 
     def _check(self) -> None:
         for argument, output in self._component.arguments.items():
-            without_effect = argument in _WITHOUT_EFFECT and output.value == _WITHOUT_EFFECT[argument]
-            if argument not in _ARGUMENTS and not without_effect and output.value is not None:
-                raise ProviderError(
-                    f"eks.Cluster {self._name}: the sandbox's eks stand-in does not know the argument "
-                    f"{argument} with the value {output.value!r}"
-                )
+            if argument not in _ARGUMENTS and output.value is not None:
+                self._refuse(f"does not know the argument {argument} with the value {output.value!r}")
         auto_mode = self._value("autoMode")
         if not is_dict(auto_mode) or auto_mode.get("enabled") is not True:
-            raise ProviderError(f"eks.Cluster {self._name}: the sandbox's eks stand-in knows Auto Mode only")
+            self._refuse("knows Auto Mode only")
         if self._value("authenticationMode") != "API":
-            raise ProviderError(
-                f"eks.Cluster {self._name}: Auto Mode needs access entries, and the sandbox's eks stand-in "
-                f"knows the authenticationMode API only"
-            )
+            self._refuse("knows the authenticationMode API only: Auto Mode needs access entries")
         if self._value("vpcId") is None:
-            raise ProviderError(f"eks.Cluster {self._name}: the sandbox has no default VPC; give vpcId")
-        if self._value("subnetIds") and (self._value("publicSubnetIds") or self._value("privateSubnetIds")):
-            raise ProviderError(
-                f"eks.Cluster {self._name}: subnetIds, and the use of publicSubnetIds and/or "
-                f"privateSubnetIds are mutually exclusive. Choose a single approach."
-            )
+            self._refuse("has no default VPC; give vpcId")
         if self._value("publicAccessCidrs") and self._value("endpointPublicAccess") is False:
-            raise ProviderError(
-                f"eks.Cluster {self._name}: `publicAccessCidrs` can only be set when `endpointPublicAccess` "
-                f"is true"
-            )
+            self._refuse("wants endpointPublicAccess for publicAccessCidrs")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ProviderError(f"eks.Cluster {self._name}: the sandbox's eks stand-in {what}")
 
     def build(self) -> dict[str, object]:
         """Registers the children and returns the component's outputs."""
@@ -148,9 +127,7 @@ class _Cluster:
             actions=["sts:AssumeRole", "sts:TagSession"],
             description="Allows EKS to manage clusters on your behalf.",
         )
-        node_role = None
-        if self._value("autoMode").get("createNodeRole") is not False:
-            node_role = self._service_role("nodeRole", "ec2.amazonaws.com", _NODE_POLICIES)
+        node_role = self._service_role("nodeRole", "ec2.amazonaws.com", _NODE_POLICIES)
         cluster = self._eks_cluster(cluster_role, node_role)
         kubeconfig = combine(
             [
@@ -164,39 +141,18 @@ class _Cluster:
         kubernetes = self._component.register(
             "pulumi:providers:kubernetes",
             f"{self._name}-eks-k8s",
-            {
-                "kubeconfig": kubeconfig_json,
-                "enableConfigMapMutable": self._argument("enableConfigMapMutable").map(
-                    lambda flag: None if flag is None else json.dumps(flag)
-                ),
-            },
+            {"kubeconfig": kubeconfig_json},
             version=KUBERNETES_VERSION,
         )
         instance_role = self._instance_role()
         self._access_entries(cluster, instance_role)
-        self._addon("kube-proxy", "kubeProxyAddonOptions", cluster, default=False)
-        self._addon("coredns", "corednsAddonOptions", cluster, default=True)
-        return self._outputs(cluster, cluster_role, node_role, instance_role, kubernetes, kubeconfig)
+        self._coredns(cluster)
+        outputs = self._outputs(cluster, cluster_role, node_role, instance_role, kubernetes)
+        outputs["core"]["kubeconfig"] = kubeconfig
+        return {**outputs, "kubeconfig": kubeconfig, "kubeconfigJson": kubeconfig_json}
 
-    def _aws(
-        self,
-        type_token: str,
-        name: str,
-        inputs: dict[str, object],
-        *,
-        parent: str = "",
-        depends_on: Sequence[str] = (),
-        ignore_changes: Sequence[str] = (),
-    ) -> Registered:
-        return self._component.register(
-            type_token,
-            name,
-            inputs,
-            parent=parent,
-            version=AWS_VERSION,
-            depends_on=depends_on,
-            ignore_changes=ignore_changes,
-        )
+    def _aws(self, type_token: str, name: str, inputs: dict[str, object], **options: Any) -> Registered:
+        return self._component.register(type_token, name, inputs, version=AWS_VERSION, **options)
 
     def _service_role(
         self,
@@ -233,42 +189,30 @@ class _Cluster:
         return _ServiceRole(role, [role.urn, *attachments])
 
     def _subnet_ids(self) -> Output:
-        if self._value("subnetIds") is not None:
-            return self._argument("subnetIds")
-        groups = [self._argument("publicSubnetIds"), self._argument("privateSubnetIds")]
         # An id that is not known yet does not make the list unknown.
-        combined = combine(groups)
-        lists = [group for group in combined.value if group is not None]
-        if any(isinstance(group, str) for group in lists):
-            return Output(next(group for group in lists if isinstance(group, str)), combined.dependencies)
-        return Output([item for group in lists for item in group], combined.dependencies, combined.secret)
+        both = combine([self._argument("publicSubnetIds"), self._argument("privateSubnetIds")])
+        lists = [group for group in both.value if group is not None]
+        unknown = UNKNOWN in lists
+        ids = UNKNOWN if unknown else [item for group in lists for item in group]
+        return Output(ids, both.dependencies, both.secret)
 
-    def _tags(self) -> Output:
-        tags = combine([self._argument("clusterTags"), self._argument("tags")])
-        name = {"Name": f"{self._name}-eksCluster"}
-
-        def merged(both: list[dict[str, str] | None]) -> dict[str, str]:
-            return {**name, **(both[0] or {}), **(both[1] or {})}
-
-        return tags.map(merged)
-
-    def _eks_cluster(self, role: _ServiceRole, node_role: _ServiceRole | None) -> Registered:
+    def _eks_cluster(self, role: _ServiceRole, node_role: _ServiceRole) -> Registered:
         # The `aws` provider wants these three to be known or unknown together.
         auto_mode = combine(
             {
                 "config": self._argument("autoMode")["computeConfig"],
-                "nodeRoleArn": node_role.role.output("arn") if node_role else None,
-                "ipFamily": self._argument("ipFamily"),
-                "range": self._argument("kubernetesServiceIpAddressRange"),
+                "nodeRoleArn": node_role.role.output("arn"),
             }
         ).map(_auto_mode)
         key = self._argument("encryptionConfigKeyArn")
-        attached = role.attached + (node_role.attached if node_role else [])
+        name = f"{self._name}-eksCluster"
+        given = ("name", "version", "enabledClusterLogTypes", "deletionProtection")
+        network = ("endpointPrivateAccess", "endpointPublicAccess", "publicAccessCidrs")
         return self._aws(
             "aws:eks/cluster:Cluster",
-            f"{self._name}-eksCluster",
+            name,
             {
-                "name": self._argument("name"),
+                **{argument: self._argument(argument) for argument in given},
                 "roleArn": role.role.output("arn"),
                 "computeConfig": auto_mode["computeConfig"],
                 "storageConfig": auto_mode["storageConfig"],
@@ -276,13 +220,9 @@ class _Cluster:
                 "bootstrapSelfManagedAddons": False,
                 "vpcConfig": {
                     "subnetIds": self._subnet_ids(),
-                    "endpointPrivateAccess": self._argument("endpointPrivateAccess"),
-                    "endpointPublicAccess": self._argument("endpointPublicAccess"),
-                    "publicAccessCidrs": self._argument("publicAccessCidrs"),
+                    **{argument: self._argument(argument) for argument in network},
                 },
-                "version": self._argument("version"),
-                "enabledClusterLogTypes": self._argument("enabledClusterLogTypes"),
-                "tags": self._tags(),
+                "tags": combine([{"Name": name}, self._argument("tags")]).map(_merged),
                 "encryptionConfig": {"provider": {"keyArn": key}, "resources": ["secrets"]}
                 if key.value is not None
                 else None,
@@ -290,10 +230,8 @@ class _Cluster:
                     "authenticationMode": self._argument("authenticationMode"),
                     "bootstrapClusterCreatorAdminPermissions": True,
                 },
-                "upgradePolicy": self._argument("upgradePolicy"),
-                "deletionProtection": self._argument("deletionProtection"),
             },
-            depends_on=attached,
+            depends_on=role.attached + node_role.attached,
             ignore_changes=[
                 "accessConfig.bootstrapClusterCreatorAdminPermissions",
                 "bootstrapSelfManagedAddons",
@@ -301,10 +239,8 @@ class _Cluster:
         )
 
     def _instance_role(self) -> _ServiceRole | None:
-        # Made for a default node group even where there is none, unless that is said.
-        default = not self._value("skipDefaultNodeGroup")
-        wanted = self._value("createInstanceRole")
-        if not (default if wanted is None else wanted):
+        # Made for a default node group even where Auto Mode has none, unless that is said.
+        if self._value("skipDefaultNodeGroup"):
             return None
         role = self._service_role("instanceRole", "ec2.amazonaws.com", _INSTANCE_POLICIES)
         self._aws(
@@ -356,28 +292,21 @@ class _Cluster:
                     depends_on=[registered.urn],
                 )
 
-    def _addon(self, addon: str, argument: str, cluster: Registered, default: bool) -> None:
-        options = self._argument(argument)
-        enabled = options["enabled"].value if is_dict(options.value) else None
-        if not (default if enabled is None else enabled):
+    def _coredns(self, cluster: Registered) -> None:
+        options = self._argument("corednsAddonOptions")
+        if is_dict(options.value) and options.value.get("enabled") is False:
             return
-        configuration = options["configurationValues"]
         self._aws(
             "aws:eks/addon:Addon",
-            f"{self._name}-{addon}",
+            f"{self._name}-coredns",
             {
                 "clusterName": cluster.output("name"),
-                "addonName": addon,
+                "addonName": "coredns",
                 "tags": self._argument("tags"),
                 "preserve": True,
                 "addonVersion": options["version"],
                 "resolveConflictsOnCreate": options["resolveConflictsOnCreate"].value or "OVERWRITE",
                 "resolveConflictsOnUpdate": options["resolveConflictsOnUpdate"].value or "OVERWRITE",
-                "configurationValues": configuration.map(
-                    lambda document: json.dumps(document, separators=(",", ":"), sort_keys=True)
-                )
-                if configuration.value is not None
-                else None,
             },
         )
 
@@ -385,44 +314,38 @@ class _Cluster:
         self,
         cluster: Registered,
         cluster_role: _ServiceRole,
-        node_role: _ServiceRole | None,
+        node_role: _ServiceRole,
         instance_role: _ServiceRole | None,
         kubernetes: Registered,
-        kubeconfig: Output,
-    ) -> dict[str, object]:
-        group = cluster.output("vpcConfig")["clusterSecurityGroupId"]
+    ) -> dict[str, Any]:
         issuer = cluster.output("identities").map(_issuer)
-        roles = [instance_role.resolved] if instance_role else []
-        node_role_name = node_role.role.output("name") if node_role else ""
+        shared: dict[str, Any] = {
+            "autoModeNodeRoleName": node_role.role.output("name"),
+            "instanceRoles": [instance_role.resolved] if instance_role else [],
+        }
+        given = ("privateSubnetIds", "publicSubnetIds", "tags", "vpcId")
+        group = cluster.output("vpcConfig")["clusterSecurityGroupId"]
         return {
-            "autoModeNodeRoleName": node_role_name,
+            **shared,
             "clusterIngressRuleId": "",
             "clusterSecurityGroupId": group,
             "core": {
+                **shared,
+                **{argument: self._argument(argument) for argument in given},
                 "accessEntries": [],
-                "autoModeNodeRoleName": node_role_name,
                 "cluster": cluster.reference,
                 "clusterIamRole": cluster_role.role.reference,
                 "encryptionConfig": cluster.output("encryptionConfig"),
                 "endpoint": cluster.output("endpoint"),
-                "instanceRoles": roles,
-                "kubeconfig": kubeconfig,
                 "nodeGroupOptions": {"version": self._argument("version")},
-                "privateSubnetIds": self._argument("privateSubnetIds"),
                 "provider": kubernetes.reference,
-                "publicSubnetIds": self._argument("publicSubnetIds"),
                 "storageClasses": {},
                 "subnetIds": self._subnet_ids(),
-                "tags": self._argument("tags"),
-                "vpcId": self._argument("vpcId"),
             },
             "defaultNodeGroupAsgName": "",
             "eksCluster": cluster.reference,
             "fargateProfileId": "",
             "fargateProfileStatus": "",
-            "instanceRoles": roles,
-            "kubeconfig": kubeconfig,
-            "kubeconfigJson": kubeconfig.map(lambda document: json.dumps(document, separators=(",", ":"))),
             "nodeSecurityGroupId": group,
             "oidcIssuer": issuer.map(lambda url: url.removeprefix("https://")),
             "oidcProviderArn": "",
@@ -431,18 +354,20 @@ class _Cluster:
 
 
 def _auto_mode(parts: Properties) -> Properties:
-    family = parts.get("ipFamily", "ipv4")
-    network: Properties = {"elasticLoadBalancing": {"enabled": True}, "ipFamily": family}
-    if family == "ipv4" and "range" in parts:
-        network["serviceIpv4Cidr"] = parts["range"]
-    compute: Properties = {"enabled": True, "nodePools": ["general-purpose", "system"]}
-    if "nodeRoleArn" in parts:
-        compute["nodeRoleArn"] = parts["nodeRoleArn"]
+    compute: Properties = {
+        "enabled": True,
+        "nodePools": ["general-purpose", "system"],
+        "nodeRoleArn": parts["nodeRoleArn"],
+    }
     return {
         "computeConfig": {**compute, **parts.get("config", {})},
         "storageConfig": {"blockStorage": {"enabled": True}},
-        "kubernetesNetworkConfig": network,
+        "kubernetesNetworkConfig": {"elasticLoadBalancing": {"enabled": True}, "ipFamily": "ipv4"},
     }
+
+
+def _merged(parts: list[dict[str, str] | None]) -> dict[str, str]:
+    return {key: value for part in parts for key, value in (part or {}).items()}
 
 
 def _issuer(identities: Any) -> str:
@@ -453,43 +378,20 @@ def _issuer(identities: Any) -> str:
 
 
 def _kubeconfig(name: str, endpoint: str, authority: str, arn: str) -> Properties:
-    region = arn.split(":")[3]
+    api_version = "client.authentication.k8s.io/v1beta1"
+    command = ["--region", arn.split(":")[3], "eks", "get-token", "--cluster-name", name, "--output", "json"]
+    credential = {
+        "apiVersion": api_version,
+        "command": "aws",
+        "args": command,
+        "env": [{"name": "KUBERNETES_EXEC_INFO", "value": json.dumps({"apiVersion": api_version})}],
+    }
+    cluster = {"server": endpoint, "certificate-authority-data": authority}
     return {
         "apiVersion": "v1",
-        "clusters": [
-            {
-                "cluster": {"server": endpoint, "certificate-authority-data": authority},
-                "name": "kubernetes",
-            }
-        ],
+        "clusters": [{"cluster": cluster, "name": "kubernetes"}],
         "contexts": [{"context": {"cluster": "kubernetes", "user": "aws"}, "name": "aws"}],
         "current-context": "aws",
         "kind": "Config",
-        "users": [
-            {
-                "name": "aws",
-                "user": {
-                    "exec": {
-                        "apiVersion": "client.authentication.k8s.io/v1beta1",
-                        "command": "aws",
-                        "args": [
-                            "--region",
-                            region,
-                            "eks",
-                            "get-token",
-                            "--cluster-name",
-                            name,
-                            "--output",
-                            "json",
-                        ],
-                        "env": [
-                            {
-                                "name": "KUBERNETES_EXEC_INFO",
-                                "value": '{"apiVersion": "client.authentication.k8s.io/v1beta1"}',
-                            }
-                        ],
-                    }
-                },
-            }
-        ],
+        "users": [{"name": "aws", "user": {"exec": credential}}],
     }

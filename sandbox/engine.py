@@ -11,13 +11,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import FrameType
-from typing import IO
+from typing import IO, Any, Self
 
 import grpc
+from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 
-from sandbox import language_host, rpc, shims, tools
+from sandbox import rpc, shims, tools
 from sandbox.apiserver import ApiServer, ApiServers
 from sandbox.aws.provider import AwsProvider
 from sandbox.eks import EksProvider
@@ -129,7 +130,7 @@ class Session:
         self._cleanup = contextlib.ExitStack()
         self._command: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         """Starts everything.
 
         Raises:
@@ -159,6 +160,11 @@ class Session:
         # Nobody else uses the backend: whatever lock is there was left by a crash.
         for stale in (self.sandbox.backend / ".pulumi" / "locks").rglob("*.json"):
             stale.unlink()
+        # A crash in the middle of writing a state leaves the old one, but with an empty file of attributes,
+        # which the engine can't read; it does without one.
+        for attributes in self.sandbox.backend.rglob("*.attrs"):
+            if not attributes.stat().st_size:
+                attributes.unlink()
         self.sandbox.backend.mkdir(exist_ok=True)
         kubeconfig, path = directory / "kubeconfig", os.environ.get("PATH", os.defpath)
         self.environment = {
@@ -177,14 +183,24 @@ class Session:
         # The Kubernetes clients in this process run `aws eks get-token` too.
         os.environ["PATH"] = self.environment["PATH"]
         later.callback(os.environ.__setitem__, "PATH", path)
+        providers = self._providers()
         later.callback(self.api_servers.stop)
+        # Starting API servers is waiting; reading the schemas of what is deployed is work.
+        types = {
+            item["type"]
+            for stack in self.sandbox.deployed_stacks()
+            for item in self.sandbox.deployment(stack).get("resources", [])
+        }
+        for provider in providers:
+            threading.Thread(target=provider.prepare, args=(types,), daemon=True).start()
         self.api_servers.start_existing()
         self.api_servers.write_kubeconfig(kubeconfig)
-        providers = self._providers()
-        attached = [f"{provider.name}:{self._serve(*rpc.serve(provider))}" for provider in providers]
+        add = provider_pb2_grpc.add_ResourceProviderServicer_to_server
+        attached = [f"{provider.name}:{self._serve(provider, add)}" for provider in providers]
         self.environment["PULUMI_DEBUG_PROVIDERS"] = ",".join(attached)
         host = LanguageHost(tools.language_runner(), self.environment, self._children)
-        self.environment["PULUMI_DEBUG_LANGUAGES"] = f"python:{self._serve(*language_host.serve(host))}"
+        port = self._serve(host, language_pb2_grpc.add_LanguageRuntimeServicer_to_server)
+        self.environment["PULUMI_DEBUG_LANGUAGES"] = f"python:{port}"
         by_name = {provider.name: provider for provider in providers}
         # The engine's messages go where ours go: standard output belongs to the command.
         recover(self.sandbox, by_name, self.environment, lambda command: self.run(command, output=2))
@@ -197,7 +213,8 @@ class Session:
             RandomProvider(),
         ]
 
-    def _serve(self, server: grpc.Server, port: int) -> int:
+    def _serve(self, servicer: Any, add: Callable[[Any, grpc.Server], None]) -> int:
+        server, port = rpc.serve(servicer, add)
         self._cleanup.callback(lambda: server.stop(grace=None).wait())
         return port
 

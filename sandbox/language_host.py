@@ -19,7 +19,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +28,6 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, language_pb2, language_pb2_grpc, plugin_pb2
 
 from sandbox.processes import Children
-from sandbox.rpc import SERVER_THREADS
 
 SHOWN_TO_THE_USER = 32
 """The runner's exit status after an error that it has reported itself."""
@@ -139,15 +137,6 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         if status:
             return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {status}")
         return language_pb2.RunResponse()
-
-
-def serve(host: LanguageHost) -> tuple[grpc.Server, int]:
-    """Starts the host on a free loopback port; the caller stops the server."""
-    server = grpc.server(ThreadPoolExecutor(SERVER_THREADS), options=[("grpc.so_reuseport", 0)])
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    return server, port
 
 
 def _forward(stream: IO[str] | None, engine: engine_pb2_grpc.EngineStub) -> None:

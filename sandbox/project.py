@@ -92,6 +92,17 @@ class Sandbox:
             return {}
         return json.loads(path.read_text()).get("checkpoint", {}).get("latest") or {}
 
+    def token(self, cluster: str) -> str:
+        """The bearer token of a cluster's administrator.
+
+        Raises:
+            SandboxError: there is no such cluster.
+        """
+        path = self.directory / "clusters" / cluster / "token"
+        if not path.exists():
+            raise SandboxError(f"no cluster found for name: {cluster}")
+        return path.read_text()
+
     def _states(self) -> Path:
         return self.backend / ".pulumi" / "stacks" / str(self.settings["name"])
 

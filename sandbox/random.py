@@ -4,9 +4,6 @@ Like the real provider, it replaces a resource when any input changes. `RandomPa
 made.
 """
 
-# Signatures are the base class's.
-# ruff: noqa: ARG002
-
 from __future__ import annotations
 
 import base64
@@ -15,16 +12,8 @@ import secrets
 import string
 
 from sandbox import sdk_schema
-from sandbox.rpc import (
-    UNKNOWN,
-    CheckFailure,
-    Difference,
-    Properties,
-    Provider,
-    ProviderError,
-    plain_difference,
-    urn_type,
-)
+from sandbox.rpc import Call, CheckFailure, Difference, Provider, ProviderError, plain_difference
+from sandbox.values import UNKNOWN, Properties
 
 _PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105 (a type)
 _STRING = "random:index/randomString:RandomString"
@@ -45,11 +34,9 @@ class RandomProvider(Provider):
     name = "random"
     version = importlib.metadata.version("pulumi_random")
 
-    def check(
-        self, config: Properties, urn: str, olds: Properties, news: Properties, seed: bytes
-    ) -> tuple[Properties, list[CheckFailure]]:
+    def check(self, call: Call) -> tuple[Properties, list[CheckFailure]]:
         """Validates; the inputs stay as they are."""
-        token = urn_type(urn)
+        token, news = call.type, call.inputs
         if token not in _OUTPUTS:
             raise ProviderError(f"the sandbox's random provider knows {', '.join(_OUTPUTS)}, not {token}")
         failures = [
@@ -66,42 +53,26 @@ class RandomProvider(Provider):
                 )
         return news, failures
 
-    def diff(
-        self,
-        config: Properties,
-        urn: str,
-        identifier: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: list[str],
-    ) -> Difference:
+    def diff(self, call: Call) -> Difference:
         """Every change replaces."""
-        difference = plain_difference(old_inputs, news)
+        difference = plain_difference(call.old_inputs, call.inputs)
         difference.replaces = set(difference.changes)
         return difference
 
-    def create(
-        self, config: Properties, urn: str, inputs: Properties, preview: bool
-    ) -> tuple[str, Properties]:
+    def create(self, call: Call) -> tuple[str, Properties]:
         """Makes the value."""
-        token = urn_type(urn)
-        if preview:
-            return "", {**inputs, **dict.fromkeys(_OUTPUTS[token], UNKNOWN)}
-        if token == _ID:
-            return _identifier(inputs)
-        result = _characters(inputs)
-        return ("none" if token == _PASSWORD else result), {**inputs, "result": result}
+        if call.preview:
+            return "", {**call.inputs, **dict.fromkeys(_OUTPUTS[call.type], UNKNOWN)}
+        if call.type == _ID:
+            return _identifier(call.inputs)
+        result = _characters(call.inputs)
+        return ("none" if call.type == _PASSWORD else result), {**call.inputs, "result": result}
 
-    def read(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> tuple[Properties, Properties] | None:
+    def read(self, call: Call) -> tuple[Properties, Properties] | None:
         """There is nothing outside the state to read."""
-        return inputs, outputs
+        return call.inputs, call.outputs
 
-    def delete(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> None:
+    def delete(self, call: Call) -> None:
         """There is nothing outside the state to delete."""
 
 

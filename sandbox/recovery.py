@@ -14,10 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sandbox.project import Sandbox, SandboxError
-from sandbox.rpc import Properties, Provider
-
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-"""Marks a special value in a state; the only ones with a plain text are secrets."""
+from sandbox.rpc import Call, Provider
+from sandbox.values import SIGNATURE, Properties, is_dict, is_list
 
 
 def recover(
@@ -41,16 +39,8 @@ def recover(
         exported = subprocess.run(export, env=environment, stdout=subprocess.PIPE)
         if exported.returncode == 0:
             _take_back(_plain(json.loads(exported.stdout)["deployment"]), providers)
-        refresh = [
-            "pulumi",
-            "refresh",
-            "--yes",
-            "--skip-preview",
-            "--clear-pending-creates",
-            "--stack",
-            stack,
-        ]
-        if exported.returncode or run(refresh):
+        command = "pulumi refresh --yes --skip-preview --clear-pending-creates --stack"
+        if exported.returncode or run([*command.split(), stack]):
             raise SandboxError(f"could not refresh {what}; `python -m sandbox reset` starts anew")
 
 
@@ -65,14 +55,13 @@ def _take_back(deployment: dict[str, Any], providers: Mapping[str, Provider]) ->
         if operation["type"] == "creating" and resource.get("custom") and provider:
             known = {item["id"] for item in resources if item["urn"] == resource["urn"] and "id" in item}
             configuration = configurations.get(resource["provider"], {})
-            provider.take_back(configuration, resource["urn"], resource.get("inputs", {}), known)
+            provider.take_back(Call(configuration, resource["urn"], inputs=resource.get("inputs", {})), known)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        if _SIGNATURE in value and "plaintext" in value:
-            return json.loads(value["plaintext"])  # pyright: ignore[reportUnknownArgumentType]
-        return {key: _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list):
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
+    """A state's value without its marks; the only ones with a plain text are secrets."""
+    if is_dict(value):
+        if SIGNATURE in value and "plaintext" in value:
+            return json.loads(value["plaintext"])
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if is_list(value) else value

@@ -16,22 +16,21 @@ from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
-from pulumi.runtime.proto import (
-    plugin_pb2,
-    provider_pb2,
-    provider_pb2_grpc,
-)
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What the engine sends for a value that is known only after the deployment (`rpc.UnknownStringValue`)."""
+from sandbox.sdk_schema import names_secret
+from sandbox.values import Properties
 
-MAX_MESSAGE_BYTES = 400 * 1024 * 1024
+_MAX_MESSAGE_BYTES = 400 * 1024 * 1024
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+]
 """The engine's own limit (`rpcutil.GrpcChannelOptions`)."""
 
 SERVER_THREADS = 64
 """A Construct holds its thread while the engine calls back on the same server; threads start lazily."""
 
-Properties = dict[str, Any]
 _T = TypeVar("_T")
 
 
@@ -114,12 +113,43 @@ _KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Call:
+    """What the engine asks of a provider about one resource; each operation gives what it has.
+
+    Attributes:
+        config: what was given to `Configure` on the connection that the call came over.
+        inputs: the new ones; of `read` and `delete` the last ones, empty for an import.
+        outputs: the last ones.
+        seed: random bytes for names, the same at preview and deployment.
+    """
+
+    config: Properties
+    urn: str
+    id: str = ""
+    inputs: Properties = field(default_factory=Properties)
+    old_inputs: Properties = field(default_factory=Properties)
+    outputs: Properties = field(default_factory=Properties)
+    preview: bool = False
+    seed: bytes = b""
+    ignore_changes: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """The resource's type token."""
+        return urn_type(self.urn)
+
+    @property
+    def name(self) -> str:
+        """The resource's logical name."""
+        return urn_name(self.urn)
+
+
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """A resource provider over plain values. Subclasses override the lower-case methods.
 
     Every provider resource of a program (one per region, one per cluster) attaches to the same
-    server, each over a connection of its own; `config` is what was given to `Configure` on the
-    connection that the call came over.
+    server, each over a connection of its own.
     """
 
     name: str
@@ -130,73 +160,63 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- what a subclass overrides -------------------------------------------------------------
 
+    def prepare(self, types: Iterable[str]) -> None:
+        """Loads what calls about these resource types will need, while something else is waited for."""
+
     def check_config(self, news: Properties) -> list[CheckFailure]:
         """Validates the provider's own inputs."""
         return []
 
-    def check(
-        self, config: Properties, urn: str, olds: Properties, news: Properties, seed: bytes
-    ) -> tuple[Properties, list[CheckFailure]]:
+    def check(self, call: Call) -> tuple[Properties, list[CheckFailure]]:
         """The inputs with defaults and automatic names filled in, and what is wrong with them."""
         raise NotImplementedError
 
-    def diff(
-        self,
-        config: Properties,
-        urn: str,
-        identifier: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: list[str],
-    ) -> Difference:
+    def diff(self, call: Call) -> Difference:
+        """What changed, and what of it forces a replacement."""
         raise NotImplementedError
 
-    def create(
-        self, config: Properties, urn: str, inputs: Properties, preview: bool
-    ) -> tuple[str, Properties]:
+    def create(self, call: Call) -> tuple[str, Properties]:
         """Id and outputs; at preview the id is empty and outputs not known yet are `UNKNOWN`."""
         raise NotImplementedError
 
-    def read(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> tuple[Properties, Properties] | None:
-        """Current inputs and outputs, or `None` where it is gone; `inputs` is empty for an import."""
+    def read(self, call: Call) -> tuple[Properties, Properties] | None:
+        """Current inputs and outputs, or `None` where it is gone."""
         raise NotImplementedError
 
-    def update(
-        self,
-        config: Properties,
-        urn: str,
-        identifier: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        preview: bool,
-    ) -> Properties:
+    def update(self, call: Call) -> Properties:
+        """The new outputs; at preview, what is not known yet is `UNKNOWN`."""
         raise NotImplementedError
 
-    def delete(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> None:
+    def delete(self, call: Call) -> None:
+        """Deletes the resource; that it is gone already is no error."""
         raise NotImplementedError
 
-    def take_back(self, config: Properties, urn: str, inputs: Properties, known: set[str]) -> None:
+    def take_back(self, call: Call, known: set[str]) -> None:
         """Deletes what a `create` made whose answer the engine never got, because everything was killed.
 
         There may be nothing. `known` are the ids that the state has for the URN: those are not meant.
         """
 
     def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
+        """The result of a function."""
         raise NotImplementedError
 
-    def construct(self, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse:
+    def construct(
+        self, config: Properties, request: provider_pb2.ConstructRequest
+    ) -> provider_pb2.ConstructResponse:
+        """Registers a component and its children."""
         raise NotImplementedError
 
     # -- the protocol --------------------------------------------------------------------------
 
     def _config(self, context: grpc.ServicerContext) -> Properties:
         return self._configs.get(context.peer(), {})
+
+    def _call(self, request: Any, context: grpc.ServicerContext, **values: Any) -> Call:
+        for key, value in values.items():
+            if isinstance(value, struct_pb2.Struct):
+                values[key] = from_struct(value)
+        return Call(self._config(context), request.urn, **values)
 
     def _guard(self, context: grpc.ServicerContext, work: Callable[[], _T]) -> _T:
         try:
@@ -231,103 +251,71 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        return _diff_response(plain_difference(from_struct(request.old_inputs), from_struct(request.news)))
+        return diff_response(plain_difference(from_struct(request.old_inputs), from_struct(request.news)))
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
         self._configs[context.peer()] = from_struct(request.args)
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
     def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        inputs, failures = self._guard(
-            context,
-            lambda: self.check(
-                self._config(context),
-                request.urn,
-                from_struct(request.olds),
-                from_struct(request.news),
-                request.randomSeed,
-            ),
+        call = self._call(
+            request, context, old_inputs=request.olds, inputs=request.news, seed=request.randomSeed
         )
+        inputs, failures = self._guard(context, lambda: self.check(call))
         return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=_failures(failures))
 
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        difference = self._guard(
+        call = self._call(
+            request,
             context,
-            lambda: self.diff(
-                self._config(context),
-                request.urn,
-                request.id,
-                from_struct(request.old_inputs),
-                from_struct(request.olds),
-                from_struct(request.news),
-                list(request.ignoreChanges),
-            ),
+            id=request.id,
+            old_inputs=request.old_inputs,
+            outputs=request.olds,
+            inputs=request.news,
+            ignore_changes=tuple(request.ignoreChanges),
         )
-        return _diff_response(difference)
+        return diff_response(self._guard(context, lambda: self.diff(call)))
 
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
-        identifier, outputs = self._guard(
-            context,
-            lambda: self.create(
-                self._config(context), request.urn, from_struct(request.properties), request.preview
-            ),
-        )
+        call = self._call(request, context, inputs=request.properties, preview=request.preview)
+        identifier, outputs = self._guard(context, lambda: self.create(call))
         return provider_pb2.CreateResponse(id=identifier, properties=to_struct(outputs))
 
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
-        found = self._guard(
-            context,
-            lambda: self.read(
-                self._config(context),
-                request.urn,
-                request.id,
-                from_struct(request.inputs),
-                from_struct(request.properties),
-            ),
-        )
+        call = self._call(request, context, id=request.id, inputs=request.inputs, outputs=request.properties)
+        found = self._guard(context, lambda: self.read(call))
         if found is None:
             return provider_pb2.ReadResponse()
-        inputs, outputs = found
-        return provider_pb2.ReadResponse(
-            id=request.id, inputs=to_struct(inputs), properties=to_struct(outputs)
-        )
+        inputs, outputs = map(to_struct, found)
+        return provider_pb2.ReadResponse(id=request.id, inputs=inputs, properties=outputs)
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
-        outputs = self._guard(
+        call = self._call(
+            request,
             context,
-            lambda: self.update(
-                self._config(context),
-                request.urn,
-                request.id,
-                from_struct(request.old_inputs),
-                from_struct(request.olds),
-                from_struct(request.news),
-                request.preview,
-            ),
+            id=request.id,
+            old_inputs=request.old_inputs,
+            outputs=request.olds,
+            inputs=request.news,
+            preview=request.preview,
         )
+        outputs = self._guard(context, lambda: self.update(call))
         return provider_pb2.UpdateResponse(properties=to_struct(outputs))
 
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
-        self._guard(
-            context,
-            lambda: self.delete(
-                self._config(context),
-                request.urn,
-                request.id,
-                from_struct(request.old_inputs),
-                from_struct(request.properties),
-            ),
+        call = self._call(
+            request, context, id=request.id, inputs=request.old_inputs, outputs=request.properties
         )
+        self._guard(context, lambda: self.delete(call))
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
-        result = self._guard(
-            context, lambda: self.invoke(self._config(context), request.tok, from_struct(request.args))
-        )
-        return invoke_response(result)
+        config, args = self._config(context), from_struct(request.args)
+        return invoke_response(self._guard(context, lambda: self.invoke(config, request.tok, args)))
 
     def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:
-        return self._guard(context, lambda: self.construct(request))
+        config = self._config(context)
+        return self._guard(context, lambda: self.construct(config, request))
 
 
 def plain_difference(old: Any, new: Any, path: str = "") -> Difference:
@@ -341,38 +329,40 @@ def _compare(old: Any, new: Any, path: str, changes: dict[str, str]) -> None:
     if old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
-        old, new = cast(Properties, old), cast(Properties, new)
-        for key in {**old, **new}:
-            step = f'["{key}"]' if "." in key or "/" in key else (f".{key}" if path else key)
-            if key not in new:
-                changes[path + step] = "delete"
-            elif key not in old:
-                changes[path + step] = "add"
-            else:
-                _compare(old[key], new[key], path + step, changes)
+        before, after = cast(dict[Any, Any], old), cast(dict[Any, Any], new)
+        steps: dict[Any, str] = {
+            key: f'["{key}"]' if "." in key or "/" in key else f".{key}" if path else key
+            for key in {**before, **after}
+        }
     elif isinstance(old, list) and isinstance(new, list):
-        old, new = cast(list[Any], old), cast(list[Any], new)
-        for index in range(max(len(old), len(new))):
-            step = f"{path}[{index}]"
-            if index >= len(new):
-                changes[step] = "delete"
-            elif index >= len(old):
-                changes[step] = "add"
-            else:
-                _compare(old[index], new[index], step, changes)
+        before: dict[Any, Any] = dict(enumerate(cast(list[Any], old)))
+        after: dict[Any, Any] = dict(enumerate(cast(list[Any], new)))
+        steps = {index: f"[{index}]" for index in {**before, **after}}
     else:
         changes[path] = "update"
+        return
+    for key, step in steps.items():
+        if key not in after:
+            changes[path + step] = "delete"
+        elif key not in before:
+            changes[path + step] = "add"
+        else:
+            _compare(before[key], after[key], path + step, changes)
 
 
 def _failures(failures: Iterable[CheckFailure]) -> list[provider_pb2.CheckFailure]:
-    return [provider_pb2.CheckFailure(property=f.property, reason=f.reason) for f in failures]
+    # The engine shows the value of the property that a failure names.
+    return [
+        provider_pb2.CheckFailure(property="" if names_secret(f.property) else f.property, reason=f.reason)
+        for f in failures
+    ]
 
 
-def _diff_response(difference: Difference) -> provider_pb2.DiffResponse:
+def diff_response(difference: Difference) -> provider_pb2.DiffResponse:
+    """The difference on the wire."""
+    some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
     response = provider_pb2.DiffResponse(
-        changes=(
-            provider_pb2.DiffResponse.DIFF_SOME if difference.changes else provider_pb2.DiffResponse.DIFF_NONE
-        ),
+        changes=some if difference.changes else none,
         replaces=sorted(difference.replaces),
         diffs=sorted({path.split(".")[0].split("[")[0] for path in difference.changes}),
         deleteBeforeReplace=difference.delete_before_replace,
@@ -384,17 +374,12 @@ def _diff_response(difference: Difference) -> provider_pb2.DiffResponse:
     return response
 
 
-def serve(provider: provider_pb2_grpc.ResourceProviderServicer) -> tuple[grpc.Server, int]:
-    """Starts a provider on a free loopback port; the caller stops the server."""
+def serve(servicer: Any, add: Callable[[Any, grpc.Server], None]) -> tuple[grpc.Server, int]:
+    """Starts a servicer on a free loopback port, `add`ed to a server that the caller stops."""
     server = grpc.server(  # pyright: ignore[reportUnknownMemberType]
-        ThreadPoolExecutor(max_workers=SERVER_THREADS),
-        options=[
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.so_reuseport", 0),
-        ],
+        ThreadPoolExecutor(SERVER_THREADS), options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)]
     )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    add(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     return server, port

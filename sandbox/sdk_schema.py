@@ -31,6 +31,8 @@ import pulumi
 from pulumi import _types as sdk_types
 from pulumi.runtime import rpc as sdk_registry
 
+from sandbox.values import SIGNATURE, UNKNOWN
+
 PACKAGES = {
     "aws": "pulumi_aws",
     "eks": "pulumi_eks",
@@ -39,16 +41,12 @@ PACKAGES = {
 }
 """Provider package → the Python package that holds its SDK."""
 
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""The engine's marker of a value known only after the deployment; it fits every type."""
-
 # "Valid values are `a`, `b` and `c`." as the whole of a sentence: only then is the list complete.
 _VALID_VALUES = re.compile(
     r"(?:valid|allowed|possible|accepted) (?:values?|options)(?: for \w+)?(?: are| is| include)?:?\s*"
     r"((?:one of|either|and|or|,|\s|`[^`]+`|\([^)]*\))+)(?:\.(?=\s|$)|$)",
     re.IGNORECASE,
 )
-_ASSET_SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET_NAME = re.compile(r"password|secret(?!.*(arn|id|name)s?\b)|token|privatekey|authkey", re.IGNORECASE)
 # Names that the SDK's annotations use without importing them (`Input[T]` is a string inside `pulumi`).
 _NAMES = {"Output": pulumi.Output, "T": types.NoneType}
@@ -131,16 +129,7 @@ class Property:
 
 @dataclass(frozen=True)
 class Schema:
-    """A resource type's inputs and outputs by wire name."""
-
-    token: str
-    inputs: Mapping[str, Property]
-    outputs: Mapping[str, Property]
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function's (an invoke's) arguments and results by wire name."""
+    """The inputs and outputs of a resource type, or of a function (an invoke), by wire name."""
 
     token: str
     inputs: Mapping[str, Property]
@@ -169,7 +158,7 @@ def schema(token: str) -> Schema:
 
 
 @functools.cache
-def function(token: str) -> Function:
+def function(token: str) -> Schema:
     """The schema of a function such as `aws:ec2/getManagedPrefixList:getManagedPrefixList`.
 
     The SDK does not say which arguments are required, so none is marked.
@@ -197,7 +186,7 @@ def function(token: str) -> Function:
             wire.get(p, _camel(p)): Property(wire.get(p, _camel(p)), _convert(hints[p]), False, "")
             for p in arguments
         }
-        return Function(token, inputs, properties(result))
+        return Schema(token, inputs, properties(result))
 
 
 @functools.cache
@@ -249,9 +238,14 @@ def validate_function(token: str, args: Mapping[str, Any]) -> list[Problem]:
     return list(_object_problems(function(token).inputs, args, "", token))
 
 
+def names_secret(path: str) -> bool:
+    """Whether a property's name says that its value is a secret."""
+    return _SECRET_NAME.search(path) is not None
+
+
 def shown(path: str, value: Any) -> str:
     """A value for an error message: short, and hidden where the property's name says it is secret."""
-    if _SECRET_NAME.search(path):
+    if names_secret(path):
         return "[secret]"
     text = json.dumps(value, default=str)
     return text if len(text) <= 100 else text[:97] + "..."
@@ -335,7 +329,7 @@ def _is_scalar_of(kind: Type, value: Any) -> bool:
             return value in kind.values
         case "asset":
             if isinstance(value, Mapping):
-                return _ASSET_SIGNATURE in value
+                return SIGNATURE in value
             return isinstance(value, pulumi.Asset | pulumi.Archive)
         case _:
             return False

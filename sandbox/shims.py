@@ -70,8 +70,6 @@ def pulumi(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
 
 def aws(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
     """Answers `aws eks get-token`, which kubeconfigs run; nothing else is there."""
-    from sandbox.apiserver import ApiServerError, get_token
-
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--cluster-name", "--region", "--output", "--profile", "--role-arn"):
         parser.add_argument(option)
@@ -81,8 +79,8 @@ def aws(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
             f"`aws {shlex.join(arguments)}`: the only AWS command is `aws eks get-token --cluster-name NAME`"
         )
     try:
-        token = get_token(sandbox.directory, options.cluster_name)
-    except ApiServerError as error:
+        token = sandbox.token(options.cluster_name)
+    except SandboxError as error:
         _fail(str(error), status=255)
     expiry = (datetime.now(UTC) + TOKEN_LIFETIME).strftime("%Y-%m-%dT%H:%M:%SZ")
     credential = {

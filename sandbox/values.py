@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard, cast
 
-from sandbox.rpc import UNKNOWN, Properties
+Properties = dict[str, Any]
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""What the engine sends for a value that is known only after the deployment; it fits every type."""
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker, not a secret
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
+"""Values of `SIGNATURE`, which marks an object that wraps something."""
 
 
 def is_dict(value: object) -> TypeGuard[Properties]:

@@ -1,5 +1,6 @@
-// Asks each service's API path and shows whether it answers. No session is needed: a service that
-// refuses an anonymous request has answered, through CloudFront, the load balancer and the API.
+// Asks each of the API's paths, which /config.json names, and shows whether it answers. No session is
+// needed: a service that refuses an anonymous request has answered, through CloudFront, the load balancer
+// and the API.
 "use strict";
 
 const TIMEOUT_MS = 10_000;
@@ -30,6 +31,28 @@ async function probe(path) {
   }
 }
 
+/** The row of an API path: /api/market-data is "Market data". */
+function rowOf(path) {
+  const words = path.replace(/^\/api\//, "").replaceAll("-", " ");
+  const row = document.createElement("tr");
+  row.dataset.path = path;
+  const name = document.createElement("th");
+  name.scope = "row";
+  name.textContent = words.charAt(0).toUpperCase() + words.slice(1);
+  const time = document.createElement("td");
+  time.className = "number";
+  row.append(name, document.createElement("td"), time);
+  return row;
+}
+
+/** Fills the table from the configuration that the deployment has put beside this page. */
+async function configure() {
+  const response = await fetch("/config.json");
+  if (!response.ok) throw new Error(`config.json: HTTP ${response.status}`);
+  const { apiPaths } = await response.json();
+  document.getElementById("services").replaceChildren(...apiPaths.map(rowOf));
+}
+
 async function check(row) {
   const result = await probe(row.dataset.path);
   const [status, time] = row.querySelectorAll("td");
@@ -47,11 +70,21 @@ function summarize(states) {
   return ["up", "All services answer."];
 }
 
+/** Checks every service, and asks for the configuration first as long as there is none. */
+async function judgeAll() {
+  const rows = () => [...document.querySelectorAll("#services tr")];
+  try {
+    if (rows().length === 0) await configure();
+  } catch {
+    return ["down", "The page's configuration does not load."];
+  }
+  return summarize(await Promise.all(rows().map(check)));
+}
+
 async function checkAll() {
   const button = document.getElementById("refresh");
   button.disabled = true;
-  const states = await Promise.all([...document.querySelectorAll("#services tr")].map(check));
-  const [state, text] = summarize(states);
+  const [state, text] = await judgeAll();
   const summary = document.getElementById("summary");
   summary.dataset.state = state;
   // Written only when it changes, or a screen reader would repeat it every minute.

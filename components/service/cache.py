@@ -167,6 +167,7 @@ class Cache(Tier):
                 self.signals += [
                     Signal(
                         name=f"cache-{suffix}-engine-cpu",
+                        runbook="cache-engine-cpu",
                         title=f"Cache node {suffix} is at its CPU's limit",
                         namespace="AWS/ElastiCache",
                         metric="EngineCPUUtilization",
@@ -180,6 +181,7 @@ class Cache(Tier):
                     ),
                     Signal(
                         name=f"cache-{suffix}-memory",
+                        runbook="cache-memory",
                         title=f"Cache node {suffix} is about to evict",
                         namespace="AWS/ElastiCache",
                         metric="DatabaseMemoryUsagePercentage",
@@ -192,6 +194,7 @@ class Cache(Tier):
                     ),
                     Signal(
                         name=f"cache-{suffix}-replication-lag",
+                        runbook="cache-replication-lag",
                         title=f"Cache node {suffix} is behind its primary",
                         namespace="AWS/ElastiCache",
                         metric="ReplicationLag",
@@ -206,8 +209,11 @@ class Cache(Tier):
 
 
 def _access(service: str) -> str:
-    """What a service may do: read and write under its own prefix, and find its way in the cluster."""
+    """What a service may do: read and write under its own prefix, and find its way in the cluster.
+
+    In the form in which ElastiCache gives it back; any other would show as a change for ever.
+    """
     return (
-        f"on ~{service}:* &{service}:* -@all +@read +@write +@connection +@transaction +@pubsub +@scripting "
-        "-@dangerous +cluster|slots +cluster|shards +cluster|nodes +info"
+        f"on ~{service}:* resetchannels &{service}:* -@all +@read +@write +@connection +@transaction "
+        "+@pubsub +@scripting -@dangerous +cluster|slots +cluster|shards +cluster|nodes +info"
     )

@@ -65,6 +65,7 @@ class Cluster(Tier):
         self.arn = cluster.eks_cluster.arn
         self.security_group_id = cluster.cluster_security_group_id
         self._admit_to_data_stores(args.data_stores)
+        admitted = self._admit_deployers(args.settings.deployer_cidrs)
         self.kubernetes = k8s.Provider(
             f"{name}-kubernetes",
             kubeconfig=cluster.kubeconfig_json,
@@ -73,7 +74,8 @@ class Cluster(Tier):
             # A changed value updates a ConfigMap or Secret in place, where it would be replaced.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            opts=self.child(),
+            # The rules let the deployer in, and must outlast all that it made there.
+            opts=self.child(depends_on=admitted),
         )
         manifests = k8s.yaml.v2.ConfigGroup(
             f"{name}-manifests", files=["k8s/manifests/*.yaml"], opts=self._in_cluster()
@@ -129,13 +131,18 @@ class Cluster(Tier):
                 arn.rsplit("/", 1)[-1]: eks.AccessEntryArgs(
                     principal_arn=arn,
                     access_policies={
-                        "admin": eks.AccessPolicyAssociationArgs(
+                        access: eks.AccessPolicyAssociationArgs(
                             access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
-                            policy_arn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+                            policy_arn=f"arn:aws:eks::aws:cluster-access-policy/{policy}",
                         )
                     },
                 )
-                for arn in args.settings.admin_role_arns
+                for access, policy, arns in (
+                    ("admin", "AmazonEKSClusterAdminPolicy", args.settings.admin_role_arns),
+                    # The plain view policy knows no custom resources, of which previews are full.
+                    ("view", "AmazonEKSAdminViewPolicy", args.settings.viewer_role_arns),
+                )
+                for arn in arns
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -169,6 +176,22 @@ class Cluster(Tier):
                     description="Pods",
                     opts=self.child(),
                 )
+
+    def _admit_deployers(self, cidrs: Sequence[str]) -> list[pulumi.Resource]:
+        """Opens the private endpoint, whose interfaces are in the cluster's own group."""
+        return [
+            aws.vpc.SecurityGroupIngressRule(
+                f"{self._name}-from-{cidr.replace('/', '-')}",
+                security_group_id=self.security_group_id,
+                cidr_ipv4=cidr,
+                ip_protocol="tcp",
+                from_port=443,
+                to_port=443,
+                description="Deployers, to the Kubernetes API",
+                opts=self.child(),
+            )
+            for cidr in cidrs
+        ]
 
     def _node_pools(self, args: ClusterArgs, cluster: eks.Cluster) -> list[pulumi.Resource]:
         disk_key = aws.iam.RolePolicy(

@@ -100,7 +100,13 @@ class Microservice(Tier):
                 "targetType": "ip",
                 "serviceRef": {"name": service.name, "port": service.port},
             },
-            opts=in_cluster(args.ready),
+            opts=pulumi.ResourceOptions.merge(
+                in_cluster(args.ready),
+                # Its controller refuses a change of these; and there is one binding of a name.
+                pulumi.ResourceOptions(
+                    replace_on_changes=["spec.targetGroupARN", "spec.targetType"], delete_before_replace=True
+                ),
+            ),
         )
         chart = k8s.helm.v4.Chart(
             f"{name}-chart",
@@ -314,6 +320,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
     return [
         Signal(
             name=f"{service.name}-pods-missing",
+            runbook="service-pods-missing",
             title=f"{service.name} has fewer pods than its least",
             namespace="ContainerInsights",
             metric="service_number_of_running_pods",
@@ -328,6 +335,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
         ),
         Signal(
             name=f"{service.name}-pods-at-maximum",
+            runbook="service-pods-at-maximum",
             title=f"{service.name} has scaled to its end",
             namespace="ContainerInsights",
             metric="service_number_of_running_pods",
@@ -340,6 +348,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
         ),
         Signal(
             name=f"{service.name}-memory",
+            runbook="service-memory",
             title=f"{service.name} is about to run out of memory",
             namespace="ContainerInsights",
             metric="pod_memory_utilization_over_pod_limit",

@@ -131,6 +131,7 @@ class Table(Tier):
             *(
                 Signal(
                     name=f"table-{settings.name}-{direction.lower()}-throttled",
+                    runbook="table-throttled",
                     title=f"Table {settings.name} throttles {direction.lower()}s",
                     namespace="AWS/DynamoDB",
                     metric=f"{direction}ThrottleEvents",
@@ -147,6 +148,7 @@ class Table(Tier):
             *(
                 Signal(
                     name=f"table-{settings.name}-{index.name}-write-throttled",
+                    runbook="table-throttled",
                     title=f"Index {index.name} of table {settings.name} holds back the table's writes",
                     namespace="AWS/DynamoDB",
                     metric="WriteThrottleEvents",
@@ -161,6 +163,7 @@ class Table(Tier):
             ),
             Signal(
                 name=f"table-{settings.name}-system-errors",
+                runbook="table-system-errors",
                 title=f"DynamoDB fails writes to table {settings.name}",
                 namespace="AWS/DynamoDB",
                 metric="SystemErrors",

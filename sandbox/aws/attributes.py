@@ -23,14 +23,11 @@ from typing import Any, Protocol, cast
 
 from sandbox.aws import regions
 from sandbox.aws.store import ACCOUNT, Store
-from sandbox.rpc import UNKNOWN
 from sandbox.sdk_schema import Property, Type, properties, schema
+from sandbox.values import UNKNOWN
 
 CREATED = "2026-01-01T00:00:00Z"
 """Every creation time: the stand-in's clock stands still, so that two runs compare equal."""
-
-CLOUDFRONT_ZONE = "Z2FDTNDATAQYW2"
-"""The hosted zone of every distribution (*Alias target*, Route 53 API reference)."""
 
 Inputs = Mapping[str, Any]
 
@@ -68,7 +65,6 @@ _LIVE = {
     ("aws:lambda/function:Function", "qualifiedInvokeArn"),
     ("aws:lambda/function:Function", "version"),
     ("aws:msk/configuration:Configuration", "latestRevision"),
-    ("aws:ssm/parameter:Parameter", "version"),
 }
 
 
@@ -338,8 +334,6 @@ def scope(token: str, inputs: Inputs) -> str:
 # Properties that the bridged provider names when the program does not, and the longest name that it
 # gives (pulumi-aws: `provider/resources.go`, `autonaming.go`); `name` is named everywhere, up to 255.
 _NAMED = {
-    "aws:cloudwatch/eventRule:EventRule": ("name", 64),
-    "aws:cloudwatch/eventTarget:EventTarget": ("targetId", 255),
     "aws:elasticache/replicationGroup:ReplicationGroup": ("replicationGroupId", 40),
     "aws:iam/role:Role": ("name", 64),
     "aws:kms/alias:Alias": ("name", 238),
@@ -359,15 +353,14 @@ _IDENTIFIERS = {
     "aws:rds/cluster:Cluster": "clusterIdentifier",
     "aws:rds/clusterInstance:ClusterInstance": "identifier",
 }
-# Types whose `description` (or `comment`) the bridged provider fills in.
+# Types whose `description` the bridged provider fills in.
 _DESCRIBED = {
-    "aws:ec2/securityGroup:SecurityGroup": "description",
-    "aws:elasticache/parameterGroup:ParameterGroup": "description",
-    "aws:elasticache/subnetGroup:SubnetGroup": "description",
-    "aws:rds/clusterParameterGroup:ClusterParameterGroup": "description",
-    "aws:rds/parameterGroup:ParameterGroup": "description",
-    "aws:rds/subnetGroup:SubnetGroup": "description",
-    "aws:route53/zone:Zone": "comment",
+    "aws:ec2/securityGroup:SecurityGroup",
+    "aws:elasticache/parameterGroup:ParameterGroup",
+    "aws:elasticache/subnetGroup:SubnetGroup",
+    "aws:rds/clusterParameterGroup:ClusterParameterGroup",
+    "aws:rds/parameterGroup:ParameterGroup",
+    "aws:rds/subnetGroup:SubnetGroup",
 }
 
 
@@ -399,7 +392,7 @@ def with_defaults(token: str, name: str, inputs: Inputs, old: Inputs, seed: byte
     else:
         fill(named_property(token), f"{prefix}{_seeded(26, seed, 'digits')}")
     fill(_IDENTIFIERS.get(token), f"tf-{_seeded(26, seed, 'digits')}")
-    fill(_DESCRIBED.get(token), "Managed by Pulumi")
+    fill("description" if token in _DESCRIBED else None, "Managed by Pulumi")
     if token.endswith(":BucketObjectv2"):
         fill("key", name)
     filled["__defaults"] = sorted(defaults)
@@ -437,12 +430,6 @@ def _subnet_vpc(builder: Builder) -> str:
         if row:
             return str(row.outputs.get("vpcId", ""))
     return ""
-
-
-def _resource_path(builder: Builder) -> str:
-    parent = builder.store.get("aws:apigateway/resource:Resource", builder.region, builder["parentId"])
-    above = str(parent.outputs["path"]).rstrip("/") if parent else ""
-    return f"{above}/{builder['pathPart']}"
 
 
 def _load_balancer_dns(builder: Builder) -> str:
@@ -548,7 +535,6 @@ _ABSENT = {
     "engineVersion": "",
     "indexName": "",
     "path": "/",
-    "vpcId": "",
 }
 
 _PARTS: dict[str, Callable[[Builder], str]] = {
@@ -594,22 +580,18 @@ _PARTS: dict[str, Callable[[Builder], str]] = {
     "proxyResource": lambda b: b.get("dbClusterIdentifier") or b.get("dbInstanceIdentifier", ""),
     "proxyTarget": lambda b: f"{b['proxyType']}/{b['proxyResource']}",
     "proxyType": lambda b: "TRACKED_CLUSTER" if b.get("dbClusterIdentifier") else "RDS_INSTANCE",
-    "qualifierSuffix": lambda b: f":{b.get('qualifier')}" if b.get("qualifier") else "",
     "rdsDomain": lambda b: f"c{stable(11, ACCOUNT, b.region)}.{b.region}.rds.amazonaws.com",
-    "resourcePath": _resource_path,
     "scalingPath": lambda b: (
         f"{_random('uuid')}:resource/{b['serviceNamespace']}/{b['resourceId']}:policyName/{b['name']}"
     ),
     "secretPath": lambda b: b["secretId"].removeprefix("arn:aws:"),
     "setSuffix": lambda b: f"_{b.get('setIdentifier')}" if b.get("setIdentifier") else "",
-    "slashName": lambda b: b["name"] if b["name"].startswith("/") else f"/{b['name']}",
     "streamArn": lambda b: f"{b.arn}/stream/{b['streamLabel']}" if b.get("streamEnabled") else "",
     "streamLabel": lambda b: "2026-01-01T00:00:00.000" if b.get("streamEnabled") else "",
     "subnetVpc": _subnet_vpc,
     "tableName": lambda b: _path(b["globalTableArn"]),
     "topicPath": lambda b: b["topic"].removeprefix("arn:aws:"),
     "zoneIdOfZone": lambda b: regions.zone_id(b["availabilityZone"]),
-    "urlHost": lambda b: b["url"].removeprefix("https://"),
     "anyZone": lambda b: regions.zones(b.region)[0],
     "wafScope": lambda b: "global" if b.get("scope") == "CLOUDFRONT" else "regional",
 }
@@ -706,10 +688,6 @@ _STRUCTURES: dict[str, dict[str, Callable[[Builder], Any]]] = {
         "domainValidationOptions": _validation_options,
         "subjectAlternativeNames": lambda b: [b.get("domainName", "")],
     },
-    "aws:apigateway/account:Account": {
-        "features": lambda _: ["UsagePlans"],
-        "throttleSettings": lambda _: [{"burstLimit": 5000, "rateLimit": 10000}],
-    },
     "aws:ec2/vpcEndpoint:VpcEndpoint": {
         "dnsEntries": _endpoint_dns,
         "networkInterfaceIds": lambda b: [
@@ -741,13 +719,6 @@ _STRUCTURES: dict[str, dict[str, Callable[[Builder], Any]]] = {
     },
     "aws:rds/clusterInstance:ClusterInstance": {"port": _port, "writer": _is_first_instance},
     "aws:rds/proxyTarget:ProxyTarget": {"port": lambda _: 5432},
-    "aws:route53/zone:Zone": {
-        "nameServers": lambda _: [
-            f"ns-{number * 512}.awsdns-{number:02}.{top}"
-            for number, top in enumerate(("com", "net", "org", "co.uk"))
-        ]
-    },
-    "aws:ssm/parameter:Parameter": {"version": lambda b: int(b.old_output("version", 0)) + 1},
     "aws:wafv2/webAcl:WebAcl": {"capacity": lambda b: 10 * len(b.get("rules", []))},
 }
 # Outputs that hold more than the input of the same name.

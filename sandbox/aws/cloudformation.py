@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
-from sandbox.sdk_schema import UNKNOWN, Problem, schema, shown, step
+from sandbox.sdk_schema import Problem, schema, shown, step
+from sandbox.values import UNKNOWN
 
 Json = dict[str, Any]
 
@@ -30,12 +31,10 @@ _SERVICES = {
 }
 _TYPES = {
     "aws:amp/ruleGroupNamespace:RuleGroupNamespace": "AWS::APS::RuleGroupsNamespace",
-    "aws:apigateway/response:Response": "AWS::ApiGateway::GatewayResponse",
     "aws:appautoscaling/policy:Policy": "AWS::ApplicationAutoScaling::ScalingPolicy",
     "aws:appautoscaling/target:Target": "AWS::ApplicationAutoScaling::ScalableTarget",
     "aws:backup/plan:Plan": "AWS::Backup::BackupPlan",
     "aws:backup/vault:Vault": "AWS::Backup::BackupVault",
-    "aws:cloudwatch/eventRule:EventRule": "AWS::Events::Rule",
     "aws:cloudwatch/logDelivery:LogDelivery": "AWS::Logs::Delivery",
     "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": "AWS::Logs::DeliveryDestination",
     "aws:cloudwatch/logDeliverySource:LogDeliverySource": "AWS::Logs::DeliverySource",
@@ -44,13 +43,10 @@ _TYPES = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": "AWS::CloudWatch::Alarm",
     "aws:cloudwatch/queryDefinition:QueryDefinition": "AWS::Logs::QueryDefinition",
     "aws:cognito/resourceServer:ResourceServer": "AWS::Cognito::UserPoolResourceServer",
-    "aws:ec2/vpcDhcpOptions:VpcDhcpOptions": "AWS::EC2::DHCPOptions",
-    "aws:iam/policy:Policy": "AWS::IAM::ManagedPolicy",
-    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": "AWS::Lambda::EventInvokeConfig",
     "aws:rds/clusterInstance:ClusterInstance": "AWS::RDS::DBInstance",
+    "aws:route53/hostedZoneDnsSec:HostedZoneDnsSec": "AWS::Route53::DNSSEC",
     "aws:route53/queryLog:QueryLog": "AWS::Route53::QueryLoggingConfig",
     "aws:route53/record:Record": "AWS::Route53::RecordSet",
-    "aws:route53/zone:Zone": "AWS::Route53::HostedZone",
     "aws:secretsmanager/secretRotation:SecretRotation": "AWS::SecretsManager::RotationSchedule",
     "aws:sns/topicSubscription:TopicSubscription": "AWS::SNS::Subscription",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "AWS::EC2::SecurityGroupEgress",
@@ -62,21 +58,13 @@ _TYPES = {
 # either AWS has no resource of that kind, or the provider updates what CloudFormation replaces.
 _REPLACES: dict[str, str] = {
     "aws:acm/certificateValidation:CertificateValidation": "certificateArn validationRecordFqdns",
-    "aws:apigateway/authorizer:Authorizer": "restApi",
     "aws:apigateway/basePathMapping:BasePathMapping": "domainName domainNameId",
     "aws:apigateway/deployment:Deployment": "restApi triggers",
-    "aws:apigateway/integration:Integration": "restApi resourceId httpMethod type integrationHttpMethod",
-    "aws:apigateway/integrationResponse:IntegrationResponse": "restApi resourceId httpMethod statusCode",
-    "aws:apigateway/methodResponse:MethodResponse": "restApi resourceId httpMethod statusCode",
     "aws:apigateway/methodSettings:MethodSettings": "restApi stageName methodPath",
-    "aws:apigateway/requestValidator:RequestValidator": "restApi",
-    "aws:apigateway/resource:Resource": "restApi",
     "aws:apigateway/restApi:RestApi": "",
-    "aws:apigateway/restApiPolicy:RestApiPolicy": "restApiId",
     "aws:backup/selection:Selection": (
         "planId name iamRoleArn resources notResources selectionTags conditions"
     ),
-    "aws:cloudwatch/eventTarget:EventTarget": "rule targetId eventBusName",
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyName",
     "aws:dynamodb/contributorInsights:ContributorInsights": "tableName indexName",
     "aws:dynamodb/table:Table": "name hashKey rangeKey localSecondaryIndexes importTable restoreSourceName",
@@ -85,20 +73,16 @@ _REPLACES: dict[str, str] = {
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": (
         "clusterName policyArn principalArn accessScope"
     ),
-    "aws:elasticache/userGroupAssociation:UserGroupAssociation": "userId userGroupId",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "role policyArn",
     "aws:kms/keyPolicy:KeyPolicy": "keyId",
-    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": "functionName qualifier",
     "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": "functionName qualifier",
     "aws:lb/targetGroupAttachment:TargetGroupAttachment": "targetGroupArn targetId port availabilityZone",
-    "aws:msk/scramSecretAssociation:ScramSecretAssociation": "clusterArn",
     "aws:rds/clusterInstance:ClusterInstance": (
         "identifier clusterIdentifier engine availabilityZone dbSubnetGroupName customIamInstanceProfile"
     ),
     "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup": "dbProxyName",
     "aws:rds/proxyTarget:ProxyTarget": "dbProxyName targetGroupName dbClusterIdentifier dbInstanceIdentifier",
     "aws:route53/record:Record": "zoneId name",
-    "aws:route53/zone:Zone": "name delegationSetId",
     "aws:s3/bucketObjectv2:BucketObjectv2": "bucket key",
     "aws:secretsmanager/secretRotation:SecretRotation": "secretId",
     "aws:secretsmanager/secretVersion:SecretVersion": (
@@ -117,7 +101,6 @@ _ALSO_REPLACES: dict[str, str] = {
     "aws:lambda/permission:Permission": "function statementId qualifier",
     "aws:route53/queryLog:QueryLog": "zoneId cloudwatchLogGroupArn",
     "aws:sns/topicPolicy:TopicPolicy": "arn",
-    "aws:sqs/queuePolicy:QueuePolicy": "queueUrl",
     "aws:cognito/userPool:UserPool": "aliasAttributes usernameAttributes usernameConfiguration",
     "aws:kms/key:Key": "customerMasterKeySpec keyUsage multiRegion customKeyStoreId",
     "aws:lb/loadBalancer:LoadBalancer": "internal loadBalancerType",

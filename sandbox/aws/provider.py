@@ -1,11 +1,12 @@
-# ruff: noqa: ARG002, D102 (the methods are the base class's, whose documentation holds)
+# ruff: noqa: D102 (the methods are the base class's, whose documentation holds)
 """The `aws` provider of the sandbox: the engine's calls, answered from schemas and the store."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,16 +14,8 @@ from typing import Any, Protocol
 from sandbox import sdk_schema
 from sandbox.aws import attributes, cloudformation, invokes, regions, rules
 from sandbox.aws.store import Row, Store
-from sandbox.rpc import (
-    CheckFailure,
-    Difference,
-    Properties,
-    Provider,
-    ProviderError,
-    plain_difference,
-    urn_name,
-    urn_type,
-)
+from sandbox.rpc import Call, CheckFailure, Difference, Provider, ProviderError, plain_difference
+from sandbox.values import UNKNOWN, Properties, is_dict, is_list
 
 # Types of which AWS allows one at a time in its place, so the bridged provider deletes the old one first
 # (pulumi-aws: `provider/resources.go`).
@@ -65,76 +58,64 @@ class AwsProvider(Provider):
 
     # -- configuration -------------------------------------------------------------------------
 
+    def prepare(self, types: Iterable[str]) -> None:
+        for token in types:
+            if sdk_schema.package_of(token) == "aws":
+                with suppress(sdk_schema.UnknownTypeError):
+                    cloudformation.replacing_paths(token)
+
     def check_config(self, news: Properties) -> list[CheckFailure]:
         failures = [
             CheckFailure(problem.path, str(problem))
             for problem in sdk_schema.validate("pulumi:providers:aws", news)
         ]
         region = news.get("region")
-        if region is not None and region != sdk_schema.UNKNOWN and region not in regions.names():
+        if region is not None and region != UNKNOWN and region not in regions.names():
             failures.append(CheckFailure("region", f"region: {region!r} is not an AWS region"))
         return failures
 
     # -- resources -----------------------------------------------------------------------------
 
-    def check(
-        self, config: Properties, urn: str, olds: Properties, news: Properties, seed: bytes
-    ) -> tuple[Properties, list[CheckFailure]]:
-        token, name = urn_type(urn), urn_name(urn)
-        news = {key: value for key, value in news.items() if key != "__defaults"}
+    def check(self, call: Call) -> tuple[Properties, list[CheckFailure]]:
+        news = {key: value for key, value in call.inputs.items() if key != "__defaults"}
         try:
-            problems = sdk_schema.validate(token, news)
+            problems = sdk_schema.validate(call.type, news)
         except sdk_schema.UnknownTypeError as error:
             return news, [CheckFailure("", str(error))]
-        if token not in attributes.forms():
-            return news, [CheckFailure("", f"{token} is an AWS type that the sandbox does not know yet")]
+        if call.type not in attributes.forms():
+            return news, [CheckFailure("", f"{call.type} is an AWS type that the sandbox does not know yet")]
         region = news.get("region")
-        if region and region != sdk_schema.UNKNOWN and region not in regions.names():
+        if region and region != UNKNOWN and region not in regions.names():
             problems.append(sdk_schema.Problem("region", region, f"{region!r} is not an AWS region"))
-        if not problems:
-            problems = list(cloudformation.value_problems(token, news))
-        inputs = attributes.with_defaults(token, name, news, olds, seed) if not problems else news
-        return inputs, [CheckFailure(p.path, f"{token} {name}: {p}") for p in problems]
+        problems = problems or list(cloudformation.value_problems(call.type, news))
+        if problems:
+            return news, [CheckFailure(p.path, f"{call.type} {call.name}: {p}") for p in problems]
+        return attributes.with_defaults(call.type, call.name, news, call.old_inputs, call.seed), []
 
-    def diff(
-        self,
-        config: Properties,
-        urn: str,
-        identifier: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: list[str],
-    ) -> Difference:
-        token = urn_type(urn)
-        found = plain_difference(_comparable(old_inputs), _comparable(news))
-        if "tagsAll" in old_outputs and "tags" not in ignore_changes and not found.changes:
-            tags: dict[str, str] = {**_default_tags(config), **(news.get("tags") or {})}
-            if sdk_schema.UNKNOWN not in tags.values() and tags != old_outputs["tagsAll"]:
+    def diff(self, call: Call) -> Difference:
+        old, new, state = call.old_inputs, call.inputs, call.outputs
+        found = plain_difference(_comparable(old), _comparable(new))
+        if "tagsAll" in state and "tags" not in call.ignore_changes and not found.changes:
+            tags: dict[str, str] = {**_default_tags(call.config), **(new.get("tags") or {})}
+            if UNKNOWN not in tags.values() and tags != state["tagsAll"]:
                 found.changes["tagsAll"] = "update"
-        region = _region(config, news)
-        if region and old_outputs.get("region", region) != region:
+        region = _region(call)
+        if region and state.get("region", region) != region:
             found.changes["region"] = "update"
-        found.replaces = {path for path in found.changes if cloudformation.replaces(token, path)}
-        found.replaces |= rules.forced_replacements(token, old_inputs, news, set(found.changes))
-        named = attributes.named_property(token)
-        fixed = (
-            named is not None
-            and named not in news.get("__defaults", [])
-            and old_inputs.get(named) == news.get(named)
-        )
-        found.delete_before_replace = bool(found.replaces) and (fixed or token in _DELETED_FIRST)
+        found.replaces = {path for path in found.changes if cloudformation.replaces(call.type, path)}
+        found.replaces |= rules.forced_replacements(call.type, old, new, set(found.changes))
+        named = attributes.named_property(call.type)
+        fixed = named and named not in new.get("__defaults", []) and old.get(named) == new.get(named)
+        found.delete_before_replace = bool(found.replaces) and (bool(fixed) or call.type in _DELETED_FIRST)
         return found
 
-    def create(
-        self, config: Properties, urn: str, inputs: Properties, preview: bool
-    ) -> tuple[str, Properties]:
-        change = self._change(config, urn, inputs, preview)
+    def create(self, call: Call) -> tuple[str, Properties]:
+        change = self._change(call)
         with self._lock:
             self.enforce(change)
             builder = self._builder(change)
             outputs = builder.outputs()
-            if preview:
+            if call.preview:
                 self._planned.add((change.type, builder.planned_id()))
                 return "", outputs
             row = self._row(change, builder.id, builder.arn, outputs)
@@ -143,45 +124,31 @@ class AwsProvider(Provider):
             self.store.put(row)
             return row.id, outputs
 
-    def update(
-        self,
-        config: Properties,
-        urn: str,
-        identifier: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        preview: bool,
-    ) -> Properties:
-        change = self._change(config, urn, news, preview)
+    def update(self, call: Call) -> Properties:
+        change = self._change(call)
         with self._lock:
-            row = self._existing(change, identifier)
-            change.current = row
+            change.current = row = self._existing(call)
             self.enforce(change)
-            outputs = self._builder(change, (identifier, old_inputs, old_outputs)).outputs()
-            if not preview:
-                self.store.put(self._row(change, identifier, row.arn if row else "", outputs))
+            outputs = self._builder(change, (call.id, call.old_inputs, call.outputs)).outputs()
+            if not call.preview:
+                self.store.put(self._row(change, call.id, row.arn if row else "", outputs))
             return outputs
 
-    def read(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> tuple[Properties, Properties] | None:
-        row = self._existing(self._change(config, urn, inputs or outputs, preview=True), identifier)
+    def read(self, call: Call) -> tuple[Properties, Properties] | None:
+        row = self._existing(call)
         return (row.inputs, row.outputs) if row else None
 
-    def delete(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> None:
+    def delete(self, call: Call) -> None:
         with self._lock:
-            row = self._existing(self._change(config, urn, inputs or outputs, preview=False), identifier)
+            row = self._existing(call)
             if row is None:
                 return  # somebody else deleted it: the goal is reached
             rules.check_deletion(self.store, row)
             self._remove(row)
 
-    def take_back(self, config: Properties, urn: str, inputs: Properties, known: set[str]) -> None:
-        for row in self.store.all(urn_type(urn)):
-            if row.urn == urn and row.id not in known:
+    def take_back(self, call: Call, known: set[str]) -> None:
+        for row in self.store.all(call.type):
+            if row.urn == call.urn and row.id not in known:
                 self._remove(row)
 
     def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
@@ -191,7 +158,7 @@ class AwsProvider(Provider):
             raise ProviderError(str(error)) from None
         if problems:
             raise ProviderError(f"{token}: " + "; ".join(map(str, problems)))
-        return invokes.call(token, args, args.get("region") or _region(config, {}), self.store)
+        return invokes.call(token, args, args.get("region") or config.get("region", ""), self.store)
 
     def enforce(self, change: rules.Change) -> None:
         """Raises what AWS would answer to a change; a test of one tier alone has nothing to refer to."""
@@ -204,16 +171,16 @@ class AwsProvider(Provider):
             self._api_servers.remove(row.id)
         self.store.remove(row)
 
-    def _change(self, config: Properties, urn: str, inputs: Properties, preview: bool) -> rules.Change:
+    def _change(self, call: Call) -> rules.Change:
         return rules.Change(
-            type=urn_type(urn),
-            name=urn_name(urn),
-            urn=urn,
-            region=_region(config, inputs),
-            inputs={key: value for key, value in inputs.items() if key != "__defaults"},
-            given=inputs,
-            default_tags=_default_tags(config),
-            preview=preview,
+            type=call.type,
+            name=call.name,
+            urn=call.urn,
+            region=_region(call),
+            inputs={key: value for key, value in call.inputs.items() if key != "__defaults"},
+            given=call.inputs,
+            default_tags=_default_tags(call.config),
+            preview=call.preview,
             store=self.store,
             planned=self._planned,
         )
@@ -245,16 +212,14 @@ class AwsProvider(Provider):
             outputs,
         )
 
-    def _existing(self, change: rules.Change, identifier: str) -> Row | None:
-        for place in (change.region, ""):
-            row = self.store.get(change.type, place, identifier, attributes.scope(change.type, change.inputs))
-            if row:
-                return row
-        return None
+    def _existing(self, call: Call) -> Row | None:
+        scope = attributes.scope(call.type, call.inputs or call.outputs)
+        rows = (self.store.get(call.type, place, call.id, scope) for place in (_region(call), ""))
+        return next(filter(None, rows), None)
 
 
-def _region(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    return str(inputs.get("region") or config.get("region") or "")
+def _region(call: Call) -> str:
+    return str((call.inputs or call.outputs).get("region") or call.config.get("region") or "")
 
 
 def _default_tags(config: Mapping[str, Any]) -> dict[str, str]:
@@ -269,10 +234,10 @@ def _comparable(inputs: Mapping[str, Any]) -> Any:
 
 
 def _canonical(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list):
-        return [_canonical(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if is_dict(value):
+        return {key: _canonical(item) for key, item in value.items()}
+    if is_list(value):
+        return [_canonical(item) for item in value]
     if isinstance(value, str) and value.startswith("{"):
         try:
             return json.dumps(json.loads(value), sort_keys=True)

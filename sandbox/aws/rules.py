@@ -7,16 +7,18 @@ would be called, because at preview a resource and its replacement would both se
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws import invokes
+from sandbox.aws import attributes, invokes
 from sandbox.aws.store import ACCOUNT, ARN, PREFIXED_ID, Row, Store, strings
-from sandbox.rpc import UNKNOWN, ProviderError
+from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import shown, step
+from sandbox.values import UNKNOWN
 
 Finding = tuple[str, str]
 """A property's path, and what is wrong with it."""
@@ -113,84 +115,33 @@ def forced_replacements(
 
 # -- references ----------------------------------------------------------------------------------
 
-# (type, property) → type whose id or name it gives. Ids of a known form and ARNs need no entry.
-_NAMES = """
-apigateway/authorizer:Authorizer restApi apigateway/restApi:RestApi
-apigateway/basePathMapping:BasePathMapping restApi apigateway/restApi:RestApi
-apigateway/deployment:Deployment restApi apigateway/restApi:RestApi
-apigateway/integration:Integration restApi apigateway/restApi:RestApi
-apigateway/integration:Integration connectionId apigatewayv2/vpcLink:VpcLink
-apigateway/integrationResponse:IntegrationResponse restApi apigateway/restApi:RestApi
-apigateway/method:Method restApi apigateway/restApi:RestApi
-apigateway/method:Method authorizerId apigateway/authorizer:Authorizer
-apigateway/methodResponse:MethodResponse restApi apigateway/restApi:RestApi
-apigateway/methodSettings:MethodSettings restApi apigateway/restApi:RestApi
-apigateway/model:Model restApi apigateway/restApi:RestApi
-apigateway/requestValidator:RequestValidator restApi apigateway/restApi:RestApi
-apigateway/resource:Resource restApi apigateway/restApi:RestApi
-apigateway/response:Response restApiId apigateway/restApi:RestApi
-apigateway/restApiPolicy:RestApiPolicy restApiId apigateway/restApi:RestApi
-apigateway/stage:Stage restApi apigateway/restApi:RestApi
-apigateway/stage:Stage deployment apigateway/deployment:Deployment
-amp/alertManagerDefinition:AlertManagerDefinition workspaceId amp/workspace:Workspace
-amp/scraperLoggingConfiguration:ScraperLoggingConfiguration scraperId amp/scraper:Scraper
-amp/ruleGroupNamespace:RuleGroupNamespace workspaceId amp/workspace:Workspace
-backup/selection:Selection planId backup/plan:Plan
-cloudfront/monitoringSubscription:MonitoringSubscription distributionId cloudfront/distribution:Distribution
-cloudwatch/eventTarget:EventTarget rule cloudwatch/eventRule:EventRule
-cloudwatch/logDelivery:LogDelivery deliverySourceName cloudwatch/logDeliverySource:LogDeliverySource
-cloudwatch/logMetricFilter:LogMetricFilter logGroupName cloudwatch/logGroup:LogGroup
-cognito/resourceServer:ResourceServer userPoolId cognito/userPool:UserPool
-cognito/userPoolClient:UserPoolClient userPoolId cognito/userPool:UserPool
-cognito/userPoolDomain:UserPoolDomain userPoolId cognito/userPool:UserPool
-dynamodb/contributorInsights:ContributorInsights tableName dynamodb/table:Table
-ec2/natGateway:NatGateway allocationId ec2/eip:Eip
-eks/accessEntry:AccessEntry clusterName eks/cluster:Cluster
-eks/accessPolicyAssociation:AccessPolicyAssociation clusterName eks/cluster:Cluster
-eks/addon:Addon clusterName eks/cluster:Cluster
-eks/podIdentityAssociation:PodIdentityAssociation clusterName eks/cluster:Cluster
-elasticache/replicationGroup:ReplicationGroup subnetGroupName elasticache/subnetGroup:SubnetGroup
-elasticache/replicationGroup:ReplicationGroup userGroupIds elasticache/userGroup:UserGroup
-elasticache/userGroup:UserGroup userIds elasticache/user:User
-elasticache/userGroupAssociation:UserGroupAssociation userGroupId elasticache/userGroup:UserGroup
-elasticache/userGroupAssociation:UserGroupAssociation userId elasticache/user:User
-iam/instanceProfile:InstanceProfile role iam/role:Role
-iam/rolePolicy:RolePolicy role iam/role:Role
-iam/rolePolicyAttachment:RolePolicyAttachment role iam/role:Role
-kms/alias:Alias targetKeyId kms/key:Key
-kms/keyPolicy:KeyPolicy keyId kms/key:Key
-lambda/alias:Alias functionName lambda/function:Function
-lambda/function:Function s3Bucket s3/bucket:Bucket
-lambda/functionEventInvokeConfig:FunctionEventInvokeConfig functionName lambda/function:Function
-lambda/permission:Permission function lambda/function:Function
-lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig functionName lambda/function:Function
-rds/cluster:Cluster dbClusterParameterGroupName rds/clusterParameterGroup:ClusterParameterGroup
-rds/cluster:Cluster dbSubnetGroupName rds/subnetGroup:SubnetGroup
-rds/cluster:Cluster globalClusterIdentifier rds/globalCluster:GlobalCluster
-rds/clusterInstance:ClusterInstance clusterIdentifier rds/cluster:Cluster
-rds/clusterInstance:ClusterInstance dbParameterGroupName rds/parameterGroup:ParameterGroup
-rds/clusterInstance:ClusterInstance dbSubnetGroupName rds/subnetGroup:SubnetGroup
-rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup dbProxyName rds/proxy:Proxy
-rds/proxyEndpoint:ProxyEndpoint dbProxyName rds/proxy:Proxy
-rds/proxyTarget:ProxyTarget dbClusterIdentifier rds/cluster:Cluster
-rds/proxyTarget:ProxyTarget dbProxyName rds/proxy:Proxy
-route53/queryLog:QueryLog zoneId route53/zone:Zone
-route53/record:Record healthCheckId route53/healthCheck:HealthCheck
-route53/record:Record zoneId route53/zone:Zone
-s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration bucket s3/bucket:Bucket
-s3/bucketLogging:BucketLogging bucket s3/bucket:Bucket
-s3/bucketLogging:BucketLogging targetBucket s3/bucket:Bucket
-s3/bucketObjectv2:BucketObjectv2 bucket s3/bucket:Bucket
-s3/bucketOwnershipControls:BucketOwnershipControls bucket s3/bucket:Bucket
-s3/bucketPolicy:BucketPolicy bucket s3/bucket:Bucket
-s3/bucketPublicAccessBlock:BucketPublicAccessBlock bucket s3/bucket:Bucket
-s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration bucket s3/bucket:Bucket
-s3/bucketVersioning:BucketVersioning bucket s3/bucket:Bucket
-sqs/queuePolicy:QueuePolicy queueUrl sqs/queue:Queue
-"""
-_BY_NAME: dict[tuple[str, str], str] = {
-    (f"aws:{parts[0]}", parts[1]): f"aws:{parts[2]}" for parts in map(str.split, _NAMES.strip().splitlines())
+# Inputs that name a resource (by id, name or URL) otherwise than `_named_type` finds it.
+_NAMED = {
+    "cloudwatch/logDelivery:LogDelivery deliverySourceName": "cloudwatch/logDeliverySource:LogDeliverySource",
+    "ec2/natGateway:NatGateway allocationId": "ec2/eip:Eip",
+    "kms/alias:Alias targetKeyId": "kms/key:Key",
+    "lambda/function:Function s3Bucket": "s3/bucket:Bucket",
 }
+
+# Inputs that seem to name a resource, but what they say is not its id.
+_OTHER = {"domainNameId", "stageName"}
+
+
+@functools.cache
+def _named_type(kind: str, name: str) -> str | None:
+    """The type that an input names: `restApi`, `clusterName` or `dbSubnetGroupName` of the same service."""
+    if given := _NAMED.get(f"{kind.removeprefix('aws:')} {name}"):
+        return f"aws:{given}"
+    if name in _OTHER:
+        return None
+    word = re.sub(r"(Ids?|Names?|Identifier|Url)$", "", name)
+    for form in (word, re.sub("^db(?=[A-Z])", "", word)):
+        target = f"{kind.split('/')[0]}/{form[:1].lower()}{form[1:]}:{form[:1].upper()}{form[1:]}"
+        if target != kind and target in attributes.forms():
+            return target
+    return None
+
+
 # Services whose ARNs name no resource that a program creates: alarm actions, schedules, sign-in.
 _VIRTUAL_SERVICES = {"autoscaling", "automate", "execute-api", "sts", "states", "ssm", "resource-groups"}
 
@@ -198,20 +149,21 @@ _VIRTUAL_SERVICES = {"autoscaling", "automate", "execute-api", "sts", "states", 
 @rule()
 def references_exist(change: Change) -> Iterator[Finding]:
     """Every id of a known form, ARN of our account and name of another resource exists."""
+    missing: set[str] = set()
     for path, value in _references(change.inputs):
         if not _exists(change, value):
+            missing.add(path)
             place = f" in {change.region}" if PREFIXED_ID.fullmatch(value) else ""
             yield path, f"{value} does not exist{place}"
     for name in change.inputs:
-        target = _BY_NAME.get((change.type, name))
-        if not target:
-            continue
-        for path, value in _walk(change.inputs[name], name):
+        target = _named_type(change.type, name)
+        for path, value in _walk(change.inputs[name], name) if target else ():
             if value == UNKNOWN or value.startswith("default.") or invokes.exists(value, change.region):
                 continue
-            owner = change.owner(_function_name(value) if "lambda" in target else value)
-            if not change.exists(target, value) and not (owner and owner.type == target):
-                yield path, f"{target.split(':')[-1]} {shown(path, value)} does not exist"
+            owner = change.owner(_function_name(value) if "lambda" in str(target) else value)
+            found = change.exists(str(target), value) or (owner and owner.type == target)
+            if not found and path not in missing:
+                yield path, f"{str(target).split(':')[-1]} {shown(path, value)} does not exist"
 
 
 def _function_name(value: str) -> str:
@@ -269,10 +221,9 @@ def _exists(change: Change, value: str) -> bool:
 
 # What AWS refuses to delete while something of these types uses it; `*` is anything.
 _HELD = {
-    "acm/certificate:Certificate": "lb/listener:Listener lb/listenerCertificate:ListenerCertificate "
-    "cloudfront/distribution:Distribution apigateway/domainName:DomainName",
+    "acm/certificate:Certificate": "lb/listener:Listener cloudfront/distribution:Distribution "
+    "apigateway/domainName:DomainName",
     "apigateway/deployment:Deployment": "apigateway/stage:Stage",
-    "apigatewayv2/vpcLink:VpcLink": "apigateway/integration:Integration",
     "cloudfront/cachePolicy:CachePolicy": "cloudfront/distribution:Distribution",
     "cloudfront/function:Function": "cloudfront/distribution:Distribution",
     "cloudfront/originAccessControl:OriginAccessControl": "cloudfront/distribution:Distribution",
@@ -283,24 +234,20 @@ _HELD = {
     "ec2/securityGroup:SecurityGroup": "*",
     "ec2/subnet:Subnet": "*",
     "ec2/vpc:Vpc": "*",
-    "eks/cluster:Cluster": "eks/nodeGroup:NodeGroup eks/fargateProfile:FargateProfile",
     "elasticache/parameterGroup:ParameterGroup": "elasticache/replicationGroup:ReplicationGroup",
     "elasticache/subnetGroup:SubnetGroup": "elasticache/replicationGroup:ReplicationGroup",
     "elasticache/user:User": "elasticache/userGroup:UserGroup",
     "elasticache/userGroup:UserGroup": "elasticache/replicationGroup:ReplicationGroup",
-    "iam/policy:Policy": "iam/rolePolicyAttachment:RolePolicyAttachment",
     "iam/role:Role": "iam/rolePolicyAttachment:RolePolicyAttachment iam/rolePolicy:RolePolicy "
     "iam/instanceProfile:InstanceProfile",
-    "lb/loadBalancer:LoadBalancer": "apigatewayv2/vpcLink:VpcLink apigateway/vpcLink:VpcLink",
+    "lb/loadBalancer:LoadBalancer": "apigatewayv2/vpcLink:VpcLink",
     "lb/targetGroup:TargetGroup": "lb/listener:Listener lb/listenerRule:ListenerRule",
     "rds/cluster:Cluster": "rds/clusterInstance:ClusterInstance",
     "rds/clusterParameterGroup:ClusterParameterGroup": "rds/cluster:Cluster",
     "rds/globalCluster:GlobalCluster": "rds/cluster:Cluster",
     "rds/parameterGroup:ParameterGroup": "rds/clusterInstance:ClusterInstance",
     "rds/subnetGroup:SubnetGroup": "rds/cluster:Cluster",
-    "route53/zone:Zone": "route53/record:Record",
     "s3/bucket:Bucket": "s3/bucketObjectv2:BucketObjectv2",
-    "wafv2/ipSet:IpSet": "wafv2/webAcl:WebAcl",
     "wafv2/webAcl:WebAcl": "wafv2/webAclAssociation:WebAclAssociation cloudfront/distribution:Distribution",
 }
 # The input that protects a resource from deletion.
@@ -332,6 +279,9 @@ def check_deletion(store: Store, row: Row) -> None:
         if user.key == row.key or (holders != "*" and user.type not in kinds):
             continue
         used = names.intersection(strings(user.inputs))
+        if row.region and user.region not in ("", row.region):
+            # Another region's resource may have the same name; only an ARN says which one is meant.
+            used = {name for name in used if ARN.fullmatch(name)}
         if used and user.inputs.get("securityGroupId") != row.id and not _goes_with(row, user):
             raise ProviderError(
                 f"{subject}: DependencyViolation: {min(used)} is still used by {user.type} {user.name}"
@@ -343,7 +293,6 @@ def _goes_with(row: Row, user: Row) -> bool:
     return user.type in (
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
         "aws:ec2/flowLog:FlowLog",
-        "aws:ec2/vpcDhcpOptionsAssociation:VpcDhcpOptionsAssociation",
     ) or (row.type == "aws:ec2/subnet:Subnet" and user.type.endswith(":SubnetGroup"))
 
 
@@ -467,7 +416,7 @@ def edge_certificate(change: Change) -> Iterator[Finding]:
         yield "webAclId", f"{web_acl} must have the scope CLOUDFRONT"
 
 
-@rule("wafv2/webAcl:WebAcl", "wafv2/ipSet:IpSet")
+@rule("wafv2/webAcl:WebAcl")
 def edge_scope(change: Change) -> Iterator[Finding]:
     """What protects CloudFront is created in us-east-1."""
     if change.get("scope") == "CLOUDFRONT" and change.region != "us-east-1":
@@ -500,7 +449,6 @@ _UNIQUE = {
     "cloudfront/originRequestPolicy:OriginRequestPolicy": ("name",),
     "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": ("name",),
     "ec2/securityGroup:SecurityGroup": ("name", "vpcId"),
-    "iam/policy:Policy": ("name", "path"),
     "lb/loadBalancer:LoadBalancer": ("name",),
     "lb/targetGroup:TargetGroup": ("name",),
     "lb/listener:Listener": ("loadBalancerArn", "port"),
@@ -510,9 +458,7 @@ _UNIQUE = {
     "secretsmanager/secret:Secret": ("name",),
     "sns/topic:Topic": ("name",),
     "sqs/queue:Queue": ("name",),
-    "wafv2/ipSet:IpSet": ("name", "scope"),
     "wafv2/webAcl:WebAcl": ("name", "scope"),
-    "apigateway/resource:Resource": ("restApi", "parentId", "pathPart"),
 }
 
 
@@ -531,37 +477,14 @@ def names_are_unique(change: Change) -> Iterator[Finding]:
 
 
 @rule("apigateway/deployment:Deployment", at_preview=False)
-def deployment_has_methods(change: Change) -> Iterator[Finding]:
-    """A deployment needs methods, each with its integration, and a private API its policy."""
-    api = change.get("restApi")
-
-    def of_api(kind: str) -> dict[tuple[Any, Any], Row]:
-        rows = change.store.all(f"aws:apigateway/{kind}")
-        mine = [row for row in rows if row.inputs.get("restApi") == api]
-        return {(row.inputs.get("resourceId"), row.inputs.get("httpMethod")): row for row in mine}
-
-    methods, integrations = of_api("method:Method"), of_api("integration:Integration")
-    row = change.store.get("aws:apigateway/restApi:RestApi", change.region, str(api))
-    if row and not methods and not row.inputs.get("body"):
-        yield "restApi", "the REST API has no methods yet: the deployment must depend on them"
-    for key in methods.keys() - integrations.keys():
-        yield (
-            "restApi",
-            f"method {methods[key].name} has no integration yet: the deployment must depend on it",
-        )
-    endpoint: Mapping[str, str] = (row.inputs.get("endpointConfiguration") if row else None) or {}
-    private = endpoint.get("types") == "PRIVATE"
-    policies = change.store.all("aws:apigateway/restApiPolicy:RestApiPolicy")
-    given = row and (row.inputs.get("policy") or "x-amazon-apigateway-policy" in str(row.inputs.get("body")))
-    if private and not given and all(policy.inputs.get("restApiId") != api for policy in policies):
+def private_api_has_its_policy(change: Change) -> Iterator[Finding]:
+    """A private REST API needs its resource policy, which may be part of its document, to be deployed."""
+    api = change.store.get("aws:apigateway/restApi:RestApi", change.region, str(change.get("restApi")))
+    endpoint: Mapping[str, str] = (api.inputs.get("endpointConfiguration") if api else None) or {}
+    if api is None or endpoint.get("types") != "PRIVATE":
+        return
+    if not api.inputs.get("policy") and "x-amazon-apigateway-policy" not in str(api.inputs.get("body")):
         yield "restApi", "a private REST API needs its resource policy before it is deployed"
-
-
-@rule("apigateway/integration:Integration")
-def private_integration(change: Change) -> Iterator[Finding]:
-    """An integration over a VPC link names the link."""
-    if change.get("connectionType") == "VPC_LINK" and not change.inputs.get("connectionId"):
-        yield "connectionId", "required by connectionType VPC_LINK"
 
 
 @rule("appautoscaling/target:Target")
@@ -618,30 +541,6 @@ def instance_engine(change: Change) -> Iterator[Finding]:
         yield (
             "engine",
             f"{change.get('engine')} is not the engine of {cluster.name}, {cluster.inputs.get('engine')}",
-        )
-
-
-@rule("route53/record:Record")
-def record_lies_in_its_zone(change: Change) -> Iterator[Finding]:
-    """A record's name ends with its zone's."""
-    zone = change.store.get("aws:route53/zone:Zone", "", change.get("zoneId", ""))
-    name, domain = change.get("name", ""), str(zone.outputs["name"]).rstrip(".") if zone else ""
-    if name and domain and not f".{name.rstrip('.')}".endswith(f".{domain}"):
-        yield "name", f"{name} is not in the hosted zone {domain}"
-
-
-@rule("ec2/route:Route")
-def route_has_one_target(change: Change) -> Iterator[Finding]:
-    """A route has one destination and one target."""
-    targets = [
-        name
-        for name in change.inputs
-        if name.endswith("Id") and name not in ("routeTableId", "destinationPrefixListId")
-    ]
-    if len(targets) != 1:
-        yield (
-            "routeTableId",
-            f"exactly one target is needed, not {len(targets)} ({', '.join(targets) or 'none'})",
         )
 
 

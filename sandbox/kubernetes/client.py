@@ -279,5 +279,11 @@ class Cluster:
             time.sleep(0.02)
 
 
+def full_name(obj: Object) -> str:
+    """The name with its namespace, where it has one: `kube-system/coredns`."""
+    metadata = obj["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
+
+
 def _root(api_version: str) -> str:
     return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"

@@ -14,7 +14,7 @@ import yaml
 
 from sandbox import values
 from sandbox.construct import Component, Output
-from sandbox.kubernetes.client import Cluster, Object
+from sandbox.kubernetes.client import Cluster, Object, full_name
 from sandbox.rpc import ProviderError
 
 PARALLEL = 16
@@ -112,7 +112,7 @@ def register(
         annotations: Object = item["metadata"].get("annotations") or {}
         registered = component.register(
             _type_token(item),
-            f"{prefix}:{_full_name(item)}" if prefix else _full_name(item),
+            f"{prefix}:{full_name(item)}" if prefix else full_name(item),
             {
                 # Secrets of charts and files never come marked as such.
                 key: Output(value, secret=item["kind"] == "Secret" and key in ("data", "stringData"))
@@ -169,11 +169,6 @@ def _custom(item: Object, definitions: dict[tuple[str, str], Object]) -> bool:
 
 def _is_base(item: Object) -> bool:
     return item["kind"] in ("Namespace", "CustomResourceDefinition")
-
-
-def _full_name(item: Object) -> str:
-    metadata = item["metadata"]
-    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
 
 
 def _type_token(item: Object) -> str:

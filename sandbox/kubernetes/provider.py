@@ -11,6 +11,7 @@ the object is gone.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import importlib.metadata
 import os
@@ -29,20 +30,20 @@ from pulumi.runtime.proto import provider_pb2
 from sandbox import values
 from sandbox.construct import Component, ComponentProvider, Output
 from sandbox.kubernetes import helm, manifests
-from sandbox.kubernetes.client import ApiError, Cluster, Object, Unreachable
+from sandbox.kubernetes.client import ApiError, Cluster, Object, Unreachable, full_name
 from sandbox.kubernetes.release import Releases
 from sandbox.kubernetes.replacement import replaces, replacing_properties
 from sandbox.rpc import (
-    UNKNOWN,
+    Call,
     CheckFailure,
     Difference,
-    Properties,
     ProviderError,
+    diff_response,
     from_struct,
     plain_difference,
-    urn_name,
     urn_type,
 )
+from sandbox.values import UNKNOWN, Properties
 
 MISORDERED_TIMEOUT = 5
 """Seconds to wait for a kind or namespace that another resource of the same deployment brings."""
@@ -60,7 +61,6 @@ _CONFIGURATION = {
     "clusterIdentifier",
     "context",
     "enableConfigMapMutable",
-    "enablePatchForce",
     "enableSecretMutable",
     "enableServerSideApply",
     "kubeconfig",
@@ -76,7 +76,6 @@ _CHART_ARGUMENTS = {
     "resourcePrefix",
     "skipAwait",
     "skipCrds",
-    "valueYamlFiles",
     "values",
     "version",
 }
@@ -112,16 +111,15 @@ class KubernetesProvider(ComponentProvider):
         """A provider is replaced, and all its resources with it, if its cluster is another one."""
         old = values.plain_properties(from_struct(request.old_inputs))
         new = values.plain_properties(from_struct(request.news))
-        changed = sorted({path.split(".")[0].split("[")[0] for path in plain_difference(old, new).changes})
-        replacing: list[str] = []
+        difference = plain_difference(old, new)
         identifiers = old.get("clusterIdentifier"), new.get("clusterIdentifier")
         if all(identifiers):
-            if identifiers[0] != identifiers[1]:
-                replacing = ["clusterIdentifier"]
-        elif values.has_unknown(new) or _active_cluster(old) != _active_cluster(new):
-            replacing = [key for key in changed if key in ("kubeconfig", "context")]
-        some = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
-        return provider_pb2.DiffResponse(changes=some, diffs=changed, replaces=replacing)
+            replacing = {"clusterIdentifier"}
+        else:
+            another = values.has_unknown(new) or _active_cluster(old) != _active_cluster(new)
+            replacing = {"kubeconfig", "context"} if another else set[str]()
+        difference.replaces = difference.changes.keys() & replacing
+        return diff_response(difference)
 
     def _cluster(self, config: Properties) -> Cluster:
         kubeconfig, context = _kubeconfig(config), values.plain(config.get("context"))
@@ -138,24 +136,23 @@ class KubernetesProvider(ComponentProvider):
 
     # -- resources -----------------------------------------------------------------------------
 
-    def check(
-        self, config: Properties, urn: str, olds: Properties, news: Properties, seed: bytes
-    ) -> tuple[Properties, list[CheckFailure]]:
+    def check(self, call: Call) -> tuple[Properties, list[CheckFailure]]:
         """Inputs with a name, a namespace and, for secrets, `stringData` as `data`."""
-        old, new = values.plain_properties(olds), values.plain_properties(news)
-        if urn_type(urn) == RELEASE:
-            inputs, failures = self._releases(config).check(urn, old, new)
-            return values.mark_secrets(inputs, news), failures
-        obj = _with_kind(deepcopy(new), urn)
-        if obj["kind"].endswith("List") or urn_type(urn).endswith("Patch"):
-            raise ProviderError(f"the sandbox's kubernetes stand-in has no {urn_type(urn)}")
+        old, new = values.plain_properties(call.old_inputs), values.plain_properties(call.inputs)
+        if call.type == RELEASE:
+            inputs, failures = self._releases(call.config).check(call.name, old, new)
+            return values.mark_secrets(inputs, call.inputs), failures
+        obj = _with_kind(deepcopy(new), call)
+        if obj["kind"].endswith("List") or call.type.endswith("Patch"):
+            raise ProviderError(f"the sandbox's kubernetes stand-in has no {call.type}")
         if (metadata := obj.setdefault("metadata", {})) != UNKNOWN:
             if "generateName" in metadata:
-                return news, [CheckFailure("metadata.generateName", "not supported with server-side apply")]
+                failure = CheckFailure("metadata.generateName", "not supported with server-side apply")
+                return call.inputs, [failure]
             if not metadata.get("name"):
-                _name(metadata, urn, old.get("metadata", {}), seed)
-            if "namespace" in config and not metadata.get("namespace") and self._is_namespaced(config, obj):
-                metadata["namespace"] = _namespace(config)
+                _name(metadata, call, old.get("metadata", {}))
+            if "namespace" in call.config and not metadata.get("namespace") and self._namespaced(call, obj):
+                metadata["namespace"] = _namespace(call.config)
         if _is_secret(obj) and values.is_dict(texts := obj.get("stringData")):
             del obj["stringData"]
             encoded = {
@@ -163,49 +160,39 @@ class KubernetesProvider(ComponentProvider):
                 for key, text in texts.items()
             }
             obj["data"] = {**obj.get("data", {}), **encoded}
-        return _mark(obj, news), []
+        return _mark(obj, call.inputs), []
 
-    def _is_namespaced(self, config: Properties, obj: Object) -> bool:
+    def _namespaced(self, call: Call, obj: Object) -> bool:
         try:
-            kind = self._cluster(config).kind(obj["apiVersion"], obj["kind"])
+            kind = self._cluster(call.config).kind(obj["apiVersion"], obj["kind"])
         except Unreachable:
             return True
         return kind is None or kind.namespaced
 
-    def diff(
-        self,
-        config: Properties,
-        urn: str,
-        identifier: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: list[str],
-    ) -> Difference:
+    def diff(self, call: Call) -> Difference:
         """What changed between the inputs; a refresh brings the cluster's changes into the old ones."""
-        old, new = values.plain_properties(old_inputs), values.plain_properties(news)
-        if urn_type(urn) == RELEASE:
-            difference = self._releases(config).diff(old, new)
-        else:
-            difference = plain_difference(old, new)
+        old, new = values.plain_properties(call.old_inputs), values.plain_properties(call.inputs)
+        release = call.type == RELEASE
+        replacing = (
+            ["name", "namespace"]
+            if release
+            else replacing_properties(
+                _with_kind(new, call),
+                _flag(call.config, "enableConfigMapMutable"),
+                _flag(call.config, "enableSecretMutable"),
+            )
+        )
+        difference = plain_difference(old, new)
         difference.changes = {
             path: kind
             for path, kind in difference.changes.items()
-            if not any(replaces(path, ignored) for ignored in ignore_changes)
+            if not any(replaces(path, ignored) for ignored in call.ignore_changes)
         }
-        if urn_type(urn) == RELEASE:
-            difference.replaces &= difference.changes.keys()
-            return difference
-        replacing = replacing_properties(
-            _with_kind(new, urn),
-            _flag(config, "enableConfigMapMutable"),
-            _flag(config, "enableSecretMutable"),
-        )
         difference.replaces = {
             changed for changed in difference.changes if any(replaces(changed, path) for path in replacing)
         }
         before, after = old.get("metadata", {}), new.get("metadata", {})
-        difference.delete_before_replace = (
+        difference.delete_before_replace = not release and (
             after != UNKNOWN
             and AUTONAMED not in after.get("annotations", {})
             and all(before.get(key) == after.get(key) for key in ("name", "namespace"))
@@ -219,23 +206,21 @@ class KubernetesProvider(ComponentProvider):
             del response.diffs[:]
         return response
 
-    def create(
-        self, config: Properties, urn: str, inputs: Properties, preview: bool
-    ) -> tuple[str, Properties]:
+    def create(self, call: Call) -> tuple[str, Properties]:
         """Creates the object and never adopts one that exists; at preview with a dry run if it can be."""
-        new = values.plain_properties(inputs)
-        if urn_type(urn) == RELEASE:
-            releases = self._releases(config)
+        new = values.plain_properties(call.inputs)
+        if call.type == RELEASE:
+            releases = self._releases(call.config)
             with _reported(f"Release {new['name']}"):
-                outputs = releases.preview(new) if preview else releases.deploy(new, 1)
-            identifier = "" if preview else f"{new['namespace']}/{new['name']}"
-            return identifier, values.mark_secrets(outputs, inputs)
-        obj = _to_api(_with_kind(new, urn))
-        if preview:
-            found = None if values.has_unknown(new) else self._dry_run(config, obj)
-            return "", _mark(_preview_outputs(found or new, {}), inputs)
+                outputs = releases.preview(new) if call.preview else releases.deploy(new, 1)
+            identifier = "" if call.preview else f"{new['namespace']}/{new['name']}"
+            return identifier, values.mark_secrets(outputs, call.inputs)
+        obj = _to_api(_with_kind(new, call))
+        if call.preview:
+            found = None if values.has_unknown(new) else self._dry_run(call.config, obj)
+            return "", _mark(_preview_outputs(found or new, {}), call.inputs)
         with _reported(_label(obj)):
-            cluster = self._cluster(config)
+            cluster = self._cluster(call.config)
             try:
                 live = _retry_misordered(lambda: cluster.create(obj, CREATOR))
             except ApiError as error:
@@ -247,7 +232,7 @@ class KubernetesProvider(ComponentProvider):
                 ) from error
             if obj["kind"] == "CustomResourceDefinition":
                 live = cluster.wait_established(live)
-        return _full_name(live), _outputs(live, _field_manager(obj), obj["apiVersion"], inputs)
+        return full_name(live), _outputs(live, _field_manager(), obj["apiVersion"], call.inputs)
 
     def _dry_run(self, config: Properties, obj: Object) -> Object | None:
         """What the object would be; `None` where it can't be known before the deployment."""
@@ -262,63 +247,48 @@ class KubernetesProvider(ComponentProvider):
                     return None
                 raise
 
-    def read(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> tuple[Properties, Properties] | None:
+    def read(self, call: Call) -> tuple[Properties, Properties] | None:
         """The live object; its inputs change only where the live object did since the last deployment."""
-        old, state = values.plain_properties(inputs), values.plain_properties(outputs)
-        if urn_type(urn) == RELEASE:
-            releases = self._releases(config)
-            with _reported(f"Release {identifier}"):
-                if releases.read(old, state) is None:
-                    return None
-            return inputs, outputs
-        namespace, _, name = identifier.rpartition("/")
-        obj = _with_kind({**old, "metadata": {"name": name, "namespace": namespace}}, urn)
+        old, state = values.plain_properties(call.inputs), values.plain_properties(call.outputs)
+        if call.type == RELEASE:
+            releases = self._releases(call.config)
+            with _reported(f"Release {call.id}"):
+                return (call.inputs, call.outputs) if releases.exists(old) else None
+        obj = _named(old, call)
         with _reported(_label(obj)):
-            live = self._cluster(config).get(obj)
+            live = self._cluster(call.config).get(obj)
         if live is None:
             return None
-        manager = state.get("__fieldManager") or _field_manager(live)
+        manager = state.get("__fieldManager") or _field_manager()
         initial = state.get("__initialApiVersion") or obj["apiVersion"]
         new_inputs = _drifted(old, state, _from_api(live)) if old else _imported(live)
-        return _mark(new_inputs, inputs), _outputs(live, manager, initial, inputs)
+        return _mark(new_inputs, call.inputs), _outputs(live, manager, initial, call.inputs)
 
-    def update(
-        self,
-        config: Properties,
-        urn: str,
-        identifier: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        preview: bool,
-    ) -> Properties:
+    def update(self, call: Call) -> Properties:
         """Server-side apply; a definition is replaced as a whole, which keeps its objects."""
-        old, new = values.plain_properties(old_outputs), values.plain_properties(news)
-        if urn_type(urn) == RELEASE:
-            releases = self._releases(config)
-            with _reported(f"Release {identifier}"):
+        old, new = values.plain_properties(call.outputs), values.plain_properties(call.inputs)
+        if call.type == RELEASE:
+            releases = self._releases(call.config)
+            with _reported(f"Release {call.id}"):
                 revision = old["status"]["revision"] + 1
-                outputs = releases.preview(new) if preview else releases.deploy(new, revision)
-            return values.mark_secrets(outputs, news)
-        obj = _to_api(_with_kind(new, urn))
-        if preview and values.has_unknown(new):
-            return _mark(_preview_outputs(new, old), news)
-        manager = old.get("__fieldManager") or _field_manager(obj)
-        force = _flag(config, "enablePatchForce") or _annotation(obj, "pulumi.com/patchForce") == "true"
+                outputs = releases.preview(new) if call.preview else releases.deploy(new, revision)
+            return values.mark_secrets(outputs, call.inputs)
+        obj = _to_api(_with_kind(new, call))
+        if call.preview and values.has_unknown(new):
+            return _mark(_preview_outputs(new, old), call.inputs)
+        manager = old.get("__fieldManager") or _field_manager()
         with _reported(_label(obj)):
             try:
-                live = self._apply(self._cluster(config), obj, manager, force, preview)
+                live = self._apply(self._cluster(call.config), obj, manager, call.preview)
             except Unreachable:
-                if preview:
-                    return _mark(_preview_outputs(new, old), news)
+                if call.preview:
+                    return _mark(_preview_outputs(new, old), call.inputs)
                 raise
-        if preview:
-            return _mark(_preview_outputs(live, old), news)
-        return _outputs(live, manager, old.get("__initialApiVersion") or obj["apiVersion"], news)
+        if call.preview:
+            return _mark(_preview_outputs(live, old), call.inputs)
+        return _outputs(live, manager, old.get("__initialApiVersion") or obj["apiVersion"], call.inputs)
 
-    def _apply(self, cluster: Cluster, obj: Object, manager: str, force: bool, preview: bool) -> Object:
+    def _apply(self, cluster: Cluster, obj: Object, manager: str, preview: bool) -> Object:
         live = cluster.get(obj)
         if live is None:
             raise ProviderError(f"{_label(obj)} is gone; `pulumi refresh` takes note of it")
@@ -326,36 +296,31 @@ class KubernetesProvider(ComponentProvider):
             version = live["metadata"]["resourceVersion"]
             obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
             return cluster.replace(obj, manager, dry_run=preview)
-        if any(_is_creation(entry) for entry in live["metadata"].get("managedFields", [])):
-            if preview:
-                force = True
-            else:
-                _hand_over(cluster, live, manager)
-        return cluster.apply(obj, manager, force, dry_run=preview)
+        created = any(_is_creation(entry) for entry in live["metadata"].get("managedFields", []))
+        if created and not preview:
+            _hand_over(cluster, live, manager)
+        return cluster.apply(obj, manager, force=created and preview, dry_run=preview)
 
-    def take_back(self, config: Properties, urn: str, inputs: Properties, known: set[str]) -> None:
+    def take_back(self, call: Call, known: set[str]) -> None:
         """Deletes the object that an interrupted creation made."""
-        given = values.plain_properties(inputs)
+        given = values.plain_properties(call.inputs)
         metadata = given.get("metadata") or given  # a release has name and namespace at its top
         identifier = "/".join(part for part in (metadata.get("namespace"), metadata.get("name")) if part)
         if not known & {identifier, f"default/{identifier}"}:
-            self.delete(config, urn, identifier, inputs, {})
+            self.delete(dataclasses.replace(call, id=identifier))
 
-    def delete(
-        self, config: Properties, urn: str, identifier: str, inputs: Properties, outputs: Properties
-    ) -> None:
+    def delete(self, call: Call) -> None:
         """Deletes in the background and waits until the object is gone."""
-        new = values.plain_properties(inputs)
-        if urn_type(urn) == RELEASE:
-            releases = self._releases(config)
-            with _reported(f"Release {identifier}"):
+        new = values.plain_properties(call.inputs)
+        if call.type == RELEASE:
+            releases = self._releases(call.config)
+            with _reported(f"Release {call.id}"):
                 releases.delete(new)
             return
-        namespace, _, name = identifier.rpartition("/")
-        obj = _with_kind({**new, "metadata": {"name": name, "namespace": namespace}}, urn)
+        obj = _named(new, call)
         with _reported(_label(obj)):
             try:
-                self._cluster(config).delete(obj, DELETE_TIMEOUT)
+                self._cluster(call.config).delete(obj, DELETE_TIMEOUT)
             except ApiError as error:
                 if error.status != 404:  # its kind is gone, and the object with it
                     raise
@@ -369,14 +334,13 @@ class KubernetesProvider(ComponentProvider):
 
     # -- components ----------------------------------------------------------------------------
 
-    def construct_component(
+    def construct(
         self, config: Properties, request: provider_pb2.ConstructRequest
     ) -> provider_pb2.ConstructResponse:
         """A chart or manifests: the objects become the component's children."""
         render = {
             "kubernetes:helm.sh/v4:Chart": self._chart,
-            "kubernetes:yaml/v2:ConfigFile": self._config_file,
-            "kubernetes:yaml/v2:ConfigGroup": self._config_group,
+            "kubernetes:yaml/v2:ConfigGroup": self._manifests,
         }.get(request.type)
         if render is None:
             raise ProviderError(f"the sandbox's kubernetes stand-in does not know {request.type}")
@@ -385,9 +349,10 @@ class KubernetesProvider(ComponentProvider):
             # With one unknown value the official provider registers no children either.
             if values.has_unknown(arguments):
                 return component.finish({"resources": Output(UNKNOWN)})
+            namespace = arguments.get("namespace") or _namespace(config)
             try:
                 cluster = self._cluster(config)
-                objects, namespace = render(config, cluster, request.name, arguments)
+                objects = render(cluster, request.name, namespace, arguments)
             except Unreachable:
                 if request.dryRun:
                     return component.finish({"resources": Output(UNKNOWN)})
@@ -403,9 +368,7 @@ class KubernetesProvider(ComponentProvider):
             )
             return component.finish({"resources": resources})
 
-    def _chart(
-        self, config: Properties, cluster: Cluster, name: str, arguments: Properties
-    ) -> tuple[list[Object], str]:
+    def _chart(self, cluster: Cluster, name: str, namespace: str, arguments: Properties) -> list[Object]:
         if unknown := sorted(arguments.keys() - _CHART_ARGUMENTS):
             raise ProviderError(
                 f"the sandbox's kubernetes stand-in does not know helm.v4.Chart's {unknown[0]}"
@@ -413,32 +376,22 @@ class KubernetesProvider(ComponentProvider):
         chart = arguments["chart"]
         if not helm.is_local(chart, arguments.get("repositoryOpts"), self._program):
             raise ProviderError(f"no chart at {self._program / chart}; the sandbox downloads none")
-        namespace = arguments.get("namespace") or _namespace(config)
         text = helm.template(
             cluster,
             chart,
             arguments.get("name", name),
             namespace,
-            helm.merged_values(
-                arguments.get("values", {}), arguments.get("valueYamlFiles", []), self._program
-            ),
+            arguments.get("values", {}),
             arguments.get("skipCrds", False),
             self._program,
         )
-        return manifests.parse(text, chart), namespace
+        return manifests.parse(text, chart)
 
-    def _config_file(
-        self, config: Properties, cluster: Cluster, name: str, arguments: Properties
-    ) -> tuple[list[Object], str]:
-        return manifests.read(arguments["file"], self._program), _namespace(config)
-
-    def _config_group(
-        self, config: Properties, cluster: Cluster, name: str, arguments: Properties
-    ) -> tuple[list[Object], str]:
+    def _manifests(self, cluster: Cluster, name: str, namespace: str, arguments: Properties) -> list[Object]:
         files: list[str] = arguments.get("files", [])
         objects = [item for pattern in files for item in manifests.read(pattern, self._program)]
         objects += manifests.parse(arguments.get("yaml", ""), f"{name}'s yaml")
-        return objects + arguments.get("objs", []), _namespace(config)
+        return objects + arguments.get("objs", [])
 
 
 # -- configuration -------------------------------------------------------------------------------
@@ -491,44 +444,40 @@ def _reported(label: str) -> Generator[None]:
         raise ProviderError(f"{label}: {error}") from error
 
 
-def _with_kind(obj: Object, urn: str) -> Object:
+def _with_kind(obj: Object, call: Call) -> Object:
     """The object with `apiVersion` and `kind`, which an import does not give."""
-    _, api_version, kind = urn_type(urn).split(":")
+    _, api_version, kind = call.type.split(":")
     obj.setdefault("apiVersion", api_version.removeprefix("core/"))
     obj.setdefault("kind", kind)
     return obj
 
 
-def _full_name(obj: Object) -> str:
-    metadata = obj["metadata"]
-    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
+def _named(obj: Object, call: Call) -> Object:
+    """What the id names."""
+    namespace, _, name = call.id.rpartition("/")
+    return _with_kind({**obj, "metadata": {"name": name, "namespace": namespace}}, call)
 
 
 def _label(obj: Object) -> str:
-    return f"{obj['kind']} {_full_name(obj)}"
+    return f"{obj['kind']} {full_name(obj)}"
 
 
 def _is_secret(obj: Object) -> bool:
     return obj["kind"] == "Secret" and obj["apiVersion"] == "v1"
 
 
-def _annotation(obj: Object, name: str) -> str | None:
-    annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
-    return annotations.get(name)
-
-
-def _name(metadata: Object, urn: str, old: Object, seed: bytes) -> None:
+def _name(metadata: Object, call: Call, old: Object) -> None:
     """Gives an object the name it had, or a new one of the form `name-<8 hex>`."""
     if AUTONAMED in old.get("annotations", {}):
         name = old["name"]
     else:
-        name = f"{urn_name(urn)}-{hashlib.sha256(seed or secrets.token_bytes()).hexdigest()[:8]}"
+        name = f"{call.name}-{hashlib.sha256(call.seed or secrets.token_bytes()).hexdigest()[:8]}"
     metadata["name"] = name
     metadata["annotations"] = {**metadata.get("annotations", {}), AUTONAMED: "true"}
 
 
-def _field_manager(obj: Object) -> str:
-    return _annotation(obj, "pulumi.com/patchFieldManager") or f"{CREATOR}-{secrets.token_hex(4)}"
+def _field_manager() -> str:
+    return f"{CREATOR}-{secrets.token_hex(4)}"
 
 
 def _is_creation(entry: Object) -> bool:

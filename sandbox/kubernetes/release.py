@@ -5,58 +5,33 @@ KEDA's the custom resource definitions are applied, which its users need.
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from sandbox import tools, values
+from sandbox import sdk_schema, tools, values
 from sandbox.kubernetes import helm, manifests
-from sandbox.kubernetes.client import Cluster, Object
-from sandbox.rpc import (
-    UNKNOWN,
-    CheckFailure,
-    Difference,
-    Properties,
-    ProviderError,
-    plain_difference,
-    urn_name,
-)
+from sandbox.kubernetes.client import Cluster, Object, full_name
+from sandbox.rpc import CheckFailure, ProviderError
+from sandbox.values import UNKNOWN, Properties
 
 DELETE_TIMEOUT = 60
 """Seconds for a custom resource definition to go, with all its objects."""
 
-_DEFAULTS: Properties = {
-    **dict.fromkeys(
-        (
-            "allowNullValues",
-            "atomic",
-            "cleanupOnFail",
-            "createNamespace",
-            "dependencyUpdate",
-            "devel",
-            "disableCRDHooks",
-            "disableOpenapiValidation",
-            "disableWebhooks",
-            "forceUpdate",
-            "lint",
-            "recreatePods",
-            "renderSubchartNotes",
-            "replace",
-            "resetValues",
-            "reuseValues",
-            "skipAwait",
-            "skipCrds",
-            "verify",
-            "waitForJobs",
-        ),
-        False,
-    ),
-    **dict.fromkeys(("description", "keyring", "postrender"), ""),
-    "values": {},
-}
+_TEXTS = ("description", "keyring", "postrender")
+"""Texts that the official provider records as empty where the program gives none."""
+
+
+@functools.cache
+def _defaults() -> Properties:
+    """What the official provider records where the program gives nothing: every flag, among others."""
+    inputs = sdk_schema.schema("kubernetes:helm.sh/v3:Release").inputs
+    flags = {name for name, prop in inputs.items() if prop.type.kind == "boolean"} - {"takeOwnership"}
+    return {**dict.fromkeys(flags, False), **dict.fromkeys(_TEXTS, ""), "values": {}}
 
 
 class Releases:
@@ -68,12 +43,12 @@ class Releases:
         self._namespace = namespace
         self._program = program
 
-    def check(self, urn: str, olds: Properties, news: Properties) -> tuple[Properties, list[CheckFailure]]:
+    def check(self, resource: str, old: Properties, new: Properties) -> tuple[Properties, list[CheckFailure]]:
         """Inputs with every default, as the official provider records them; the chart's own version."""
-        inputs = {**_DEFAULTS, "namespace": self._namespace, **news}
+        inputs = {**_defaults(), "namespace": self._namespace, **new}
         inputs.pop("compat", None)  # the SDK's own mark
         inputs.setdefault("timeout", 0 if inputs["skipAwait"] else 300)
-        inputs.setdefault("name", olds.get("name") or f"{urn_name(urn)}-{secrets.token_hex(4)}")
+        inputs.setdefault("name", old.get("name") or f"{resource}-{secrets.token_hex(4)}")
         chart = inputs.get("chart", "")
         if values.has_unknown({key: inputs.get(key) for key in ("chart", "repositoryOpts", "version")}):
             return inputs, []
@@ -88,12 +63,6 @@ class Releases:
                 )
             ]
         return inputs, []
-
-    def diff(self, old_inputs: Properties, news: Properties) -> Difference:
-        """Name and namespace replace, everything else is an upgrade."""
-        difference = plain_difference(old_inputs, news)
-        difference.replaces = difference.changes.keys() & {"name", "namespace"}
-        return difference
 
     def _is_local(self, inputs: Properties) -> bool:
         return helm.is_local(inputs["chart"], inputs.get("repositoryOpts"), self._program)
@@ -124,45 +93,43 @@ class Releases:
         )
 
     def _deploy_chart(self, inputs: Properties, verb: str) -> Properties:
-        chart = helm.metadata(inputs["chart"], self._program)
-        with helm.kubeconfig_file(self._kubeconfig) as kubeconfig:
-            answer = helm.run(
-                verb,
-                inputs["name"],
-                inputs["chart"],
-                f"--namespace={inputs['namespace']}",
-                "--values=-",
-                "--no-hooks",
-                "--output=json",
-                *(["--create-namespace"] if inputs["createNamespace"] else []),
-                *(["--skip-crds"] if inputs["skipCrds"] else []),
-                kubeconfig,
-                program=self._program,
-                given=helm.merged_values(inputs["values"], inputs.get("valueYamlFiles", []), self._program),
-            )
+        answer = self._helm(
+            verb,
+            inputs["name"],
+            inputs["chart"],
+            "--values=-",
+            "--no-hooks",
+            "--output=json",
+            *(["--create-namespace"] if inputs["createNamespace"] else []),
+            *(["--skip-crds"] if inputs["skipCrds"] else []),
+            inputs=inputs,
+        )
         release = json.loads(answer)
         objects = manifests.parse(release["manifest"], inputs["chart"])
+        chart = helm.metadata(inputs["chart"], self._program)
         return _outputs(inputs, objects, release["version"], chart)
 
-    def read(self, inputs: Properties, outputs: Properties) -> tuple[Properties, Properties] | None:
-        """The release as it is; `None` where it is gone."""
+    def _helm(self, *arguments: str, inputs: Properties) -> str:
+        """Helm's output for a command on a release, with its values on standard input."""
+        with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as kubeconfig:
+            kubeconfig.write(self._kubeconfig)
+            kubeconfig.flush()
+            return helm.run(
+                *arguments,
+                f"--namespace={inputs['namespace']}",
+                f"--kubeconfig={kubeconfig.name}",
+                program=self._program,
+                given=json.dumps(inputs["values"]),
+            )
+
+    def exists(self, inputs: Properties) -> bool:
+        """Whether the release is still there."""
         if not inputs:
             raise ProviderError("the sandbox does not import Helm releases")
-        if self._is_local(inputs):
-            with helm.kubeconfig_file(self._kubeconfig) as kubeconfig:
-                found = helm.run(
-                    "list",
-                    "--all-namespaces",
-                    f"--filter=^{inputs['name']}$",
-                    "--output=json",
-                    kubeconfig,
-                    program=self._program,
-                )
-            if not any(item["namespace"] == inputs["namespace"] for item in json.loads(found)):
-                return None
-        elif any(self._cluster.get(definition) is None for definition in _definitions(inputs)):
-            return None
-        return inputs, outputs
+        if not self._is_local(inputs):
+            return all(self._cluster.get(definition) for definition in _definitions(inputs))
+        found = self._helm("list", f"--filter=^{inputs['name']}$", "--output=json", inputs=inputs)
+        return bool(json.loads(found))
 
     def delete(self, inputs: Properties) -> None:
         """Uninstalls; as with helm, a namespace that it created stays."""
@@ -170,16 +137,7 @@ class Releases:
             for definition in _definitions(inputs):
                 self._cluster.delete(definition, DELETE_TIMEOUT)
             return
-        with helm.kubeconfig_file(self._kubeconfig) as kubeconfig:
-            helm.run(
-                "uninstall",
-                inputs["name"],
-                f"--namespace={inputs['namespace']}",
-                "--no-hooks",
-                "--ignore-not-found",
-                kubeconfig,
-                program=self._program,
-            )
+        self._helm("uninstall", inputs["name"], "--no-hooks", "--ignore-not-found", inputs=inputs)
 
 
 def _definitions(inputs: Properties) -> list[Object]:
@@ -197,9 +155,7 @@ def _outputs(inputs: Properties, objects: list[Object], revision: int, chart: Ob
     for item in objects:
         group = item["apiVersion"].rpartition("/")[0]
         key = f"{item['kind']}{f'.{group}' if group else ''}/{item['apiVersion']}"
-        metadata: dict[str, Any] = item["metadata"]
-        namespace = metadata.get("namespace")
-        names.setdefault(key, []).append(f"{namespace}/{metadata['name']}" if namespace else metadata["name"])
+        names.setdefault(key, []).append(full_name(item))
     return {
         **inputs,
         "__inputs": values.secret(inputs),

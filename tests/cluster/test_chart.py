@@ -81,6 +81,12 @@ def test_wrong_values_are_refused_by_name(tmp_path: Path, key: str, value: Any):
     assert key in refused.stderr
 
 
+def test_pulumi_waits_until_the_deployment_has_given_up(tmp_path: Path):
+    deployment = render(tmp_path)["Deployment"]
+    waits = int(deployment["metadata"]["annotations"]["pulumi.com/timeoutSeconds"])
+    assert waits > deployment["spec"]["progressDeadlineSeconds"]
+
+
 def test_number_of_pods_is_the_scaled_objects(tmp_path: Path):
     assert "replicas" not in render(tmp_path)["Deployment"]["spec"]
 

@@ -377,6 +377,48 @@ k8s.yaml.v2.ConfigGroup("g", yaml=uid.apply(
     engine.up()
 
 
+def test_killed_deployment_goes_on(tmp_path: Path) -> None:
+    many = """
+for n in range(100):
+    config_map(f"c{n}", {"n": str(n)}, name=f"c{n}")
+"""
+    with start(tmp_path, PRELUDE + many, Engine) as engine:
+        with_cluster(engine)
+    script = f"""
+from pathlib import Path
+from sandbox.project import Sandbox
+from tests.engine.test_kubernetes_provider import Engine
+with Engine(Sandbox(Path({str(engine.project)!r}), Path({str(engine.sandbox.directory)!r}))) as engine:
+    engine.up()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY)
+    state = engine.sandbox.backend / ".pulumi" / "stacks" / "rec" / "rec.json"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not (state.exists() and '"creating"' in state.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert len(engine.sandbox.deployment("rec").get("resources", [])) < 100
+
+    with Engine(engine.sandbox) as engine:
+        engine.up()
+        maps = engine.cluster.list(engine.cluster.kinds("v1")["ConfigMap"])
+        names = {item["metadata"]["name"] for item in maps}
+        assert {f"c{number}" for number in range(100)} <= names
+
+    # The moment that a kill seldom hits: the object is there, and the engine has not heard of it.
+    checkpoint = json.loads(state.read_text())
+    latest = checkpoint["checkpoint"]["latest"]
+    made = next(item for item in latest["resources"] if name(item["urn"]) == "c7")
+    latest["resources"].remove(made)
+    unfinished = {key: value for key, value in made.items() if key not in ("id", "outputs")}
+    latest["pending_operations"] = [{"resource": unfinished, "type": "creating"}]
+    state.write_text(json.dumps(checkpoint))
+    with Engine(engine.sandbox) as engine:
+        assert "+ 1 created" in engine.up()
+
+
 def test_a_killed_session_leaves_no_process(tmp_path: Path) -> None:
     script = f"""
 import os, pathlib

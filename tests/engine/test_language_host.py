@@ -19,7 +19,7 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2_grpc, language_pb2, language_pb2_grpc
 
-from sandbox import language_host
+from sandbox import rpc
 from sandbox.language_host import LanguageHost
 from sandbox.processes import Children
 
@@ -75,7 +75,7 @@ def fixture(tmp_path: Path) -> Generator[Fixture]:
     with tempfile.TemporaryFile() as held:
         children = Children(hold=held.fileno())
         host = LanguageHost(tmp_path / "runner.py", {**os.environ, "OF": "the session"}, children)
-        host_server, port = language_host.serve(host)
+        host_server, port = rpc.serve(host, language_pb2_grpc.add_LanguageRuntimeServicer_to_server)
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             fixture = Fixture(tmp_path, f"127.0.0.1:{port}", channel, engine)
             fixture.stub.Handshake(language_pb2.LanguageHandshakeRequest(engine_address=address))

@@ -8,6 +8,7 @@ may also assert that something is absent.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import runpy
@@ -27,7 +28,7 @@ from pulumi.runtime.proto import provider_pb2, resource_pb2
 from sandbox import sdk_schema, values
 from sandbox.aws import attributes, rules
 from sandbox.aws.provider import AwsProvider
-from sandbox.rpc import from_struct, invoke_response, to_struct, urn_name
+from sandbox.rpc import Call, from_struct, invoke_response, to_struct, urn_name
 
 SECRET = "[secret]"
 """Stands where a recorded input is a Pulumi secret."""
@@ -53,13 +54,21 @@ class Registered:
     provider: str
     """Logical name of its provider, empty for the default one."""
     ignore_changes: tuple[str, ...]
+    replace_on_changes: tuple[str, ...]
+    delete_before_replace: bool
+    id: str
+    """As other resources' inputs refer to it; the logical name where the sandbox does not answer."""
+    outputs: dict[str, Any]
+    """Plain values by wire name, secrets included."""
 
 
 @dataclass
 class Graph:
-    """What a program registered, in order."""
+    """What a program registered, by name."""
 
     resources: list[Registered] = field(default_factory=list[Registered])
+    looked_up: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+    """Token and result of each invoke."""
 
     def of(self, token: str) -> list[Registered]:
         """The resources of a type."""
@@ -117,6 +126,7 @@ class _Monitor(mocks.MockMonitor):
         if request.type == "pulumi:pulumi:Stack":
             return resource_pb2.RegisterResourceResponse(urn=urn)
         inputs, recorded = _values(request.object)
+        identifier, outputs = self._answer(urn, request, inputs)
         self.graph.resources.append(
             Registered(
                 type=request.type,
@@ -129,9 +139,12 @@ class _Monitor(mocks.MockMonitor):
                 protect=request.protect,
                 provider=request.provider.split("::")[-2] if request.provider else "",
                 ignore_changes=tuple(request.ignoreChanges),
+                replace_on_changes=tuple(request.replaceOnChanges),
+                delete_before_replace=request.deleteBeforeReplace,
+                id=identifier,
+                outputs=outputs,
             )
         )
-        identifier, outputs = self._answer(urn, request, inputs)
         self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, identifier, outputs)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=to_struct(outputs))
 
@@ -165,11 +178,11 @@ class _Monitor(mocks.MockMonitor):
         self, urn: str, token: str, name: str, config: dict[str, Any], inputs: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         attributes.draw.set(random.Random(urn))
-        checked, failures = self.aws.check(config, urn, {}, inputs, urn.encode())
+        checked, failures = self.aws.check(Call(config, urn, inputs=inputs, seed=urn.encode()))
         self.problems += [f"{token} {name}: {f.property}: {f.reason}" for f in failures]
         if failures:
             return name, inputs
-        return self.aws.create(config, urn, checked, preview=False)
+        return self.aws.create(Call(config, urn, inputs=checked))
 
     def _eks_cluster(
         self, urn: str, name: str, config: dict[str, Any], inputs: dict[str, Any]
@@ -216,6 +229,7 @@ class _Monitor(mocks.MockMonitor):
                 problems = sdk_schema.validate_function(request.tok, args)
                 self.problems += [f"{request.tok}: {problem}" for problem in problems]
                 result = self.aws.invoke(self._config(request.provider), request.tok, args)
+                self.graph.looked_up.append((request.tok, result))
             except Exception as error:
                 self.problems.append(f"{request.tok}: {error}")
                 raise
@@ -282,6 +296,8 @@ def deploy(
         finally:
             set_all_config({})
     assert not monitor.problems, "\n" + "\n".join(monitor.problems)
+    # Registrations land in an order that depends on timing.
+    monitor.graph.resources.sort(key=lambda resource: (resource.name, resource.type))
     return monitor.graph
 
 
@@ -304,3 +320,7 @@ def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Grap
         runpy.run_path(str(ROOT / "__main__.py"))
 
     return deploy(program, config=config, stack=stack, check_references=True)
+
+
+platform = functools.cache(deploy_platform)
+"""The graph of a committed stack, deployed once a process. It is shared: change a copy."""

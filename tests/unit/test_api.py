@@ -102,10 +102,10 @@ def test_api_is_private_and_reached_only_through_our_endpoint() -> None:
 
 def test_every_host_name_is_a_private_domain_of_the_stage() -> None:
     domains = graph().of("aws:apigateway/domainName:DomainName")
-    assert [r.inputs["domainName"] for r in domains] == [
+    assert {r.inputs["domainName"] for r in domains} == {
         "trade.example.com",
         "health-us-east-1.origin.trade.example.com",
-    ]
+    }
     for domain in domains:
         assert domain.inputs["endpointConfiguration"]["types"] == "PRIVATE"
         assert domain.inputs["securityPolicy"] == "TLS_1_2"

@@ -63,6 +63,7 @@ def test_nobody_connects_but_the_services_with_iam(graph: Graph) -> None:
 def test_a_service_has_its_own_keys_and_nothing_dangerous(graph: Graph) -> None:
     rules = graph.named("cache-user-orders").inputs["accessString"].split()
     assert [rule for rule in rules if rule[0] in "~&"] == ["~orders:*", "&orders:*"]
+    assert rules[:4] == ["on", "~orders:*", "resetchannels", "&orders:*"], "as ElastiCache gives it back"
     assert rules.index("-@all") < rules.index("+@write") < rules.index("-@dangerous")
     assert "+@all" not in rules
     assert "+@admin" not in rules

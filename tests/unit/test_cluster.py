@@ -89,6 +89,30 @@ def test_administrators_get_access_entries():
     assert eks["accessEntries"]["operators"]["principalArn"] == arn
 
 
+def test_viewers_read_everything_and_change_nothing():
+    arn = "arn:aws:iam::123456789012:role/preview"
+    eks = cluster(viewer_role_arns=[arn])[0].only("eks:index:Cluster").inputs
+    entry = eks["accessEntries"]["preview"]
+    assert entry["principalArn"] == arn
+    policies = [policy["policyArn"] for policy in entry["accessPolicies"].values()]
+    assert policies == ["arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"]
+
+
+def test_deployers_inside_the_network_are_let_in_before_anything_is_deployed():
+    graph, _ = cluster(deployer_cidrs=["10.1.0.0/16", "10.2.0.0/24"])
+    admitted = {
+        rule.name: rule.inputs
+        for rule in graph.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+        if "cidrIpv4" in rule.inputs
+    }
+    assert [rule["cidrIpv4"] for rule in admitted.values()] == ["10.1.0.0/16", "10.2.0.0/24"]
+    control_plane = graph.only("eks:index:Cluster").outputs["clusterSecurityGroupId"]
+    for rule in admitted.values():
+        assert (rule["fromPort"], rule["toPort"]) == (443, 443)
+        assert rule["securityGroupId"] == control_plane
+    assert admitted.keys() <= graph.only("pulumi:providers:kubernetes").depends_on
+
+
 def test_changed_kubeconfig_does_not_replace_the_provider():
     provider = cluster()[0].only("pulumi:providers:kubernetes").inputs
     assert provider["clusterIdentifier"] == "trading-test"

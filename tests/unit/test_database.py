@@ -1,7 +1,9 @@
 """Tier 8: the Aurora cluster, who gets in, what it survives, and what it leaves behind."""
 
 import json
+from importlib import resources
 
+import jsonschema
 import pytest
 
 from components.database import Database, DatabaseArgs
@@ -82,6 +84,27 @@ def test_master_password_is_a_secret_of_ours_and_stays_one(graph: Graph) -> None
 
 def test_libraries_that_need_a_restart_say_so(graph: Graph) -> None:
     assert parameters(graph)["shared_preload_libraries"] == ("pg_stat_statements,pgaudit", "pending-reboot")
+
+
+@pytest.mark.parametrize("instance_class", [DatabaseSettings().instance_class, "db.serverless"])
+@pytest.mark.parametrize(
+    "list_of_aws",
+    [
+        "aws_rds_dbcluster/engine_version",
+        "aws_rds_dbcluster/engine_version_deprecated",
+        "aws_rds_dbinstance/db_instance_class",
+    ],
+)
+def test_default_version_is_offered_and_runs_both_kinds_of_instance(
+    list_of_aws: str, instance_class: str
+) -> None:
+    schema = resources.files("cfnlint") / f"data/schemas/extensions/{list_of_aws}.json"
+    database = {
+        "Engine": "aurora-postgresql",
+        "EngineVersion": DatabaseSettings().engine_version,
+        "DBInstanceClass": instance_class,
+    }
+    jsonschema.validate(database, json.loads(schema.read_text()))
 
 
 def test_a_major_upgrade_is_an_update_with_its_own_parameters() -> None:

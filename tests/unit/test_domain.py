@@ -11,7 +11,8 @@ REGIONS = ("us-east-1", "eu-west-1")
 def built() -> tuple[Graph, Domain]:
     made: list[Domain] = []
     names = DomainSettings(zone="example.com", host="trade.example.com")
-    graph = deploy(lambda: made.append(Domain("domain", DomainArgs(names=names, regions=REGIONS))))
+    args = DomainArgs(names=names, regions=REGIONS, origin_secrets=[1, 2])
+    graph = deploy(lambda: made.append(Domain("domain", args)))
     return graph, made[0]
 
 
@@ -59,6 +60,19 @@ def test_certificate_alarms_are_where_the_certificates_are(built: tuple[Graph, D
     )
 
 
-def test_origin_secret_is_long_and_fit_for_a_header(graph: Graph) -> None:
-    password = graph.only("random:index/randomPassword:RandomPassword").inputs
-    assert (password["length"], password["special"]) == (40, False)
+def test_origin_secrets_are_long_and_fit_for_a_listener_rule(graph: Graph) -> None:
+    """A rule reads * and ? in a header's value as wildcards."""
+    passwords = graph.of("random:index/randomPassword:RandomPassword")
+    assert [(item.inputs["length"], item.inputs["special"]) for item in passwords] == [(40, False)] * 2
+
+
+def test_first_origin_secret_keeps_its_name_when_a_second_comes(graph: Graph) -> None:
+    """Another name would be another secret, while CloudFront still sends the old one."""
+    passwords = graph.of("random:index/randomPassword:RandomPassword")
+    assert [item.name for item in passwords] == ["domain-origin-secret", "domain-origin-secret-2"]
+
+
+def test_last_origin_secret_is_the_one_to_send(built: tuple[Graph, Domain]) -> None:
+    domain = built[1]
+    assert list(domain.origin_secrets) == [1, 2]
+    assert domain.origin_secret is domain.origin_secrets[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -16,22 +17,25 @@ INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
 
 @functools.cache
-def graph(*, protect: bool = True) -> Graph:
+def graph(*, protect: bool = True, secrets: tuple[int, ...] = (1,)) -> Graph:
     def program() -> None:
         provider = aws.Provider("aws", region="eu-west-1")
         LoadBalancer(
             "load-balancer-eu-west-1",
             LoadBalancerArgs(
+                platform="trading-test",
                 region="eu-west-1",
                 vpc_id="vpc-0123456789abcdef0",
                 public_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
                 certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
                 viewer_host="trade.example.com",
                 health_host="health-eu-west-1.origin.trade.example.com",
-                origin_secret=pulumi.Output.secret("s" * 32),
+                origin_secrets={number: pulumi.Output.secret(str(number) * 32) for number in secrets},
                 api_endpoint_addresses=ADDRESSES,
                 api_endpoint_security_group_id="sg-0123456789abcdef0",
                 log_bucket="logs-1234567",
+                key_arn="arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012",
+                log_retention_days=30,
                 settings=LoadBalancerSettings(),
                 protect=protect,
             ),
@@ -91,6 +95,64 @@ def test_api_is_forwarded_only_with_the_secret_header() -> None:
     assert found["pathPattern"] == {"values": ["/api/*"]}
     header = found["httpHeader"]
     assert header == {"httpHeaderName": ORIGIN_SECRET_HEADER, "values": [SECRET]}
+
+
+def test_each_accepted_secret_has_a_rule_of_its_own() -> None:
+    """One rule with two values could drop the old one before CloudFront sends the new one."""
+    rules = {
+        rule.name.removeprefix("load-balancer-eu-west-1-"): rule.inputs
+        for rule in graph(secrets=(1, 2)).of("aws:lb/listenerRule:ListenerRule")
+    }
+    assert set(rules) == {"health", "api", "api-2"}
+    assert len({rule["priority"] for rule in rules.values()}) == 3
+    header = {"httpHeader": {"httpHeaderName": ORIGIN_SECRET_HEADER, "values": [SECRET]}}
+    assert header in rules["api"]["conditions"]
+    assert rules["api-2"]["conditions"] == rules["api"]["conditions"]
+
+
+def web_acl_rules() -> dict[str, dict[str, Any]]:
+    return {rule["name"]: rule for rule in graph().only("aws:wafv2/webAcl:WebAcl").inputs["rules"]}
+
+
+def test_web_acl_stands_before_the_alb() -> None:
+    web_acl = graph().only("aws:wafv2/webAcl:WebAcl")
+    assert web_acl.inputs["scope"] == "REGIONAL"
+    association = graph().only("aws:wafv2/webAclAssociation:WebAclAssociation")
+    assert ":loadbalancer/app/" in association.inputs["resourceArn"]
+    assert ":regional/webacl/" in association.inputs["webAclArn"]
+
+
+def test_web_acl_judges_requests_and_not_the_addresses_of_cloudfront() -> None:
+    assert [name for name in web_acl_rules() if name.startswith("AWS")] == [
+        "AWSManagedRulesCommonRuleSet",
+        "AWSManagedRulesKnownBadInputsRuleSet",
+        "AWSManagedRulesSQLiRuleSet",
+    ]
+    assert all("rateBasedStatement" not in rule["statement"] for rule in web_acl_rules().values())
+
+
+def test_web_acl_blocks_what_has_no_origin_header_and_is_no_health_check() -> None:
+    rule = web_acl_rules()["no-origin-header"]
+    assert rule["action"] == {"block": {}}
+    header, health = rule["statement"]["notStatement"]["statement"]["orStatement"]["statements"]
+    field = header["sizeConstraintStatement"]["fieldToMatch"]
+    assert field == {"singleHeader": {"name": ORIGIN_SECRET_HEADER.lower()}}
+    assert health["byteMatchStatement"]["positionalConstraint"] == "EXACTLY"
+    assert health["byteMatchStatement"]["searchString"] == "/healthz"
+
+
+def test_origin_secret_shows_in_no_log_and_no_sample() -> None:
+    name = ORIGIN_SECRET_HEADER.lower()
+    logging = graph().only("aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration").inputs
+    assert {"singleHeader": {"name": name}} in logging["redactedFields"]
+    protected = graph().only("aws:wafv2/webAcl:WebAcl").inputs["dataProtectionConfig"]["dataProtections"]
+    assert name in protected[0]["field"]["fieldKeys"]
+
+
+def test_web_acl_logs_to_an_encrypted_group() -> None:
+    group = graph().only("aws:cloudwatch/logGroup:LogGroup").inputs
+    assert group["name"].startswith("aws-waf-logs-")
+    assert ":kms:" in group["kmsKeyId"]
 
 
 def test_health_needs_no_secret_and_is_one_path_of_the_regions_own_name() -> None:

@@ -152,6 +152,12 @@ def test_binding_names_the_group_by_arn_and_leaves_security_groups_alone():
     assert "networking" not in spec
 
 
+def test_binding_is_made_anew_for_another_target_group():
+    binding = microservice().only("kubernetes:eks.amazonaws.com/v1:TargetGroupBinding")
+    assert binding.replace_on_changes == ("spec.targetGroupARN", "spec.targetType")
+    assert binding.delete_before_replace
+
+
 def test_a_dead_exporter_does_not_scale_the_service_down():
     spec = scaling(microservice(replicas={"min": 2, "max": 9}))
     prometheus = spec["triggers"][0]

@@ -99,6 +99,18 @@ def test_description_names_the_runbook() -> None:
     )
 
 
+def test_signals_of_a_kind_share_a_runbook() -> None:
+    node = dataclasses.replace(SIGNAL, name="node-1-errors", runbook="node-errors", reason="a note")
+    alarm = _alarm(_monitoring(_region("eu-west-1", [node])), "eu-west-1-node-1-errors")
+    assert alarm["alarmDescription"] == "Requests fail. A note. Runbook: docs/operations.md#node-errors"
+
+
+def test_only_the_end_of_a_critical_alarm_is_notified() -> None:
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY]))
+    assert _alarm(graph, "eu-west-1-errors")["okActions"]
+    assert not _alarm(graph, "eu-west-1-latency").get("okActions")
+
+
 @pytest.mark.parametrize(
     ("comparison", "operator"), [("above", "GreaterThanThreshold"), ("below", "LessThanThreshold")]
 )
@@ -128,16 +140,43 @@ def test_edge_and_its_region_share_their_names() -> None:
         _monitoring(_region("us-east-1", [SIGNAL]), edge=[SIGNAL])
 
 
-def test_dashboard_shows_every_alarm() -> None:
-    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY]), edge=[SIGNAL])
+def _dashboard(graph: Graph, kind: str) -> list[dict[str, Any]]:
     dashboard = graph.only("aws:cloudwatch/dashboard:Dashboard").inputs
     assert dashboard["dashboardName"] == "trading-test"
     widgets = json.loads(dashboard["dashboardBody"])["widgets"]
-    graphs = [widget["properties"] for widget in widgets if widget["type"] == "metric"]
-    assert len(graphs) == len(graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"))
-    for shown in graphs:
-        (arn,) = shown["annotations"]["alarms"]
-        assert arn.split(":")[3] == shown["region"]
+    return [widget["properties"] for widget in widgets if widget["type"] == kind]
+
+
+def test_dashboard_shows_every_alarm() -> None:
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY]), edge=[SIGNAL])
+    shown = [arn for states in _dashboard(graph, "alarm") for arn in states["alarms"]]
+    assert len(shown) == len(graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"))
+
+
+def test_graph_shows_what_the_alarm_sees() -> None:
+    graph = _monitoring(_region("eu-west-1", [LATENCY]))
+    (latency,) = [shown for shown in _dashboard(graph, "metric") if shown["title"] == "latency"]
+    assert latency["region"] == "eu-west-1"
+    assert latency["metrics"] == [
+        [
+            *("AWS/ApplicationELB", "TargetResponseTime", "LoadBalancer", "app/public/50dc6c495c0c9188"),
+            {"label": "latency", "stat": "p99", "period": 60},
+        ]
+    ]
+    assert latency["annotations"]["horizontal"] == [{"label": "above", "value": 0.5, "fill": "above"}]
+
+
+def test_signals_of_a_kind_share_a_graph() -> None:
+    nodes = [dataclasses.replace(SIGNAL, name=f"node-{n}-errors", runbook="node-errors") for n in range(3)]
+    graphs = _dashboard(_monitoring(_region("eu-west-1", nodes)), "metric")
+    assert [len(shown["metrics"]) for shown in graphs if shown["title"] == "node-errors"] == [3]
+
+
+def test_no_widget_has_more_than_it_can_show() -> None:
+    nodes = [dataclasses.replace(SIGNAL, name=f"node-{n}-errors", runbook="node-errors") for n in range(101)]
+    graph = _monitoring(_region("eu-west-1", nodes))
+    assert max(len(states["alarms"]) for states in _dashboard(graph, "alarm")) == 100
+    assert max(len(shown["metrics"]) for shown in _dashboard(graph, "metric")) == 100
 
 
 @pytest.fixture(scope="module")

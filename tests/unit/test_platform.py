@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import pytest
 
 from tests.unit import golden
-from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, stack_values
-
-platform = functools.cache(deploy_platform)
+from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, platform, stack_values
 
 TIERS = [
     "Domain",

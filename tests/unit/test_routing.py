@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import pytest
 
 from components.routing import RegionalOrigin, Routing, RoutingArgs
-from settings import DomainSettings
+from components.routing_tree import Client, Outage, origin_tree, resolve
+from settings import DomainSettings, ServedLocations
 from tests.unit.harness import Graph, Registered, deploy
 
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
-REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-1")
+US, EU, AP = REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-1")
+SERVES = {
+    US: ServedLocations(),
+    EU: ServedLocations(continents=["EU", "AF"], countries=["TR"]),
+    AP: ServedLocations(continents=["OC"]),
+}
+CLIENTS = {
+    "Berlin": Client(continent="EU", country="DE", nearest=[EU, US, AP]),
+    "Lagos": Client(continent="AF", country="NG", nearest=[EU, US, AP]),
+    "Istanbul": Client(continent="AS", country="TR", nearest=[EU, AP, US]),
+    "Tokyo": Client(continent="AS", country="JP", nearest=[AP, US, EU]),
+    "Sydney": Client(continent="OC", country="AU", nearest=[AP, US, EU]),
+    "New York": Client(continent="NA", country="US", nearest=[US, EU, AP]),
+    "São Paulo": Client(continent="SA", country="BR", nearest=[US, EU, AP]),
+    "McMurdo": Client(continent="AN", country="AQ", nearest=[US, AP, EU]),
+}
+ZONE_ID = "Z0123456789ABCDEFGHIJ"
 
 
 def dns_name(region: str) -> str:
@@ -21,25 +41,40 @@ def dns_name(region: str) -> str:
 
 
 @functools.cache
-def graph(regions: int) -> Graph:
+def built(regions: int, *, zone_wide: bool = False) -> tuple[Graph, Routing]:
+    names = NAMES.model_copy(update={"dnssec": zone_wide, "query_logging": zone_wide})
+    made: list[Routing] = []
+
     def program() -> None:
         provider = aws.Provider("aws", region="us-east-1")
-        Routing(
-            "routing",
-            RoutingArgs(
-                names=NAMES,
-                zone_id="Z0123456789ABCDEFGHIJ",
-                distribution_domain_name="d111111abcdef8.cloudfront.net",
-                distribution_zone_id="Z2FDTNDATAQYW2",
-                origins=[
-                    RegionalOrigin(region=region, dns_name=dns_name(region), zone_id="Z35SXDOTRQ7X7K")
-                    for region in REGIONS[:regions]
-                ],
-            ),
-            pulumi.ResourceOptions(provider=provider),
+        args = RoutingArgs(
+            platform="trading-test",
+            edge_region="us-east-1",
+            names=names,
+            zone_id=ZONE_ID,
+            distribution_domain_name="d111111abcdef8.cloudfront.net",
+            distribution_zone_id="Z2FDTNDATAQYW2",
+            origins=[
+                RegionalOrigin(
+                    region=region,
+                    serves=SERVES[region],
+                    dns_name=dns_name(region),
+                    zone_id="Z35SXDOTRQ7X7K",
+                    target_group_dimensions={"LoadBalancer": f"app/{region}/1", "TargetGroup": region},
+                    targets=3,
+                )
+                for region in REGIONS[:regions]
+            ],
+            log_retention_days=30,
+            protect=True,
         )
+        made.append(Routing("routing", args, pulumi.ResourceOptions(provider=provider)))
 
-    return deploy(program)
+    return deploy(program), made[0]
+
+
+def graph(regions: int) -> Graph:
+    return built(regions)[0]
 
 
 def records(regions: int, name: str) -> list[Registered]:
@@ -62,6 +97,96 @@ def policies(record: Registered) -> list[str]:
     return [key for key in record.inputs if key.endswith(("RoutingPolicies", "RoutingPolicy"))]
 
 
+def reads(regions: int, /, **outage: Iterable[str]) -> dict[str, str]:
+    """Where each client's reads go."""
+    return {place: resolved(NAMES.origin, regions, client, **outage) for place, client in CLIENTS.items()}
+
+
+def writes(regions: int, /, **outage: Iterable[str]) -> set[str]:
+    """Where all clients' writes go."""
+    return {resolved(NAMES.write_origin, regions, client, **outage) for client in CLIENTS.values()}
+
+
+def resolved(name: str, regions: int, client: Client, /, **outage: Iterable[str]) -> str:
+    tree = origin_tree(NAMES, {region: SERVES[region] for region in REGIONS[:regions]})
+    return resolve(tree, name, client, Outage(**{kind: frozenset(value) for kind, value in outage.items()}))
+
+
+# -- where requests go ---------------------------------------------------------------------------
+
+kinds_of_outage = pytest.mark.parametrize("kind", ["regions", "load_balancers"])
+
+
+def test_one_region_answers_everybody() -> None:
+    assert set(reads(1).values()) == writes(1) == {US}
+
+
+def test_two_regions_answer_their_own_places_and_the_rest_the_nearest() -> None:
+    assert reads(2) == {
+        "Berlin": EU,
+        "Lagos": EU,
+        "Istanbul": EU,
+        "Tokyo": US,
+        "Sydney": US,
+        "New York": US,
+        "São Paulo": US,
+        "McMurdo": US,
+    }
+    assert writes(2) == {US}
+
+
+def test_three_regions_answer_their_own_places_and_the_rest_the_nearest() -> None:
+    assert reads(3) == reads(2) | {"Tokyo": AP, "Sydney": AP}
+    assert writes(3) == {US}
+
+
+def test_place_goes_before_latency_and_a_country_before_its_continent() -> None:
+    far = Client(continent="OC", country="NZ", nearest=[US, EU, AP])
+    assert resolved(NAMES.origin, 3, far) == AP
+    serves = {US: ServedLocations(countries=["TR"]), EU: ServedLocations(continents=["AS"])}
+    assert resolve(origin_tree(NAMES, serves), NAMES.origin, CLIENTS["Istanbul"], Outage()) == US
+    assert resolve(origin_tree(NAMES, serves), NAMES.origin, CLIENTS["Tokyo"], Outage()) == EU
+
+
+@kinds_of_outage
+def test_primary_down_moves_its_reads_and_all_writes_to_the_second(kind: str) -> None:
+    assert set(reads(2, **{kind: [US]}).values()) == {EU}
+    assert reads(3, **{kind: [US]}) == {
+        place: EU if region == US else region for place, region in reads(3).items()
+    }
+    assert writes(2, **{kind: [US]}) == writes(3, **{kind: [US]}) == {EU}
+
+
+@kinds_of_outage
+@pytest.mark.parametrize("down", [EU, AP])
+def test_another_region_down_moves_its_reads_to_the_primary_and_no_writes(kind: str, down: str) -> None:
+    assert reads(3, **{kind: [down]}) == {
+        place: US if region == down else region for place, region in reads(3).items()
+    }
+    assert writes(3, **{kind: [down]}) == {US}
+
+
+@kinds_of_outage
+def test_reads_survive_a_region_and_its_peer_and_writes_do_not_go_to_a_third(kind: str) -> None:
+    assert set(reads(3, **{kind: [US, EU]}).values()) == {AP}
+    assert writes(3, **{kind: [US, EU]}) == {US}
+
+
+def test_half_failed_regions_are_failed_regions() -> None:
+    """One region's check and another's load balancer."""
+    assert set(reads(3, regions=[US], load_balancers=[EU]).values()) == {AP}
+
+
+@kinds_of_outage
+@pytest.mark.parametrize("regions", [1, 2, 3])
+def test_with_everything_down_names_answer_as_if_all_were_well(kind: str, regions: int) -> None:
+    assert reads(regions, **{kind: REGIONS}) == reads(regions)
+    assert writes(regions, **{kind: REGIONS}) == {US}
+
+
+# -- the records ---------------------------------------------------------------------------------
+
+
 def test_viewers_reach_cloudfront_over_ipv4_and_ipv6() -> None:
     viewer = {r.inputs["type"]: r for r in records(1, NAMES.host)}
     assert set(viewer) == {"A", "AAAA", "CAA"}
@@ -73,10 +198,34 @@ def test_only_amazon_may_issue_certificates() -> None:
     assert caa.inputs["records"] == ['0 issue "amazon.com"']
 
 
+@pytest.mark.parametrize("regions", [1, 2, 3])
+def test_what_is_resolved_is_what_is_registered(regions: int) -> None:
+    registered = {
+        (r.name, r.inputs["name"], r.inputs["setIdentifier"], target(r))
+        for r in graph(regions).of("aws:route53/record:Record")
+        if policies(r)
+    }
+    assert registered == {
+        (
+            f"routing-{record.logical_name}",
+            record.name,
+            record.set_identifier,
+            record.alias or dns_name(record.load_balancer),
+        )
+        for record in origin_tree(NAMES, {region: SERVES[region] for region in REGIONS[:regions]})
+    }
+
+
 def test_tree_is_geolocation_then_latency_then_failover() -> None:
-    (origin,) = records(2, NAMES.origin)
-    assert origin.inputs["geolocationRoutingPolicies"] == [{"country": "*"}]
-    assert target(origin) == NAMES.latency_origin
+    places = {
+        tuple(r.inputs["geolocationRoutingPolicies"][0].items()): target(r) for r in records(2, NAMES.origin)
+    }
+    assert places == {
+        (("continent", "EU"),): NAMES.region_origin(EU),
+        (("continent", "AF"),): NAMES.region_origin(EU),
+        (("country", "TR"),): NAMES.region_origin(EU),
+        (("country", "*"),): NAMES.latency_origin,
+    }
     nearest = {
         r.inputs["latencyRoutingPolicies"][0]["region"]: target(r) for r in records(2, NAMES.latency_origin)
     }
@@ -89,21 +238,10 @@ def test_tree_is_geolocation_then_latency_then_failover() -> None:
 
 
 def test_writes_go_to_the_first_region_and_fail_over_to_the_second() -> None:
-    assert failover(3, NAMES.write_origin) == {
-        "PRIMARY": dns_name("us-east-1"),
-        "SECONDARY": dns_name("eu-west-1"),
-    }
+    assert failover(3, NAMES.write_origin) == {"PRIMARY": dns_name(US), "SECONDARY": dns_name(EU)}
     assert {policy for r in records(3, NAMES.write_origin) for policy in policies(r)} == {
         "failoverRoutingPolicies"
     }
-
-
-def test_every_load_balancer_in_the_tree_has_its_own_health_check() -> None:
-    for record in graph(2).of("aws:route53/record:Record"):
-        if "failoverRoutingPolicies" in record.inputs:
-            (region,) = [region for region in REGIONS if target(record) == dns_name(region)]
-            assert f"routing-{region}" in record.depends_on
-            assert record.inputs["healthCheckId"]
 
 
 def test_one_policy_a_record_and_an_identifier_with_each() -> None:
@@ -118,20 +256,118 @@ def test_every_step_of_the_tree_evaluates_its_target() -> None:
     assert all(r.inputs["aliases"][0]["evaluateTargetHealth"] is True for r in steered)
 
 
-def test_health_check_asks_a_name_that_never_fails_over() -> None:
-    """A name that it steers would answer with the peer once the region is down."""
-    for check in graph(2).of("aws:route53/healthCheck:HealthCheck"):
-        (record,) = records(2, check.inputs["fqdn"])
-        assert policies(record) == []
-        assert (check.inputs["type"], check.inputs["resourcePath"]) == ("HTTPS", "/healthz")
-        assert check.inputs["enableSni"] is True
-
-
 def test_one_region_has_the_whole_tree_and_more_regions_only_add() -> None:
-    def by_name(regions: int) -> dict[str, Any]:
-        """What every resource says, but for the ids of health checks, which are random in each run."""
-        return {r.name: {**r.inputs, "healthCheckId": None} for r in graph(regions).resources}
+    def by_name(regions: int) -> dict[tuple[str, str], Any]:
+        """What every resource says, but for the ids of others, which are random in each run."""
+        ids = {"healthCheckId": None, "childHealthchecks": None, "cloudwatchAlarmName": None}
+        return {(r.type, r.name): {**r.inputs, **ids} for r in graph(regions).resources}
 
     assert by_name(1).items() <= by_name(2).items()
     assert by_name(2).items() <= by_name(3).items()
-    assert failover(1, NAMES.write_origin) == {"PRIMARY": dns_name("us-east-1")}
+    assert failover(1, NAMES.write_origin) == {"PRIMARY": dns_name(US)}
+
+
+# -- health checks -------------------------------------------------------------------------------
+
+
+def checks(kind: str) -> dict[str, Registered]:
+    found = graph(2).of("aws:route53/healthCheck:HealthCheck")
+    return {check.name: check for check in found if check.inputs["type"] == kind}
+
+
+def test_every_load_balancer_in_the_tree_has_its_regions_calculated_check() -> None:
+    steered = [r for r in graph(2).of("aws:route53/record:Record") if "failoverRoutingPolicies" in r.inputs]
+    assert len(steered) == 6
+    for record in steered:
+        (region,) = [region for region in REGIONS if target(record) == dns_name(region)]
+        assert f"routing-{region}-calculated" in record.depends_on
+        assert record.inputs["healthCheckId"]
+
+
+def test_region_is_healthy_only_if_its_api_answers_and_its_targets_are_there() -> None:
+    for region in REGIONS[:2]:
+        parent = checks("CALCULATED")[f"routing-{region}-calculated"]
+        assert {f"routing-{region}", f"routing-{region}-targets"} <= parent.depends_on
+        assert len(parent.inputs["childHealthchecks"]) == parent.inputs["childHealthThreshold"] == 2
+
+
+def test_endpoint_check_asks_a_name_that_never_fails_over() -> None:
+    """A name that it steers would answer with the peer once the region is down."""
+    assert len(checks("HTTPS")) == 2
+    for check in checks("HTTPS").values():
+        (record,) = records(2, check.inputs["fqdn"])
+        assert policies(record) == []
+        assert check.inputs["resourcePath"] == "/healthz"
+        assert check.inputs["enableSni"] is True
+
+
+def test_alarm_check_reads_the_regions_own_targets() -> None:
+    for region in REGIONS[:2]:
+        check = checks("CLOUDWATCH_METRIC")[f"routing-{region}-targets"]
+        alarm = graph(2).named(f"routing-{region}-targets", "aws:cloudwatch/metricAlarm:MetricAlarm").inputs
+        assert check.inputs["cloudwatchAlarmRegion"] == alarm["region"] == region
+        assert alarm["dimensions"] == {"LoadBalancer": f"app/{region}/1", "TargetGroup": region}
+        assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanThreshold", 2)
+
+
+def test_route_53_is_told_when_the_alarm_it_copied_changes() -> None:
+    check = checks("CLOUDWATCH_METRIC")["routing-us-east-1-targets"]
+    assert check.inputs["triggers"] == {
+        "LoadBalancer": "app/us-east-1/1",
+        "TargetGroup": US,
+        "threshold": "2",
+    }
+
+
+def test_alarm_can_be_read_by_route_53() -> None:
+    """Plain statistics at standard resolution, no metric math (API Reference, AlarmIdentifier)."""
+    for alarm in graph(2).of("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        assert alarm.inputs["statistic"] in ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
+        assert alarm.inputs["period"] >= 60
+        assert not {"extendedStatistic", "metricQueries", "datapointsToAlarm"} & set(alarm.inputs)
+
+
+# -- the whole zone ------------------------------------------------------------------------------
+
+
+def test_zone_is_left_alone_unless_told() -> None:
+    graph, routing = built(1)
+    types = {r.type.split("/")[-1] for r in graph.resources}
+    assert not types & {
+        "keySigningKey:KeySigningKey",
+        "hostedZoneDnsSec:HostedZoneDnsSec",
+        "queryLog:QueryLog",
+    }
+    assert routing.ds_record is None
+
+
+def test_zone_is_signed_by_a_key_that_only_route_53_uses_for_it() -> None:
+    graph, routing = built(1, zone_wide=True)
+    key = graph.named("routing-signing", "aws:kms/key:Key")
+    assert (key.inputs["customerMasterKeySpec"], key.inputs["keyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+    statements = json.loads(key.inputs["policy"])["Statement"][1:]
+    assert [statement["Principal"]["Service"] for statement in statements] == [
+        "dnssec-route53.amazonaws.com"
+    ] * 2
+    for statement in statements:
+        arn = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert arn == f"arn:aws:route53:::hostedzone/{ZONE_ID}"
+    signing_key = graph.named("routing-signing", "aws:route53/keySigningKey:KeySigningKey")
+    zone = graph.named("routing-signing", "aws:route53/hostedZoneDnsSec:HostedZoneDnsSec")
+    assert signing_key.name in zone.depends_on
+    assert all(resource.protect for resource in (key, signing_key, zone))
+    assert {"dnssec-internal-failure", "dnssec-key-needs-action"} <= {s.name for s in routing.signals}
+    assert routing.ds_record is not None
+
+
+def test_query_log_is_written_by_route_53_for_this_zone_only() -> None:
+    graph, _ = built(1, zone_wide=True)
+    logs = graph.only("aws:cloudwatch/logGroup:LogGroup").inputs
+    assert logs["name"] == "/aws/route53/example.com"
+    assert logs["retentionInDays"] == 30
+    assert ":kms:" in logs["kmsKeyId"]
+    policy = graph.only("aws:cloudwatch/logResourcePolicy:LogResourcePolicy")
+    (statement,) = json.loads(policy.inputs["policyDocument"])["Statement"]
+    assert statement["Principal"] == {"Service": "route53.amazonaws.com"}
+    assert statement["Condition"]["ArnEquals"]["aws:SourceArn"].endswith(ZONE_ID)
+    assert policy.name in graph.only("aws:route53/queryLog:QueryLog").depends_on

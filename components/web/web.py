@@ -1,35 +1,27 @@
-"""Tier 1, the web: CloudFront with the web app's bucket and the API as origins."""
+"""The distribution: what CloudFront serves, to whom, and what it passes on."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.tier import Signal, Tier
-from components.web_acl import visibility, web_acl_rules
+from components.web.bucket import app_bucket, app_bucket_policy
+from components.web.release import current_release
+from components.web_acl import (
+    EDGE_RULE_GROUPS,
+    ORDERS_PATH,
+    hidden_headers,
+    log_delivery_policy,
+    log_refused_requests,
+    visibility,
+    web_acl_rules,
+)
 from settings import DomainSettings, WebSettings
-
-APP = Path(__file__).parents[1] / "web"
-"""Folder of the web app's files."""
-
-CONTENT_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
-}
-"""What a file of the web app may be. A table, because Python's own guess differs between machines."""
 
 ORIGIN_READ_TIMEOUT = 60
 """Seconds that CloudFront waits for the API: longer than the load balancer's idle timeout."""
@@ -42,24 +34,21 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
 # AWS's managed policies have the same id in every account (CloudFront Developer Guide, "Use managed
 # cache policies" and "Use managed origin request policies").
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 
-ROUTER = """\
-// A path without an extension is a place in the single-page app, which index.html shows.
-function handler(event) {
-  var request = event.request;
-  if (!request.uri.split('/').pop().includes('.')) {
-    request.uri = '/index.html';
-  }
-  return request;
-}
-"""
-"""CloudFront Function of the web app's behaviour alone. The usual way, a custom error response that turns
-403 and 404 into index.html, holds for every behaviour and would replace the API's errors by a page."""
+DISCLOSING_HEADERS = (
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-bucket-key-enabled",
+    "x-amz-version-id",
+)
+"""What S3 adds to its answers and no viewer needs; the key's ARN has the account's number in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +60,10 @@ class WebArgs:
     certificate_arn: pulumi.Input[str]
     """In us-east-1."""
     origin_secret: pulumi.Input[str]
+    origins_ready: Sequence[pulumi.Resource]
+    """What must stand before `origin_secret` is sent: the load balancers' rules that accept it."""
+    api_paths: Sequence[str]
+    """Paths of the microservices' routes: with the orders', what the web app asks for."""
     settings: WebSettings
     log_retention_days: int
     protect: bool
@@ -105,25 +98,30 @@ class Web(Tier):
             target_key_id=key.id,
             opts=self.child(),
         )
-        bucket = self._bucket(name, args, key)
+        release = current_release([ORDERS_PATH, *args.api_paths])
+        bucket, objects = app_bucket(
+            self, f"{name}-app", key_arn=key.arn, release=release, protect=args.protect
+        )
         web_acl = aws.wafv2.WebAcl(
             f"{name}-acl",
             scope="CLOUDFRONT",
             default_action={"allow": {}},
-            rules=web_acl_rules(args.settings.rate_limit, args.settings.blocked_countries),
+            rules=web_acl_rules(_edge_statements(args.settings), EDGE_RULE_GROUPS),
+            data_protection_config=hidden_headers(),
             visibility_config=visibility(f"{args.platform}-web"),
             opts=self.child(),
         )
         router = aws.cloudfront.Function(
             f"{name}-router",
             runtime="cloudfront-js-2.0",
-            code=ROUTER,
-            comment="Serves index.html for the paths of the single-page app",
-            opts=self.child(),
+            code=release.router,
+            comment="Sends viewers to the current release of the web app",
+            # Viewers are sent to the release once all of it is there.
+            opts=self.child(depends_on=objects),
         )
         distribution = self._distribution(name, args, bucket, web_acl, router)
         key_policy = self._key_policy(name, key, distribution)
-        self._bucket_policy(name, bucket, distribution)
+        app_bucket_policy(self, f"{name}-app", bucket=bucket, distribution_arn=distribution.arn)
         self._logs(name, args, key, key_policy, web_acl, distribution)
         if args.settings.shield_advanced:
             aws.shield.Protection(f"{name}-shield", resource_arn=distribution.arn, opts=self.child())
@@ -141,83 +139,6 @@ class Web(Tier):
                 "bucket": self.bucket,
             }
         )
-
-    def _bucket(self, name: str, args: WebArgs, key: aws.kms.Key) -> aws.s3.Bucket:
-        """The private bucket with the web app's files."""
-        bucket = aws.s3.Bucket(
-            f"{name}-app",
-            # Old versions would keep an unprotected stack's bucket from being deleted.
-            force_destroy=not args.protect,
-            opts=self.child(protect=args.protect),
-        )
-        aws.s3.BucketPublicAccessBlock(
-            f"{name}-app",
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=self.child(),
-        )
-        aws.s3.BucketOwnershipControls(
-            f"{name}-app",
-            bucket=bucket.id,
-            rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=self.child(),
-        )
-        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-app",
-            bucket=bucket.id,
-            rules=[
-                {
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": key.arn,
-                    },
-                    "bucket_key_enabled": True,
-                }
-            ],
-            opts=self.child(),
-        )
-        versioning = aws.s3.BucketVersioning(
-            f"{name}-app",
-            bucket=bucket.id,
-            versioning_configuration={"status": "Enabled"},
-            opts=self.child(),
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            f"{name}-app",
-            bucket=versioning.bucket,
-            rules=[
-                {
-                    "id": "forget-old-versions",
-                    "status": "Enabled",
-                    "filter": {"prefix": ""},
-                    "noncurrent_version_expiration": {"noncurrent_days": 90},
-                }
-            ],
-            opts=self.child(),
-        )
-        for file in sorted(path for path in APP.rglob("*") if path.is_file()):
-            path = file.relative_to(APP).as_posix()
-            if file.suffix not in CONTENT_TYPES:
-                raise ValueError(
-                    f"web/{path}: no content type is known for this extension; "
-                    f"known are {', '.join(CONTENT_TYPES)}"
-                )
-            aws.s3.BucketObjectv2(
-                f"{name}-app/{path}",
-                bucket=bucket.id,
-                key=path,
-                # A relative path, so that the state is the same on every machine.
-                source=pulumi.FileAsset(os.path.relpath(file)),
-                content_type=CONTENT_TYPES[file.suffix],
-                # The page names files whose names do not change, so they may lag behind it by a minute.
-                cache_control="no-cache" if file.suffix == ".html" else "public, max-age=60",
-                # An object keeps the encryption and versioning of the moment it was written.
-                opts=self.child(depends_on=[encryption, versioning]),
-            )
-        return bucket
 
     def _distribution(
         self,
@@ -252,6 +173,13 @@ class Web(Tier):
                 "frame_options": {"frame_option": "DENY", "override": True},
                 "referrer_policy": {"referrer_policy": "no-referrer", "override": True},
             },
+            custom_headers_config={
+                "items": [
+                    {"header": "Permissions-Policy", "value": PERMISSIONS_POLICY, "override": True},
+                    {"header": "Cross-Origin-Opener-Policy", "value": "same-origin", "override": True},
+                ]
+            },
+            remove_headers_config={"items": [{"header": header} for header in DISCLOSING_HEADERS]},
             opts=self.child(),
         )
         return aws.cloudfront.Distribution(
@@ -292,10 +220,13 @@ class Web(Tier):
             },
             # The first pattern that matches wins.
             ordered_cache_behaviors=[
-                _api_behavior("/api/orders*", "api-write", headers.id),
+                _api_behavior(f"{ORDERS_PATH}*", "api-write", headers.id),
                 _api_behavior("/api/*", "api", headers.id),
             ],
-            opts=self.child(),
+            # An old origin secret may go only when every edge sends the new one.
+            wait_for_deployment=True,
+            # No value shows it: the secret is the same before and after a rule accepts it.
+            opts=self.child(depends_on=[*args.origins_ready]),
         )
 
     def _key_policy(
@@ -349,40 +280,6 @@ class Web(Tier):
             opts=self.child(),
         )
 
-    def _bucket_policy(
-        self, name: str, bucket: aws.s3.Bucket, distribution: aws.cloudfront.Distribution
-    ) -> None:
-        objects = pulumi.Output.format("{0}/*", bucket.arn)
-        reader = {
-            "Effect": "Allow",
-            "Principal": {"Service": "cloudfront.amazonaws.com"},
-            "Condition": {"StringEquals": {"aws:SourceArn": distribution.arn}},
-        }
-        aws.s3.BucketPolicy(
-            f"{name}-app",
-            bucket=bucket.id,
-            policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {"Sid": "ReadApp", **reader, "Action": "s3:GetObject", "Resource": objects},
-                        # With it S3 says 404 for a missing file, not 403. No viewer can list the bucket:
-                        # the router gives / another path, and query strings are not forwarded.
-                        {"Sid": "TellMissing", **reader, "Action": "s3:ListBucket", "Resource": bucket.arn},
-                        {
-                            "Sid": "RefusePlaintext",
-                            "Effect": "Deny",
-                            "Principal": "*",
-                            "Action": "s3:*",
-                            "Resource": [bucket.arn, objects],
-                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                        },
-                    ],
-                }
-            ),
-            opts=self.child(),
-        )
-
     def _logs(
         self,
         name: str,
@@ -393,7 +290,7 @@ class Web(Tier):
         distribution: aws.cloudfront.Distribution,
     ) -> None:
         """Access logs of the distribution (standard logging v2) and the web ACL's, in CloudWatch."""
-        access, blocked = (
+        access, refused = (
             aws.cloudwatch.LogGroup(
                 f"{name}-{purpose}-logs",
                 name=group,
@@ -411,40 +308,19 @@ class Web(Tier):
         delivery = aws.cloudwatch.LogResourcePolicy(
             f"{name}-log-delivery",
             policy_name=f"{args.platform}-edge-log-delivery",
-            policy_document=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "delivery.logs.amazonaws.com"},
-                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                            "Resource": [pulumi.Output.format("{0}:*", g.arn) for g in (access, blocked)],
-                            "Condition": {
-                                "StringEquals": {"aws:SourceAccount": self._account},
-                                "ArnLike": {
-                                    "aws:SourceArn": pulumi.Output.format(
-                                        "arn:aws:logs:{0}:{1}:*", key.region, self._account
-                                    )
-                                },
-                            },
-                        }
-                    ],
-                }
+            policy_document=log_delivery_policy(
+                [access.arn, refused.arn], account=self._account, region=key.region
             ),
             opts=self.child(),
         )
         # Both deliveries need the policy, which none of their values shows.
         may_deliver: list[pulumi.Resource] = [delivery]
-        aws.wafv2.WebAclLoggingConfiguration(
+        log_refused_requests(
+            self,
             f"{name}-acl",
-            resource_arn=web_acl.arn,
-            log_destination_configs=[blocked.arn],
-            redacted_fields=[
-                {"single_header": {"name": "authorization"}},
-                {"single_header": {"name": "cookie"}},
-            ],
-            opts=self.child(depends_on=may_deliver),
+            web_acl_arn=web_acl.arn,
+            log_group_arn=refused.arn,
+            may_deliver=may_deliver,
         )
         source = aws.cloudwatch.LogDeliverySource(
             f"{name}-access",
@@ -507,6 +383,27 @@ class Web(Tier):
                 periods=2,
             ),
         ]
+
+
+def _edge_statements(settings: WebSettings) -> dict[str, aws.wafv2.WebAclRuleStatementArgsDict]:
+    """What the edge blocks before AWS's rule groups look."""
+    blocked: dict[str, aws.wafv2.WebAclRuleStatementArgsDict] = {
+        "rate-limit": {
+            "rate_based_statement": {
+                "limit": settings.rate_limit,
+                "aggregate_key_type": "IP",
+                "evaluation_window_sec": 300,
+            }
+        }
+    }
+    if settings.blocked_countries:
+        blocked["blocked-countries"] = {"geo_match_statement": {"country_codes": settings.blocked_countries}}
+    if settings.allowed_countries:
+        allowed: aws.wafv2.WebAclRuleStatementArgsDict = {
+            "geo_match_statement": {"country_codes": settings.allowed_countries}
+        }
+        blocked["other-countries"] = {"not_statement": {"statement": allowed}}
+    return blocked
 
 
 def _api_origin(

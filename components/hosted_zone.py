@@ -1,0 +1,200 @@
+"""What holds for the whole hosted zone: DNSSEC signing, and the log of its queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.foundation import EncryptionKey, EncryptionKeyArgs
+from components.tier import Signal, Tier
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoneSigningArgs:
+    """Settings of DNSSEC."""
+
+    platform: str
+    zone_id: pulumi.Input[str]
+    protect: bool
+
+
+class ZoneSigning(Tier):
+    """Signs the zone with a key-signing key that a KMS key of ours backs.
+
+    Built with a provider of us-east-1, where Route 53 wants the KMS key.
+
+    The chain of trust begins with the DS record in the parent zone, which is not ours: the output is for
+    whoever keeps that zone. It goes in last and comes out first, its TTL before signing stops: with a DS
+    record and no signatures, every name of the zone fails for whoever validates.
+    """
+
+    ds_record: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ZoneSigningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        service = {"Service": "dnssec-route53.amazonaws.com"}
+        key = aws.kms.Key(
+            name,
+            description=f"Signs the hosted zone of {args.platform}",
+            customer_master_key_spec="ECC_NIST_P256",
+            key_usage="SIGN_VERIFY",
+            deletion_window_in_days=30,
+            # Route 53 Developer Guide, "Working with customer managed keys for DNSSEC".
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "AccountByIamPolicies",
+                            "Effect": "Allow",
+                            "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
+                            "Action": "kms:*",
+                            "Resource": "*",
+                        },
+                        {
+                            "Sid": "Route53SignsThisZone",
+                            "Effect": "Allow",
+                            "Principal": service,
+                            "Action": ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"],
+                            "Resource": "*",
+                            "Condition": {
+                                "StringEquals": {"aws:SourceAccount": account},
+                                "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
+                            },
+                        },
+                        {
+                            "Sid": "Route53GrantsItself",
+                            "Effect": "Allow",
+                            "Principal": service,
+                            "Action": "kms:CreateGrant",
+                            "Resource": "*",
+                            "Condition": {
+                                "StringEquals": {"aws:SourceAccount": account},
+                                "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
+                                "Bool": {"kms:GrantIsForAWSResource": True},
+                            },
+                        },
+                    ],
+                }
+            ),
+            opts=self.child(protect=args.protect),
+        )
+        signing_key = aws.route53.KeySigningKey(
+            name,
+            hosted_zone_id=args.zone_id,
+            key_management_service_arn=key.arn,
+            # Letters, digits and underscores alone.
+            name=args.platform.replace("-", "_"),
+            opts=self.child(protect=args.protect),
+        )
+        aws.route53.HostedZoneDnsSec(
+            name,
+            # Through the key: a zone can be signed only once it has an active one.
+            hosted_zone_id=signing_key.hosted_zone_id,
+            opts=self.child(protect=args.protect),
+        )
+        self.ds_record = signing_key.ds_record
+        self.signals += [
+            _dnssec_signal(
+                "dnssec-internal-failure",
+                "DNSSECInternalFailure",
+                "Route 53 can't sign the hosted zone",
+                args.zone_id,
+            ),
+            _dnssec_signal(
+                "dnssec-key-needs-action",
+                "DNSSECKeySigningKeysNeedingAction",
+                "Route 53 can't use the zone's key-signing key",
+                args.zone_id,
+            ),
+        ]
+        self.register_outputs({"dsRecord": self.ds_record})
+
+
+def _dnssec_signal(name: str, metric: str, title: str, zone_id: pulumi.Input[str]) -> Signal:
+    return Signal(
+        name=name,
+        runbook="dnssec",
+        title=title,
+        namespace="AWS/Route53",
+        metric=metric,
+        dimensions={"HostedZoneId": zone_id},
+        statistic="Sum",
+        threshold=0,
+        reason="Once the last signatures run out, within days, validating resolvers answer no name of it.",
+        severity="critical",
+        # Route 53 reports a few times a day.
+        period_seconds=21600,
+        periods=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryLogArgs:
+    """Settings of the query log."""
+
+    platform: str
+    region: str
+    """The provider's: us-east-1, where Route 53 wants the log group."""
+    zone: str
+    zone_id: pulumi.Input[str]
+    log_retention_days: int
+    protect: bool
+
+
+class QueryLog(Tier):
+    """Every query that Route 53 answers for the zone, in a log group; a zone has one such log."""
+
+    def __init__(self, name: str, args: QueryLogArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        key = EncryptionKey(
+            f"{name}-key",
+            EncryptionKeyArgs(alias=f"{args.platform}-query-log", region=args.region, protect=args.protect),
+            self.child(),
+        )
+        logs = aws.cloudwatch.LogGroup(
+            name,
+            name=f"/aws/route53/{args.zone}",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=key.arn,
+            opts=self.child(),
+        )
+        policy = aws.cloudwatch.LogResourcePolicy(
+            name,
+            policy_name=f"{args.platform}-query-log",
+            policy_document=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "Route53WritesQueriesOfThisZone",
+                            "Effect": "Allow",
+                            "Principal": {"Service": "route53.amazonaws.com"},
+                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                            "Resource": pulumi.Output.format("{0}:*", logs.arn),
+                            "Condition": {
+                                "StringEquals": {"aws:SourceAccount": account},
+                                "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
+                            },
+                        }
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        aws.route53.QueryLog(
+            name,
+            zone_id=args.zone_id,
+            cloudwatch_log_group_arn=logs.arn,
+            # Route 53 tries to write when it is told to, and the policy's values are not among its inputs.
+            opts=self.child(depends_on=[policy]),
+        )
+        self.register_outputs({})
+
+
+def _zone_arn(zone_id: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.format("arn:aws:route53:::hostedzone/{0}", zone_id)

@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# Shell functions of docs/operations.md, which only read: `. docs/operations.sh trading-prod us-east-1`.
+# They need the AWS CLI 2, jq, kubectl and awscurl.
+
+export PLATFORM=${1:?usage: . docs/operations.sh PLATFORM REGION} REGION=${2:?usage: . docs/operations.sh PLATFORM REGION}
+export AWS_REGION=$REGION AWS_PAGER=
+
+# alarm SIGNAL: the alarm as it stands.
+alarm() {
+  aws cloudwatch describe-alarms --alarm-names "$PLATFORM-$AWS_REGION-$1" --query 'MetricAlarms[0]' --output json
+}
+
+# dim SIGNAL DIMENSION: what the alarm watches, such as the name that AWS gave a function.
+dim() {
+  alarm "$1" | jq -r --arg name "$2" '.Dimensions[] | select(.Name == $name).Value'
+}
+
+# metric SIGNAL [METRIC STATISTIC]: the alarm's metric, or another one of what it watches; three hours or more.
+metric() {
+  aws cloudwatch get-metric-statistics --output json \
+    --cli-input-json "$(alarm "$1" | jq --arg metric "${2:-}" --arg statistic "${3:-}" '
+      (if $statistic == "" then .Statistic // .ExtendedStatistic else $statistic end) as $stat |
+      {Namespace, Dimensions, Period, MetricName: (if $metric == "" then .MetricName else $metric end),
+       StartTime: (now - ([10800, 15 * .Period] | max) | todate), EndTime: (now | todate)} +
+      (if $stat | startswith("p") then {ExtendedStatistics: [$stat]} else {Statistics: [$stat]} end)')" |
+    jq -r '.Datapoints | sort_by(.Timestamp)[] |
+      [.Timestamp, .Sum // .Average // .Maximum // .Minimum // (.ExtendedStatistics // {} | .[])] | @tsv'
+}
+
+# logs PREFIX QUERY: Logs Insights over the log groups of this prefix, the last hour.
+logs() {
+  local groups query
+  groups=$(aws logs describe-log-groups --log-group-name-prefix "$1" --query 'logGroups[].logGroupName' --output json)
+  query=$(aws logs start-query --query queryId --output text --cli-input-json "$(jq -n \
+    --argjson groups "$groups" --arg query "$2" \
+    '{logGroupNames: $groups, queryString: $query, startTime: (now - 3600 | floor), endTime: (now | floor)}')")
+  while aws logs get-query-results --query-id "$query" --query status --output text | grep -qE 'Scheduled|Running'; do
+    sleep 1
+  done
+  aws logs get-query-results --query-id "$query" --query "results[*][?field != '@ptr'].value" --output json |
+    jq -r '.[] | @tsv'
+}
+
+# promql QUERY: an instant query of the region's Prometheus workspace.
+promql() {
+  local workspace
+  workspace=$(aws amp list-workspaces --alias "$PLATFORM-$AWS_REGION" --query 'workspaces[0].workspaceId' --output text)
+  awscurl --service aps --region "$AWS_REGION" "https://aps-workspaces.$AWS_REGION.amazonaws.com/workspaces/$workspace/api/v1/query?query=$(
+    jq -rn --arg query "$1" '$query | @uri'
+  )" | jq -r '.data.result[] | [(.metric | tojson), .value[1]] | @tsv'
+}
+
+# targets SIGNAL: the health of the targets in the group that a load balancer's alarm watches.
+targets() {
+  aws elbv2 describe-target-groups --output text \
+    --query "TargetGroups[?ends_with(TargetGroupArn, '$(dim "$1" TargetGroup)')].TargetGroupArn | [0]" |
+    xargs aws elbv2 describe-target-health --output table \
+      --query 'TargetHealthDescriptions[].[Target.Id, TargetHealth.State, TargetHealth.Reason]' --target-group-arn
+}
+
+# alb_failures: this hour's 5xx of the public load balancer, from its access log (five minutes late): how many,
+# the load balancer's status, the API's, and the address.
+alb_failures() {
+  local arn bucket folder
+  arn=$(aws elbv2 describe-load-balancers --output text \
+    --query "LoadBalancers[?ends_with(LoadBalancerArn, '$(dim alb-5xx LoadBalancer)')].LoadBalancerArn | [0]")
+  bucket=$(aws elbv2 describe-load-balancer-attributes --load-balancer-arn "$arn" --output text \
+    --query "Attributes[?Key == 'access_logs.s3.bucket'].Value | [0]")
+  folder=$(mktemp -d)
+  aws s3 cp --quiet --recursive --exclude '*' --include "*_$(date -u +%Y%m%dT%H)*.log.gz" --exclude '*conn_log*' \
+    "s3://$bucket/alb/AWSLogs/$(cut -d: -f5 <<<"$arn")/elasticloadbalancing/$AWS_REGION/$(date -u +%Y/%m/%d)/" "$folder"
+  find "$folder" -name '*.gz' -exec zcat {} + | awk '$9 ~ /^5/ {print $9, $10, $14}' | sort | uniq -c | sort -rn | head -20
+  rm -r "$folder"
+}
+
+# kafka_arn: the ARN of the region's Kafka cluster.
+kafka_arn() {
+  aws kafka list-clusters-v2 --cluster-name-filter "$(dim kafka-offline-partitions 'Cluster Name')" \
+    --query 'ClusterInfoList[0].ClusterArn' --output text
+}
+
+# top_sql: the statements that load the database's writer most, with their average number of active sessions.
+top_sql() {
+  local writer
+  writer=$(aws rds describe-db-clusters --db-cluster-identifier "$PLATFORM-database-$AWS_REGION" --output text \
+    --query 'DBClusters[0].DBClusterMembers[?IsClusterWriter].DBInstanceIdentifier | [0]')
+  aws pi describe-dimension-keys --service-type RDS --metric db.load.avg --group-by Group=db.sql_tokenized,Limit=10 \
+    --identifier "$(aws rds describe-db-instances --db-instance-identifier "$writer" --query 'DBInstances[0].DbiResourceId' --output text)" \
+    --start-time "$(date -u -d -1hour +%FT%TZ)" --end-time "$(date -u +%FT%TZ)" --output json |
+    jq -r '.Keys[] | [.Total, .Dimensions["db.sql_tokenized.statement"]] | @tsv'
+}
+
+# sql STATEMENT [HOST]: as the database's master user, on the writer or another host. The pod goes again, and the
+# password comes through its standard input: neither its specification nor the audit log has it.
+sql() {
+  local arn secret
+  arn=$(aws secretsmanager list-secrets --output text \
+    --query "SecretList[?Description && contains(Description, '$PLATFORM-database-$AWS_REGION;')].ARN | [0]")
+  secret=$(aws secretsmanager get-secret-value --secret-id "$arn" --query SecretString --output text)
+  # Not in the namespace `trading`, whose network policies keep other pods from the database.
+  jq -r .password <<<"$secret" |
+    kubectl run "psql-$RANDOM" --namespace default --rm -i --quiet --restart=Never --image=postgres:17 -- \
+      sh -c 'read -r PGPASSWORD; export PGPASSWORD; exec psql "$0" -c "$1"' \
+      "$(jq -r --arg host "${2:-}" '"host=\(if $host == "" then .host else $host end) port=\(.port) dbname=\(.dbname) user=\(.username) sslmode=require"' <<<"$secret")" "$1"
+}

@@ -1,0 +1,535 @@
+"""The tables of `docs/architecture.md`, from the graph of the stack `prod`.
+
+`python -m tests.unit.architecture` renews them after an intended change; review their diff like code.
+A hop's ports, time-outs, log groups and TLS versions are read from the graph; which hops there are is held
+to what security groups, routes and endpoints allow.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from functions.order_intake import handler, order_service
+from sandbox.values import is_dict, is_list
+from tests.unit import harness
+from tests.unit.harness import Graph, Registered, stack_values
+from tests.unit.reachability import THROUGH_NAT, Walk, managed_edges
+
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+STACK = "prod"
+
+NLB_IDLE_SECONDS = 350
+"""Of a TCP connection, where the listener does not set it (Network Load Balancer User Guide)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hop:
+    """One row: who may connect where, and what holds for the connection."""
+
+    source: str
+    target: str
+    protocol: str
+    who: str
+    tls: str
+    timeouts: str
+    logged: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """Seconds that each hop of an order waits for the next one's answer, from the edge inwards."""
+
+    cloudfront: float
+    load_balancer: float
+    api_gateway: float
+    function: float
+    order_service: float
+
+
+class Platform:
+    """A stack's graph, with what the hops of one of its regions are read from."""
+
+    def __init__(self, graph: Graph, region: str) -> None:
+        self.graph, self.region = graph, region
+        vpcs = graph.of("aws:ec2/vpc:Vpc")
+        self.vpc = next(vpc for vpc in vpcs if vpc.provider == f"aws-{region}")
+        self.here = Graph([r for r in graph.resources if r.provider == self.vpc.provider])
+        self.walk = Walk(graph)
+        self.edges = self.walk.edges(self.vpc.id) | managed_edges(graph)
+        self.distribution = graph.only("aws:cloudfront/distribution:Distribution").inputs
+        self.origins = [o for o in self.distribution["origins"] if o.get("customOriginConfig")]
+        balancers = {
+            balancer.inputs["loadBalancerType"]: balancer
+            for balancer in self.here.of("aws:lb/loadBalancer:LoadBalancer")
+        }
+        self.alb, self.nlb = balancers["application"], balancers["network"]
+        api: dict[str, Any] = json.loads(self.here.only("aws:apigateway/restApi:RestApi").inputs["body"])
+        self.integrations = [
+            found for found in _dicts(api) if "timeoutInMillis" in found and found.get("type")
+        ]
+        self.function = next(
+            f.inputs for f in self.here.of("aws:lambda/function:Function") if f.name.endswith("order-intake")
+        )
+
+    def timeouts(self) -> Timeouts:
+        """How long each hop of an order waits. Where there are several values, the one nearest to failing."""
+        return Timeouts(
+            cloudfront=min(o["customOriginConfig"]["originReadTimeout"] for o in self.origins),
+            load_balancer=self.alb.inputs["idleTimeout"],
+            api_gateway=max(i["timeoutInMillis"] for i in self.integrations) / 1000,
+            function=self.function["timeout"],
+            order_service=float(self.environment["ORDER_SERVICE_TIMEOUT_SECONDS"]),
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the order-intake function."""
+        return self.function["environment"]["variables"]
+
+    def listeners(self, balancer: Registered) -> list[Registered]:
+        """The listeners of a load balancer."""
+        listeners = self.here.of("aws:lb/listener:Listener")
+        return [r for r in listeners if r.inputs["loadBalancerArn"] == balancer.outputs["arn"]]
+
+    def target_groups(self, balancer: Registered) -> list[Registered]:
+        """The target groups that a load balancer's listeners and rules forward to."""
+        listeners = self.listeners(balancer)
+        arns = {r.outputs["arn"] for r in listeners}
+        rules = self.here.of("aws:lb/listenerRule:ListenerRule")
+        sources = [*listeners, *(r for r in rules if r.inputs["listenerArn"] in arns)]
+        named = {text for source in sources for text in _texts(source.inputs)}
+        groups = self.here.of("aws:lb/targetGroup:TargetGroup")
+        return [group for group in groups if group.outputs["arn"] in named]
+
+    def log_group(self, suffix: str) -> str:
+        """Name of the log group whose logical name ends so; a `*` stands for what AWS or Pulumi adds."""
+        group = next(g for g in self.here.of("aws:cloudwatch/logGroup:LogGroup") if g.name.endswith(suffix))
+        prefix = group.inputs.get("namePrefix")
+        return f"`{prefix}*`" if prefix else f"`{re.sub('_[a-z0-9]+/', '_*/', group.inputs['name'])}`"
+
+    def database_parameters(self) -> dict[str, str]:
+        """Of the database cluster's parameter group."""
+        group = self.here.only("aws:rds/clusterParameterGroup:ClusterParameterGroup")
+        return {p["name"]: p["value"] for p in group.inputs["parameters"]}
+
+    def ports(self, source: str, target: str) -> str:
+        """The ports at which `source` can connect to `target`."""
+        return ", ".join(sorted(e.port for e in self.edges if (e.source, e.target) == (source, target)))
+
+
+def first_region(stack: str) -> Platform:
+    """A committed stack, read in its first region: the others are built by the same code."""
+    return Platform(harness.platform(stack), stack_values(stack)["trading:regions"][0]["name"])
+
+
+def hops(platform: Platform) -> list[Hop]:
+    """Every hop, in the order of a request."""
+    return [
+        *_edge_hops(platform),
+        *_api_hops(platform),
+        *_service_hops(platform),
+    ]
+
+
+def _edge_hops(platform: Platform) -> Iterator[Hop]:
+    distribution, origin = platform.distribution, platform.origins[0]
+    connection, alb = origin["customOriginConfig"], platform.alb.inputs
+    acl = _by_arn(platform.graph.of("aws:wafv2/webAcl:WebAcl"), distribution["webAclId"])
+    check = platform.graph.of("aws:route53/healthCheck:HealthCheck")
+    https = next(c.inputs for c in check if c.inputs["type"] == "HTTPS")
+    listener = next(r.inputs for r in platform.listeners(platform.alb) if r.inputs["protocol"] == "HTTPS")
+    yield Hop(
+        source="internet",
+        target="CloudFront",
+        protocol=f"HTTPS (`{distribution['httpVersion']}`); plain HTTP is redirected or refused",
+        who=f"anyone whom the web ACL lets through: {_rule_names(acl)}",
+        tls=f"CloudFront, `{distribution['viewerCertificate']['minimumProtocolVersion']}`",
+        timeouts="CloudFront's own",
+        logged=f"requests: {_delivery(platform)}; the web ACL's: {_acl_logs(platform, acl)}",
+    )
+    yield Hop(
+        source="internet",
+        target="Cognito",
+        protocol="HTTPS (OAuth 2.0)",
+        who="anyone; users and clients that an administrator made sign in",
+        tls="Cognito",
+        timeouts="Cognito's own",
+        logged="CloudTrail",
+    )
+    yield Hop(
+        source="CloudFront",
+        target="web app's bucket",
+        protocol="HTTPS, signed (SigV4)",
+        who="our distribution (bucket policy, origin access control)",
+        tls="S3",
+        timeouts="CloudFront's own",
+        logged="as CloudFront's requests",
+    )
+    headers = {h["name"] for o in platform.origins for h in o["customHeaders"]}
+    associations = [
+        a.inputs["webAclArn"]
+        for a in platform.here.of("aws:wafv2/webAclAssociation:WebAclAssociation")
+        if a.inputs["resourceArn"] == platform.alb.outputs["arn"]
+    ]
+    regional = [_by_arn(platform.here.of("aws:wafv2/webAcl:WebAcl"), arn) for arn in associations]
+    rules = "".join(f"; the region's web ACL: {_rule_names(acl)}" for acl in regional)
+    refused = "".join(f"; the web ACL's: {_acl_logs(platform, acl)}" for acl in regional)
+    yield Hop(
+        source="CloudFront",
+        target="ALB",
+        protocol="HTTPS",
+        who=f"CloudFront's prefix list, and only with our secret in {_codes(headers)}{rules}",
+        tls=f"ALB, `{listener['sslPolicy']}`; CloudFront offers {_codes(connection['originSslProtocols'])}",
+        timeouts=f"connect {origin['connectionTimeout']} s, {origin['connectionAttempts']} attempts; "
+        f"answer {connection['originReadTimeout']} s; idle {connection['originKeepaliveTimeout']} s",
+        logged=f"ALB access and connection logs in the log bucket{refused}",
+    )
+    yield Hop(
+        source="Route 53 health checkers",
+        target="ALB",
+        protocol="HTTPS",
+        who=f"Route 53's prefix list; only `{https['resourcePath']}` of the region's health name",
+        tls="ALB, as above",
+        timeouts=f"every {https['requestInterval']} s, {https['failureThreshold']} failures; "
+        "connect 4 s, answer 2 s (Route 53's own)",
+        logged="as above",
+    )
+    group = platform.target_groups(platform.alb)[0].inputs
+    health = group["healthCheck"]
+    yield Hop(
+        source="ALB",
+        target="API endpoint",
+        protocol=group["protocol"],
+        who="the ALB's security group",
+        tls="API Gateway: the ALB encrypts anew",
+        timeouts=f"idle {alb['idleTimeout']} s; health check {health['timeout']} s every "
+        f"{health['interval']} s; draining {group['deregistrationDelay']} s",
+        logged="VPC flow logs",
+    )
+
+
+def _api_hops(platform: Platform) -> Iterator[Hop]:
+    waits, environment = platform.timeouts(), platform.environment
+    table = cast(Any, handler.TABLE_TIMEOUTS)  # its stub has no attributes
+    domain = platform.here.of("aws:apigateway/domainName:DomainName")[0].inputs
+    private = next(i for i in platform.integrations if i.get("connectionType") == "VPC_LINK")
+    listeners = [r.inputs for r in platform.listeners(platform.nlb)]
+    encrypted = {r["protocol"] for r in listeners} == {"TLS"}
+    inner_tls = f"NLB, {_codes({r['sslPolicy'] for r in listeners})}" if encrypted else "none: within the VPC"
+    groups = [group.inputs for group in platform.target_groups(platform.nlb)]
+    health = groups[0]["healthCheck"]
+    yield Hop(
+        source="API endpoint",
+        target="API Gateway",
+        protocol="HTTPS (PrivateLink)",
+        who="our endpoint (resource policies of API and domain names), with a token that has the route's "
+        "scope; `/healthz` wants none",
+        tls=f"API Gateway, `{domain['securityPolicy']}`",
+        timeouts=f"answer {_seconds(waits.api_gateway)}",
+        logged=f"{platform.log_group('-access')}; errors: {platform.log_group('-execution')}; X-Ray",
+    )
+    yield Hop(
+        source="API Gateway",
+        target="order intake",
+        protocol="Lambda invocation",
+        who="this API's `POST /api/orders` and `GET /healthz` (function policy)",
+        tls="Lambda",
+        timeouts=f"API Gateway {_seconds(waits.api_gateway)}, function {_seconds(waits.function)}",
+        logged=f"{platform.log_group('-order-intake')}; X-Ray",
+    )
+    capacity = f"{table.retries['total_max_attempts']} attempts of {table.connect_timeout} s to connect"
+    yield Hop(
+        source="order intake",
+        target="DynamoDB",
+        protocol="HTTPS, signed (SigV4)",
+        who="the function's role, on the idempotency table",
+        tls="DynamoDB",
+        timeouts=f"{capacity} and {table.read_timeout} s to answer",
+        logged="CloudTrail (management events)",
+    )
+    yield Hop(
+        source="order intake",
+        target="NLB",
+        protocol=_scheme(environment["ORDER_SERVICE_URL"]),
+        who="the function's security group",
+        tls=inner_tls,
+        timeouts=f"connect {_seconds(order_service.CONNECT_TIMEOUT_SECONDS)}; "
+        f"answer {_seconds(waits.order_service)}, and "
+        f"{_seconds(handler.RESERVE_SECONDS)} before the function's end",
+        logged="the function's log; VPC flow logs",
+    )
+    yield Hop(
+        source="API Gateway",
+        target="NLB",
+        protocol=f"{_scheme(private['uri'])} through the VPC link",
+        who="the VPC link's security group",
+        tls=inner_tls,
+        timeouts=f"answer {_seconds(waits.api_gateway)}",
+        logged="the API's access log; VPC flow logs",
+    )
+    idle = {r.get("tcpIdleTimeoutSeconds") or NLB_IDLE_SECONDS for r in listeners}
+    yield Hop(
+        source="NLB",
+        target="cluster",
+        protocol=_one({group["protocol"] for group in groups}),
+        who="the NLB's security group; a service's network policy admits the VPC",
+        tls="the pod: the NLB encrypts anew" if {g["protocol"] for g in groups} == {"TLS"} else "none",
+        timeouts=f"idle {_one(idle)} s; health check {health['timeout']} s every {health['interval']} s; "
+        f"draining {groups[0]['deregistrationDelay']} s",
+        logged=f"VPC flow logs; pods' output: {platform.log_group('-pods-application-logs')}",
+    )
+
+
+def _service_hops(platform: Platform) -> Iterator[Hop]:
+    here, parameters = platform.here, platform.database_parameters()
+    brokers = here.only("aws:msk/cluster:Cluster").inputs
+    cache = here.only("aws:elasticache/replicationGroup:ReplicationGroup").inputs
+    policies = "; a service's network policy names it"
+    yield Hop(
+        source="cluster",
+        target="cache",
+        protocol=f"{cache['engine'].capitalize()} (RESP)",
+        who=f"the cluster's security group{policies}; a user of its own, by IAM",
+        tls=f"cache node, `{cache['transitEncryptionMode']}`",
+        timeouts="the service's",
+        logged=f"{platform.log_group('-engine-log')}, {platform.log_group('-slow-log')}",
+    )
+    yield Hop(
+        source="cluster",
+        target="brokers",
+        protocol="Kafka",
+        who=f"the cluster's security group{policies}; topics by IAM",
+        tls=f"broker, `{brokers['encryptionInfo']['encryptionInTransit']['clientBroker']}` only",
+        timeouts="the service's",
+        logged=platform.log_group(f"event-streaming-{platform.region}-brokers"),
+    )
+    yield Hop(
+        source="cluster",
+        target="database",
+        protocol="PostgreSQL",
+        who=f"the cluster's security group{policies}; a user of its own, by IAM",
+        tls=f"database, `{parameters['ssl_min_protocol_version']}` or newer, forced",
+        timeouts=f"idle in a transaction {int(parameters['idle_in_transaction_session_timeout']) // 1000} s; "
+        "else the service's",
+        logged=f"{platform.log_group('-postgresql')}, {platform.log_group('-iam-db-auth-error')}",
+    )
+    aws = [
+        e.inputs["serviceName"].rsplit(".", 1)[-1] if ".ecr." not in e.inputs["serviceName"] else "ecr"
+        for e in here.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+        if e.inputs["vpcEndpointType"] == "Interface" and "execute-api" not in e.inputs["serviceName"]
+    ]
+    signed = {"protocol": "HTTPS, signed (SigV4)", "timeouts": "the caller's", "logged": "CloudTrail"}
+    tables = "the service's role, on its own tables; gateway endpoint, this account's tables only"
+    yield Hop(source="cluster", target="DynamoDB", who=tables, tls="DynamoDB", **signed)
+    images = "gateway endpoint: this account's buckets, and ECR's image layers"
+    yield Hop(source="cluster", target="S3", who=images, tls="S3", **signed)
+    yield Hop(
+        source="cluster",
+        target="AWS endpoints",
+        who=f"the VPC's addresses, with an AWS role: {_codes(set(aws))}",
+        tls="the AWS service",
+        **signed,
+    )
+    yield Hop(
+        source="cluster",
+        target=THROUGH_NAT,
+        protocol="any",
+        who="nodes and add-ons (image pulls, AWS services without an endpoint); of the services those with "
+        "tables, at 443",
+        tls="the server",
+        timeouts="NAT gateway: idle 350 s",
+        logged="VPC flow logs",
+    )
+    yield Hop(
+        source="cluster",
+        target="cluster",
+        protocol="any",
+        who="EKS's security group: nodes, pods and API server; network policies keep services apart",
+        tls="by protocol",
+        timeouts="by protocol",
+        logged=f"Kubernetes API: {platform.log_group('-control-plane-logs')}",
+    )
+    for edge in sorted(platform.edges):
+        if edge.target == "Kubernetes API":
+            yield Hop(
+                source=edge.source,
+                target=edge.target,
+                protocol="HTTPS",
+                who="who deploys, with an AWS role that has an access entry (`cluster.publicAccessCidrs`)",
+                tls="API server",
+                timeouts="the caller's",
+                logged=platform.log_group("-control-plane-logs"),
+            )
+    yield Hop(
+        source="metrics scraper",
+        target="cluster",
+        protocol="HTTP to pods, HTTPS to the API server",
+        who="the scraper's security group",
+        tls="API server; pods' metrics none",
+        timeouts="each 30 s",
+        logged=platform.log_group(f"metrics-scraper-{platform.region}"),
+    )
+
+
+def hop_table(platform: Platform) -> str:
+    """The hops as a Markdown table."""
+    rows = [
+        (
+            hop.source,
+            hop.target,
+            hop.protocol,
+            platform.ports(hop.source, hop.target),
+            hop.who,
+            hop.tls,
+            hop.timeouts,
+            hop.logged,
+        )
+        for hop in hops(platform)
+    ]
+    return _table(
+        ("from", "to", "protocol", "port", "who may connect", "TLS ends at", "time-outs", "logged"), rows
+    )
+
+
+def subnet_table(platform: Platform) -> str:
+    """The kinds of subnets of a region's VPC, where they lead and who is in them."""
+    kinds: dict[str, list[Registered]] = {}
+    for subnet in platform.here.of("aws:ec2/subnet:Subnet"):
+        zone = subnet.inputs["availabilityZone"]
+        kind = subnet.name.removesuffix(f"-{zone}").rsplit("-", 1)[-1]
+        kinds.setdefault(kind, []).append(subnet)
+    rows: list[tuple[str, ...]] = []
+    for kind, subnets in kinds.items():
+        ids = {subnet.id for subnet in subnets}
+        blocks = sorted(ipaddress.IPv4Network(s.inputs["cidrBlock"]) for s in subnets)
+        ways = {
+            _way(route.destination, route.via)
+            for subnet in subnets
+            for route in platform.walk.routes[subnet.id]
+        }
+        here = {place.name for place in platform.walk.places if place.subnets & ids}
+        nats = platform.here.of("aws:ec2/natGateway:NatGateway")
+        here |= {"NAT gateways" for nat in nats if nat.inputs["subnetId"] in ids}
+        rows.append(
+            (
+                kind,
+                _codes(str(block) for block in blocks),
+                ", ".join(sorted(ways)) or "none",
+                ", ".join(sorted(here)),
+            )
+        )
+    return _table(("subnets", "blocks", "way out of the VPC", "who is there"), sorted(rows, key=_by_block))
+
+
+def render(page: str, platform: Platform) -> str:
+    """The page with its generated tables renewed.
+
+    Raises:
+        ValueError: a table's markers are not in the page.
+    """
+    for name, table in (("hops", hop_table(platform)), ("subnets", subnet_table(platform))):
+        begin, end = f"<!-- {name}: generated by `make golden` -->\n", f"<!-- end of {name} -->"
+        before, found, rest = page.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{PAGE.name} must have {begin.strip()} and {end}")
+        page = f"{before}{begin}\n{table}\n{end}{after}"
+    return page
+
+
+def main() -> None:
+    """Renews the page."""
+    PAGE.write_text(render(PAGE.read_text(), first_region(STACK)))
+    print(f"wrote {PAGE.relative_to(Path.cwd())}")
+
+
+def uncovered(platform: Platform) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Ways that the graph opens and the table does not name, and the other way round."""
+    listed = {(hop.source, hop.target) for hop in hops(platform)}
+    there = {(edge.source, edge.target) for edge in platform.edges}
+    return there - listed, listed - there
+
+
+def _by_block(row: tuple[str, ...]) -> int:
+    first = row[1].split(",")[0].strip("`")
+    return int(ipaddress.IPv4Network(first).network_address)
+
+
+def _way(destination: str, via: str) -> str:
+    if via == "endpoint":
+        return f"{destination} by gateway endpoint"
+    return "internet gateway" if via.startswith("igw-") else "NAT gateway" if via.startswith("nat-") else via
+
+
+def _delivery(platform: Platform) -> str:
+    destinations = platform.graph.of("aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination")
+    configurations = [d.inputs["deliveryDestinationConfiguration"] for d in destinations]
+    return ", ".join(sorted({_destination(c["destinationResourceArn"]) for c in configurations}))
+
+
+def _acl_logs(platform: Platform, acl: Registered) -> str:
+    logging = platform.graph.of("aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration")
+    own = next(c.inputs for c in logging if c.inputs["resourceArn"] == acl.outputs["arn"])
+    return ", ".join(_destination(arn) for arn in own["logDestinationConfigs"])
+
+
+def _rule_names(acl: Registered) -> str:
+    return _codes(rule["name"] for rule in acl.inputs["rules"])
+
+
+def _destination(arn: str) -> str:
+    return f"`{arn.split(':log-group:', 1)[1]}`" if ":log-group:" in arn else "an S3 bucket"
+
+
+def _by_arn(resources: Iterable[Registered], arn: str) -> Registered:
+    return next(resource for resource in resources if resource.outputs["arn"] == arn)
+
+
+def _one(values: set[Any]) -> Any:
+    assert len(values) == 1, f"expected one value, found {values}"
+    return next(iter(values))
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].upper()
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g} s"
+
+
+def _codes(values: Iterable[str]) -> str:
+    ordered = list(values) if not isinstance(values, set) else sorted(values)
+    return ", ".join(f"`{value}`" for value in ordered)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    if is_dict(value):
+        yield value
+        for item in value.values():
+            yield from _dicts(item)
+    elif is_list(value):
+        for item in value:
+            yield from _dicts(item)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for found in _dicts(value):
+        yield from (item for item in found.values() if isinstance(item, str))
+
+
+if __name__ == "__main__":
+    main()
