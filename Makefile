@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Written when an install has ended well; its age against requirements.txt says whether another is due.
 INSTALLED := .venv/.installed
 
-.PHONY: up preview down test lint golden bench lock tools clean
+.PHONY: up preview down test lint golden bench lock install tools clean
 
 up preview down: $(INSTALLED)  ## deploy, preview or destroy STACK (default: local) in the sandbox
 	@$(BIN)/python -m sandbox $@ --stack '$(STACK)'
@@ -32,6 +32,8 @@ lock:  ## renew requirements.txt from pyproject.toml
 	"$$uv/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --no-header --no-emit-index-url --group pyproject.toml:sandbox --group pyproject.toml:test \
 	  --group pyproject.toml:lint pyproject.toml -o requirements.txt
+
+install: $(INSTALLED)  ## the virtual environment with everything of requirements.txt
 
 tools: $(INSTALLED)  ## build the engine, Helm and the API server into .tools/ (once)
 	@$(BIN)/python -m sandbox.tools
