@@ -152,8 +152,8 @@ def test_up_deploys_and_a_second_up_changes_nothing(cli: Cli) -> None:
     tail = first.stdout.split("Duration", 1)[1].splitlines()
     assert [line.split() for line in tail[-4:]] == [
         ["Tier", "Resources"],
-        ["(no", "tier)", "2"],
         ["Vault", "2"],
+        ["(no", "tier)", "2"],
         ["total", "4"],
     ]
 

@@ -1,4 +1,6 @@
-"""How the sandbox finds its programs, and what it says where it can't."""
+"""How the sandbox finds its programs, what it says where it can't, and its table of tiers."""
+
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import __main__ as command
 from sandbox import shims, tools
 from sandbox.project import Sandbox
 
@@ -136,3 +139,24 @@ def test_two_processes_build_a_tool_once(empty: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], errors
     assert (empty / "builds").read_text() == "x\n"
     assert "waiting for etcd, which another command makes" in "".join(errors)
+
+
+def test_table_of_tiers_counts_by_the_outermost_in_the_order_of_their_completion(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def resource(path: str, created: int) -> dict[str, str]:
+        parent, _, name = path.rpartition("/")
+        kind = f"trading:tier:{name}" if name[0].isupper() else f"{name}:x:X"
+        kind = {"provider": "pulumi:providers:aws", "stack": "pulumi:pulumi:Stack"}.get(name, kind)
+        return {"urn": path, "type": kind, "parent": parent, "created": f"2026-01-01T00:00:0{created}Z"}
+
+    paths = ["stack", "stack/provider", "stack/Api", "stack/Network", "stack/Network/vpc", "stack/Api/Intake"]
+    command._print_tiers([resource(p, n) for n, p in enumerate([*paths, "stack/Api/Intake/function"])])
+    assert [line.split() for line in capsys.readouterr().out.splitlines() if line] == [
+        ["Tier", "Resources"],
+        ["(no", "tier)", "1"],
+        ["providers", "1"],
+        ["Network", "2"],
+        ["Api", "3"],
+        ["total", "7"],
+    ]
