@@ -58,8 +58,6 @@ class Network(Tier):
     endpoint subnet: AWS reserves the first four and the last)."""
     api_endpoint_security_group_id: pulumi.Output[str]
     """Empty; whoever connects adds the rule."""
-    endpoints_security_group_id: pulumi.Output[str]
-    """Group of the other interface endpoints; admits HTTPS from the VPC."""
     dynamodb_prefix_list_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -334,7 +332,6 @@ class Network(Tier):
             tags={"Name": f"{self._name}-endpoints"},
             opts=self.child(),
         )
-        self.endpoints_security_group_id = group.id
         aws.vpc.SecurityGroupIngressRule(
             f"{self._name}-endpoints",
             security_group_id=group.id,
