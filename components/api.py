@@ -15,7 +15,7 @@ import yaml
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.order_intake import OrderIntake, OrderIntakeArgs
-from components.tier import Signal, Tier
+from components.tier import Signal, Tier, service_trust
 from settings import ApiSettings
 
 DOCUMENT = Path(__file__).parent.parent / "api" / "openapi.yaml"
@@ -139,26 +139,14 @@ class Api(Tier):
             opts=self.child(),
         )
         for service in sorted({route.service for route in args.settings.routes}):
-            port = args.listener_ports[service]
-            aws.vpc.SecurityGroupEgressRule(
+            self.allow_connection(
                 f"{name}-vpc-link-to-{service}",
-                security_group_id=security_group.id,
-                referenced_security_group_id=args.load_balancer_security_group_id,
-                description=f"{service} through the internal load balancer",
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=self.child(),
-            )
-            aws.vpc.SecurityGroupIngressRule(
                 f"{name}-{service}-from-vpc-link",
-                security_group_id=args.load_balancer_security_group_id,
-                referenced_security_group_id=security_group.id,
-                description=f"VPC link of the API to {service}",
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=self.child(),
+                port=args.listener_ports[service],
+                client=security_group.id,
+                client_is=f"VPC link of the API to {service}",
+                server=args.load_balancer_security_group_id,
+                server_is=f"{service} through the internal load balancer",
             )
         return aws.apigatewayv2.VpcLink(
             name,
@@ -235,18 +223,7 @@ class Api(Tier):
         """The role by which every API of the account and region writes its logs."""
         role = aws.iam.Role(
             f"{name}-logs",
-            assume_role_policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "apigateway.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                        }
-                    ],
-                }
-            ),
+            assume_role_policy=service_trust("apigateway.amazonaws.com"),
             opts=self.child(),
         )
         attachment = aws.iam.RolePolicyAttachment(

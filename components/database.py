@@ -10,7 +10,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from components.scaling import target_tracking
-from components.tier import Endpoint, Signal, Tier
+from components.tier import Endpoint, Signal, Tier, service_trust
 from settings import DatabaseSettings
 
 DATABASE_NAME = "trading"
@@ -255,18 +255,8 @@ class Database(Tier):
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         role = aws.iam.Role(
             f"{name}-monitoring",
-            assume_role_policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "monitoring.rds.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                            "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-                        }
-                    ],
-                }
+            assume_role_policy=service_trust(
+                "monitoring.rds.amazonaws.com", {"StringEquals": {"aws:SourceAccount": account}}
             ),
             opts=self.child(),
         )

@@ -109,25 +109,14 @@ class InternalLoadBalancer(Tier):
         self, name: str, args: InternalLoadBalancerArgs, security_group: aws.ec2.SecurityGroup
     ) -> None:
         for port in sorted({service.pod_port for service in args.services}):
-            aws.vpc.SecurityGroupEgressRule(
+            self.allow_connection(
                 f"{name}-to-pods-{port}",
-                security_group_id=security_group.id,
-                referenced_security_group_id=args.pods_security_group_id,
-                description="Pods: requests and health checks",
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=self.child(),
-            )
-            aws.vpc.SecurityGroupIngressRule(
                 f"{name}-pods-from-load-balancer-{port}",
-                security_group_id=args.pods_security_group_id,
-                referenced_security_group_id=security_group.id,
-                description="Internal load balancer: requests and health checks",
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=self.child(),
+                port=port,
+                client=security_group.id,
+                client_is="Internal load balancer: requests and health checks",
+                server=args.pods_security_group_id,
+                server_is="Pods: requests and health checks",
             )
 
     def _service(

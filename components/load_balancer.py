@@ -84,25 +84,14 @@ class LoadBalancer(Tier):
             f"com.amazonaws.{args.region}.route53-healthchecks",
             "Route 53 health checkers",
         )
-        aws.vpc.SecurityGroupEgressRule(
+        self.allow_connection(
             f"{name}-to-api",
-            security_group_id=cloudfront.id,
-            referenced_security_group_id=args.api_endpoint_security_group_id,
-            description="API endpoint",
-            ip_protocol="tcp",
-            from_port=443,
-            to_port=443,
-            opts=self.child(),
-        )
-        aws.vpc.SecurityGroupIngressRule(
             f"{name}-from-load-balancer",
-            security_group_id=args.api_endpoint_security_group_id,
-            referenced_security_group_id=cloudfront.id,
-            description="Public load balancer",
-            ip_protocol="tcp",
-            from_port=443,
-            to_port=443,
-            opts=self.child(),
+            port=443,
+            client=cloudfront.id,
+            client_is="Public load balancer",
+            server=args.api_endpoint_security_group_id,
+            server_is="API endpoint",
         )
 
         load_balancer = aws.lb.LoadBalancer(

@@ -90,24 +90,14 @@ class MetricsScraper(Tier):
         )
         # To the API server, which knows the pods, and to the pods.
         for port in [API_SERVER_PORT, *args.metrics_ports]:
-            aws.vpc.SecurityGroupEgressRule(
+            self.allow_connection(
                 f"{name}-{port}",
-                security_group_id=group.id,
-                referenced_security_group_id=args.cluster_security_group_id,
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=self.child(),
-            )
-            aws.vpc.SecurityGroupIngressRule(
                 f"{name}-{port}",
-                security_group_id=args.cluster_security_group_id,
-                referenced_security_group_id=group.id,
-                description="Scraper of pod metrics",
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=self.child(),
+                port=port,
+                client=group.id,
+                client_is="Scraper of pod metrics",
+                server=args.cluster_security_group_id,
+                server_is="Pods that are scraped",
             )
         scraper = aws.amp.Scraper(
             name,

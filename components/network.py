@@ -10,7 +10,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Signal, Tier
+from components.tier import Signal, Tier, service_trust
 from settings import ExistingVpc, SubnetPlan
 
 INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "sts")
@@ -238,25 +238,16 @@ class Network(Tier):
         )
         role = aws.iam.Role(
             name,
-            assume_role_policy=pulumi.Output.json_dumps(
+            assume_role_policy=service_trust(
+                "vpc-flow-logs.amazonaws.com",
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                            "Condition": {
-                                "StringEquals": {"aws:SourceAccount": self._account},
-                                "ArnLike": {
-                                    "aws:SourceArn": pulumi.Output.format(
-                                        "arn:aws:ec2:{0}:{1}:vpc-flow-log/*", self._args.region, self._account
-                                    )
-                                },
-                            },
-                        }
-                    ],
-                }
+                    "StringEquals": {"aws:SourceAccount": self._account},
+                    "ArnLike": {
+                        "aws:SourceArn": pulumi.Output.format(
+                            "arn:aws:ec2:{0}:{1}:vpc-flow-log/*", self._args.region, self._account
+                        )
+                    },
+                },
             ),
             opts=self.child(),
         )

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.scaling import target_tracking
-from components.tier import Signal, Tier
+from components.tier import Signal, Tier, service_trust
 from settings import Range
 
 ALIAS = "live"
@@ -140,25 +140,14 @@ class OrderIntake(Tier):
             to_port=HTTPS,
             opts=self.child(),
         )
-        aws.vpc.SecurityGroupEgressRule(
+        self.allow_connection(
             f"{name}-to-load-balancer",
-            security_group_id=security_group.id,
-            referenced_security_group_id=args.load_balancer_security_group_id,
-            description="Order service through the internal load balancer",
-            ip_protocol="tcp",
-            from_port=args.order_service_port,
-            to_port=args.order_service_port,
-            opts=self.child(),
-        )
-        aws.vpc.SecurityGroupIngressRule(
             f"{name}-from-order-intake",
-            security_group_id=args.load_balancer_security_group_id,
-            referenced_security_group_id=security_group.id,
-            description="Order intake function",
-            ip_protocol="tcp",
-            from_port=args.order_service_port,
-            to_port=args.order_service_port,
-            opts=self.child(),
+            port=args.order_service_port,
+            client=security_group.id,
+            client_is="Order intake function",
+            server=args.load_balancer_security_group_id,
+            server_is="Order service through the internal load balancer",
         )
         return security_group
 
@@ -171,18 +160,7 @@ class OrderIntake(Tier):
     ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         role = aws.iam.Role(
             name,
-            assume_role_policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "lambda.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                        }
-                    ],
-                }
-            ),
+            assume_role_policy=service_trust("lambda.amazonaws.com"),
             opts=self.child(),
         )
         permissions = aws.iam.RolePolicy(

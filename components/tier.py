@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
+import pulumi_aws as aws
 
 Severity = Literal["critical", "warning"]
 
@@ -87,6 +88,54 @@ class Tier(pulumi.ComponentResource):
             replace_on_changes=replace_on_changes,
             additional_secret_outputs=additional_secret_outputs,
         )
+
+    def allow_connection(
+        self,
+        egress_name: str,
+        ingress_name: str,
+        *,
+        port: int,
+        client: pulumi.Input[str],
+        client_is: str,
+        server: pulumi.Input[str],
+        server_is: str,
+    ) -> None:
+        """Lets the security group `client` connect to TCP `port` of the security group `server`.
+
+        Called by the tier that connects; each side's rule says who the other is.
+        """
+        aws.vpc.SecurityGroupEgressRule(
+            egress_name,
+            security_group_id=client,
+            referenced_security_group_id=server,
+            description=server_is,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            opts=self.child(),
+        )
+        aws.vpc.SecurityGroupIngressRule(
+            ingress_name,
+            security_group_id=server,
+            referenced_security_group_id=client,
+            description=client_is,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            opts=self.child(),
+        )
+
+
+def service_trust(service: str, condition: Mapping[str, Any] | None = None) -> pulumi.Output[str]:
+    """Trust policy of a role that only the AWS service `service` (`lambda.amazonaws.com`) takes on."""
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    if condition:
+        statement["Condition"] = condition
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 AUTO_NAME_SUFFIX = len("-1234567")
