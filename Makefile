@@ -30,7 +30,7 @@ lock:  ## renew requirements.txt from pyproject.toml
 	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
 	$(PYTHON) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && \
 	"$$uv/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	  --no-header --no-emit-index-url --group pyproject.toml:sandbox --group pyproject.toml:test \
+	  --no-header --no-emit-index-url --group pyproject.toml:sandbox --group pyproject.toml:policy --group pyproject.toml:test \
 	  --group pyproject.toml:lint pyproject.toml -o requirements.txt
 
 install: $(INSTALLED)  ## the virtual environment with everything of requirements.txt
