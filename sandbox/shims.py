@@ -45,6 +45,11 @@ def write(sandbox: Sandbox) -> Path:
         shim = folder / name
         shim.write_text(f'#!/bin/sh\n{tools.SHIM_MARK.decode()}\nexec {command} "$@"\n')
         shim.chmod(0o755)
+    # The engine starts a policy pack that is written in Python with this, in the pack's own folder.
+    analyzer = folder / "pulumi-analyzer-policy-python"
+    python = shlex.quote(sys.executable)
+    analyzer.write_text(f'#!/bin/sh\n{tools.SHIM_MARK.decode()}\nexec {python} -u __main__.py "$@"\n')
+    analyzer.chmod(0o755)
     return folder
 
 

@@ -50,6 +50,8 @@ class Registered:
     """Plain values by wire name; a secret is `SECRET`."""
     depends_on: frozenset[str]
     """Logical names of everything it depends on, by value or explicitly."""
+    refers_to: frozenset[str]
+    """URNs of everything whose outputs are among its inputs."""
     protect: bool
     provider: str
     """Logical name of its provider, empty for the default one."""
@@ -136,6 +138,11 @@ class _Monitor(mocks.MockMonitor):
                 parent_urn=request.parent,
                 inputs=recorded,
                 depends_on=frozenset(_dependencies(request)),
+                refers_to=frozenset(
+                    urn
+                    for dependencies in request.propertyDependencies.values()
+                    for urn in dependencies.urns
+                ),
                 protect=request.protect,
                 provider=request.provider.split("::")[-2] if request.provider else "",
                 ignore_changes=tuple(request.ignoreChanges),

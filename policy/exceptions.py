@@ -1,0 +1,68 @@
+"""Where a rule is not kept: `exceptions.yaml`, each entry with a reason, an owner and an end."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from policy.rule import Resource
+
+FILE = Path(__file__).with_name("exceptions.yaml")
+
+
+class ExceptionsError(Exception):
+    """The file of exceptions cannot be used; the text says which entry and what would do."""
+
+
+class RuleException(BaseModel):
+    """One rule that some resources need not keep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: str
+    """Name of the rule."""
+    resources: list[str] = Field(min_length=1)
+    """Logical names, with `*` and `?`."""
+    reason: str = Field(min_length=20)
+    """Why it is right, or not worth mending."""
+    owner: str = Field(min_length=1)
+    """Who answers for it."""
+    expires: datetime.date
+    """The last day on which it holds."""
+
+    def covers(self, rule: str, resource: Resource, today: datetime.date) -> bool:
+        """Whether `resource` need not keep `rule` today."""
+        return (
+            rule == self.rule
+            and today <= self.expires
+            and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
+        )
+
+
+def load(path: Path = FILE, known_rules: Sequence[str] = ()) -> list[RuleException]:
+    """The entries of the file.
+
+    Raises:
+        ExceptionsError: an entry lacks something, or names a rule that does not exist.
+    """
+    entries = yaml.safe_load(path.read_text())["exceptions"]
+    exceptions: list[RuleException] = []
+    for index, entry in enumerate(entries):
+        try:
+            exception = RuleException.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ExceptionsError(f"{path.name}: exceptions[{index}].{key}: {first['msg']}") from None
+        if known_rules and exception.rule not in known_rules:
+            raise ExceptionsError(
+                f"{path.name}: exceptions[{index}].rule: {exception.rule}: no such rule; "
+                "rules are listed in docs/controls.md"
+            )
+        exceptions.append(exception)
+    return exceptions
