@@ -246,6 +246,7 @@ def deploy_region(
             idempotency_table_arn=tables[IDEMPOTENCY_TABLE].arn,
             dynamodb_prefix_list_id=network.dynamodb_prefix_list_id,
             settings=settings.api,
+            objectives=settings.monitoring.objectives,
             log_retention_days=retention,
         ),
         opts,
@@ -307,6 +308,7 @@ def deploy_region(
         MonitoredRegion(
             region=at,
             signals=[*domain.regional_signals[at], *(signal for tier in tiers for signal in tier.signals)],
+            objectives=[objective for tier in tiers for objective in tier.objectives],
             critical_topic_arn=foundation.critical_topic_arn,
             warning_topic_arn=foundation.warning_topic_arn,
         ),

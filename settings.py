@@ -658,9 +658,21 @@ class DatabaseSettings(Model):
         return readers
 
 
+class ObjectiveSettings(Model):
+    """What those who place orders may expect, over 30 days in each region."""
+
+    availability: float = Field(default=0.999, gt=0.95, lt=1)
+    """Share of orders that do not fail on our side."""
+    latency: float = Field(default=0.99, gt=0.95, lt=1)
+    """Share of orders that are answered within `latencyMs`."""
+    latency_ms: int = Field(default=1000, ge=50, le=29_000)
+    """Milliseconds, measured at API Gateway, which gives up after 29,000."""
+
+
 class MonitoringSettings(Model):
     """Logs, metrics and alarms."""
 
+    objectives: ObjectiveSettings = ObjectiveSettings()
     log_retention_days: RetentionDays = 365
     alarm_emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = []
     """Addresses that every alarm is sent to; each must confirm once."""

@@ -15,8 +15,8 @@ import yaml
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.order_intake import OrderIntake, OrderIntakeArgs
-from components.tier import Signal, Tier, service_trust
-from settings import ApiSettings
+from components.tier import Objective, Signal, Tier, service_trust
+from settings import ApiSettings, ObjectiveSettings
 
 DOCUMENT = Path(__file__).parent.parent / "api" / "openapi.yaml"
 STAGE = "live"
@@ -70,6 +70,7 @@ class ApiArgs:
     idempotency_table_arn: pulumi.Input[str]
     dynamodb_prefix_list_id: pulumi.Input[str]
     settings: ApiSettings
+    objectives: ObjectiveSettings
     log_retention_days: int
 
 
@@ -127,6 +128,7 @@ class Api(Tier):
         self.function_name = order_intake.function_name
         self.signals += order_intake.signals
         self._watch(rest_api)
+        self._promise(rest_api, args.objectives)
         self.register_outputs({"restApiId": self.rest_api_id, "functionName": self.function_name})
 
     def _vpc_link(self, name: str, args: ApiArgs) -> aws.apigatewayv2.VpcLink:
@@ -286,6 +288,7 @@ class Api(Tier):
                 threshold=0.01,
                 reason="One request in a hundred fails; single ones are pods that go.",
                 severity="critical",
+                customer_impact=True,
             ),
             Signal(
                 name="api-latency",
@@ -298,6 +301,39 @@ class Api(Tier):
                 reason="Milliseconds from request to answer; traders give up, and send again.",
                 severity="warning",
                 periods=5,
+            ),
+        ]
+
+    def _promise(self, rest_api: aws.apigateway.RestApi, objectives: ObjectiveSettings) -> None:
+        """What those who place orders may expect. A 4xx is their own doing, and no failure."""
+        dimensions: dict[str, pulumi.Input[str]] = {
+            "ApiName": rest_api.name,
+            "Stage": STAGE,
+            "Resource": "/api/orders",
+            "Method": "POST",
+        }
+        self.objectives += [
+            Objective(
+                name="order-availability",
+                title="Too many orders fail",
+                target=objectives.availability,
+                namespace="AWS/ApiGateway",
+                dimensions=dimensions,
+                metrics={"requests": ("Count", "Sum"), "failed": ("5XXError", "Sum")},
+                bad_share="failed / requests",
+            ),
+            Objective(
+                name="order-latency",
+                title="Too many orders are slow",
+                target=objectives.latency,
+                namespace="AWS/ApiGateway",
+                dimensions=dimensions,
+                # A percentile rank: per cent of the requests that took no longer.
+                metrics={
+                    "requests": ("Count", "Sum"),
+                    "fast": ("Latency", f"PR(:{objectives.latency_ms})"),
+                },
+                bad_share="1 - fast / 100",
             ),
         ]
 

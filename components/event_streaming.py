@@ -166,6 +166,7 @@ class EventStreaming(Tier):
                 threshold=0,
                 reason="a partition without a leader can be neither written nor read",
                 severity="critical",
+                customer_impact=True,
             ),
             Signal(
                 name="kafka-no-controller",

@@ -197,6 +197,7 @@ class InternalLoadBalancer(Tier):
                     threshold=0,
                     reason="A pod that starts is unhealthy for seconds; for ten minutes, it is broken.",
                     severity="warning",
+                    rings_in_deployments=True,
                     periods=10,
                 ),
             ]
@@ -211,6 +212,7 @@ class InternalLoadBalancer(Tier):
                 threshold=100,
                 reason="Deployments reset some kept connections; a hundred a minute is pods that crash.",
                 severity="warning",
+                rings_in_deployments=True,
             ),
             Signal(
                 name="internal-load-balancer-port-exhaustion",
@@ -223,6 +225,7 @@ class InternalLoadBalancer(Tier):
                 reason="Without client IP preservation about 55,000 connections fit between a node of the "
                 "load balancer and a pod (Network Load Balancer User Guide); beyond, they fail.",
                 severity="critical",
+                customer_impact=True,
                 periods=1,
             ),
         ]

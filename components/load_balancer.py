@@ -362,6 +362,7 @@ class LoadBalancer(Tier):
                 reason="The load balancer's own 5xx mean no healthy target or a time-out; a few come with a "
                 "target's replacement, ten a minute for three minutes do not.",
                 severity="critical",
+                customer_impact=True,
             ),
             Signal(
                 name="alb-target-5xx",

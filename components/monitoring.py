@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import pulumi
 import pulumi_aws as aws
 
 from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
-from components.tier import Severity, Signal, Tier
+from components.objectives import BURN_RATES, BurnRate
+from components.tier import Objective, Severity, Signal, Tier
 
 T = TypeVar("T")
+
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning")
+DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
+"""Where the deployment pipeline says every minute that it runs; see `.github/actions/pulumi`."""
+COMPOSITE_LIMIT = 100
+"""Alarms under a composite alarm (CloudWatch API Reference, PutCompositeAlarm)."""
 
 API_SERVER_PORT = 443
 RUNBOOKS = "docs/operations.md"
@@ -165,6 +172,7 @@ class MonitoredRegion:
 
     region: str
     signals: Sequence[Signal]
+    objectives: Sequence[Objective]
     critical_topic_arn: pulumi.Input[str]
     warning_topic_arn: pulumi.Input[str]
 
@@ -187,7 +195,9 @@ class Monitoring(Tier):
     """An alarm for every signal, in the signal's region, and a dashboard of them all.
 
     Built with a provider of the edge's region; an alarm rings only in the region of its metric and its
-    topic, so each names its own.
+    topic, so each names its own. Three kinds of composite alarms stand over them: a region's *customer
+    impact*, which is why somebody is woken; one for each burn rate of each objective; and, for what a
+    healthy deployment may ring, one that keeps quiet while a deployment says that it runs.
 
     Raises:
         ValueError: two signals of one region have the same name.
@@ -214,6 +224,7 @@ class Monitoring(Tier):
         edge = MonitoredRegion(
             region=args.edge_region,
             signals=[*args.edge_signals, *topics.signals],
+            objectives=[],
             critical_topic_arn=topics.critical_arn,
             warning_topic_arn=topics.warning_arn,
         )
@@ -221,6 +232,9 @@ class Monitoring(Tier):
         for title, region in [("Edge", edge), *((region.region, region) for region in args.regions)]:
             alarms = [(signal, self._alarm(args.platform, region, signal)) for signal in region.signals]
             widgets += _widgets(title, region.region, alarms)
+            burning = self._burn_rate_alarms(args.platform, region)
+            self._customer_impact(args.platform, region, alarms, burning)
+            self._outside_deployments(args.platform, region, alarms)
 
         self.dashboard_name = args.platform
         aws.cloudwatch.Dashboard(
@@ -233,7 +247,6 @@ class Monitoring(Tier):
 
     def _alarm(self, platform: str, region: MonitoredRegion, signal: Signal) -> aws.cloudwatch.MetricAlarm:
         percentile = signal.statistic.startswith("p")
-        topic_arn = region.critical_topic_arn if signal.severity == "critical" else region.warning_topic_arn
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-{signal.name}",
             name=f"{platform}-{region.region}-{signal.name}",
@@ -256,11 +269,161 @@ class Monitoring(Tier):
             evaluation_periods=signal.periods,
             datapoints_to_alarm=signal.periods,
             treat_missing_data=signal.missing_data,
-            alarm_actions=[topic_arn],
-            # A critical alarm's end closes its incident; a warning's is a second e-mail that asks nothing.
-            ok_actions=[topic_arn] if signal.severity == "critical" else [],
+            **_notify(region, None if signal.rings_in_deployments else signal.severity),
             opts=self.child(),
         )
+
+    def _burn_rate_alarms(
+        self, platform: str, region: MonitoredRegion
+    ) -> list[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]]:
+        """An alarm a burn rate of each objective: it rings while both of its windows burn."""
+        composites: list[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]] = []
+        for objective in region.objectives:
+            for rate in BURN_RATES:
+                part = f"{objective.name}-{rate.name}"
+                windows = [
+                    self._burning(f"{part}-{length}", platform, region, objective, rate, seconds)
+                    for length, seconds in (("long", rate.long_seconds), ("short", rate.short_seconds))
+                ]
+                composite = aws.cloudwatch.CompositeAlarm(
+                    f"{self._name}-{region.region}-{part}",
+                    alarm_name=f"{platform}-{region.region}-{part}",
+                    region=region.region,
+                    alarm_description=(
+                        f"{objective.title}: {rate.budget_share:.0%} of a month's error budget within "
+                        f"{rate.long_seconds // 3600} h. Runbook: {RUNBOOKS}#{objective.name}"
+                    ),
+                    alarm_rule=pulumi.Output.all(*(alarm.arn for alarm in windows)).apply(
+                        lambda arns: " AND ".join(f'ALARM("{arn}")' for arn in arns)
+                    ),
+                    **_notify(region, rate.severity),
+                    opts=self.child(),
+                )
+                composites.append((rate, composite))
+        return composites
+
+    def _burning(
+        self,
+        part: str,
+        platform: str,
+        region: MonitoredRegion,
+        objective: Objective,
+        rate: BurnRate,
+        seconds: int,
+    ) -> aws.cloudwatch.MetricAlarm:
+        """Rings, without a word to anybody, while the window of `seconds` burns at `rate`."""
+        least = rate.least_requests(objective.target)
+        return aws.cloudwatch.MetricAlarm(
+            f"{self._name}-{region.region}-{part}",
+            name=f"{platform}-{region.region}-{part}",
+            region=region.region,
+            alarm_description=(
+                f"One window of a burn rate; the alarm over both notifies. "
+                f"Runbook: {RUNBOOKS}#{objective.name}"
+            ),
+            metric_queries=[
+                aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                    id="bad_share",
+                    label=f"{objective.name} in {seconds // 60} min",
+                    expression=f"IF(requests >= {least}, {objective.bad_share}, 0)",
+                    return_data=True,
+                ),
+                *(
+                    aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                        id=identifier,
+                        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                            namespace=objective.namespace,
+                            metric_name=metric,
+                            dimensions=objective.dimensions,
+                            stat=statistic,
+                            period=seconds,
+                        ),
+                        return_data=False,
+                    )
+                    for identifier, (metric, statistic) in objective.metrics.items()
+                ),
+            ],
+            comparison_operator="GreaterThanThreshold",
+            threshold=rate.bad_share(objective.target),
+            evaluation_periods=1,
+            # No requests, no failures; that none arrive is for other signals to tell.
+            treat_missing_data="notBreaching",
+            opts=self.child(),
+        )
+
+    def _customer_impact(
+        self,
+        platform: str,
+        region: MonitoredRegion,
+        alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]],
+        burning: Sequence[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]],
+    ) -> None:
+        """Orders fail: any of the order path's signals rings, or an objective burns at a critical rate."""
+        arns = [alarm.arn for signal, alarm in alarms if signal.customer_impact]
+        arns += [alarm.arn for rate, alarm in burning if rate.severity == "critical"]
+        if arns:
+            aws.cloudwatch.CompositeAlarm(
+                f"{self._name}-{region.region}-customer-impact",
+                alarm_name=f"{platform}-{region.region}-customer-impact",
+                region=region.region,
+                alarm_description=f"Orders fail or are late. Runbook: {RUNBOOKS}#customer-impact",
+                alarm_rule=_any_rings(arns),
+                # Never suppressed: a deployment that breaks orders is the one to hear about.
+                **_notify(region, "critical"),
+                opts=self.child(),
+            )
+
+    def _outside_deployments(
+        self,
+        platform: str,
+        region: MonitoredRegion,
+        alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]],
+    ) -> None:
+        """Notifies of what a healthy deployment may ring, but not while one says that it runs."""
+        quiet = [(signal, alarm) for signal, alarm in alarms if signal.rings_in_deployments]
+        if not quiet:
+            return
+        deploying = aws.cloudwatch.MetricAlarm(
+            f"{self._name}-{region.region}-deployment-runs",
+            name=f"{platform}-{region.region}-deployment-runs",
+            region=region.region,
+            alarm_description=(
+                f"A deployment runs and says so every minute. Runbook: {RUNBOOKS}#deployment-runs"
+            ),
+            namespace=DEPLOYMENTS_NAMESPACE,
+            metric_name="Running",
+            dimensions={"Platform": platform},
+            statistic="Maximum",
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            period=60,
+            evaluation_periods=1,
+            treat_missing_data="notBreaching",
+            opts=self.child(),
+        )
+        for severity in SEVERITIES:
+            arns = [alarm.arn for signal, alarm in quiet if signal.severity == severity]
+            if not arns:
+                continue
+            aws.cloudwatch.CompositeAlarm(
+                f"{self._name}-{region.region}-workload-{severity}",
+                alarm_name=f"{platform}-{region.region}-workload-{severity}",
+                region=region.region,
+                alarm_description=(
+                    f"Pods, targets or nodes are unwell, and no deployment explains it. "
+                    f"Runbook: {RUNBOOKS}#workload"
+                ),
+                alarm_rule=_any_rings(arns),
+                actions_suppressor=aws.cloudwatch.CompositeAlarmActionsSuppressorArgs(
+                    alarm=deploying.name,
+                    # A deployment may ring a pod's alarm before its own first word has been evaluated, and
+                    # its pods need a few minutes after its last.
+                    wait_period=120,
+                    extension_period=300,
+                ),
+                **_notify(region, severity),
+                opts=self.child(),
+            )
 
 
 def _refuse_duplicates(args: MonitoringArgs) -> None:
@@ -278,6 +441,34 @@ def _refuse_duplicates(args: MonitoringArgs) -> None:
             seen.add((region, signal.name))
 
 
+class _Actions(TypedDict):
+    alarm_actions: list[pulumi.Input[str]]
+    ok_actions: list[pulumi.Input[str]]
+
+
+def _notify(region: MonitoredRegion, severity: Severity | None) -> _Actions:
+    """Whom an alarm tells; nobody, where another alarm watches it."""
+    match severity:
+        case "critical":
+            # Its end closes its incident; the end of a warning is a second e-mail that asks nothing.
+            return {"alarm_actions": [region.critical_topic_arn], "ok_actions": [region.critical_topic_arn]}
+        case "warning":
+            return {"alarm_actions": [region.warning_topic_arn], "ok_actions": []}
+        case None:
+            return {"alarm_actions": [], "ok_actions": []}
+
+
+def _any_rings(arns: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
+    """Rule of a composite alarm over alarms of its own account and region.
+
+    Raises:
+        ValueError: they are more than a rule may have ("PutCompositeAlarm").
+    """
+    if len(arns) > COMPOSITE_LIMIT:
+        raise ValueError(f"a composite alarm has {len(arns)} alarms; at most {COMPOSITE_LIMIT} are allowed")
+    return pulumi.Output.all(*arns).apply(lambda known: " OR ".join(f'ALARM("{arn}")' for arn in known))
+
+
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
@@ -292,8 +483,7 @@ def _widgets(
     and Syntax").
     """
     widgets = [_heading(f"# {title}")]
-    severities: tuple[Severity, ...] = ("critical", "warning")
-    for severity in severities:
+    for severity in SEVERITIES:
         arns = [alarm.arn for signal, alarm in alarms if signal.severity == severity]
         for batch in _batches(arns):
             height = 2 + len(batch) // 8  # about eight names stand in a row

@@ -254,6 +254,7 @@ class OrderIntake(Tier):
                 threshold=0,
                 reason="The function answers every failure that it knows; this is one that it does not.",
                 severity="critical",
+                customer_impact=True,
             ),
             Signal(
                 name="order-intake-throttles",
@@ -265,6 +266,7 @@ class OrderIntake(Tier):
                 threshold=0,
                 reason="The reserved concurrency is used up; every throttle is an order refused.",
                 severity="critical",
+                customer_impact=True,
             ),
             Signal(
                 name="order-intake-duration",

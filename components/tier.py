@@ -39,11 +39,33 @@ class Signal:
     periods: int = 3
     """How many periods in a row must be beyond the threshold."""
     missing_data: Literal["notBreaching", "breaching", "ignore", "missing"] = "notBreaching"
+    customer_impact: bool = False
+    """Whether orders fail while it rings: then it is part of the region's customer-impact alarm."""
+    rings_in_deployments: bool = False
+    """Whether a healthy deployment may ring it: then it notifies only while none runs."""
 
     @property
     def anchor(self) -> str:
         """The runbook section that says what to do."""
         return self.runbook or self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A share of requests that must be good over 30 days. `Monitoring` makes burn-rate alarms of it."""
+
+    name: str
+    """Unique within the platform and region; the runbook's section too."""
+    title: str
+    """What has happened when an alarm rings, in a few words."""
+    target: float
+    """Share of requests that are good, such as 0.999."""
+    namespace: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    metrics: Mapping[str, tuple[str, str]]
+    """Id → metric and statistic, of which `requests` is the number of requests."""
+    bad_share: str
+    """Metric math over the ids: the share of bad requests, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +81,17 @@ class Tier(pulumi.ComponentResource):
 
     Attributes:
         signals: what tells that the tier is healthy.
+        objectives: what its users were promised.
     """
 
     signals: list[Signal]
+    objectives: list[Objective]
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         # The token is an interface: it is part of every child's URN.
         super().__init__(f"trading:tier:{type(self).__name__}", name, None, opts)
         self.signals = []
+        self.objectives = []
 
     def child(
         self,

@@ -18,12 +18,12 @@ import yaml
 from components.api import DOCUMENT, INTEGRATION_TIMEOUT_SECONDS, Api, ApiArgs
 from components.identity import Identity, IdentityArgs
 from components.order_intake import ORDER_SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS, source_archive
-from components.tier import Signal
+from components.tier import Objective, Signal
 from functions.order_intake.handler import MIN_SUBMIT_SECONDS, RESERVE_SECONDS
 from functions.order_intake.idempotency import LEASE_SECONDS
 from functions.order_intake.problems import Problem
 from functions.order_intake.validation import parse_order
-from settings import ApiSettings, Range, RouteSettings
+from settings import ApiSettings, ObjectiveSettings, Range, RouteSettings
 from tests.unit.harness import Graph, deploy
 
 ENDPOINT = "vpce-0123456789abcdef0"
@@ -35,6 +35,7 @@ PORTS = {"orders": 8081, "accounts": 8082, "market-data": 8083, "ledger": 8084}
 KEY = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/orders-idempotency"
 SIGNALS: list[Signal] = []
+OBJECTIVES: dict[str, Objective] = {}
 
 
 def program(settings: ApiSettings) -> None:
@@ -62,10 +63,12 @@ def program(settings: ApiSettings) -> None:
             idempotency_table_arn=TABLE,
             dynamodb_prefix_list_id="pl-0123456789abcdef0",
             settings=settings,
+            objectives=ObjectiveSettings(latency_ms=800),
             log_retention_days=30,
         ),
     )
     SIGNALS[:] = api.signals
+    OBJECTIVES.update({objective.name: objective for objective in api.objectives})
 
 
 @functools.cache
@@ -405,3 +408,14 @@ def test_document_and_function_have_the_same_limits(change: dict[str, Any]) -> N
     except Problem:
         by_function = False
     assert by_gateway == by_function
+
+
+def test_objectives_are_about_orders_alone() -> None:
+    graph()
+    for objective in OBJECTIVES.values():
+        assert (objective.dimensions["Resource"], objective.dimensions["Method"]) == ("/api/orders", "POST")
+
+
+def test_latency_objective_counts_what_took_longer_than_the_setting() -> None:
+    graph()
+    assert OBJECTIVES["order-latency"].metrics["fast"] == ("Latency", "PR(:800)")

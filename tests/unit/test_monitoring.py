@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from components.monitoring import (
+    DEPLOYMENTS_NAMESPACE,
     SCRAPE_CONFIGURATION,
     MetricsScraper,
     MetricsScraperArgs,
@@ -15,8 +16,8 @@ from components.monitoring import (
     Monitoring,
     MonitoringArgs,
 )
-from components.tier import Signal
-from tests.unit.harness import Graph, deploy
+from components.tier import Objective, Signal
+from tests.unit.harness import ROOT, Graph, deploy
 
 CLUSTER_GROUP = "sg-0123456789abcdef0"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -37,11 +38,23 @@ LATENCY = dataclasses.replace(
 )
 
 
-def _region(name: str, signals: Sequence[Signal]) -> MonitoredRegion:
+OBJECTIVE = Objective(
+    name="order-availability",
+    title="Too many orders fail",
+    target=0.999,
+    namespace="AWS/ApiGateway",
+    dimensions={"ApiName": "api"},
+    metrics={"requests": ("Count", "Sum"), "failed": ("5XXError", "Sum")},
+    bad_share="failed / requests",
+)
+
+
+def _region(name: str, signals: Sequence[Signal], objectives: Sequence[Objective] = ()) -> MonitoredRegion:
     topic = f"arn:aws:sns:{name}:123456789012"
     return MonitoredRegion(
         region=name,
         signals=signals,
+        objectives=objectives,
         critical_topic_arn=f"{topic}:critical",
         warning_topic_arn=f"{topic}:warning",
     )
@@ -138,6 +151,89 @@ def test_two_signals_of_a_name_in_one_region_are_refused() -> None:
 def test_edge_and_its_region_share_their_names() -> None:
     with pytest.raises(ValueError, match="two signals of us-east-1 are named errors"):
         _monitoring(_region("us-east-1", [SIGNAL]), edge=[SIGNAL])
+
+
+def _composite(graph: Graph, name: str) -> dict[str, Any]:
+    return graph.named(f"monitoring-{name}", "aws:cloudwatch/compositeAlarm:CompositeAlarm").inputs
+
+
+def _arn(graph: Graph, name: str) -> str:
+    token = "aws:cloudwatch/metricAlarm:MetricAlarm"
+    return graph.named(f"monitoring-{name}", token).outputs["arn"]
+
+
+def test_burn_rate_rings_while_both_of_its_windows_burn() -> None:
+    graph = _monitoring(_region("eu-west-1", [], [OBJECTIVE]))
+    windows = {"long": 3600, "short": 300}
+    for length, seconds in windows.items():
+        alarm = _alarm(graph, f"eu-west-1-order-availability-fast-{length}")
+        assert alarm["threshold"] == pytest.approx(0.0144)
+        queries = {query["id"]: query for query in alarm["metricQueries"]}
+        assert queries["bad_share"]["expression"] == "IF(requests >= 70, failed / requests, 0)"
+        assert {queries[i]["metric"]["period"] for i in ("requests", "failed")} == {seconds}
+        assert not alarm.get("alarmActions"), "the alarm over both notifies"
+    composite = _composite(graph, "eu-west-1-order-availability-fast")
+    arns = [_arn(graph, f"eu-west-1-order-availability-fast-{length}") for length in windows]
+    assert composite["alarmRule"] == f'ALARM("{arns[0]}") AND ALARM("{arns[1]}")'
+    assert composite["alarmActions"] == ["arn:aws:sns:eu-west-1:123456789012:critical"]
+    assert composite["region"] == "eu-west-1"
+
+
+def test_slow_burn_is_a_warning() -> None:
+    graph = _monitoring(_region("eu-west-1", [], [OBJECTIVE]))
+    slow = _composite(graph, "eu-west-1-order-availability-slow")
+    assert slow["alarmActions"] == ["arn:aws:sns:eu-west-1:123456789012:warning"]
+
+
+def test_customer_impact_is_what_fails_orders_and_nothing_else() -> None:
+    failing = dataclasses.replace(SIGNAL, name="orders-fail", customer_impact=True)
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, failing], [OBJECTIVE]))
+    impact = _composite(graph, "eu-west-1-customer-impact")
+    composites = [
+        graph.named(f"monitoring-eu-west-1-order-availability-{rate}").outputs["arn"]
+        for rate in ("fast", "steady")
+    ]
+    arns = [_arn(graph, "eu-west-1-orders-fail"), *composites]
+    assert impact["alarmRule"] == " OR ".join(f'ALARM("{arn}")' for arn in arns)
+    assert impact["alarmActions"] == ["arn:aws:sns:eu-west-1:123456789012:critical"]
+
+
+def test_no_deployment_silences_customer_impact() -> None:
+    failing = dataclasses.replace(SIGNAL, customer_impact=True)
+    impact = _composite(_monitoring(_region("eu-west-1", [failing])), "eu-west-1-customer-impact")
+    assert "actionsSuppressor" not in impact
+
+
+def test_what_a_deployment_may_ring_notifies_only_while_none_runs() -> None:
+    pods = dataclasses.replace(SIGNAL, name="pods", severity="warning", rings_in_deployments=True)
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, pods]))
+    assert not _alarm(graph, "eu-west-1-pods").get("alarmActions")
+    workload = _composite(graph, "eu-west-1-workload-warning")
+    assert workload["alarmRule"] == f'ALARM("{_arn(graph, "eu-west-1-pods")}")'
+    assert workload["alarmActions"] == ["arn:aws:sns:eu-west-1:123456789012:warning"]
+    assert workload["actionsSuppressor"]["alarm"] == "trading-test-eu-west-1-deployment-runs"
+
+
+def test_silence_ends_with_the_deployments_words() -> None:
+    pods = dataclasses.replace(SIGNAL, name="pods", rings_in_deployments=True)
+    runs = _alarm(_monitoring(_region("eu-west-1", [pods])), "eu-west-1-deployment-runs")
+    assert runs["treatMissingData"] == "notBreaching"
+    assert runs["period"] * runs["evaluationPeriods"] == 60
+
+
+def test_pipeline_says_what_the_suppressor_listens_to() -> None:
+    action = (ROOT / ".github/actions/pulumi/action.yaml").read_text()
+    assert f"--namespace {DEPLOYMENTS_NAMESPACE}" in action
+    assert "MetricName=Running,Value=1,Dimensions=[{Name=Platform,Value=$platform}]" in action
+
+
+def test_more_alarms_than_a_composite_takes_are_refused() -> None:
+    failing = [
+        dataclasses.replace(SIGNAL, name=f"errors-{n}", runbook="errors", customer_impact=True)
+        for n in range(101)
+    ]
+    with pytest.raises(ValueError, match="has 101 alarms; at most 100"):
+        _monitoring(_region("eu-west-1", failing))
 
 
 def _dashboard(graph: Graph, kind: str) -> list[dict[str, Any]]:

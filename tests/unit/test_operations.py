@@ -63,8 +63,16 @@ def alarms(graph: Graph) -> list[dict[str, Any]]:
     return [alarm.inputs for alarm in graph.of("aws:cloudwatch/metricAlarm:MetricAlarm")]
 
 
+def composite_alarms(graph: Graph) -> list[dict[str, Any]]:
+    return [alarm.inputs for alarm in graph.of("aws:cloudwatch/compositeAlarm:CompositeAlarm")]
+
+
 def anchors() -> set[str]:
-    descriptions = [alarm["alarmDescription"] for graph in platforms().values() for alarm in alarms(graph)]
+    descriptions = [
+        alarm["alarmDescription"]
+        for graph in platforms().values()
+        for alarm in (*alarms(graph), *composite_alarms(graph))
+    ]
     found = [re.search(r"Runbook: docs/operations\.md#([a-z0-9-]+)$", text) for text in descriptions]
     assert all(found), [text for text, match in zip(descriptions, found, strict=True) if not match]
     return {match[1] for match in found if match}
@@ -149,7 +157,7 @@ def test_queries_read_log_groups_that_exist() -> None:
 @pytest.mark.parametrize("function", ["metric", "dim", "targets"])
 def test_functions_are_given_signals_that_exist(function: str) -> None:
     dimensions = {
-        alarm["name"].removeprefix(f"{platform}-us-east-1-"): alarm["dimensions"]
+        alarm["name"].removeprefix(f"{platform}-us-east-1-"): alarm.get("dimensions", {})
         for platform, graph in platforms().items()
         for alarm in alarms(graph)
         if "name" in alarm
@@ -180,7 +188,21 @@ def test_resources_to_replace_exist(resource: str) -> None:
 def test_queries_of_the_access_log_name_its_fields() -> None:
     fields = json.loads(ACCESS_LOG_FORMAT).keys()
     words_of_insights = {
-        *("filter", "stats", "sort", "limit", "display", "by", "as", "desc", "like", "count", "pct", "and"),
+        *(
+            "filter",
+            "stats",
+            "sort",
+            "limit",
+            "display",
+            "by",
+            "as",
+            "desc",
+            "like",
+            "count",
+            "pct",
+            "bin",
+            "and",
+        ),
         *("all", "behind", "n"),  # what the queries name themselves
     }
     queries = [query for prefix, query in calls("logs") if prefix.startswith("/aws/apigateway/")]
