@@ -372,7 +372,7 @@ def deploy(settings: Settings) -> None:
             regions=[monitored for _, monitored, _ in regions],
             edge_region=EDGE_REGION,
             edge_signals=[*domain.signals, *identity.signals, *web.signals, *routing.signals],
-            alarm_emails=settings.monitoring.alarm_emails,
+            settings=settings.monitoring,
             protect=settings.protect,
         ),
         opts,

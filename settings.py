@@ -669,10 +669,33 @@ class ObjectiveSettings(Model):
     """Milliseconds, measured at API Gateway, which gives up after 29,000."""
 
 
+class SlackSettings(Model):
+    """A Slack channel, in a workspace that the account has authorized once in the console of Amazon Q
+    Developer in chat applications."""
+
+    workspace_id: str = Field(pattern=r"^T[A-Z0-9]{8,}$", examples=["T0123ABCD"])
+    """Slack's id of the workspace."""
+    channel_id: str = Field(pattern=r"^[CG][A-Z0-9]{8,}$", examples=["C0123ABCD"])
+    """Slack's id of the channel; a private one must have invited the application."""
+
+
+class SpendingSettings(Model):
+    """What the platform may cost."""
+
+    monthly_usd: int = Field(ge=1)
+    """USD of a calendar month. A warning comes at 80 % of it, and when the forecast is above it."""
+    anomaly_usd: int = Field(default=100, ge=1)
+    """USD by which spending is out of the ordinary before it is told."""
+
+
 class MonitoringSettings(Model):
     """Logs, metrics and alarms."""
 
     objectives: ObjectiveSettings = ObjectiveSettings()
+    slack: SlackSettings | None = None
+    """Where alarms are shown beside the e-mails."""
+    spending: SpendingSettings | None = None
+    """Without it nobody is told of what the platform costs."""
     log_retention_days: RetentionDays = 365
     alarm_emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = []
     """Addresses that every alarm is sent to; each must confirm once."""

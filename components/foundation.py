@@ -11,8 +11,13 @@ import pulumi_aws as aws
 
 from components.tier import Severity, Signal, Tier
 
-_PUBLISHERS = ("cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
-"""Services that publish to the alarm topics: CloudWatch its alarms, RDS its events."""
+_PUBLISHERS = (
+    "budgets.amazonaws.com",
+    "cloudwatch.amazonaws.com",
+    "costalerts.amazonaws.com",
+    "events.rds.amazonaws.com",
+)
+"""Services that publish to the alarm topics: CloudWatch its alarms, RDS its events, billing its warnings."""
 
 
 @dataclass(frozen=True, kw_only=True)

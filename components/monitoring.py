@@ -9,9 +9,12 @@ from typing import TypedDict, TypeVar
 import pulumi
 import pulumi_aws as aws
 
+from components.chat import SlackChannel, SlackChannelArgs
 from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
 from components.objectives import BURN_RATES, BurnRate
+from components.spending import Spending, SpendingArgs
 from components.tier import Objective, Severity, Signal, Tier
+from settings import MonitoringSettings
 
 T = TypeVar("T")
 
@@ -187,7 +190,7 @@ class MonitoringArgs:
     """Where the edge's metrics are, and hence its alarms and their topics: us-east-1."""
     edge_signals: Sequence[Signal]
     """Signals of CloudFront, its web ACL and Route 53."""
-    alarm_emails: Sequence[str]
+    settings: MonitoringSettings
     protect: bool
 
 
@@ -218,7 +221,7 @@ class Monitoring(Tier):
         )
         topics = AlarmTopics(
             f"{name}-alarms",
-            AlarmTopicsArgs(scope="edge", key_arn=key.arn, emails=args.alarm_emails),
+            AlarmTopicsArgs(scope="edge", key_arn=key.arn, emails=args.settings.alarm_emails),
             self.child(),
         )
         edge = MonitoredRegion(
@@ -236,6 +239,30 @@ class Monitoring(Tier):
             self._customer_impact(args.platform, region, alarms, burning)
             self._outside_deployments(args.platform, region, alarms)
 
+        if args.settings.spending:
+            Spending(
+                f"{name}-spending",
+                SpendingArgs(
+                    platform=args.platform,
+                    settings=args.settings.spending,
+                    warning_topic_arn=topics.warning_arn,
+                ),
+                self.child(),
+            )
+        if args.settings.slack:
+            SlackChannel(
+                f"{name}-slack",
+                SlackChannelArgs(
+                    platform=args.platform,
+                    settings=args.settings.slack,
+                    topic_arns=[
+                        arn
+                        for region in (edge, *args.regions)
+                        for arn in (region.critical_topic_arn, region.warning_topic_arn)
+                    ],
+                ),
+                self.child(),
+            )
         self.dashboard_name = args.platform
         aws.cloudwatch.Dashboard(
             name,

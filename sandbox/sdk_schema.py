@@ -119,8 +119,11 @@ class Property:
     @functools.cached_property
     def values(self) -> tuple[str, ...]:
         """The values that the description lists as the only valid ones; empty where it does not."""
-        # "For load balancers of type …, valid values are …", "… are also valid": then the list is not all.
-        several = re.search(r"valid values.*valid values|also valid", self.doc, re.IGNORECASE | re.DOTALL)
+        # "For load balancers of type …, valid values are …", "… are also valid", "only applicable for actions
+        # related to …": then the list is not all.
+        several = re.search(
+            r"valid values.*valid values|also valid|only applicable for", self.doc, re.IGNORECASE | re.DOTALL
+        )
         match = None if several else _VALID_VALUES.search(self.doc)
         quoted = re.findall(r"`([^`]+)`", re.sub(r"\([^)]*\)", "", match[1])) if match else []
         found = tuple(value.strip('"') for value in quoted)

@@ -17,6 +17,7 @@ from components.monitoring import (
     MonitoringArgs,
 )
 from components.tier import Objective, Signal
+from settings import MonitoringSettings, SlackSettings, SpendingSettings
 from tests.unit.harness import ROOT, Graph, deploy
 
 CLUSTER_GROUP = "sg-0123456789abcdef0"
@@ -60,7 +61,11 @@ def _region(name: str, signals: Sequence[Signal], objectives: Sequence[Objective
     )
 
 
-def _monitoring(*regions: MonitoredRegion, edge: Sequence[Signal] = ()) -> Graph:
+def _monitoring(
+    *regions: MonitoredRegion,
+    edge: Sequence[Signal] = (),
+    settings: MonitoringSettings = MonitoringSettings(),  # noqa: B008 - it is frozen
+) -> Graph:
     return deploy(
         lambda: Monitoring(
             "monitoring",
@@ -69,7 +74,7 @@ def _monitoring(*regions: MonitoredRegion, edge: Sequence[Signal] = ()) -> Graph
                 regions=regions,
                 edge_region="us-east-1",
                 edge_signals=edge,
-                alarm_emails=[],
+                settings=settings,
                 protect=True,
             ),
         )
@@ -234,6 +239,57 @@ def test_more_alarms_than_a_composite_takes_are_refused() -> None:
     ]
     with pytest.raises(ValueError, match="has 101 alarms; at most 100"):
         _monitoring(_region("eu-west-1", failing))
+
+
+def test_alarms_of_every_region_are_shown_in_the_channel() -> None:
+    slack = SlackSettings(workspace_id="T0123ABCD", channel_id="C0123ABCD")
+    graph = _monitoring(_region("eu-west-1", [SIGNAL]), settings=MonitoringSettings(slack=slack))
+    channel = graph.only("aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration").inputs
+    topics = [topic.outputs["arn"] for topic in graph.of("aws:sns/topic:Topic")]
+    regional = [f"arn:aws:sns:eu-west-1:123456789012:{severity}" for severity in ("critical", "warning")]
+    assert sorted(channel["snsTopicArns"]) == sorted([*topics, *regional])
+
+
+def test_channel_may_look_and_do_nothing() -> None:
+    slack = SlackSettings(workspace_id="T0123ABCD", channel_id="C0123ABCD")
+    graph = _monitoring(settings=MonitoringSettings(slack=slack))
+    channel = graph.only("aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration").inputs
+    read_only = "arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess"
+    attached = [a.inputs["policyArn"] for a in graph.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment")]
+    assert channel["guardrailPolicyArns"] == attached == [read_only]
+
+
+def test_spending_is_told_before_and_when_it_is_out_of_the_ordinary() -> None:
+    spending = SpendingSettings(monthly_usd=20_000, anomaly_usd=250)
+    graph = _monitoring(settings=MonitoringSettings(spending=spending))
+    budget = graph.only("aws:budgets/budget:Budget").inputs
+    assert (budget["limitAmount"], budget["timeUnit"]) == ("20000", "MONTHLY")
+    assert [(n["notificationType"], n["threshold"]) for n in budget["notifications"]] == [
+        ("ACTUAL", 80),
+        ("FORECASTED", 100),
+    ]
+    anomalies = graph.only("aws:costexplorer/anomalySubscription:AnomalySubscription").inputs
+    assert anomalies["thresholdExpression"]["dimension"]["values"] == ["250"]
+    assert anomalies["frequency"] == "IMMEDIATE", "a topic takes no other"
+    warning = graph.named("monitoring-alarms-warning", "aws:sns/topic:Topic").outputs["arn"]
+    assert {anomalies["subscribers"][0]["address"]} == {warning}
+    assert {arn for n in budget["notifications"] for arn in n["subscriberSnsTopicArns"]} == {warning}
+
+
+def test_spending_is_that_of_this_platform_alone() -> None:
+    graph = _monitoring(settings=MonitoringSettings(spending=SpendingSettings(monthly_usd=1)))
+    (cost_filter,) = graph.only("aws:budgets/budget:Budget").inputs["costFilters"]
+    assert cost_filter == {"name": "TagKeyValue", "values": ["user:platform$trading-test"]}
+    monitor = graph.only("aws:costexplorer/anomalyMonitor:AnomalyMonitor").inputs
+    assert json.loads(monitor["monitorSpecification"])["Tags"]["Values"] == ["trading-test"]
+
+
+def test_billing_may_publish_to_the_encrypted_topics() -> None:
+    graph = _monitoring(settings=MonitoringSettings(spending=SpendingSettings(monthly_usd=1)))
+    key = graph.only("aws:kms/key:Key").inputs["policy"]
+    policies = [key, *(policy.inputs["policy"] for policy in graph.of("aws:sns/topicPolicy:TopicPolicy"))]
+    for service in ("budgets.amazonaws.com", "costalerts.amazonaws.com"):
+        assert all(service in policy for policy in policies)
 
 
 def _dashboard(graph: Graph, kind: str) -> list[dict[str, Any]]:

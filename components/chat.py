@@ -1,0 +1,56 @@
+"""Tier 9, alarms in a chat: what the topics say, in a Slack channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Tier, service_trust
+from settings import SlackSettings
+
+REGION = "us-west-2"
+"""One of the few regions in which the service has an endpoint; it hears topics of every region."""
+READ_METRICS = "arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackChannelArgs:
+    """Settings of the channel."""
+
+    platform: str
+    settings: SlackSettings
+    topic_arns: Sequence[pulumi.Input[str]]
+    """Topics whose messages are shown."""
+
+
+class SlackChannel(Tier):
+    """Amazon Q Developer in chat applications (AWS Chatbot) posts alarms, with their graphs, to a channel.
+
+    Those in the channel may look at metrics and nothing else, whatever a message asks for.
+    """
+
+    def __init__(self, name: str, args: SlackChannelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        role = aws.iam.Role(
+            name, assume_role_policy=service_trust("chatbot.amazonaws.com"), opts=self.child()
+        )
+        permission = aws.iam.RolePolicyAttachment(
+            name, role=role.name, policy_arn=READ_METRICS, opts=self.child()
+        )
+        aws.chatbot.SlackChannelConfiguration(
+            name,
+            region=REGION,
+            configuration_name=args.platform,
+            slack_team_id=args.settings.workspace_id,
+            slack_channel_id=args.settings.channel_id,
+            iam_role_arn=role.arn,
+            guardrail_policy_arns=[READ_METRICS],
+            sns_topic_arns=args.topic_arns,
+            logging_level="ERROR",
+            user_authorization_required=True,
+            opts=self.child(depends_on=[permission]),  # the graphs in its first message want it
+        )
+        self.register_outputs({})

@@ -1,0 +1,86 @@
+"""Tier 9, what the platform costs: a monthly budget, and a watch for spending that is out of the ordinary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Tier
+from settings import SpendingSettings
+
+COST_TAG = "platform"
+"""The tag by which costs are told apart; the account that pays must have activated it as a cost allocation
+tag (README, "What a real account needs first")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpendingArgs:
+    """Settings of budget and watch."""
+
+    platform: str
+    """Value of the tag, such as `trading-prod`."""
+    settings: SpendingSettings
+    warning_topic_arn: pulumi.Input[str]
+    """A topic that budgets and Cost Explorer may publish to."""
+
+
+class Spending(Tier):
+    """A budget of a calendar month, and anomalies that AWS finds in what this platform's resources cost."""
+
+    def __init__(self, name: str, args: SpendingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        aws.budgets.Budget(
+            name,
+            name=args.platform,
+            budget_type="COST",
+            time_unit="MONTHLY",
+            limit_amount=str(args.settings.monthly_usd),
+            limit_unit="USD",
+            cost_filters=[
+                aws.budgets.BudgetCostFilterArgs(
+                    name="TagKeyValue", values=[f"user:{COST_TAG}${args.platform}"]
+                )
+            ],
+            notifications=[
+                aws.budgets.BudgetNotificationArgs(
+                    notification_type=kind,
+                    comparison_operator="GREATER_THAN",
+                    threshold=per_cent,
+                    threshold_type="PERCENTAGE",
+                    subscriber_sns_topic_arns=[args.warning_topic_arn],
+                )
+                # What is spent, and what AWS expects the month to end with.
+                for kind, per_cent in (("ACTUAL", 80), ("FORECASTED", 100))
+            ],
+            opts=self.child(),
+        )
+        # By the tag: an account has only one monitor over all of its services, which is not ours to make.
+        monitor = aws.costexplorer.AnomalyMonitor(
+            name,
+            name=args.platform,
+            monitor_type="CUSTOM",
+            monitor_specification=json.dumps(
+                {"Tags": {"Key": COST_TAG, "Values": [args.platform], "MatchOptions": ["EQUALS"]}}
+            ),
+            opts=self.child(),
+        )
+        aws.costexplorer.AnomalySubscription(
+            name,
+            name=args.platform,
+            # The only frequency that a topic takes.
+            frequency="IMMEDIATE",
+            monitor_arn_lists=[monitor.arn],
+            subscribers=[{"type": "SNS", "address": args.warning_topic_arn}],
+            threshold_expression={
+                "dimension": {
+                    "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+                    "match_options": ["GREATER_THAN_OR_EQUAL"],
+                    "values": [str(args.settings.anomaly_usd)],
+                }
+            },
+            opts=self.child(),
+        )
+        self.register_outputs({})
