@@ -160,4 +160,7 @@ def _expiry(name: str, certificate: aws.acm.Certificate) -> Signal:
         # ACM reports twice a day.
         period_seconds=86400,
         periods=1,
+        # It stops when the certificate has expired: the alarm must not take that for well. Nor for broken,
+        # which a new certificate is not.
+        missing_data="ignore",
     )

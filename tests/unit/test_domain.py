@@ -5,13 +5,13 @@ from settings import DomainSettings
 from tests.unit.harness import Graph, deploy
 
 REGIONS = ("us-east-1", "eu-west-1")
+NAMES = DomainSettings(zone="example.com", host="trade.example.com")
 
 
 @pytest.fixture(scope="module")
 def built() -> tuple[Graph, Domain]:
     made: list[Domain] = []
-    names = DomainSettings(zone="example.com", host="trade.example.com")
-    args = DomainArgs(names=names, regions=REGIONS, origin_secrets=[1, 2])
+    args = DomainArgs(names=NAMES, regions=REGIONS, origin_secrets=[1, 2])
     graph = deploy(lambda: made.append(Domain("domain", args)))
     return graph, made[0]
 
@@ -30,6 +30,18 @@ def test_regional_certificate_carries_viewer_and_origin_names(graph: Graph, regi
         "origin.trade.example.com",
         "*.origin.trade.example.com",
     ]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_regional_certificate_covers_every_name_that_leads_to_a_load_balancer(
+    graph: Graph, region: str
+) -> None:
+    certificate = graph.named(f"domain-{region}", "aws:acm/certificate:Certificate").inputs
+    carried = {certificate["domainName"], *certificate["subjectAlternativeNames"]}
+    wanted = [NAMES.host, NAMES.origin, NAMES.latency_origin, NAMES.write_origin]
+    wanted += [NAMES.region_origin(region), NAMES.region_health(region)]
+    # A wildcard stands for one label.
+    assert [name for name in wanted if not {name, f"*.{name.partition('.')[2]}"} & carried] == []
 
 
 def test_viewer_certificate_is_in_the_providers_region(graph: Graph) -> None:
@@ -58,6 +70,18 @@ def test_certificate_alarms_are_where_the_certificates_are(built: tuple[Graph, D
     assert {region: len(signals) for region, signals in domain.regional_signals.items()} == dict.fromkeys(
         REGIONS, 1
     )
+
+
+def test_certificate_that_was_not_renewed_is_critical_until_it_is_mended(
+    built: tuple[Graph, Domain],
+) -> None:
+    domain = built[1]
+    for signal in (*domain.signals, *(each for [each] in domain.regional_signals.values())):
+        assert (signal.namespace, signal.metric) == ("AWS/CertificateManager", "DaysToExpiry")
+        assert (signal.comparison, signal.threshold, signal.severity) == ("below", 30, "critical")
+        assert list(signal.dimensions) == ["CertificateArn"]
+        # An expired certificate has no metric any more, and a new one has none yet.
+        assert signal.missing_data == "ignore"
 
 
 def test_origin_secrets_are_long_and_fit_for_a_listener_rule(graph: Graph) -> None:
