@@ -51,6 +51,15 @@ VG VI VN VU WF WS YE YT ZA ZM ZW
 COUNTRIES = frozenset(_ISO_3166_1.split())
 """Alpha-2 codes."""
 
+COMMON_NAME_LIMIT = 64
+"""Characters in the first name of a certificate (ACM API Reference, "RequestCertificate")."""
+
+ORDERS_PATH = "/api/orders"
+"""Where order intake listens (`api/openapi.yaml`); everything below it is an order's too."""
+
+BEHAVIORS_LIMIT = 75
+"""Cache behaviours of a distribution, the default one among them (CloudFront Developer Guide, "Quotas")."""
+
 _NOWHERE = frozenset({"BV", "CX", "EH", "HM"})
 """Countries that Route 53 has no addresses of (Route 53 Developer Guide, "Geolocation routing")."""
 
@@ -187,18 +196,23 @@ class DomainSettings(Model):
         for word in ("aws", "amazon", "cognito"):
             if word in self.host:
                 raise ValueError(f"host {self.host}: {word!r} may not be in Cognito's login domain")
+        if len(self.host) > COMMON_NAME_LIMIT:
+            raise ValueError(
+                f"host {self.host} has {len(self.host)} characters, and a certificate's first name at most "
+                f"{COMMON_NAME_LIMIT}: choose a shorter one, such as trade.{self.zone}"
+            )
         if not self.host.endswith(f".{self.zone}"):
             raise ValueError(f"host {self.host} must lie below zone {self.zone}, such as trade.{self.zone}")
         return self
 
     @property
     def origin(self) -> str:
-        """What CloudFront resolves for reads: the geolocation → latency → failover tree."""
+        """What CloudFront resolves for everything else: the geolocation → latency → failover tree."""
         return f"origin.{self.host}"
 
     @property
     def write_origin(self) -> str:
-        """What CloudFront resolves for orders: failover from the primary region only."""
+        """What CloudFront resolves for orders and `writes` routes: failover from the primary region only."""
         return f"write.{self.origin}"
 
     @property
@@ -383,13 +397,17 @@ class RouteSettings(Model):
     """Everything below this path goes to the service; the path is passed on unchanged."""
     service: str
     """Name of one of `services`."""
+    writes: bool = False
+    """Whether the route changes data that only the primary region may change (the databases of the other
+    regions are read-only replicas): its requests go to `write.origin`, to the next region only when the
+    first fails. All of them, because a read may not lag behind the caller's own write either."""
 
 
 class ApiSettings(Model):
     """API Gateway and the order-intake function."""
 
     routes: list[RouteSettings] = [
-        RouteSettings(path="/api/accounts", service="accounts"),
+        RouteSettings(path="/api/accounts", service="accounts", writes=True),
         RouteSettings(path="/api/market-data", service="market-data"),
     ]
     order_service: str = "orders"
@@ -413,6 +431,33 @@ class ApiSettings(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _behaviors_fit_a_distribution(self) -> Self:
+        # Each path twice, itself and what lies below; then the rest of the API, and the web app.
+        most = (BEHAVIORS_LIMIT - 2) // 2
+        if len(self.edge_paths) > most:
+            raise ValueError(
+                f"routes: {len(self.edge_paths)} paths, {ORDERS_PATH} among them, need cache behaviours of "
+                f"their own because of writes, and a CloudFront distribution holds those of {most}: put the "
+                "routes that write below fewer paths"
+            )
+        return self
+
+    @property
+    def edge_paths(self) -> dict[str, bool]:
+        """Path → whether it and what lies below go to `write.origin`; longest first, as CloudFront compares.
+
+        Paths that go where the path above them goes anyway are left out.
+        """
+        writes = {ORDERS_PATH: True, **{route.path: route.writes for route in self.routes}}
+
+        def by_default(path: str) -> bool:
+            above = [other for other in writes if path.startswith(f"{other}/")]
+            return writes[max(above, key=len)] if above else False
+
+        longest_first = sorted(writes, key=lambda path: (-len(path), path))
+        return {path: writes[path] for path in longest_first if writes[path] != by_default(path)}
+
     @property
     def services(self) -> list[str]:
         """The services that the API opens, each once."""
@@ -423,8 +468,8 @@ class ApiSettings(Model):
     def _distinct_paths(cls, routes: list[RouteSettings]) -> list[RouteSettings]:
         _refuse_duplicates("path", (route.path for route in routes))
         for route in routes:
-            if route.path == "/api/orders":
-                raise ValueError("/api/orders is order intake's own path; choose another one")
+            if route.path == ORDERS_PATH:
+                raise ValueError(f"{ORDERS_PATH} is order intake's own path; choose another one")
         return routes
 
 

@@ -61,8 +61,9 @@ class Routing(Tier):
         write.origin.HOST   FAILOVER     the first region's load balancer, else the second's
 
     `write` has no latency step: a conditional write to a global table does not deduplicate across
-    regions, so orders go to one region as long as it lives. One region has the whole tree already, so a
-    second one only adds records.
+    regions, so orders go to one region as long as it lives; so do the routes that write, because only
+    that region's database takes writes. One region has the whole tree already, so a second one only
+    adds records.
 
     The load balancers have IPv4 addresses only, which is what CloudFront and the health checkers come
     with by default, so the viewer's name alone has an AAAA record.

@@ -8,9 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.tier import Tier
-
-ORDERS_PATH = "/api/orders"
-"""Where order intake listens (`api/openapi.yaml`); everything below it is an order's too."""
+from settings import ORDERS_PATH
 
 REGIONAL_RULE_GROUPS: Mapping[str, Sequence[str]] = {
     "AWSManagedRulesCommonRuleSet": ["SizeRestrictions_BODY"],
@@ -64,6 +62,16 @@ def web_acl_rules(
         }
         for priority, (group, counted) in enumerate(groups.items(), start=10)
     ]
+    # As API Gateway reads it: /api/orders/../accounts is no order.
+    plain = ("URL_DECODE", "NORMALIZE_PATH")
+    order_paths: aws.wafv2.WebAclRuleStatementArgsDict = {
+        "or_statement": {
+            "statements": [
+                path_matches("EXACTLY", ORDERS_PATH, plain),
+                path_matches("STARTS_WITH", f"{ORDERS_PATH}/", plain),
+            ]
+        }
+    }
     large_body: aws.wafv2.WebAclRuleStatementArgsDict = {
         "and_statement": {
             "statements": [
@@ -73,21 +81,25 @@ def web_acl_rules(
                         "key": "awswaf:managed:aws:core-rule-set:SizeRestrictions_Body",
                     }
                 },
-                {"not_statement": {"statement": path_matches("STARTS_WITH", ORDERS_PATH)}},
+                {"not_statement": {"statement": order_paths}},
             ]
         }
     }
     return [*own_rules, *managed_rules, _block("large-body", LARGE_BODY_PRIORITY, large_body)]
 
 
-def path_matches(constraint: str, path: str) -> aws.wafv2.WebAclRuleStatementArgsDict:
-    """Matches requests by their path; `constraint` is AWS's, such as `EXACTLY`."""
+def path_matches(
+    constraint: str, path: str, transformations: Sequence[str] = ("NONE",)
+) -> aws.wafv2.WebAclRuleStatementArgsDict:
+    """Matches requests by their path; constraint and transformations are AWS's, such as `EXACTLY`."""
     return {
         "byte_match_statement": {
             "field_to_match": {"uri_path": {}},
             "positional_constraint": constraint,
             "search_string": path,
-            "text_transformations": [{"priority": 0, "type": "NONE"}],
+            "text_transformations": [
+                {"priority": priority, "type": kind} for priority, kind in enumerate(transformations)
+            ],
         }
     }
 

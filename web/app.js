@@ -1,30 +1,31 @@
-// Asks each of the API's paths, which /config.json names, and shows whether it answers. No session is
-// needed: a service that refuses an anonymous request has answered, through CloudFront, the load balancer
-// and the API.
-"use strict";
+// Asks each of the API's paths, which /config.json names, and shows whether it answers. Without a session it
+// sees the API refuse, which shows that the way there is well; with one it asks the services.
+import { loginAddress, logoutAddress, redeem, renewed } from "/sign-in.js";
+import { judge, summarize } from "/status.js";
 
 const TIMEOUT_MS = 10_000;
 const INTERVAL_MS = 60_000;
+const REDIRECT = `${location.origin}/`;
 
-/** What an HTTP status says about the service behind it. */
-function judge(status) {
-  if (status === 429) return { state: "degraded", text: "Busy: too many requests" };
-  if (status >= 500) return { state: "down", text: `Failing (HTTP ${status})` };
-  if (status === 401 || status === 403) return { state: "up", text: "Up (sign-in required)" };
-  return { state: "up", text: "Up" };
-}
+let config = null;
+let session = null;
+
+const element = (id) => document.getElementById(id);
 
 /** Asks one path; never rejects. */
 async function probe(path) {
   const start = performance.now();
+  const headers = { accept: "application/json" };
+  if (session) headers.authorization = `Bearer ${session.accessToken}`;
   try {
     const response = await fetch(path, {
       cache: "no-store",
       credentials: "omit",
-      headers: { accept: "application/json" },
+      headers,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    return { ...judge(response.status), milliseconds: Math.round(performance.now() - start) };
+    const milliseconds = Math.round(performance.now() - start);
+    return { ...judge(response.status, session !== null), milliseconds };
   } catch (error) {
     const text = error.name === "TimeoutError" ? `No answer in ${TIMEOUT_MS / 1000} s` : "Not reachable";
     return { state: "down", text, milliseconds: null };
@@ -45,12 +46,30 @@ function rowOf(path) {
   return row;
 }
 
-/** Fills the table from the configuration that the deployment has put beside this page. */
+/** Reads the configuration that the deployment has put beside this page, and takes up a sign-in. */
 async function configure() {
   const response = await fetch("/config.json");
   if (!response.ok) throw new Error(`config.json: HTTP ${response.status}`);
-  const { apiPaths } = await response.json();
-  document.getElementById("services").replaceChildren(...apiPaths.map(rowOf));
+  config = await response.json();
+  element("services").replaceChildren(...config.apiPaths.map(rowOf));
+  const query = new URLSearchParams(location.search);
+  // The code is good once: a reload must not show it again.
+  history.replaceState(null, "", "/");
+  await sign(() => redeem(config.signIn, REDIRECT, query, sessionStorage));
+}
+
+/** Sets the session to what `how` brings; the page goes on without one when that fails. */
+async function sign(how) {
+  const problem = element("sign-in-problem");
+  problem.textContent = "";
+  try {
+    session = await how();
+  } catch (error) {
+    session = null;
+    problem.textContent = `The sign-in failed: ${error.message}`;
+  }
+  element("sign-in").hidden = session !== null;
+  element("sign-out").hidden = session === null;
 }
 
 async function check(row) {
@@ -62,35 +81,29 @@ async function check(row) {
   return result.state;
 }
 
-function summarize(states) {
-  const down = states.filter((state) => state === "down").length;
-  if (down === states.length) return ["down", "The platform does not answer."];
-  if (down > 0) return ["degraded", `${down} of ${states.length} services do not answer.`];
-  if (states.includes("degraded")) return ["degraded", "The platform is busy."];
-  return ["up", "All services answer."];
-}
-
 /** Checks every service, and asks for the configuration first as long as there is none. */
 async function judgeAll() {
-  const rows = () => [...document.querySelectorAll("#services tr")];
   try {
-    if (rows().length === 0) await configure();
+    if (config === null) await configure();
   } catch {
+    config = null;
     return ["down", "The page's configuration does not load."];
   }
-  return summarize(await Promise.all(rows().map(check)));
+  if (session) await sign(() => renewed(config.signIn, session));
+  const rows = [...document.querySelectorAll("#services tr")];
+  return summarize(await Promise.all(rows.map(check)), session !== null);
 }
 
 async function checkAll() {
-  const button = document.getElementById("refresh");
+  const button = element("refresh");
   button.disabled = true;
   const [state, text] = await judgeAll();
-  const summary = document.getElementById("summary");
+  const summary = element("summary");
   summary.dataset.state = state;
   // Written only when it changes, or a screen reader would repeat it every minute.
   if (summary.textContent !== text) summary.textContent = text;
   const now = new Date();
-  const checked = document.getElementById("checked");
+  const checked = element("checked");
   checked.dateTime = now.toISOString();
   checked.textContent = now.toLocaleTimeString();
   button.disabled = false;
@@ -99,11 +112,18 @@ async function checkAll() {
 function start() {
   if (!["/", "/index.html"].includes(location.pathname)) {
     document.title = "No such page · Trading platform";
-    document.getElementById("status").hidden = true;
-    document.getElementById("not-found").hidden = false;
+    element("status").hidden = true;
+    element("not-found").hidden = false;
     return;
   }
-  document.getElementById("refresh").addEventListener("click", checkAll);
+  element("refresh").addEventListener("click", checkAll);
+  element("sign-in").addEventListener("click", async () => {
+    location.assign(await loginAddress(config.signIn, REDIRECT, sessionStorage));
+  });
+  element("sign-out").addEventListener("click", () => {
+    session = null;
+    location.assign(logoutAddress(config.signIn, REDIRECT));
+  });
   setInterval(() => {
     if (document.visibilityState === "visible") checkAll();
   }, INTERVAL_MS);

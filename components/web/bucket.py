@@ -77,7 +77,7 @@ def app_bucket(
         aws.s3.BucketObjectv2(
             f"{name}/{path}",
             bucket=bucket.id,
-            key=f"{release.name}/{path}",
+            key=pulumi.Output.format("{0}/{1}", release.name, path),
             source=content,
             content_type=CONTENT_TYPES[PurePosixPath(path).suffix],
             cache_control=CACHE_CONTROL,

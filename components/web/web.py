@@ -11,17 +11,16 @@ import pulumi_aws as aws
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.tier import Signal, Tier
 from components.web.bucket import app_bucket, app_bucket_policy
-from components.web.release import current_release
+from components.web.release import VIEWER_CACHE_CONTROL, current_release
 from components.web_acl import (
     EDGE_RULE_GROUPS,
-    ORDERS_PATH,
     hidden_headers,
     log_delivery_policy,
     log_refused_requests,
     visibility,
     web_acl_rules,
 )
-from settings import DomainSettings, WebSettings
+from settings import ORDERS_PATH, ApiSettings, DomainSettings, WebSettings
 
 ORIGIN_READ_TIMEOUT = 60
 """Seconds that CloudFront waits for the API: longer than the load balancer's idle timeout."""
@@ -29,10 +28,14 @@ ORIGIN_KEEPALIVE_TIMEOUT = 30
 """Seconds that CloudFront keeps an idle connection: shorter than the load balancer's idle timeout, which
 would otherwise close a connection just as CloudFront sends on it."""
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+APP_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {0}; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+"""`{0}` is where the user pool's OAuth endpoints are: the page fetches its tokens there."""
+
+API_CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""For answers that are no pages."""
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
@@ -50,6 +53,39 @@ DISCLOSING_HEADERS = (
 )
 """What S3 adds to its answers and no viewer needs; the key's ARN has the account's number in it."""
 
+ACCESS_LOG_FIELDS = (
+    "date",
+    "time",
+    "x-edge-location",
+    "x-edge-request-id",
+    "c-ip",
+    "c-country",
+    "cs-method",
+    "cs(Host)",
+    "x-host-header",
+    "cs-uri-stem",
+    "cache-behavior-path-pattern",
+    "cs-protocol",
+    "cs-protocol-version",
+    "ssl-protocol",
+    "ssl-cipher",
+    "cs(User-Agent)",
+    "cs-bytes",
+    "sc-status",
+    "sc-content-type",
+    "sc-bytes",
+    "x-edge-result-type",
+    "x-edge-response-result-type",
+    "x-edge-detailed-result-type",
+    "time-taken",
+    "time-to-first-byte",
+    "origin-fbl",
+    "origin-lbl",
+)
+"""What is logged of each request (CloudFront Developer Guide, "Standard logging reference" and "Configure
+standard logging (v2)"). Not `cs(Cookie)`, which the default set has; not `cs-uri-query`, which has the code
+of a sign-in. There is no field for the authorization header."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WebArgs:
@@ -62,8 +98,14 @@ class WebArgs:
     origin_secret: pulumi.Input[str]
     origins_ready: Sequence[pulumi.Resource]
     """What must stand before `origin_secret` is sent: the load balancers' rules that accept it."""
-    api_paths: Sequence[str]
-    """Paths of the microservices' routes: with the orders', what the web app asks for."""
+    login_url: pulumi.Input[str]
+    """Where the user pool's OAuth endpoints are."""
+    web_client_id: pulumi.Input[str]
+    """The web app's client of the user pool."""
+    scopes: Sequence[str]
+    """What the web app asks for when a user signs in."""
+    api: ApiSettings
+    """Which paths the API has, and which of them go to the write origin."""
     settings: WebSettings
     log_retention_days: int
     protect: bool
@@ -98,7 +140,19 @@ class Web(Tier):
             target_key_id=key.id,
             opts=self.child(),
         )
-        release = current_release([ORDERS_PATH, *args.api_paths])
+        release = current_release(
+            pulumi.Output.json_dumps(
+                {
+                    "apiPaths": [ORDERS_PATH, *(route.path for route in args.api.routes)],
+                    "signIn": {
+                        "url": args.login_url,
+                        "clientId": args.web_client_id,
+                        "scopes": ["openid", *args.scopes],
+                    },
+                },
+                indent=2,
+            )
+        )
         bucket, objects = app_bucket(
             self, f"{name}-app", key_arn=key.arn, release=release, protect=args.protect
         )
@@ -155,32 +209,18 @@ class Web(Tier):
             signing_protocol="sigv4",
             opts=self.child(),
         )
-        headers = aws.cloudfront.ResponseHeadersPolicy(
+        app_headers = self._headers(
             f"{name}-headers",
-            comment="Security headers of the web app and the API",
-            security_headers_config={
-                "strict_transport_security": {
-                    # Two years, as the browsers' preload list recommends.
-                    "access_control_max_age_sec": 63_072_000,
-                    "include_subdomains": True,
-                    "override": True,
-                },
-                "content_security_policy": {
-                    "content_security_policy": CONTENT_SECURITY_POLICY,
-                    "override": True,
-                },
-                "content_type_options": {"override": True},
-                "frame_options": {"frame_option": "DENY", "override": True},
-                "referrer_policy": {"referrer_policy": "no-referrer", "override": True},
-            },
-            custom_headers_config={
-                "items": [
-                    {"header": "Permissions-Policy", "value": PERMISSIONS_POLICY, "override": True},
-                    {"header": "Cross-Origin-Opener-Policy", "value": "same-origin", "override": True},
-                ]
-            },
-            remove_headers_config={"items": [{"header": header} for header in DISCLOSING_HEADERS]},
-            opts=self.child(),
+            comment="Headers of the web app",
+            content_security_policy=pulumi.Output.format(APP_CONTENT_SECURITY_POLICY, args.login_url),
+            cache_control={"header": "Cache-Control", "value": VIEWER_CACHE_CONTROL, "override": True},
+        )
+        api_headers = self._headers(
+            f"{name}-api-headers",
+            comment="Headers of the API",
+            content_security_policy=API_CONTENT_SECURITY_POLICY,
+            # Balances and orders are nothing for a browser's disk, unless a service says otherwise.
+            cache_control={"header": "Cache-Control", "value": "no-store", "override": False},
         )
         return aws.cloudfront.Distribution(
             name,
@@ -195,7 +235,9 @@ class Web(Tier):
             viewer_certificate={
                 "acm_certificate_arn": args.certificate_arn,
                 "ssl_support_method": "sni-only",
-                "minimum_protocol_version": "TLSv1.2_2021",
+                # The newest that still takes TLS 1.2, which traders' programs may need (CloudFront Developer
+                # Guide, "Supported protocols and ciphers between viewers and CloudFront").
+                "minimum_protocol_version": "TLSv1.2_2025",
             },
             # The web ACL blocks countries: it logs and counts what it refuses.
             restrictions={"geo_restriction": {"restriction_type": "none"}},
@@ -214,19 +256,60 @@ class Web(Tier):
                 "allowed_methods": ["GET", "HEAD"],
                 "cached_methods": ["GET", "HEAD"],
                 "cache_policy_id": CACHING_OPTIMIZED,
-                "response_headers_policy_id": headers.id,
+                "response_headers_policy_id": app_headers.id,
                 "compress": True,
                 "function_associations": [{"event_type": "viewer-request", "function_arn": router.arn}],
             },
             # The first pattern that matches wins.
             ordered_cache_behaviors=[
-                _api_behavior(f"{ORDERS_PATH}*", "api-write", headers.id),
-                _api_behavior("/api/*", "api", headers.id),
+                *(
+                    _api_behavior(pattern, "api-write" if writes else "api", api_headers.id)
+                    for path, writes in args.api.edge_paths.items()
+                    for pattern in (path, f"{path}/*")
+                ),
+                _api_behavior("/api/*", "api", api_headers.id),
             ],
             # An old origin secret may go only when every edge sends the new one.
             wait_for_deployment=True,
             # No value shows it: the secret is the same before and after a rule accepts it.
             opts=self.child(depends_on=[*args.origins_ready]),
+        )
+
+    def _headers(
+        self,
+        name: str,
+        *,
+        comment: str,
+        content_security_policy: pulumi.Input[str],
+        cache_control: aws.cloudfront.ResponseHeadersPolicyCustomHeadersConfigItemArgsDict,
+    ) -> aws.cloudfront.ResponseHeadersPolicy:
+        return aws.cloudfront.ResponseHeadersPolicy(
+            name,
+            comment=comment,
+            security_headers_config={
+                "strict_transport_security": {
+                    # Two years, as the browsers' preload list recommends.
+                    "access_control_max_age_sec": 63_072_000,
+                    "include_subdomains": True,
+                    "override": True,
+                },
+                "content_security_policy": {
+                    "content_security_policy": content_security_policy,
+                    "override": True,
+                },
+                "content_type_options": {"override": True},
+                "frame_options": {"frame_option": "DENY", "override": True},
+                "referrer_policy": {"referrer_policy": "no-referrer", "override": True},
+            },
+            custom_headers_config={
+                "items": [
+                    {"header": "Permissions-Policy", "value": PERMISSIONS_POLICY, "override": True},
+                    {"header": "Cross-Origin-Opener-Policy", "value": "same-origin", "override": True},
+                    cache_control,
+                ]
+            },
+            remove_headers_config={"items": [{"header": header} for header in DISCLOSING_HEADERS]},
+            opts=self.child(),
         )
 
     def _key_policy(
@@ -338,6 +421,7 @@ class Web(Tier):
             f"{name}-access",
             delivery_source_name=source.name,
             delivery_destination_arn=destination.arn,
+            record_fields=list(ACCESS_LOG_FIELDS),
             opts=self.child(depends_on=may_deliver),
         )
 
@@ -430,7 +514,12 @@ def _api_origin(
 def _api_behavior(
     path_pattern: str, origin_id: str, headers: pulumi.Input[str]
 ) -> aws.cloudfront.DistributionOrderedCacheBehaviorArgsDict:
-    """Everything goes to the API as the viewer sent it, the Host header too, and nothing is cached."""
+    """Everything goes to the API as the viewer sent it, the Host header too, and nothing is cached.
+
+    Errors neither: CloudFront keeps those for seconds unless the policy is this one (CloudFront Developer
+    Guide, "HTTP 4xx and 5xx status codes that CloudFront caches"). Nor does it compress: that takes a
+    policy that caches, so it is the API's to do.
+    """
     return {
         "path_pattern": path_pattern,
         "target_origin_id": origin_id,
@@ -441,5 +530,4 @@ def _api_behavior(
         "cache_policy_id": CACHING_DISABLED,
         "origin_request_policy_id": ALL_VIEWER,
         "response_headers_policy_id": headers,
-        "compress": True,
     }

