@@ -104,6 +104,7 @@ _ALSO_REPLACES: dict[str, str] = {
     "aws:cognito/userPool:UserPool": "aliasAttributes usernameAttributes usernameConfiguration",
     "aws:kms/key:Key": "customerMasterKeySpec keyUsage multiRegion customKeyStoreId",
     "aws:lb/loadBalancer:LoadBalancer": "internal loadBalancerType",
+    "aws:msk/cluster:Cluster": "encryptionInfo.encryptionAtRestKmsKeyArn",
     "aws:rds/cluster:Cluster": "engine availabilityZones masterUsername",
 }
 _UPDATES_IN_PLACE: dict[str, str] = {

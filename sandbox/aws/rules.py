@@ -405,6 +405,19 @@ def topic_replicas(change: Change) -> Iterator[Finding]:
         )
 
 
+@rule("msk/topic:Topic")
+def topic_keeps_its_partitions(change: Change) -> Iterator[Finding]:
+    """Kafka adds partitions to a topic and never takes one away, with the records that are in it."""
+    wanted, current = change.get("partitionCount"), change.current
+    if current and wanted and int(wanted) < int(current.inputs["partitionCount"]):
+        yield (
+            "partitionCount",
+            f"InvalidPartitions: {change.get('name')} has {current.inputs['partitionCount']} partitions, and "
+            f"Kafka takes none away: keep the number, or write to a new topic with {wanted} and delete the "
+            "old one once it is read",
+        )
+
+
 @rule("cloudfront/distribution:Distribution")
 def edge_certificate(change: Change) -> Iterator[Finding]:
     """CloudFront takes its certificate and web ACL from us-east-1."""
