@@ -17,6 +17,8 @@ from components.identity import Identity, IdentityArgs
 from components.internal_load_balancer import BackendService, InternalLoadBalancer, InternalLoadBalancerArgs
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.monitoring import (
+    BrokerMetrics,
+    BrokerMetricsArgs,
     MetricsScraper,
     MetricsScraperArgs,
     MonitoredRegion,
@@ -92,6 +94,7 @@ def deploy_region(
             subnet_ids=network.isolated_subnet_ids,
             key_arn=foundation.key_arn,
             settings=settings.streaming,
+            services=settings.services,
             log_retention_days=retention,
             protect=settings.protect,
         ),
@@ -198,6 +201,7 @@ def deploy_region(
         bootstrap_brokers=streaming.bootstrap_brokers,
         brokers_arn=streaming.cluster_arn,
         brokers_ports=streaming.endpoint.ports,
+        dead_letter_topics=streaming.dead_letter_topics,
         database_writer=database.writer_endpoint,
         database_reader=database.reader_endpoint,
         database_name=database.database_name,
@@ -287,10 +291,25 @@ def deploy_region(
         ),
         opts,
     )
+    broker_metrics = BrokerMetrics(
+        f"broker-metrics-{at}",
+        BrokerMetricsArgs(
+            platform=settings.platform,
+            region=at,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.isolated_subnet_ids,
+            dns_name=streaming.dns_name,
+            exporters=streaming.exporters,
+            key_arn=foundation.key_arn,
+            log_retention_days=retention,
+            protect=settings.protect,
+        ),
+        opts,
+    )
 
     tiers = [
         *(foundation, network, streaming, cache, *tables.values(), database, cluster, autoscaler),
-        *(internal_load_balancer, *microservices, api, load_balancer, scraper),
+        *(internal_load_balancer, *microservices, api, load_balancer, scraper, broker_metrics),
     ]
     pulumi.export(f"clusterName-{at}", cluster_name)
     pulumi.export(f"loadBalancer-{at}", load_balancer.dns_name)

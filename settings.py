@@ -37,6 +37,9 @@ _RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _BROKER_SIZES = r"^kafka\.(m5|m7g)\.(\d*x)?large$"
 
+KAFKA_NAME_LENGTH = 249
+"""Characters in a topic's name, which is a folder's with a partition's number behind it (Kafka)."""
+
 
 _ISO_3166_1 = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV
@@ -132,6 +135,11 @@ def _refuse_duplicates(key: str, values: Iterable[object]) -> None:
         seen.add(value)
 
 
+def _colliding_topic(name: str, others: Iterable[str]) -> str | None:
+    """The topic beside which Kafka refuses one of this name: metrics are named after it, with `_` for `.`."""
+    return next((other for other in others if other.replace(".", "_") == name.replace(".", "_")), None)
+
+
 Fqdn = Annotated[str, AfterValidator(_fqdn)]
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
@@ -141,7 +149,8 @@ Continent = Literal["AF", "AN", "AS", "EU", "NA", "OC", "SA"]
 Country = Annotated[str, AfterValidator(_country)]
 LocatedCountry = Annotated[str, AfterValidator(_located_country)]
 DnsLabel = Annotated[str, Field(pattern=rf"^{_LABEL}$", max_length=24, examples=["orders"])]
-KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
+KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$", max_length=KAFKA_NAME_LENGTH)]
+"""Kafka's own topics begin with an underscore."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::\d{12}:role/.+")]
@@ -511,9 +520,17 @@ class ServiceSettings(Model):
     tables: list[str] = []
     """DynamoDB tables that the service reads and writes."""
     produces: list[KafkaTopic] = []
+    """Topics that the service writes."""
     consumes: list[KafkaTopic] = []
+    """Topics that the service reads, in the consumer group that has its name."""
     cache: bool = False
     database: bool = False
+
+    @field_validator("produces", "consumes")
+    @classmethod
+    def _distinct_topics(cls, topics: list[str]) -> list[str]:
+        _refuse_duplicates("topic", topics)
+        return topics
 
     @model_validator(mode="after")
     def _at_least_one_replica(self) -> Self:
@@ -632,24 +649,48 @@ class TopicSettings(Model):
     name: KafkaTopic
     """Name that services refer to it by."""
     partitions: int = Field(default=12, ge=1, le=1000)
+    """The most consumers that share its work. More can be added, and keys are spread anew from then on;
+    Kafka never takes one away."""
     retention_hours: int = Field(default=168, ge=1)
+    """How long a record is kept. Not for compacted topics, which keep the last record of every key."""
     cleanup_policy: Literal["delete", "compact"] = "delete"
+    dead_letter: bool = True
+    """Whether each consuming service has a topic `NAME.SERVICE.dlq` for records that it cannot process."""
+
+    @model_validator(mode="after")
+    def _compaction_knows_no_age(self) -> Self:
+        if self.cleanup_policy == "compact" and "retention_hours" in self.model_fields_set:
+            raise ValueError(
+                f"{self.name} has retentionHours ({self.retention_hours}), but a compacted topic keeps the "
+                "last record of every key for ever: leave retentionHours out, or set cleanupPolicy to delete"
+            )
+        return self
 
 
 class StreamingSettings(Model):
     """Amazon MSK."""
 
-    kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^\d+\.\d+\.(x|\d+)(\.kraft)?$")
+    kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^(3\.[89]|4\.\d+)\.x\.kraft$")
+    """As MSK writes it. KRaft, which a cluster is created with or never has; 3.8 or newer, because before
+    a client that signs in with IAM cannot end a transaction (MSK guide, "Semantics of IAM … actions")."""
     instance_type: BrokerSize = "kafka.m7g.large"
     brokers_per_zone: int = Field(default=1, ge=1, le=20)
+    """Can grow in place. Topics stay where they are until their partitions are reassigned."""
     volume_gib: Range = Range(min=500, max=4000)
     """Size of each broker's volume at first, and up to which it grows; 16,384 at most (MSK quotas)."""
+    dead_letter_retention_hours: int = Field(default=720, ge=1)
+    """How long a record that a service could not process is kept: at least as long as in its topic."""
     topics: list[TopicSettings] = [
         TopicSettings(name="orders"),
         TopicSettings(name="executions"),
         TopicSettings(name="market-data", retention_hours=24),
         TopicSettings(name="balances", cleanup_policy="compact"),
     ]
+
+    def dead_letter_topic(self, topic: str, service: str) -> str | None:
+        """The topic of those records of `topic` that `service` cannot process, if it has one."""
+        wanted = any(settings.dead_letter for settings in self.topics if settings.name == topic)
+        return f"{topic}.{service}.dlq" if wanted else None
 
     @field_validator("volume_gib")
     @classmethod
@@ -662,7 +703,23 @@ class StreamingSettings(Model):
     @classmethod
     def _distinct_topics(cls, topics: list[TopicSettings]) -> list[TopicSettings]:
         _refuse_duplicates("name", (topic.name for topic in topics))
+        for index, topic in enumerate(topics):
+            if other := _colliding_topic(topic.name, (topic.name for topic in topics[:index])):
+                raise ValueError(
+                    f"{topic.name} and {other} differ in . and _ alone, which Kafka refuses; rename one"
+                )
         return topics
+
+    @model_validator(mode="after")
+    def _dead_letters_outlive_their_topics(self) -> Self:
+        for topic in self.topics:
+            kept = topic.retention_hours if topic.cleanup_policy == "delete" else 0
+            if topic.dead_letter and kept > self.dead_letter_retention_hours:
+                raise ValueError(
+                    f"deadLetterRetentionHours ({self.dead_letter_retention_hours}) must not be below "
+                    f"retentionHours ({kept}) of {topic.name}, or set its deadLetter to false"
+                )
+        return self
 
 
 class ServerlessCapacity(Model):
@@ -886,6 +943,27 @@ class Settings(Model):
             _refuse_unknown(f"services[{index}].tables", service.tables, tables, "tables")
             _refuse_unknown(f"services[{index}].produces", service.produces, topics, "streaming.topics")
             _refuse_unknown(f"services[{index}].consumes", service.consumes, topics, "streaming.topics")
+        return self
+
+    @model_validator(mode="after")
+    def _dead_letter_topics_have_names(self) -> Self:
+        topics = [topic.name for topic in self.streaming.topics]
+        for index, service in enumerate(self.services):
+            for topic in service.consumes:
+                name = self.streaming.dead_letter_topic(topic, service.name)
+                if name is None:
+                    continue
+                if len(name) > KAFKA_NAME_LENGTH:
+                    raise ValueError(
+                        f"services[{index}].consumes: the dead-letter topic {name} has {len(name)} "
+                        f"characters, and Kafka allows {KAFKA_NAME_LENGTH}; shorten the topic's name, or set "
+                        "its deadLetter to false"
+                    )
+                if other := _colliding_topic(name, topics):
+                    raise ValueError(
+                        f"streaming.topics: {other} has the name of {service.name}'s dead-letter topic of "
+                        f"{topic}; rename it, or set deadLetter of {topic} to false"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,10 +12,19 @@ import pulumi_aws as aws
 
 from components.scaling import target_tracking
 from components.tier import Endpoint, Signal, Tier
-from settings import StreamingSettings, TopicSettings
+from settings import ServiceSettings, StreamingSettings, TopicSettings
 
 IAM_PORT = 9098
 """Where brokers speak TLS with IAM authentication (MSK Developer Guide, *Port information*)."""
+
+EXPORTER_PORTS = (11001, 11002)
+"""Where brokers show Kafka's metrics, then their machines' (MSK Developer Guide, *Open monitoring*)."""
+
+MESSAGE_BYTES = 1024 * 1024 + 12
+"""The largest batch of records: what a client sends at most by default, and its envelope (Kafka's own)."""
+
+REMEMBERED_HOURS = 14 * 24
+"""How long brokers remember where a consumer stopped, and what was deleted: a long week-end, and a repair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +36,8 @@ class EventStreamingArgs:
     """One a zone; a plain list, because its length decides the number of brokers."""
     key_arn: pulumi.Input[str]
     settings: StreamingSettings
+    services: Sequence[ServiceSettings]
+    """Whose consumption is watched and has topics for dead letters."""
     log_retention_days: int
     protect: bool
 
@@ -33,14 +45,24 @@ class EventStreamingArgs:
 class EventStreaming(Tier):
     """MSK brokers in every zone (KRaft, IAM and TLS only), their configuration, and topics.
 
+    Volumes, brokers, their size and a topic's partitions grow in place. Fewer partitions are refused by
+    Kafka at deployment: records stay where they are. Another number of zones, another key, and a topic of
+    another name replace what they concern, which `protect` refuses.
+
     AWS creates the topics through the brokers with the deployer's own identity, which therefore needs
     `kafka-cluster:*Topic*` and `kafka-cluster:Connect` beside the `kafka:` actions.
     """
 
     cluster_arn: pulumi.Output[str]
     bootstrap_brokers: pulumi.Output[str]
-    """Comma-separated `host:9098` for SASL/IAM."""
+    """Comma-separated `host:9098` for SASL/IAM, of three brokers at most."""
     endpoint: Endpoint
+    dns_name: pulumi.Output[str]
+    """Has the addresses of all brokers."""
+    exporters: Endpoint
+    """Kafka's metrics, then the machines'."""
+    dead_letter_topics: Mapping[str, Mapping[str, str]]
+    """Service → topic that it consumes → topic for the records that it cannot process."""
 
     def __init__(
         self, name: str, args: EventStreamingArgs, opts: pulumi.ResourceOptions | None = None
@@ -48,7 +70,9 @@ class EventStreaming(Tier):
         super().__init__(name, opts)
         settings = args.settings
         brokers = len(args.subnet_ids) * settings.brokers_per_zone
-        replicas = min(brokers, 3)
+        # One in each zone. Not more where zones have several brokers: these are added in place, and another
+        # number of replicas replaces a topic.
+        replicas = len(args.subnet_ids)
 
         # Brokers replicate among themselves in MSK's own network: the group is for clients alone.
         security_group = aws.ec2.SecurityGroup(
@@ -98,9 +122,10 @@ class EventStreaming(Tier):
                     client_broker="TLS", in_cluster=True
                 ),
             ),
-            # Under-replicated partitions are reported from this level on; what a topic does comes from
-            # open monitoring, which costs nothing, instead of from the levels above.
-            enhanced_monitoring="PER_BROKER",
+            # What lands in a topic for dead letters is reported from this level on. It costs a custom metric
+            # a broker, and one a broker and topic that is written to (some ten dollars a month for three
+            # brokers and ten topics); the level above adds every partition, and nothing that is watched.
+            enhanced_monitoring="PER_TOPIC_PER_BROKER",
             open_monitoring=aws.msk.ClusterOpenMonitoringArgs(
                 prometheus=aws.msk.ClusterOpenMonitoringPrometheusArgs(
                     jmx_exporter=aws.msk.ClusterOpenMonitoringPrometheusJmxExporterArgs(
@@ -135,14 +160,32 @@ class EventStreaming(Tier):
             target=60,
             scale_in=False,
         )
-        for topic in settings.topics:
+        self.dead_letter_topics = {
+            service.name: {
+                topic: dead_letters
+                for topic in service.consumes
+                if (dead_letters := settings.dead_letter_topic(topic, service.name))
+            }
+            for service in args.services
+        }
+        dead_letters = [
+            TopicSettings(
+                name=topic,
+                # In the order in which the service gave up on them, whatever their keys.
+                partitions=1,
+                retention_hours=settings.dead_letter_retention_hours,
+            )
+            for topics in self.dead_letter_topics.values()
+            for topic in topics.values()
+        ]
+        for topic in [*settings.topics, *dead_letters]:
             aws.msk.Topic(
                 f"{name}-topic-{topic.name}",
                 name=topic.name,
                 cluster_arn=cluster.arn,
                 partition_count=topic.partitions,
                 replication_factor=replicas,
-                configs=_topic_configs(topic),
+                configs=_topic_configs(topic, replicas),
                 # Two topics cannot have one name, not even during a replacement.
                 opts=self.child(protect=args.protect, delete_before_replace=True),
             )
@@ -150,7 +193,18 @@ class EventStreaming(Tier):
         self.cluster_arn = cluster.arn
         self.bootstrap_brokers = cluster.bootstrap_brokers_sasl_iam
         self.endpoint = Endpoint(security_group_id=security_group.id, ports=(IAM_PORT,))
+        # `b-2.platform.abc123.c4.kafka.us-east-1.amazonaws.com:9098` is a broker, and all are found without
+        # its number ("Set up managed Prometheus collectors for Amazon MSK").
+        self.dns_name = self.bootstrap_brokers.apply(
+            lambda brokers: re.sub(r"^b-\d+\.|:\d+$", "", brokers.split(",")[0])
+        )
+        self.exporters = Endpoint(security_group_id=security_group.id, ports=EXPORTER_PORTS)
         self._watch(cluster, brokers)
+        for service in args.services:
+            for topic in service.consumes:
+                self._watch_consumer(cluster, service.name, topic)
+        for topic in dead_letters:
+            self._watch_dead_letters(cluster, brokers, topic.name)
         self.register_outputs({"clusterArn": self.cluster_arn, "bootstrapBrokers": self.bootstrap_brokers})
 
     def _watch(self, cluster: aws.msk.Cluster, brokers: int) -> None:
@@ -225,25 +279,114 @@ class EventStreaming(Tier):
                 ),
             ]
 
+    def _watch_consumer(self, cluster: aws.msk.Cluster, service: str, topic: str) -> None:
+        """Lag of a service, which MSK reports at every level ("Monitor consumer lags").
+
+        Not while the group settles, nor before it has committed an offset: then there are no data, and the
+        service's missing pods ring.
+        """
+        dimensions = {"Cluster Name": cluster.cluster_name, "Consumer Group": service, "Topic": topic}
+        self.signals += [
+            Signal(
+                name=f"kafka-lag-{service}-{topic}",
+                runbook="kafka-consumer-lag",
+                title=f"{service} is minutes behind in {topic}",
+                namespace="AWS/Kafka",
+                metric="EstimatedMaxTimeLag",
+                dimensions=dimensions,
+                statistic="Maximum",
+                threshold=300,
+                reason="in seconds; more pods catch up with a burst within five minutes, and orders and "
+                "balances are as old as this",
+                severity="critical",
+                periods=5,
+            ),
+            Signal(
+                name=f"kafka-lag-records-{service}-{topic}",
+                runbook="kafka-consumer-lag",
+                title=f"{service} has a heap of unread records in {topic}",
+                namespace="AWS/Kafka",
+                metric="SumOffsetLag",
+                dimensions=dimensions,
+                statistic="Maximum",
+                threshold=100_000,
+                reason="counts while nobody reads, too, when there is no speed to estimate a time from",
+                severity="warning",
+                periods=15,
+            ),
+        ]
+
+    def _watch_dead_letters(self, cluster: aws.msk.Cluster, brokers: int, topic: str) -> None:
+        """Any broker may lead the topic's partition, and each reports for itself."""
+        self.signals += [
+            Signal(
+                name=f"kafka-broker-{broker}-dead-letters-{topic}",
+                runbook="kafka-dead-letters",
+                title=f"A record landed in {topic}",
+                namespace="AWS/Kafka",
+                metric="MessagesInPerSec",
+                dimensions={
+                    "Cluster Name": cluster.cluster_name,
+                    "Broker ID": str(broker),
+                    "Topic": topic,
+                },
+                statistic="Maximum",
+                # One record in a minute is 0.016 a second. Kafka's own rate fades, and is not zero for hours.
+                threshold=0.001,
+                reason="a service gave up on a record: an order or a balance lacks it until it is replayed",
+                severity="warning",
+                periods=1,
+            )
+            for broker in range(1, brokers + 1)
+        ]
+
 
 def _server_properties(replicas: int) -> str:
-    in_sync = max(replicas - 1, 1)  # one broker may be down, for a failure or a rolling update
     properties = {
+        # A misspelled topic is an error, not a new topic without settings.
         "auto.create.topics.enable": "false",
+        # A copy of every partition in every zone, of what brokers keep about consumers and transactions too.
         "default.replication.factor": replicas,
-        "min.insync.replicas": in_sync,
         "offsets.topic.replication.factor": replicas,
         "transaction.state.log.replication.factor": replicas,
-        "transaction.state.log.min.isr": in_sync,
+        # With acks=all a record is acknowledged once so many brokers have it.
+        "min.insync.replicas": _in_sync(replicas),
+        "transaction.state.log.min.isr": _in_sync(replicas),
+        # A broker that missed records never leads: rather no leader than a ledger with holes.
         "unclean.leader.election.enable": "false",
-        # A consumer that was down over a long week-end still finds where it stopped.
-        "offsets.retention.minutes": 14 * 24 * 60,
+        # One limit for everything, so that no broker accepts what a consumer or a replica cannot take.
+        "message.max.bytes": MESSAGE_BYTES,
+        # As producers compressed it: brokers spend no CPU on it.
+        "compression.type": "producer",
+        # Of topics that say nothing of their own: a week.
+        "log.retention.hours": 7 * 24,
+        "offsets.retention.minutes": REMEMBERED_HOURS * 60,
+        # Consumers that read committed records wait for a transaction that hangs, no longer than this.
+        "transaction.max.timeout.ms": 60_000,
     }
     return "".join(f"{key}={value}\n" for key, value in properties.items())
 
 
-def _topic_configs(topic: TopicSettings) -> str:
-    configs = {"cleanup.policy": topic.cleanup_policy}
+def _in_sync(replicas: int) -> int:
+    """One broker may be down, for a failure or a rolling update, and writes go on."""
+    return max(replicas - 1, 1)
+
+
+def _topic_configs(topic: TopicSettings, replicas: int) -> str:
+    configs = {
+        "cleanup.policy": topic.cleanup_policy,
+        # What a topic promises stays when the brokers' defaults change.
+        "min.insync.replicas": str(_in_sync(replicas)),
+        "max.message.bytes": str(MESSAGE_BYTES),
+        "compression.type": "producer",
+    }
     if topic.cleanup_policy == "delete":
-        configs["retention.ms"] = str(topic.retention_hours * 60 * 60 * 1000)
+        configs["retention.ms"] = _milliseconds(topic.retention_hours)
+    else:
+        # A consumer that was away as long still learns that a key is gone.
+        configs["delete.retention.ms"] = _milliseconds(REMEMBERED_HOURS)
     return json.dumps(configs)
+
+
+def _milliseconds(hours: int) -> str:
+    return str(hours * 60 * 60 * 1000)

@@ -1,4 +1,4 @@
-"""Tier 9, monitoring: alarms and a dashboard from the tiers' signals, and the scraper of pod metrics."""
+"""Tier 9, monitoring: alarms and a dashboard from the tiers' signals, pods' and brokers' scrapers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.chat import SlackChannel, SlackChannelArgs
 from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
 from components.objectives import BURN_RATES, BurnRate
 from components.spending import Spending, SpendingArgs
-from components.tier import Objective, Severity, Signal, Tier
+from components.tier import Endpoint, Objective, Severity, Signal, Tier
 from settings import MonitoringSettings
 
 T = TypeVar("T")
@@ -125,23 +125,7 @@ class MetricsScraper(Tier):
             scrape_configuration=SCRAPE_CONFIGURATION,
             opts=self.child(),
         )
-        logs = aws.cloudwatch.LogGroup(
-            name,
-            name=f"/aws/vendedlogs/prometheus/scraper/{args.cluster_name}",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
-        )
-        aws.amp.ScraperLoggingConfiguration(
-            name,
-            scraper_id=scraper.id,
-            logging_destination=aws.amp.ScraperLoggingConfigurationLoggingDestinationArgs(
-                cloudwatch_logs=aws.amp.ScraperLoggingConfigurationLoggingDestinationCloudwatchLogsArgs(
-                    log_group_arn=pulumi.Output.format("{0}:*", logs.arn)
-                )
-            ),
-            opts=self.child(),
-        )
+        _log_scraper(self, name, scraper, args.cluster_name, args.key_arn, args.log_retention_days)
         self.signals.append(
             Signal(
                 name="metrics-ingestion",
@@ -167,6 +151,144 @@ class MetricsScraper(Tier):
             )
         )
         self.register_outputs({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerMetricsArgs:
+    """Settings of a region's metrics of Kafka."""
+
+    platform: str
+    region: str
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    """The brokers' own, in at least two zones."""
+    dns_name: pulumi.Input[str]
+    """Has the addresses of all brokers."""
+    exporters: Endpoint
+    """Where brokers show Kafka's metrics, then their machines'."""
+    key_arn: pulumi.Input[str]
+    log_retention_days: int
+    protect: bool
+
+
+class BrokerMetrics(Tier):
+    """What the brokers' exporters show, in a Prometheus workspace of its own.
+
+    What is here is for people and their graphs; alarms are on CloudWatch's metrics of Kafka. A workspace
+    costs nothing, its samples do. In the pods' workspace, from which services scale, the brokers' samples
+    would hide that the pods' are missing.
+    """
+
+    def __init__(
+        self, name: str, args: BrokerMetricsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        # Not the platform's name first: AWS finds workspaces by the beginning of their alias.
+        alias = f"brokers-{args.platform}-{args.region}"
+        group = aws.ec2.SecurityGroup(
+            name,
+            description="Scraper of broker metrics",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        for port in args.exporters.ports:
+            self.allow_connection(
+                f"{name}-{port}",
+                f"{name}-{port}",
+                port=port,
+                client=group.id,
+                client_is="Scraper of broker metrics",
+                server=args.exporters.security_group_id,
+                server_is="MSK brokers that are scraped",
+            )
+        # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User Guide,
+        # "Encryption at rest").
+        workspace = aws.amp.Workspace(name, alias=alias, opts=self.child(protect=args.protect))
+        scraper = aws.amp.Scraper(
+            name,
+            alias=alias,
+            source=aws.amp.ScraperSourceArgs(
+                vpc=aws.amp.ScraperSourceVpcArgs(subnet_ids=args.subnet_ids, security_group_ids=[group.id])
+            ),
+            destination=aws.amp.ScraperDestinationArgs(
+                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=workspace.arn)
+            ),
+            scrape_configuration=pulumi.Output.from_input(args.dns_name).apply(
+                lambda dns_name: _broker_scrape_configuration(dns_name, args.exporters.ports)
+            ),
+            opts=self.child(),
+        )
+        _log_scraper(self, name, scraper, alias, args.key_arn, args.log_retention_days)
+        self.signals.append(
+            Signal(
+                name="broker-metrics-ingestion",
+                title="No metrics arrive from the brokers' exporters",
+                namespace="AWS/Usage",
+                metric="ResourceCount",
+                dimensions={
+                    "Service": "Prometheus",
+                    "Type": "Resource",
+                    "Class": "None",
+                    "Resource": "IngestionRate",
+                    "ResourceId": workspace.id,
+                },
+                statistic="Maximum",
+                comparison="below",
+                threshold=1,
+                periods=15,
+                reason="Samples a second. Kafka's alarms do not need them, whoever looks for a cause does.",
+                severity="warning",
+                missing_data="breaching",
+            )
+        )
+        self.register_outputs({})
+
+
+def _broker_scrape_configuration(dns_name: str, ports: Sequence[int]) -> str:
+    """As in "Set up managed Prometheus collectors for Amazon MSK"; a job an exporter."""
+    jobs = "".join(
+        f"""\
+  - job_name: brokers-{exporter}
+    dns_sd_configs:
+      - names: [{dns_name}]
+        type: A
+        port: {port}
+"""
+        for exporter, port in zip(("jmx", "node"), ports, strict=True)
+    )
+    return f"""\
+global:
+  scrape_interval: 60s # as often as CloudWatch has MSK's metrics; samples are what costs
+scrape_configs:
+{jobs}"""
+
+
+def _log_scraper(
+    tier: Tier,
+    name: str,
+    scraper: aws.amp.Scraper,
+    alias: str,
+    key_arn: pulumi.Input[str],
+    log_retention_days: int,
+) -> None:
+    logs = aws.cloudwatch.LogGroup(
+        name,
+        name=f"/aws/vendedlogs/prometheus/scraper/{alias}",
+        retention_in_days=log_retention_days,
+        kms_key_id=key_arn,
+        opts=tier.child(),
+    )
+    aws.amp.ScraperLoggingConfiguration(
+        name,
+        scraper_id=scraper.id,
+        logging_destination=aws.amp.ScraperLoggingConfigurationLoggingDestinationArgs(
+            cloudwatch_logs=aws.amp.ScraperLoggingConfigurationLoggingDestinationCloudwatchLogsArgs(
+                log_group_arn=pulumi.Output.format("{0}:*", logs.arn)
+            )
+        ),
+        opts=tier.child(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,10 +41,10 @@ logs() {
     jq -r '.[] | @tsv'
 }
 
-# promql QUERY: an instant query of the region's Prometheus workspace.
+# promql QUERY [ALIAS]: an instant query of the region's Prometheus workspace of pods, or of another one.
 promql() {
   local workspace
-  workspace=$(aws amp list-workspaces --alias "$PLATFORM-$AWS_REGION" --query 'workspaces[0].workspaceId' --output text)
+  workspace=$(aws amp list-workspaces --alias "${2:-$PLATFORM-$AWS_REGION}" --query 'workspaces[0].workspaceId' --output text)
   awscurl --service aps --region "$AWS_REGION" "https://aps-workspaces.$AWS_REGION.amazonaws.com/workspaces/$workspace/api/v1/query?query=$(
     jq -rn --arg query "$1" '$query | @uri'
   )" | jq -r '.data.result[] | [(.metric | tojson), .value[1]] | @tsv'

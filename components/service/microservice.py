@@ -31,6 +31,8 @@ class Backends:
     bootstrap_brokers: pulumi.Input[str]
     brokers_arn: pulumi.Input[str]
     brokers_ports: tuple[int, ...]
+    dead_letter_topics: Mapping[str, Mapping[str, str]]
+    """Service → topic that it consumes → topic for the records that it cannot process."""
     database_writer: pulumi.Input[str]
     database_reader: pulumi.Input[str]
     database_name: str
@@ -160,6 +162,17 @@ def _values(args: MicroserviceArgs) -> dict[str, Any]:
     }
 
 
+def _dead_letter_topics(args: MicroserviceArgs) -> dict[str, str]:
+    """Topic that the service consumes → topic for the records that it cannot process."""
+    known = args.backends.dead_letter_topics.get(args.settings.name, {})
+    return {topic: known[topic] for topic in args.settings.consumes if topic in known}
+
+
+def _transactional_ids(service: ServiceSettings) -> str:
+    """What the ids of its transactions begin with, a pod each; a dot is in no other service's name."""
+    return f"{service.name}."
+
+
 def _database_user(service: ServiceSettings) -> str:
     return service.name.replace("-", "_")
 
@@ -178,14 +191,35 @@ def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
         environment["KAFKA_BOOTSTRAP_BROKERS"] = backends.bootstrap_brokers
         environment["KAFKA_SECURITY_PROTOCOL"] = "SASL_SSL"
         environment["KAFKA_SASL_MECHANISM"] = "AWS_MSK_IAM"
-    if service.produces:
-        # With the topics' min.insync.replicas, an acknowledged record survives a broker, once and in order.
-        environment["KAFKA_ACKS"] = "all"
-        environment["KAFKA_ENABLE_IDEMPOTENCE"] = "true"
-        environment["KAFKA_MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION"] = "5"
+    dead_letter_topics = _dead_letter_topics(args)
+    if service.produces or dead_letter_topics:
+        environment |= {
+            # With the topics' min.insync.replicas, what is acknowledged survives a broker, once and in order.
+            "KAFKA_ACKS": "all",
+            "KAFKA_ENABLE_IDEMPOTENCE": "true",
+            "KAFKA_MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION": "5",
+            # Time ends the attempts, not their number: two minutes outlast the change of a leader.
+            "KAFKA_RETRIES": "2147483647",
+            "KAFKA_REQUEST_TIMEOUT_MS": "30000",
+            "KAFKA_DELIVERY_TIMEOUT_MS": "120000",
+            "KAFKA_COMPRESSION_TYPE": "lz4",
+        }
     if service.consumes:
-        environment["KAFKA_GROUP_PREFIX"] = f"{service.name}-"
-        environment["KAFKA_ISOLATION_LEVEL"] = "read_committed"
+        environment |= {
+            "KAFKA_GROUP_ID": service.name,
+            "KAFKA_ISOLATION_LEVEL": "read_committed",
+            # An offset is committed once its record has had its effect; a new group misses nothing.
+            "KAFKA_ENABLE_AUTO_COMMIT": "false",
+            "KAFKA_AUTO_OFFSET_RESET": "earliest",
+            # Kafka's own: a dead pod's partitions move after 45 s, those of a pod that is stuck after 5 min.
+            "KAFKA_SESSION_TIMEOUT_MS": "45000",
+            "KAFKA_MAX_POLL_INTERVAL_MS": "300000",
+        }
+    if dead_letter_topics:
+        environment["KAFKA_DEAD_LETTER_TOPICS"] = ",".join(map("=".join, dead_letter_topics.items()))
+    if service.consumes and (service.produces or dead_letter_topics):
+        # What it writes and what it has read are committed together, or neither.
+        environment["KAFKA_TRANSACTIONAL_ID_PREFIX"] = _transactional_ids(service)
     if service.database:
         environment["DATABASE_WRITER"] = backends.database_writer
         environment["DATABASE_READER"] = backends.database_reader
@@ -228,12 +262,16 @@ def _statements(args: MicroserviceArgs) -> list[dict[str, Any]]:
         brokers = pulumi.Output.from_input(backends.brokers_arn)
 
         def within(kind: str, name: str) -> pulumi.Output[str]:
-            # A topic's or group's ARN is its cluster's, of another kind ("IAM access control", MSK guide).
+            # The ARN of what is in a cluster is the cluster's, of another kind ("IAM access control", MSK
+            # guide).
             return brokers.apply(lambda arn: f"{arn.replace(':cluster/', f':{kind}/')}/{name}")
 
-        idempotent = ["kafka-cluster:WriteDataIdempotently"] if service.produces else []
+        dead_letter_topics = [*_dead_letter_topics(args).values()]
+        # A service reads its own dead letters back when it is to try again.
+        writes, reads = [*service.produces, *dead_letter_topics], [*service.consumes, *dead_letter_topics]
+        idempotent = ["kafka-cluster:WriteDataIdempotently"] if writes else []
         allow(["kafka-cluster:Connect", "kafka-cluster:DescribeCluster", *idempotent], [brokers])
-        for action, topics in (("WriteData", service.produces), ("ReadData", service.consumes)):
+        for action, topics in (("WriteData", writes), ("ReadData", reads)):
             if topics:
                 allow(
                     ["kafka-cluster:DescribeTopic", f"kafka-cluster:{action}"],
@@ -242,7 +280,12 @@ def _statements(args: MicroserviceArgs) -> list[dict[str, Any]]:
         if service.consumes:
             allow(
                 ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"],
-                [within("group", f"{service.name}-*")],
+                [within("group", service.name)],
+            )
+        if service.consumes and writes:
+            allow(
+                ["kafka-cluster:DescribeTransactionalId", "kafka-cluster:AlterTransactionalId"],
+                [within("transactional-id", f"{_transactional_ids(service)}*")],
             )
     if service.database:
         account = pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: arn.split(":")[4])

@@ -375,6 +375,15 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         timeouts="each 30 s",
         logged=platform.log_group(f"metrics-scraper-{platform.region}"),
     )
+    yield Hop(
+        source="metrics scraper",
+        target="brokers",
+        protocol="HTTP to the brokers' exporters",
+        who="the security group of the brokers' scraper",
+        tls="none: within the VPC, metrics only",
+        timeouts="each 60 s",
+        logged=platform.log_group(f"broker-metrics-{platform.region}"),
+    )
 
 
 def hop_table(platform: Platform) -> str:

@@ -1,20 +1,31 @@
 """Tier 7: brokers, their configuration, their storage and the topics."""
 
 import json
+from collections.abc import Sequence
 
+import pulumi
 import pytest
 
 from components.event_streaming import EventStreaming, EventStreamingArgs
 from components.tier import Signal
-from settings import Range, StreamingSettings, TopicSettings
+from settings import Range, ServiceSettings, StreamingSettings, TopicSettings
 from tests.unit.harness import Graph, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CLUSTER = "aws:msk/cluster:Cluster"
 TOPIC = "aws:msk/topic:Topic"
+SERVICES = [
+    ServiceSettings(name="orders", listener_port=8081, consumes=["executions", "balances"]),
+    ServiceSettings(name="accounts", listener_port=8082, consumes=["executions"]),
+]
 
 
-def streaming(settings: StreamingSettings, zones: int = 3, signals: list[Signal] | None = None) -> Graph:
+def streaming(
+    settings: StreamingSettings,
+    zones: int = 3,
+    services: Sequence[ServiceSettings] = (),
+    tiers: list[EventStreaming] | None = None,
+) -> Graph:
     def program() -> None:
         tier = EventStreaming(
             "streaming",
@@ -23,12 +34,13 @@ def streaming(settings: StreamingSettings, zones: int = 3, signals: list[Signal]
                 subnet_ids=[f"subnet-0123456789abcdef{zone}" for zone in range(zones)],
                 key_arn=KEY,
                 settings=settings,
+                services=services,
                 log_retention_days=30,
                 protect=True,
             ),
         )
-        if signals is not None:
-            signals.extend(tier.signals)
+        if tiers is not None:
+            tiers.append(tier)
 
     return deploy(program)
 
@@ -75,9 +87,9 @@ def test_no_acknowledged_record_is_lost_with_a_broker(graph: Graph) -> None:
 
 @pytest.mark.parametrize(
     ("zones", "per_zone", "brokers", "replicas", "in_sync"),
-    [(3, 1, 3, 3, 2), (3, 2, 6, 3, 2), (2, 1, 2, 2, 1), (2, 2, 4, 3, 2)],
+    [(3, 1, 3, 3, 2), (3, 2, 6, 3, 2), (2, 1, 2, 2, 1), (2, 2, 4, 2, 1)],
 )
-def test_replication_follows_from_the_number_of_brokers(
+def test_topics_have_a_replica_in_each_zone_and_more_brokers_change_none(
     zones: int, per_zone: int, brokers: int, replicas: int, in_sync: int
 ) -> None:
     graph = streaming(StreamingSettings(brokers_per_zone=per_zone), zones)
@@ -106,22 +118,128 @@ def test_topics_keep_records_as_their_settings_say() -> None:
     graph = streaming(StreamingSettings(topics=topics))
     orders, balances = (graph.named(f"streaming-topic-{topic.name}").inputs for topic in topics)
     assert (orders["name"], orders["partitionCount"]) == ("orders", 6)
-    assert json.loads(orders["configs"]) == {"cleanup.policy": "delete", "retention.ms": "7200000"}
-    assert json.loads(balances["configs"]) == {"cleanup.policy": "compact"}
+    common = {
+        "min.insync.replicas": "2",
+        "max.message.bytes": properties(graph)["message.max.bytes"],
+        "compression.type": "producer",
+    }
+    assert json.loads(orders["configs"]) == {
+        **common,
+        "cleanup.policy": "delete",
+        "retention.ms": "7200000",
+    }
+    assert json.loads(balances["configs"]) == {
+        **common,
+        "cleanup.policy": "compact",
+        "delete.retention.ms": str(14 * 24 * 60 * 60 * 1000),
+    }
 
 
 def test_brokers_and_topics_are_protected(graph: Graph) -> None:
     assert all(resource.protect for resource in (graph.only(CLUSTER), *graph.of(TOPIC)))
 
 
+def test_brokers_run_kraft_and_log_where_we_keep_logs(graph: Graph) -> None:
+    cluster = graph.only(CLUSTER).inputs
+    assert cluster["kafkaVersion"].endswith(".kraft")
+    logs = cluster["loggingInfo"]["brokerLogs"]["cloudwatchLogs"]
+    assert logs == {"enabled": True, "logGroup": graph.only("aws:cloudwatch/logGroup:LogGroup").id}
+
+
+def test_a_hung_transaction_holds_readers_up_for_a_minute_at_most(graph: Graph) -> None:
+    assert int(properties(graph)["transaction.max.timeout.ms"]) <= 60_000
+
+
+def test_consumer_that_was_away_for_two_weeks_goes_on_where_it_stopped(graph: Graph) -> None:
+    assert int(properties(graph)["offsets.retention.minutes"]) == 14 * 24 * 60
+
+
+def test_every_consumer_has_a_topic_for_dead_letters_that_keeps_them_longest() -> None:
+    settings = StreamingSettings(
+        topics=[TopicSettings(name="executions"), TopicSettings(name="balances", dead_letter=False)]
+    )
+    tiers: list[EventStreaming] = []
+    graph = streaming(settings, services=SERVICES, tiers=tiers)
+    topics = {topic.inputs["name"]: topic for topic in graph.of(TOPIC)}
+    assert topics.keys() == {
+        "executions",
+        "balances",
+        "executions.orders.dlq",
+        "executions.accounts.dlq",
+    }
+    assert tiers[0].dead_letter_topics == {
+        "orders": {"executions": "executions.orders.dlq"},
+        "accounts": {"executions": "executions.accounts.dlq"},
+    }
+    dead_letters = topics["executions.orders.dlq"]
+    assert dead_letters.protect
+    configs = json.loads(dead_letters.inputs["configs"])
+    assert (configs["cleanup.policy"], configs["min.insync.replicas"]) == ("delete", "2")
+    kept = int(json.loads(topics["executions"].inputs["configs"])["retention.ms"])
+    assert int(configs["retention.ms"]) > 4 * kept
+
+
+def signals(settings: StreamingSettings, services: Sequence[ServiceSettings] = ()) -> list[Signal]:
+    tiers: list[EventStreaming] = []
+    streaming(settings, services=services, tiers=tiers)
+    return tiers[0].signals
+
+
 def test_every_broker_is_watched() -> None:
-    signals: list[Signal] = []
-    streaming(StreamingSettings(brokers_per_zone=2), signals=signals)
-    watched = {signal.dimensions.get("Broker ID") for signal in signals}
-    assert watched == {None, "1", "2", "3", "4", "5", "6"}
-    assert {signal.metric for signal in signals} >= {
+    found = signals(StreamingSettings(brokers_per_zone=2))
+    assert {signal.dimensions.get("Broker ID") for signal in found} == {None, "1", "2", "3", "4", "5", "6"}
+    assert {signal.metric for signal in found} >= {
         "OfflinePartitionsCount",
         "ActiveControllerCount",
         "UnderMinIsrPartitionCount",
         "KafkaDataLogsDiskUsed",
     }
+
+
+def test_lag_of_every_consumer_is_watched_in_time_and_in_records() -> None:
+    found = [signal for signal in signals(StreamingSettings(), SERVICES) if "Lag" in signal.metric]
+    assert {(s.metric, s.dimensions["Consumer Group"], s.dimensions["Topic"]) for s in found} == {
+        (metric, service.name, topic)
+        for metric in ("EstimatedMaxTimeLag", "SumOffsetLag")
+        for service in SERVICES
+        for topic in service.consumes
+    }
+
+
+def test_a_dead_letter_rings_whichever_broker_it_lands_on() -> None:
+    found = [s for s in signals(StreamingSettings(), SERVICES) if s.metric == "MessagesInPerSec"]
+    assert {(s.dimensions["Topic"], s.dimensions["Broker ID"]) for s in found} == {
+        (topic, broker)
+        for topic in ("executions.orders.dlq", "balances.orders.dlq", "executions.accounts.dlq")
+        for broker in ("1", "2", "3")
+    }
+    assert all(signal.threshold < 1 / 60 and signal.periods == 1 for signal in found)
+
+
+def test_topics_are_measured_one_by_one(graph: Graph) -> None:
+    assert graph.only(CLUSTER).inputs["enhancedMonitoring"] == "PER_TOPIC_PER_BROKER"
+
+
+def test_brokers_have_one_name_and_show_their_metrics(graph: Graph) -> None:
+    monitoring = graph.only(CLUSTER).inputs["openMonitoring"]["prometheus"]
+    assert monitoring["jmxExporter"] == monitoring["nodeExporter"] == {"enabledInBroker": True}
+    names: list[str] = []
+
+    def program() -> None:
+        tier = EventStreaming(
+            "streaming",
+            EventStreamingArgs(
+                vpc_id="vpc-0123456789abcdef0",
+                subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+                key_arn=KEY,
+                settings=StreamingSettings(),
+                services=[],
+                log_retention_days=30,
+                protect=True,
+            ),
+        )
+        pulumi.Output.all(tier.dns_name, tier.bootstrap_brokers).apply(names.extend)
+
+    deploy(program)
+    dns_name, brokers = names
+    assert brokers.startswith(f"b-1.{dns_name}:9098,b-2.{dns_name}:9098")

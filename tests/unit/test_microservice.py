@@ -26,6 +26,7 @@ BACKENDS = Backends(
     bootstrap_brokers="b-1.example.com:9098",
     brokers_arn=BROKERS,
     brokers_ports=(9098,),
+    dead_letter_topics={"orders": {"executions": "executions.orders.dlq"}},
     database_writer="writer.example.com",
     database_reader="reader.example.com",
     database_name="trading",
@@ -96,9 +97,12 @@ def test_service_reaches_the_tables_topics_and_users_that_it_declares():
     actions = granted(microservice(**EVERYTHING))
     assert actions["dynamodb:PutItem"] == {f"{TABLE}table-1a2b3c4", f"{TABLE}table-1a2b3c4/index/*"}
     topic = BROKERS.replace(":cluster/", ":topic/")
-    assert actions["kafka-cluster:WriteData"] == {f"{topic}/orders"}
-    assert actions["kafka-cluster:ReadData"] == {f"{topic}/executions"}
-    assert actions["kafka-cluster:AlterGroup"] == {BROKERS.replace(":cluster/", ":group/") + "/orders-*"}
+    dead_letters = f"{topic}/executions.orders.dlq"
+    assert actions["kafka-cluster:WriteData"] == {f"{topic}/orders", dead_letters}
+    assert actions["kafka-cluster:ReadData"] == {f"{topic}/executions", dead_letters}
+    assert actions["kafka-cluster:AlterGroup"] == {BROKERS.replace(":cluster/", ":group/") + "/orders"}
+    transactions = BROKERS.replace(":cluster/", ":transactional-id/")
+    assert actions["kafka-cluster:AlterTransactionalId"] == {f"{transactions}/orders.*"}
     assert actions["elasticache:Connect"] == {BACKENDS.cache_arn, BACKENDS.cache_user_arns["orders"]}
     assert actions["rds-db:connect"] == {f"arn:aws:rds-db:{ACCOUNT}:dbuser:cluster-ABCDEFGHIJKL/orders"}
 
@@ -122,6 +126,47 @@ def test_producers_wait_for_all_replicas_and_write_once():
     data = microservice(produces=["orders"]).only("kubernetes:core/v1:ConfigMap").inputs["data"]
     assert data["KAFKA_ACKS"] == "all"
     assert data["KAFKA_ENABLE_IDEMPOTENCE"] == "true"
+
+
+def environment(**settings: Any) -> dict[str, str]:
+    return microservice(**settings).only("kubernetes:core/v1:ConfigMap").inputs["data"]
+
+
+def test_producers_try_for_longer_than_a_leader_takes_to_change():
+    data = environment(produces=["orders"])
+    assert int(data["KAFKA_RETRIES"]) == 2**31 - 1
+    assert int(data["KAFKA_DELIVERY_TIMEOUT_MS"]) > 3 * int(data["KAFKA_REQUEST_TIMEOUT_MS"])
+    # More could arrive in another order after a retry, which idempotence refuses.
+    assert int(data["KAFKA_MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION"]) <= 5
+
+
+def test_consumers_commit_what_they_have_done_and_read_what_is_committed():
+    data = environment(consumes=["executions"])
+    assert data["KAFKA_GROUP_ID"] == "orders"
+    assert data["KAFKA_ENABLE_AUTO_COMMIT"] == "false"
+    assert data["KAFKA_ISOLATION_LEVEL"] == "read_committed"
+    assert data["KAFKA_AUTO_OFFSET_RESET"] == "earliest"
+
+
+def test_consumers_know_where_dead_letters_go_and_write_them_safely():
+    data = environment(consumes=["executions"])
+    assert data["KAFKA_DEAD_LETTER_TOPICS"] == "executions=executions.orders.dlq"
+    assert data["KAFKA_ACKS"] == "all"
+    actions = granted(microservice(consumes=["executions"]))
+    topic = BROKERS.replace(":cluster/", ":topic/")
+    assert actions["kafka-cluster:WriteData"] == {f"{topic}/executions.orders.dlq"}
+    assert "kafka-cluster:WriteDataIdempotently" in actions
+
+
+def test_consumer_without_dead_letters_writes_nothing():
+    graph = microservice(consumes=["balances"])
+    assert "KAFKA_DEAD_LETTER_TOPICS" not in graph.only("kubernetes:core/v1:ConfigMap").inputs["data"]
+    assert not [action for action in granted(graph) if "Write" in action or "Transactional" in action]
+
+
+def test_transactions_are_for_who_reads_and_writes_and_begin_with_an_own_name():
+    assert environment(**EVERYTHING)["KAFKA_TRANSACTIONAL_ID_PREFIX"] == "orders."
+    assert "KAFKA_TRANSACTIONAL_ID_PREFIX" not in environment(produces=["orders"])
 
 
 def test_order_path_stays_off_spot_capacity():

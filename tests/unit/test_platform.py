@@ -25,6 +25,7 @@ TIERS = [
     "Api",
     "LoadBalancer",
     "MetricsScraper",
+    "BrokerMetrics",
     "Web",
     "Routing",
     "Monitoring",

@@ -374,6 +374,59 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         append("streaming.topics", {"name": "orders"}),
         ("streaming.topics", "name orders", "each must be unique"),
     ),
+    (
+        "topics-with-one-metric",
+        put("streaming.topics", [{"name": "market_data"}, {"name": "market.data"}]),
+        ("streaming.topics", "market.data and market_data", "rename one"),
+    ),
+    (
+        "topic-of-kafka",
+        put("streaming.topics.0.name", "__consumer_offsets"),
+        ("streaming.topics[0].name", "__consumer_offsets"),
+    ),
+    (
+        "compacted-topic-with-an-age",
+        put("streaming.topics.0", {"name": "orders", "cleanupPolicy": "compact", "retentionHours": 24}),
+        ("streaming.topics[0]", "orders has retentionHours (24)", "leave retentionHours out"),
+    ),
+    (
+        "dead-letters-gone-before-their-topic",
+        put("streaming.deadLetterRetentionHours", 12),
+        ("trading:streaming", "deadLetterRetentionHours (12)", "of orders", "deadLetter to false"),
+    ),
+    (
+        "dead-letter-topic-taken",
+        append("streaming.topics", {"name": "executions_orders.dlq"}),
+        ("trading:streaming.topics", "executions_orders.dlq", "orders's dead-letter topic of executions"),
+    ),
+    (
+        "dead-letter-topic-too-long",
+        lambda values: (
+            append("streaming.topics", {"name": "x" * 240})(values),
+            put("services.0.consumes", ["x" * 240])(values),
+        ),
+        ("trading:services[0].consumes", ".orders.dlq has 251 characters", "249"),
+    ),
+    (
+        "topic-consumed-twice",
+        put("services.0.consumes", ["executions", "executions"]),
+        ("services[0].consumes", "topic executions is given twice"),
+    ),
+    (
+        "topic-produced-twice",
+        put("services.0.produces", ["orders", "orders"]),
+        ("services[0].produces", "topic orders is given twice"),
+    ),
+    (
+        "kafka-with-zookeeper",
+        put("streaming.kafkaVersion", "3.9.x"),
+        ("streaming.kafkaVersion", "3.9.x", "such as 3.9.x.kraft"),
+    ),
+    (
+        "kafka-without-transactions",
+        put("streaming.kafkaVersion", "3.7.x.kraft"),
+        ("streaming.kafkaVersion", "3.7.x.kraft", "such as 3.9.x.kraft"),
+    ),
     ("table-twice", put("tables", [TABLE, TABLE]), ("tables", "name orders-idempotency", "must be unique")),
     (
         "idempotency-table-missing",
