@@ -122,9 +122,10 @@ class EventStreaming(Tier):
                     client_broker="TLS", in_cluster=True
                 ),
             ),
-            # What lands in a topic for dead letters is reported from this level on. It costs a custom metric
-            # a broker, and one a broker and topic that is written to (some ten dollars a month for three
-            # brokers and ten topics); the level above adds every partition, and nothing that is watched.
+            # What lands in a topic for dead letters is reported from this level on. Beside the brokers' own
+            # metrics, among them those of partitions that lack replicas, it costs one for each broker and
+            # topic that is written to: some ten dollars a month for three brokers and ten topics. The level
+            # above adds every partition, and nothing that is watched; lag is reported at all levels.
             enhanced_monitoring="PER_TOPIC_PER_BROKER",
             open_monitoring=aws.msk.ClusterOpenMonitoringArgs(
                 prometheus=aws.msk.ClusterOpenMonitoringPrometheusArgs(
@@ -283,12 +284,12 @@ class EventStreaming(Tier):
         """Lag of a service, which MSK reports at every level ("Monitor consumer lags").
 
         Not while the group settles, nor before it has committed an offset: then there are no data, and the
-        service's missing pods ring.
+        service's missing pods ring. A dot is in no service's name, so no two signals have one name.
         """
         dimensions = {"Cluster Name": cluster.cluster_name, "Consumer Group": service, "Topic": topic}
         self.signals += [
             Signal(
-                name=f"kafka-lag-{service}-{topic}",
+                name=f"kafka-lag-{service}.{topic}",
                 runbook="kafka-consumer-lag",
                 title=f"{service} is minutes behind in {topic}",
                 namespace="AWS/Kafka",
@@ -302,7 +303,7 @@ class EventStreaming(Tier):
                 periods=5,
             ),
             Signal(
-                name=f"kafka-lag-records-{service}-{topic}",
+                name=f"kafka-unread-{service}.{topic}",
                 runbook="kafka-consumer-lag",
                 title=f"{service} has a heap of unread records in {topic}",
                 namespace="AWS/Kafka",

@@ -206,6 +206,15 @@ def test_lag_of_every_consumer_is_watched_in_time_and_in_records() -> None:
     }
 
 
+def test_signals_of_similar_names_stay_apart() -> None:
+    services = [
+        ServiceSettings(name="orders", listener_port=8081, consumes=["eu-fills"]),
+        ServiceSettings(name="orders-eu", listener_port=8082, consumes=["fills"]),
+    ]
+    names = [signal.name for signal in signals(StreamingSettings(), services)]
+    assert len(set(names)) == len(names)
+
+
 def test_a_dead_letter_rings_whichever_broker_it_lands_on() -> None:
     found = [s for s in signals(StreamingSettings(), SERVICES) if s.metric == "MessagesInPerSec"]
     assert {(s.dimensions["Topic"], s.dimensions["Broker ID"]) for s in found} == {
