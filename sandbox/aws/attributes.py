@@ -567,6 +567,7 @@ _PARTS: dict[str, Callable[[Builder], str]] = {
     "lbDns": _load_balancer_dns,
     "lbKind": lambda b: {"network": "net", "gateway": "gwy"}.get(b.get("loadBalancerType", ""), "app"),
     "lbZone": _load_balancer_zone,
+    "mainRegion": lambda b: b["globalTableArn"].rsplit(":", 2)[0].rsplit(":", 1)[-1],
     "mappingSuffix": lambda b: f"/{b.get('domainNameId')}" if b.get("domainNameId") else "",
     "parentPath": lambda b: _path(b.get("loadBalancerArn") or b.get("listenerArn", "")),
     "plainFunction": lambda b: str(b["functionName"]).rsplit(":", 1)[-1],

@@ -162,8 +162,14 @@ def references_exist(change: Change) -> Iterator[Finding]:
                 continue
             owner = change.owner(_function_name(value) if "lambda" in str(target) else value)
             found = change.exists(str(target), value) or (owner and owner.type == target)
+            found = found or (str(target).endswith("/table:Table") and _has_replica(change, value))
             if not found and path not in missing:
                 yield path, f"{str(target).split(':')[-1]} {shown(path, value)} does not exist"
+
+
+def _has_replica(change: Change, table: str) -> bool:
+    """A global table has its name in the regions of its replicas, too."""
+    return change.owner(f"arn:aws:dynamodb:{change.region}:{ACCOUNT}:table/{table}") is not None
 
 
 def _function_name(value: str) -> str:
@@ -510,8 +516,9 @@ def scalable_target(change: Change) -> Iterator[Finding]:
         "table": "dynamodb/table:Table",
         "cluster": "rds/cluster:Cluster",
         "function": "lambda/function:Function",
+        "replication-group": "elasticache/replicationGroup:ReplicationGroup",
     }
-    match = re.match(r"(table|cluster|function)[/:]([^/:]+)", str(change.get("resourceId", "")))
+    match = re.match(rf"({'|'.join(kinds)})[/:]([^/:]+)", str(change.get("resourceId", "")))
     if match and not change.exists(f"aws:{kinds[match[1]]}", match[2]):
         yield "resourceId", f"{match[0]} does not exist"
 
@@ -544,6 +551,76 @@ def table_attributes(change: Change) -> Iterator[Finding]:
         yield "attributes", f"{name} is a key, but not among the attributes {sorted(defined)}"
     for name in sorted(defined - used):
         yield "attributes", f"{name} is no key of the table or an index: all attributes must be indexed"
+
+
+@rule("dynamodb/table:Table")
+def table_capacity(change: Change) -> Iterator[Finding]:
+    """Provisioned capacity belongs to provisioned tables, which have it for themselves and every index.
+
+    Terraform's provider fills in the table's own when a table is switched, but no index's.
+    """
+    indexes: list[Mapping[str, Any]] = change.get("globalSecondaryIndexes", [])
+    keys = ("readCapacity", "writeCapacity")
+    if change.get("billingMode") == "PAY_PER_REQUEST":
+        for key in keys:
+            if change.get(key):
+                yield key, f"{change.get(key)} conflicts with billingMode PAY_PER_REQUEST"
+        return
+    if change.get("onDemandThroughput"):
+        yield "onDemandThroughput", "conflicts with billingMode PROVISIONED"
+    switched = change.current is not None and change.current.inputs.get("billingMode") == "PAY_PER_REQUEST"
+    if change.current is None:
+        yield from (
+            (key, "must be at least 1: the table is provisioned") for key in keys if not change.get(key)
+        )
+    if change.current is None or switched:
+        for position, index in enumerate(indexes):
+            for key in keys:
+                if not index.get(key):
+                    yield (
+                        f"globalSecondaryIndexes[{position}].{key}",
+                        f"ProvisionedThroughput must be specified for index {index['name']}",
+                    )
+
+
+@rule("dynamodb/tableReplica:TableReplica", at_preview=False)
+def replica_of_a_table(change: Change) -> Iterator[Finding]:
+    """A replica is elsewhere, of a table that streams its changes and whose writes scale."""
+    source = str(change.get("globalTableArn", ""))
+    table = change.store.owner(source)
+    if table is None or table.type != "aws:dynamodb/table:Table":
+        yield "globalTableArn", f"{source} does not exist"
+        return
+    if table.region == change.region:
+        yield "globalTableArn", f"{table.name} is in {change.region} itself"
+    if table.inputs.get("streamViewType") != "NEW_AND_OLD_IMAGES":
+        yield "globalTableArn", f"{table.name} needs a stream of NEW_AND_OLD_IMAGES"
+    key = str(change.get("kmsKeyArn", ""))
+    if key and f":{change.region}:" not in key:
+        yield "kmsKeyArn", f"{key} must be in {change.region}"
+    if table.inputs.get("billingMode") == "PAY_PER_REQUEST":
+        return
+    parts = [f"table/{table.id}"]
+    parts += [f"table/{table.id}/index/{i['name']}" for i in table.inputs.get("globalSecondaryIndexes", [])]
+    scaled = {
+        row.inputs.get("resourceId")
+        for row in change.store.all("aws:appautoscaling/policy:Policy")
+        if row.region == table.region and "WriteCapacity" in str(row.inputs.get("scalableDimension"))
+    }
+    for part in parts:
+        if part not in scaled:
+            yield (
+                "globalTableArn",
+                f"{part}: write capacity should either be Pay-Per-Request or AutoScaled",
+            )
+
+
+@rule("elasticache/replicationGroup:ReplicationGroup")
+def cache_events(change: Change) -> Iterator[Finding]:
+    """ElastiCache does not publish to an encrypted topic ("Event Notifications and Amazon SNS")."""
+    topic = change.owner(change.get("notificationTopicArn"))
+    if topic and topic.inputs.get("kmsMasterKeyId"):
+        yield "notificationTopicArn", f"{topic.name} is encrypted, and ElastiCache publishes to none that is"
 
 
 @rule("rds/clusterInstance:ClusterInstance")

@@ -384,10 +384,13 @@ def test_names_are_unique(account: Account) -> None:
         account.create("s3/bucket:Bucket", "b", bucket="trading-logs")
 
 
+_TABLE: dict[str, Any] = {"name": "t", "hashKey": "id", "attributes": [{"name": "id", "type": "S"}]}
+_STREAM: dict[str, Any] = {"streamEnabled": True, "streamViewType": "NEW_AND_OLD_IMAGES"}
+_CAPACITY: dict[str, Any] = {"readCapacity": 1, "writeCapacity": 1}
+
+
 def test_two_scalable_targets_of_a_table_are_two(account: Account) -> None:
-    account.create(
-        "dynamodb/table:Table", "t", name="t", hashKey="id", attributes=[{"name": "id", "type": "S"}]
-    )
+    account.create("dynamodb/table:Table", "t", **_TABLE, **_CAPACITY)
     for what in ("Read", "Write"):
         account.create(
             "appautoscaling/target:Target",
@@ -442,3 +445,70 @@ def test_only_real_regions(account: Account) -> None:
     assert "us-east-1" in regions.names()
     (failure,) = account.provider.check_config({"region": "eu-west-9"})
     assert "'eu-west-9' is not an AWS region" in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "readCapacity: must be at least 1"),
+        ({**_CAPACITY, "billingMode": "PAY_PER_REQUEST"}, "readCapacity: 1 conflicts with billingMode"),
+        (
+            {
+                **_CAPACITY,
+                "globalSecondaryIndexes": [{"name": "i", "hashKey": "id", "projectionType": "ALL"}],
+            },
+            r"globalSecondaryIndexes\[0\].readCapacity: ProvisionedThroughput must be specified for index i",
+        ),
+        (
+            {**_CAPACITY, "onDemandThroughput": {"maxReadRequestUnits": 1, "maxWriteRequestUnits": 1}},
+            "onDemandThroughput: conflicts with billingMode PROVISIONED",
+        ),
+    ],
+)
+def test_capacity_goes_with_provisioned_billing(
+    account: Account, inputs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ProviderError, match=message):
+        account.create("dynamodb/table:Table", "t", **_TABLE, **inputs)
+
+
+@pytest.mark.parametrize(
+    ("table", "region", "message"),
+    [
+        ({"billingMode": "PAY_PER_REQUEST"}, "us-east-1", "needs a stream of NEW_AND_OLD_IMAGES"),
+        ({**_CAPACITY, **_STREAM}, "us-east-1", "table/t: write capacity should either be"),
+        ({"billingMode": "PAY_PER_REQUEST"}, "eu-west-1", "is in eu-west-1 itself"),
+    ],
+)
+def test_a_replica_is_of_a_table_that_can_be_replicated(
+    account: Account, table: dict[str, Any], region: str, message: str
+) -> None:
+    _, outputs = account.create("dynamodb/table:Table", "t", **_TABLE, **table)
+    account.config["region"] = region
+    with pytest.raises(ProviderError, match=message):
+        account.create("dynamodb/tableReplica:TableReplica", "r", globalTableArn=outputs["arn"])
+
+
+def test_a_replica_is_a_table_of_the_same_name_in_its_region(account: Account) -> None:
+    _, table = account.create("dynamodb/table:Table", "t", **_TABLE, **_STREAM, billingMode="PAY_PER_REQUEST")
+    account.config["region"] = "us-east-1"
+    with pytest.raises(ProviderError, match="does not exist"):
+        account.create("dynamodb/contributorInsights:ContributorInsights", "i", tableName="t")
+    identifier, replica = account.create(
+        "dynamodb/tableReplica:TableReplica", "r", globalTableArn=table["arn"]
+    )
+    assert identifier == "t:eu-west-1"
+    assert replica["arn"] == "arn:aws:dynamodb:us-east-1:123456789012:table/t"
+    account.create("dynamodb/contributorInsights:ContributorInsights", "i", tableName="t")
+
+
+def test_elasticache_publishes_to_no_encrypted_topic(account: Account) -> None:
+    _, key = account.create("kms/key:Key", "k")
+    _, topic = account.create("sns/topic:Topic", "t", kmsMasterKeyId=key["arn"])
+    with pytest.raises(ProviderError, match="notificationTopicArn: t is encrypted"):
+        account.create(
+            "elasticache/replicationGroup:ReplicationGroup",
+            "c",
+            description="c",
+            notificationTopicArn=topic["arn"],
+        )
