@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_random as random
 
+from components.scaling import target_tracking
 from components.tier import AUTO_NAME_SUFFIX, Endpoint, Signal, Tier, limited_name
 from settings import CacheSettings
 
@@ -36,6 +38,12 @@ class Cache(Tier):
     """A Valkey replication group in cluster mode: TLS, IAM users, shards with replicas in other zones.
 
     A service may use the keys and channels that begin with its name and a colon, such as `orders:`.
+
+    Replicas come and go with their CPU where the node type can. Shards do not: moving slots costs the CPU
+    that is short at that moment, and clients follow redirections meanwhile, so that is a reviewed change.
+
+    ElastiCache's events go to no topic: it publishes to unencrypted ones only ("Event Notifications and
+    Amazon SNS"), and ours are encrypted. `aws elasticache describe-events` has two weeks of them.
     """
 
     address: pulumi.Output[str]
@@ -95,6 +103,9 @@ class Cache(Tier):
                     # longest. ElastiCache's own default evicts only keys with a time to live, and refuses
                     # writes when it finds none.
                     "maxmemory-policy": "allkeys-lru",
+                    # Microseconds. An answer takes well below one millisecond, and the engine runs one
+                    # command at a time: at the default of ten, what delays everyone else is not logged.
+                    "slowlog-log-slower-than": "1000",
                 }.items()
             ],
             opts=self.child(),
@@ -110,6 +121,10 @@ class Cache(Tier):
             )
             for kind in ("engine-log", "slow-log")
         }
+        final_snapshot = None
+        if args.protect:
+            unique = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=self.child())
+            final_snapshot = pulumi.Output.concat(args.user_prefix, "-", name, "-final-", unique.hex)
         group = aws.elasticache.ReplicationGroup(
             f"{name}-nodes",
             description="Quotes, sessions and other values that can be had again",
@@ -122,9 +137,9 @@ class Cache(Tier):
             node_type=settings.node_type,
             cluster_mode="enabled",
             num_node_groups=settings.shards,
-            replicas_per_node_group=settings.replicas_per_shard,
+            replicas_per_node_group=settings.replicas.min,
             automatic_failover_enabled=True,
-            multi_az_enabled=settings.replicas_per_shard > 0,
+            multi_az_enabled=settings.replicas.min > 0,
             port=PORT,
             parameter_group_name=parameter_group.name,
             subnet_group_name=subnet_group.name,
@@ -147,8 +162,26 @@ class Cache(Tier):
             # UTC, after the American markets have closed; maintenance when they are closed for the day.
             snapshot_window="06:00-07:00",
             maintenance_window="sun:08:00-sun:09:00",
-            opts=self.child(protect=args.protect),
+            final_snapshot_identifier=final_snapshot,
+            opts=self.child(
+                protect=args.protect,
+                # The auto-scaling owns the number; a deployment must not take its replicas away.
+                ignore_changes=["replicasPerNodeGroup"] if settings.scales else None,
+            ),
         )
+        if settings.scales:
+            target_tracking(
+                self,
+                f"{name}-replicas",
+                dimension="elasticache:replication-group:Replicas",
+                resource_id=pulumi.Output.concat("replication-group/", group.replication_group_id),
+                capacity=(settings.replicas.min, settings.replicas.max),
+                metric="ElastiCacheReplicaEngineCPUUtilization",
+                target=settings.replica_cpu_percent,
+                # A new replica first copies its shard; judged sooner, it would be followed by another.
+                scale_out_cooldown=600,
+                scale_in_cooldown=900,
+            )
 
         self.address = group.configuration_endpoint_address
         self.arn = group.arn
@@ -158,54 +191,58 @@ class Cache(Tier):
         self.register_outputs({"address": self.address, "arn": self.arn, "userArns": self.user_arns})
 
     def _watch(self, group: aws.elasticache.ReplicationGroup, settings: CacheSettings) -> None:
-        """Signals of every node: ElastiCache reports by node, and each may become its shard's primary."""
+        """Signals of every node: ElastiCache reports by node, and each may become its shard's primary.
+
+        The nodes that the auto-scaling may add are watched as well: one that is not there sends nothing,
+        and nothing does not ring.
+        """
         for shard in range(1, settings.shards + 1):
-            for node in range(1, settings.replicas_per_shard + 2):
+            for node in range(1, settings.replicas.max + 2):
                 # The form of node ids in cluster mode (ElastiCache User Guide).
                 suffix = f"{shard:04}-{node:03}"
                 of_node = {"CacheClusterId": pulumi.Output.concat(group.replication_group_id, "-", suffix)}
                 self.signals += [
                     Signal(
-                        name=f"cache-{suffix}-engine-cpu",
-                        runbook="cache-engine-cpu",
-                        title=f"Cache node {suffix} is at its CPU's limit",
+                        name=f"cache-{suffix}-{kind}",
+                        runbook=f"cache-{kind}",
+                        title=f"Cache node {suffix} {title}",
                         namespace="AWS/ElastiCache",
-                        metric="EngineCPUUtilization",
+                        metric=metric,
                         dimensions=of_node,
-                        statistic="Average",
-                        threshold=90,
-                        reason="the engine runs commands on one thread; above 90 % latency climbs steeply "
-                        "(ElastiCache User Guide, Which metrics should I monitor)",
+                        statistic=statistic,
+                        threshold=threshold,
+                        reason=reason,
                         severity="warning",
                         periods=5,
-                    ),
-                    Signal(
-                        name=f"cache-{suffix}-memory",
-                        runbook="cache-memory",
-                        title=f"Cache node {suffix} is about to evict",
-                        namespace="AWS/ElastiCache",
-                        metric="DatabaseMemoryUsagePercentage",
-                        dimensions=of_node,
-                        statistic="Average",
-                        threshold=90,
-                        reason="at 100 % every write evicts a value that may still be wanted",
-                        severity="warning",
-                        periods=5,
-                    ),
-                    Signal(
-                        name=f"cache-{suffix}-replication-lag",
-                        runbook="cache-replication-lag",
-                        title=f"Cache node {suffix} is behind its primary",
-                        namespace="AWS/ElastiCache",
-                        metric="ReplicationLag",
-                        dimensions=of_node,
-                        statistic="Average",
-                        threshold=5,
-                        reason="seconds of writes that a failover to this node loses; under one is usual",
-                        severity="warning",
-                        periods=5,
-                    ),
+                    )
+                    for kind, metric, statistic, threshold, title, reason in _OF_A_NODE
                 ]
+
+
+_OF_A_NODE = (
+    (
+        *("engine-cpu", "EngineCPUUtilization", "Average", 90, "is at its CPU's limit"),
+        "the engine runs commands on one thread; above 90 % latency climbs steeply (ElastiCache User Guide, "
+        "Which metrics should I monitor)",
+    ),
+    (
+        *("memory", "DatabaseMemoryUsagePercentage", "Average", 90, "is about to evict"),
+        "at 100 % every write evicts a value that may still be wanted",
+    ),
+    (
+        *("evictions", "Evictions", "Sum", 1000, "evicts"),
+        "keys a minute; so many mean that what is needed does not fit, and is fetched again from behind",
+    ),
+    (
+        *("connections", "CurrConnections", "Maximum", 50_000, "has too many connections"),
+        "of the 65,000 that a node accepts (its parameter maxclients); services keep a few a pod",
+    ),
+    (
+        *("replication-lag", "ReplicationLag", "Average", 5, "is behind its primary"),
+        "seconds of writes that a failover to this node loses; under one is usual",
+    ),
+)
+"""Kind, metric, statistic, threshold, what has happened, why the threshold."""
 
 
 def _access(service: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from components.service.cache import Cache, CacheArgs
 from components.tier import Signal
-from settings import CacheSettings
+from settings import CacheReplicas, CacheSettings
 from tests.unit.harness import Graph, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -17,6 +17,7 @@ def cache(
     users: tuple[str, ...] = ("orders", "market-data"),
     prefix: str = "trading-test",
     signals: list[Signal] | None = None,
+    protect: bool = True,
 ) -> Graph:
     def program() -> None:
         tier = Cache(
@@ -29,7 +30,7 @@ def cache(
                 users=users,
                 user_prefix=prefix,
                 log_retention_days=30,
-                protect=True,
+                protect=protect,
             ),
         )
         if signals is not None:
@@ -84,16 +85,48 @@ def test_a_shard_survives_a_zone(graph: Graph) -> None:
 
 
 def test_without_replicas_there_is_no_zone_to_fail_over_to() -> None:
-    assert cache(CacheSettings(replicas_per_shard=0)).only(GROUP).inputs["multiAzEnabled"] is False
+    alone = cache(CacheSettings(replicas=CacheReplicas(min=0, max=0)))
+    assert alone.only(GROUP).inputs["multiAzEnabled"] is False
+
+
+def test_replicas_follow_their_cpu(graph: Graph) -> None:
+    target = graph.only("aws:appautoscaling/target:Target")
+    assert target.inputs["scalableDimension"] == "elasticache:replication-group:Replicas"
+    assert target.inputs["serviceNamespace"] == "elasticache"
+    assert target.inputs["resourceId"] == f"replication-group/{graph.only(GROUP).id}"
+    assert (target.inputs["minCapacity"], target.inputs["maxCapacity"]) == (2, 4)
+    policy = graph.only("aws:appautoscaling/policy:Policy").inputs["targetTrackingScalingPolicyConfiguration"]
+    assert policy["predefinedMetricSpecification"] == {
+        "predefinedMetricType": "ElastiCacheReplicaEngineCPUUtilization"
+    }
+    assert policy["targetValue"] == 60
+
+
+def test_a_deployment_leaves_scaled_replicas_alone(graph: Graph) -> None:
+    assert graph.only(GROUP).ignore_changes == ("replicasPerNodeGroup",)
+
+
+def test_what_does_not_scale_is_the_settings_own() -> None:
+    graph = cache(CacheSettings(node_type="cache.t4g.small", replicas=CacheReplicas(min=1, max=1)))
+    assert graph.of("aws:appautoscaling/target:Target") == []
+    assert graph.only(GROUP).ignore_changes == ()
+    assert graph.only(GROUP).inputs["replicasPerNodeGroup"] == 1
 
 
 def test_a_full_cache_evicts_instead_of_refusing_writes(graph: Graph) -> None:
     group = graph.only("aws:elasticache/parameterGroup:ParameterGroup").inputs
     assert group["family"] == "valkey8"
-    assert {item["name"]: item["value"] for item in group["parameters"]} == {
-        "cluster-enabled": "yes",
-        "maxmemory-policy": "allkeys-lru",
-    }
+    parameters = {item["name"]: item["value"] for item in group["parameters"]}
+    assert (parameters["cluster-enabled"], parameters["maxmemory-policy"]) == ("yes", "allkeys-lru")
+
+
+def test_a_command_of_a_millisecond_is_logged_as_slow(graph: Graph) -> None:
+    parameters = graph.only("aws:elasticache/parameterGroup:ParameterGroup").inputs["parameters"]
+    assert {"name": "slowlog-log-slower-than", "value": "1000"} in parameters
+
+
+def test_events_go_to_no_topic_because_ours_are_encrypted(graph: Graph) -> None:
+    assert "notificationTopicArn" not in graph.only(GROUP).inputs
 
 
 def test_slow_and_engine_logs_go_to_encrypted_log_groups(graph: Graph) -> None:
@@ -105,12 +138,36 @@ def test_slow_and_engine_logs_go_to_encrypted_log_groups(graph: Graph) -> None:
     assert {group.inputs["kmsKeyId"] for group in groups} == {KEY}
 
 
-def test_every_node_is_watched() -> None:
+def test_every_node_that_there_may_be_is_watched() -> None:
     signals: list[Signal] = []
-    cache(CacheSettings(shards=2, replicas_per_shard=1), signals=signals)
-    nodes = {signal.name for signal in signals if signal.metric == "EngineCPUUtilization"}
-    assert nodes == {f"cache-{node}-engine-cpu" for node in ("0001-001", "0001-002", "0002-001", "0002-002")}
+    cache(CacheSettings(shards=2, replicas=CacheReplicas(min=1, max=2)), signals=signals)
+    watched = {signal.name for signal in signals}
+    nodes = [f"{shard:04}-{node:03}" for shard in (1, 2) for node in (1, 2, 3)]
+    kinds = ("engine-cpu", "memory", "evictions", "connections", "replication-lag")
+    assert watched == {f"cache-{node}-{kind}" for node in nodes for kind in kinds}
 
 
-def test_cache_is_protected(graph: Graph) -> None:
-    assert graph.only(GROUP).protect
+def test_a_node_that_is_not_there_does_not_ring() -> None:
+    signals: list[Signal] = []
+    cache(CacheSettings(), signals=signals)
+    assert {signal.missing_data for signal in signals} == {"notBreaching"}
+
+
+def test_evictions_are_counted_and_connections_measured_at_their_peak() -> None:
+    signals: list[Signal] = []
+    cache(CacheSettings(), signals=signals)
+    statistics = {signal.metric: signal.statistic for signal in signals}
+    assert (statistics["Evictions"], statistics["CurrConnections"]) == ("Sum", "Maximum")
+
+
+def test_cache_is_protected_and_leaves_a_snapshot(graph: Graph) -> None:
+    group = graph.only(GROUP)
+    assert group.protect
+    unique = graph.named("cache-final-snapshot").outputs["hex"]
+    assert group.inputs["finalSnapshotIdentifier"] == f"trading-test-cache-final-{unique}"
+
+
+def test_unprotected_cache_leaves_nothing() -> None:
+    group = cache(CacheSettings(), protect=False).only(GROUP)
+    assert not group.protect
+    assert "finalSnapshotIdentifier" not in group.inputs

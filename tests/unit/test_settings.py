@@ -296,7 +296,27 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     ("throttle-rate", put("api.throttleRate", 20_000), ("api.throttleRate", "20000", "10000")),
     ("port", put("services.0.port", 70_000), ("services[0].port", "70000", "65535")),
     ("port-zero", put("services.0.listenerPort", 0), ("services[0].listenerPort", "0", "1")),
-    ("replicas-per-shard", put("cache.replicasPerShard", 6), ("cache.replicasPerShard", "6", "5")),
+    ("cache-replicas", put("cache.replicas", {"min": 1, "max": 6}), ("cache.replicas.max", "6", "5")),
+    (
+        "cache-nodes-that-do-not-scale",
+        put("cache.replicas", {"min": 1, "max": 2}),
+        ("cache", "replicas.max (2)", "cache.t4g.small does not scale", "cache.r7g.large"),
+    ),
+    (
+        "cache-nodes-too-large-to-scale",
+        put("cache", {"nodeType": "cache.r7g.4xlarge"}),
+        ("cache", "cache.r7g.4xlarge does not scale"),
+    ),
+    (
+        "cache-scales-from-nothing",
+        put("cache", {"replicas": {"min": 0, "max": 2}}),
+        ("cache", "replicas.min must be at least 1"),
+    ),
+    (
+        "cache-replica-cpu",
+        put("cache.replicaCpuPercent", 80),
+        ("cache.replicaCpuPercent", "80", "70"),
+    ),
     ("no-shards", put("cache.shards", 0), ("cache.shards", "0", "1")),
     ("no-partitions", put("streaming.topics.0.partitions", 0), ("streaming.topics[0].partitions", "0", "1")),
     (
