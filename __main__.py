@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -31,7 +32,7 @@ from components.service.autoscaler import Autoscaler, AutoscalerArgs
 from components.service.cache import Cache, CacheArgs
 from components.service.cluster import Cluster, ClusterArgs
 from components.service.microservice import Backends, Microservice, MicroserviceArgs
-from components.service.table import Table, TableArgs
+from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs
 from components.web import Web, WebArgs
 from settings import IDEMPOTENCY_TABLE, RegionSettings, Settings, SettingsError
 
@@ -45,15 +46,31 @@ def provider(name: str, region: str, settings: Settings) -> aws.Provider:
     return aws.Provider(name, region=region, default_tags={"tags": tags})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Primary:
+    """What later regions replicate of the first one's data."""
+
+    tables: Mapping[str, Table]
+
+
 def deploy_region(
-    settings: Settings, region: RegionSettings, domain: Domain, identity: Identity
-) -> tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource]]:
+    settings: Settings,
+    region: RegionSettings,
+    domain: Domain,
+    identity: Identity,
+    primary: Primary | None = None,
+) -> tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource], Primary]:
     """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other.
 
+    Args:
+        primary: the first region's data, for every later one.
+
     Returns:
-        The origin that Route 53 sends requests to, what is watched, and the rules that let the requests in.
+        The origin that Route 53 sends requests to, what is watched, the rules that let the requests in, and
+        the first region's data.
     """
     at = region.name
+    peers = [other.name for other in settings.regions if other.name != at]
     aws_provider = provider(f"aws-{at}", at, settings)
     opts = pulumi.ResourceOptions(provider=aws_provider)
     retention = settings.monitoring.log_retention_days
@@ -114,14 +131,33 @@ def deploy_region(
         ),
         opts,
     )
-    tables = {
-        table.name: Table(
-            f"table-{table.name}-{at}",
-            TableArgs(settings=table, key_arn=foundation.key_arn, protect=settings.protect),
-            opts,
-        )
-        for table in settings.tables
-    }
+    tables: Mapping[str, Table | TableReplica]
+    if primary is None:
+        tables = {
+            table.name: Table(
+                f"table-{table.name}-{at}",
+                TableArgs(settings=table, key_arn=foundation.key_arn, peers=peers, protect=settings.protect),
+                opts,
+            )
+            for table in settings.tables
+        }
+        primary = Primary(tables=tables)
+    else:
+        tables = {
+            table.name: TableReplica(
+                f"table-{table.name}-{at}",
+                TableReplicaArgs(
+                    settings=table,
+                    table_arn=primary.tables[table.name].arn,
+                    write_scaling=primary.tables[table.name].write_scaling,
+                    key_arn=foundation.key_arn,
+                    peers=peers,
+                    protect=settings.protect,
+                ),
+                opts,
+            )
+            for table in settings.tables
+        }
     database = Database(
         f"database-{at}",
         DatabaseArgs(
@@ -332,6 +368,7 @@ def deploy_region(
             warning_topic_arn=foundation.warning_topic_arn,
         ),
         load_balancer.origin_rules,
+        primary,
     )
 
 
@@ -353,7 +390,11 @@ def deploy(settings: Settings) -> None:
         IdentityArgs(host=settings.domain.host, services=settings.api.services, protect=settings.protect),
         opts,
     )
-    regions = [deploy_region(settings, region, domain, identity) for region in settings.regions]
+    regions: list[tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource]]] = []
+    primary: Primary | None = None
+    for region in settings.regions:
+        origin, monitored, rules, primary = deploy_region(settings, region, domain, identity, primary)
+        regions.append((origin, monitored, rules))
     web = Web(
         "web",
         WebArgs(

@@ -633,8 +633,24 @@ class IndexSettings(Model):
     range_key: AttributeSettings | None = None
 
 
+class RequestUnits(Model):
+    """The most that an on-demand table takes, and each of its indexes; beyond, requests are throttled."""
+
+    read: int = Field(ge=-1)
+    """Read request units a second; -1 lifts a maximum that was set."""
+    write: int = Field(ge=-1)
+    """Write request units a second; -1 lifts a maximum that was set."""
+
+    @model_validator(mode="after")
+    def _something_or_no_limit(self) -> Self:
+        for key in ("read", "write"):
+            if getattr(self, key) == 0:
+                raise ValueError(f"{key} must be at least 1; -1 lifts a maximum that was set")
+        return self
+
+
 class TableSettings(Model):
-    """A DynamoDB table."""
+    """A DynamoDB table. With several regions it is a global table, with a replica in each."""
 
     name: str = Field(pattern=r"^[a-z0-9-]{3,64}$", examples=["market-data"])
     """Name that services refer to it by."""
@@ -642,11 +658,15 @@ class TableSettings(Model):
     range_key: AttributeSettings | None = None
     indexes: list[IndexSettings] = []
     ttl_attribute: str | None = None
-    stream: bool = False
+    billing: Literal["provisioned", "onDemand"] = "provisioned"
+    """Capacity that follows the traffic within bounds, or payment by request. On-demand to provisioned
+    wants a step by hand: *Change how a table is billed* in docs/operations.md."""
+    max_request_units: RequestUnits | None = None
+    """Of an on-demand table; without it the account's quotas are the only limit."""
     read_capacity: Range = Range(min=5, max=1000)
-    """Read units a second, of the table and of each index."""
+    """Read units a second, of the table and of each index, where it is provisioned."""
     write_capacity: Range = Range(min=5, max=1000)
-    """Write units a second, of the table and of each index."""
+    """Write units a second, of the table and of each index, where it is provisioned."""
     target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
     """Per cent of the capacity that auto-scaling aims at (its own limits: 20 to 90)."""
 
@@ -675,6 +695,15 @@ class TableSettings(Model):
         for key in ("read_capacity", "write_capacity"):
             if getattr(self, key).min < 1:
                 raise ValueError(f"{to_camel(key)}.min must be at least 1: provisioned capacity is never 0")
+        return self
+
+    @model_validator(mode="after")
+    def _request_units_on_demand(self) -> Self:
+        if self.max_request_units and self.billing != "onDemand":
+            raise ValueError(
+                "maxRequestUnits is for billing onDemand; a provisioned table is bounded by the max of "
+                "readCapacity and writeCapacity"
+            )
         return self
 
 
@@ -870,7 +899,6 @@ DEFAULT_TABLES = [
         hash_key=AttributeSettings(name="account_id"),
         range_key=AttributeSettings(name="client_order_id"),
         ttl_attribute="expires_at",
-        stream=True,
     ),
     TableSettings(
         name="market-data",

@@ -27,8 +27,8 @@ def target_tracking(
     scale_out_cooldown: int | None = None,
     scale_in: bool = True,
     depends_on: list[Resource] | None = None,
-) -> None:
-    """Registers a scalable target and its policy as children of `tier`.
+) -> Policy:
+    """Registers a scalable target and its policy as children of `tier`; from the policy on it scales.
 
     Args:
         tier: the component whose children they are.
@@ -52,7 +52,7 @@ def target_tracking(
         max_capacity=capacity[1],
         opts=tier.child(depends_on=depends_on),
     )
-    Policy(
+    return Policy(
         name,
         policy_type="TargetTrackingScaling",
         service_namespace=scalable.service_namespace,

@@ -1,8 +1,8 @@
-"""Tier 6, a DynamoDB table with auto-scaled capacity."""
+"""Tier 6, a DynamoDB table, and its replica in another region."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,30 +20,49 @@ class TableArgs:
 
     settings: TableSettings
     key_arn: pulumi.Input[str]
+    peers: Sequence[str] = ()
+    """The other regions, which have a replica."""
     protect: bool
 
 
 class Table(Tier):
-    """A table whose read and write capacity, and that of every index, follow the traffic."""
+    """A table whose read and write capacity, and that of every index, follow the traffic, or that is
+    billed by the request.
+
+    Its stream is always on: replicas need it, it costs nothing while nobody reads it, and so a second
+    region changes nothing here.
+    """
 
     table_name: pulumi.Output[str]
     arn: pulumi.Output[str]
+    write_scaling: list[pulumi.Resource]
+    """The policies that scale the writes. Without all of them AWS refuses a replica of a provisioned table
+    ("Table write capacity should either be Pay-Per-Request or AutoScaled")."""
 
     def __init__(self, name: str, args: TableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         settings = args.settings
+        provisioned = settings.billing == "provisioned"
         keys = [key for item in (settings, *settings.indexes) for key in _keys(item)]
+        most = settings.max_request_units
         table = aws.dynamodb.Table(
             name,
-            billing_mode="PROVISIONED",
+            billing_mode="PROVISIONED" if provisioned else "PAY_PER_REQUEST",
             hash_key=settings.hash_key.name,
             range_key=settings.range_key.name if settings.range_key else None,
             attributes=[
                 aws.dynamodb.TableAttributeArgs(name=key, type=kind)
                 for key, kind in sorted({key.name: key.type for key in keys}.items())
             ],
-            read_capacity=settings.read_capacity.min,
-            write_capacity=settings.write_capacity.min,
+            read_capacity=settings.read_capacity.min if provisioned else None,
+            write_capacity=settings.write_capacity.min if provisioned else None,
+            on_demand_throughput=(
+                aws.dynamodb.TableOnDemandThroughputArgs(
+                    max_read_request_units=most.read, max_write_request_units=most.write
+                )
+                if most
+                else None
+            ),
             global_secondary_indexes=[
                 aws.dynamodb.TableGlobalSecondaryIndexArgs(
                     name=index.name,
@@ -54,8 +73,15 @@ class Table(Tier):
                         for key, kind in zip(_keys(index), ("HASH", "RANGE"), strict=False)
                     ],
                     projection_type="ALL",
-                    read_capacity=settings.read_capacity.min,
-                    write_capacity=settings.write_capacity.min,
+                    read_capacity=settings.read_capacity.min if provisioned else None,
+                    write_capacity=settings.write_capacity.min if provisioned else None,
+                    on_demand_throughput=(
+                        aws.dynamodb.TableGlobalSecondaryIndexOnDemandThroughputArgs(
+                            max_read_request_units=most.read, max_write_request_units=most.write
+                        )
+                        if most
+                        else None
+                    ),
                 )
                 for index in settings.indexes
             ],
@@ -64,8 +90,8 @@ class Table(Tier):
                 if settings.ttl_attribute
                 else None
             ),
-            stream_enabled=settings.stream,
-            stream_view_type="NEW_AND_OLD_IMAGES" if settings.stream else None,
+            stream_enabled=True,
+            stream_view_type="NEW_AND_OLD_IMAGES",
             server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(
                 enabled=True, kms_key_arn=args.key_arn
             ),
@@ -75,31 +101,31 @@ class Table(Tier):
             deletion_protection_enabled=args.protect,
             opts=self.child(
                 protect=args.protect,
-                # The auto-scaling owns the capacities; a deployment must not throw them back to the minimum.
                 ignore_changes=[
-                    "readCapacity",
-                    "writeCapacity",
-                    "globalSecondaryIndexes[*].readCapacity",
-                    "globalSecondaryIndexes[*].writeCapacity",
+                    # `TableReplica`s are resources of their own; the table shows them after a refresh.
+                    "replicas",
+                    # The auto-scaling owns the capacities; a deployment must not throw them back to the
+                    # minimum. Not where there is none: the capacities would stay in the inputs, and the
+                    # provider refuses them on an on-demand table.
+                    *(_SCALED if provisioned else ()),
                 ],
             ),
         )
+        self.write_scaling = []
         for index in (None, *settings.indexes):
             part = f"{name}-{index.name}" if index else name
-            self._scale(part, table, index, "Read", settings.read_capacity, settings.target_utilization)
-            self._scale(part, table, index, "Write", settings.write_capacity, settings.target_utilization)
-            aws.dynamodb.ContributorInsights(
-                part,
-                table_name=table.name,
-                index_name=index.name if index else None,
-                # Names the keys that throttle, and is billed for those requests only.
-                mode="THROTTLED_KEYS",
-                opts=self.child(),
-            )
+            if provisioned:
+                self._scale(part, table, index, "Read", settings.read_capacity, settings.target_utilization)
+                self.write_scaling.append(
+                    self._scale(
+                        part, table, index, "Write", settings.write_capacity, settings.target_utilization
+                    )
+                )
+            _contributor_insights(self, part, table.name, index)
 
         self.table_name = table.name
         self.arn = table.arn
-        self._watch(table, settings)
+        self.signals += _signals(settings, table.name, args.peers)
         self.register_outputs({"tableName": self.table_name, "arn": self.arn})
 
     def _scale(
@@ -110,9 +136,9 @@ class Table(Tier):
         direction: Literal["Read", "Write"],
         capacity: Range,
         utilization: int,
-    ) -> None:
+    ) -> pulumi.Resource:
         """Target tracking of one capacity of the table, or of one of its indexes."""
-        target_tracking(
+        return target_tracking(
             self,
             f"{part}-{direction.lower()}",
             dimension=f"dynamodb:{'index' if index else 'table'}:{direction}CapacityUnits",
@@ -125,55 +151,137 @@ class Table(Tier):
             scale_in_cooldown=900,
         )
 
-    def _watch(self, table: aws.dynamodb.Table, settings: TableSettings) -> None:
-        of_table = {"TableName": table.name}
-        self.signals += [
-            *(
-                Signal(
-                    name=f"table-{settings.name}-{direction.lower()}-throttled",
-                    runbook="table-throttled",
-                    title=f"Table {settings.name} throttles {direction.lower()}s",
-                    namespace="AWS/DynamoDB",
-                    metric=f"{direction}ThrottleEvents",
-                    dimensions=of_table,
-                    statistic="Sum",
-                    threshold=0,
-                    reason="auto-scaling needs a few minutes for a burst; throttling that outlasts them "
-                    "means that the maximum is reached or one key is hot",
-                    severity="warning",
-                    periods=5,
-                )
-                for direction in ("Read", "Write")
+
+@dataclass(frozen=True, kw_only=True)
+class TableReplicaArgs:
+    """Settings of a table's replica."""
+
+    settings: TableSettings
+    """The table's: what is watched is the same in every region."""
+    table_arn: pulumi.Input[str]
+    write_scaling: Sequence[pulumi.Resource]
+    key_arn: pulumi.Input[str]
+    """The replica's own region's key: DynamoDB encrypts each replica with a key of its region."""
+    peers: Sequence[str]
+    """The other regions."""
+    protect: bool
+
+
+class TableReplica(Tier):
+    """A table's replica in this region, in a global table of version 2019.11.21. Outputs are as `Table`'s.
+
+    Keys, indexes, TTL, billing and the scaling of capacity are the table's: DynamoDB copies them here, and
+    refuses a second policy beside its own ("Throughput capacity planning for global tables": the write
+    settings are replicated across Regions). Encryption, recovery, deletion protection and Contributor
+    Insights are each replica's.
+
+    Regions converge by the last writer: a condition holds in the region where it is checked only.
+    """
+
+    table_name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: TableReplicaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        replica = aws.dynamodb.TableReplica(
+            name,
+            global_table_arn=args.table_arn,
+            kms_key_arn=args.key_arn,
+            point_in_time_recovery=True,
+            deletion_protection_enabled=args.protect,
+            opts=self.child(
+                protect=args.protect,
+                # AWS demands scaled writes, which no value shows. A value taken from the policies would be
+                # unknown while one is replaced, and so plan the replacement of the replica.
+                depends_on=[*args.write_scaling],
+                # There is one replica in a region.
+                delete_before_replace=True,
             ),
-            *(
-                Signal(
-                    name=f"table-{settings.name}-{index.name}-write-throttled",
-                    runbook="table-throttled",
-                    title=f"Index {index.name} of table {settings.name} holds back the table's writes",
-                    namespace="AWS/DynamoDB",
-                    metric="WriteThrottleEvents",
-                    dimensions={**of_table, "GlobalSecondaryIndexName": index.name},
-                    statistic="Sum",
-                    threshold=0,
-                    reason="an index that cannot keep up throttles the table it belongs to",
-                    severity="warning",
-                    periods=5,
-                )
-                for index in settings.indexes
-            ),
-            Signal(
-                name=f"table-{settings.name}-system-errors",
-                runbook="table-system-errors",
-                title=f"DynamoDB fails writes to table {settings.name}",
+        )
+        self.arn = replica.arn
+        # From the replica, so that whoever uses the name waits for it.
+        self.table_name = replica.arn.apply(lambda arn: arn.rsplit("/", 1)[-1])
+        for index in (None, *args.settings.indexes):
+            part = f"{name}-{index.name}" if index else name
+            _contributor_insights(self, part, self.table_name, index)
+        self.signals += _signals(args.settings, self.table_name, args.peers)
+        self.register_outputs({"tableName": self.table_name, "arn": self.arn})
+
+
+_SCALED = (
+    "readCapacity",
+    "writeCapacity",
+    "globalSecondaryIndexes[*].readCapacity",
+    "globalSecondaryIndexes[*].writeCapacity",
+)
+
+
+def _contributor_insights(
+    tier: Tier, part: str, table_name: pulumi.Output[str], index: IndexSettings | None
+) -> None:
+    """Names the keys of a table or index that throttle, and is billed for those requests only."""
+    aws.dynamodb.ContributorInsights(
+        part,
+        table_name=table_name,
+        index_name=index.name if index else None,
+        mode="THROTTLED_KEYS",
+        opts=tier.child(),
+    )
+
+
+def _signals(
+    settings: TableSettings, table_name: pulumi.Output[str], peers: Sequence[str]
+) -> Iterable[Signal]:
+    """What tells that a table is healthy in one region."""
+    of_table = {"TableName": table_name}
+    limit = "the maximum is reached" if settings.billing == "provisioned" else "a quota is reached"
+    for index in (None, *settings.indexes):
+        part = f"{settings.name}-{index.name}" if index else settings.name
+        what = f"Index {index.name} of table {settings.name}" if index else f"Table {settings.name}"
+        for direction in ("Read", "Write"):
+            more = "; meanwhile the table's own writes wait" if index and direction == "Write" else ""
+            yield Signal(
+                name=f"table-{part}-{direction.lower()}-throttled",
+                runbook="table-throttled",
+                title=f"{what} throttles {direction.lower()}s",
                 namespace="AWS/DynamoDB",
-                metric="SystemErrors",
-                dimensions={**of_table, "Operation": "PutItem"},
+                metric=f"{direction}ThrottleEvents",
+                dimensions={**of_table, **({"GlobalSecondaryIndexName": index.name} if index else {})},
                 statistic="Sum",
-                threshold=10,
-                reason="clients retry a few errors 500; more in each of three minutes is an outage at AWS",
-                severity="critical",
-            ),
-        ]
+                threshold=0,
+                reason="scaling needs a few minutes for a burst; throttling that outlasts them means that "
+                f"{limit} or one key is hot{more}",
+                severity="warning",
+                periods=5,
+            )
+    yield Signal(
+        name=f"table-{settings.name}-system-errors",
+        runbook="table-system-errors",
+        title=f"DynamoDB fails writes to table {settings.name}",
+        namespace="AWS/DynamoDB",
+        metric="SystemErrors",
+        dimensions={**of_table, "Operation": "PutItem"},
+        statistic="Sum",
+        threshold=10,
+        reason="clients retry a few errors 500; more in each of three minutes is an outage at AWS",
+        severity="critical",
+    )
+    for peer in peers:
+        yield Signal(
+            name=f"table-{settings.name}-replication-to-{peer}",
+            runbook="table-replication-latency",
+            title=f"Writes to table {settings.name} are late in {peer}",
+            namespace="AWS/DynamoDB",
+            metric="ReplicationLatency",
+            # DynamoDB reports it where the item was written, for each region that receives it.
+            dimensions={**of_table, "ReceivingRegion": peer},
+            statistic="Average",
+            threshold=10_000,
+            reason="milliseconds; a second or two is usual. What has not arrived is lost to a failover, "
+            "until this region is back",
+            severity="warning",
+            periods=5,
+        )
 
 
 def _keys(keyed: TableSettings | IndexSettings) -> Iterable[AttributeSettings]:

@@ -56,6 +56,11 @@ def platforms() -> dict[str, Graph]:
     """Every committed stack by its platform's name, production with the settings that add alarms."""
     values = {stack: stack_values(stack) for stack in STACKS}
     values["prod"]["trading:domain"] |= {"dnssec": True}
+    second = "eu-west-1"
+    zones = [f"{second}{zone}" for zone in "abc"]
+    values["prod"]["trading:regions"].append(
+        {"name": second, "cidr": "10.1.0.0/16", "availabilityZones": zones}
+    )
     return {f"trading-{stack}": deploy_platform(stack, values[stack]) for stack in STACKS}
 
 

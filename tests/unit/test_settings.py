@@ -317,6 +317,21 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("cache.replicaCpuPercent", 80),
         ("cache.replicaCpuPercent", "80", "70"),
     ),
+    (
+        "request-units-of-a-provisioned-table",
+        put("tables", [{**TABLE, "maxRequestUnits": {"read": 10, "write": 10}}]),
+        ("tables[0]", "maxRequestUnits is for billing onDemand", "readCapacity"),
+    ),
+    (
+        "no-request-units",
+        put("tables", [{**TABLE, "billing": "onDemand", "maxRequestUnits": {"read": 0, "write": 10}}]),
+        ("tables[0].maxRequestUnits", "read must be at least 1", "-1 lifts"),
+    ),
+    (
+        "billing",
+        put("tables", [{**TABLE, "billing": "payPerRequest"}]),
+        ("tables[0].billing", "payPerRequest", "onDemand"),
+    ),
     ("no-shards", put("cache.shards", 0), ("cache.shards", "0", "1")),
     ("no-partitions", put("streaming.topics.0.partitions", 0), ("streaming.topics[0].partitions", "0", "1")),
     (

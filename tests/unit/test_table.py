@@ -1,14 +1,19 @@
 """Tier 6, a DynamoDB table: its keys, its capacity, and what guards it."""
 
+import pulumi
+import pulumi_aws as aws
 import pytest
 
-from components.service.table import Table, TableArgs
+from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs
 from components.tier import Signal
-from settings import AttributeSettings, IndexSettings, Range, TableSettings
+from settings import AttributeSettings, IndexSettings, Range, RequestUnits, TableSettings
 from tests.unit.harness import Graph, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TABLE = "aws:dynamodb/table:Table"
+REPLICA = "aws:dynamodb/tableReplica:TableReplica"
+INSIGHTS = "aws:dynamodb/contributorInsights:ContributorInsights"
+POLICY = "aws:appautoscaling/policy:Policy"
 TARGET = "aws:appautoscaling/target:Target"
 QUOTES = TableSettings(
     name="quotes",
@@ -28,9 +33,15 @@ QUOTES = TableSettings(
 )
 
 
-def table(settings: TableSettings, *, protect: bool = True, signals: list[Signal] | None = None) -> Graph:
+def table(
+    settings: TableSettings,
+    *,
+    protect: bool = True,
+    signals: list[Signal] | None = None,
+    peers: tuple[str, ...] = (),
+) -> Graph:
     def program() -> None:
-        tier = Table("quotes", TableArgs(settings=settings, key_arn=KEY, protect=protect))
+        tier = Table("quotes", TableArgs(settings=settings, key_arn=KEY, peers=peers, protect=protect))
         if signals is not None:
             signals.extend(tier.signals)
 
@@ -74,7 +85,7 @@ def test_reads_and_writes_of_table_and_every_index_scale(graph: Graph) -> None:
         ("dynamodb:index:ReadCapacityUnits", "by-day"),
         ("dynamodb:index:WriteCapacityUnits", "by-day"),
     }
-    assert len(graph.of("aws:appautoscaling/policy:Policy")) == 6
+    assert len(graph.of(POLICY)) == 6
 
 
 def test_reads_scale_between_the_bounds_of_reads(graph: Graph) -> None:
@@ -90,6 +101,7 @@ def test_reads_scale_between_the_bounds_of_reads(graph: Graph) -> None:
 
 def test_a_deployment_leaves_scaled_capacities_alone(graph: Graph) -> None:
     assert set(graph.only(TABLE).ignore_changes) == {
+        "replicas",
         "readCapacity",
         "writeCapacity",
         "globalSecondaryIndexes[*].readCapacity",
@@ -109,15 +121,155 @@ def test_protection_holds_in_pulumi_and_in_aws(protect: bool) -> None:
     assert (resource.protect, resource.inputs["deletionProtectionEnabled"]) == (protect, protect)
 
 
-def test_stream_and_expiry_are_there_only_when_asked_for() -> None:
+def test_expiry_is_there_only_when_asked_for() -> None:
     bare = TableSettings(name="quotes", hash_key=AttributeSettings(name="symbol"))
-    without = table(bare).only(TABLE).inputs
-    assert "ttl" not in without
-    assert "streamViewType" not in without
-    full = bare.model_copy(update={"stream": True, "ttl_attribute": "expires_at"})
-    inputs = table(full).only(TABLE).inputs
-    assert inputs["ttl"] == {"attributeName": "expires_at", "enabled": True}
+    assert "ttl" not in table(bare).only(TABLE).inputs
+    full = bare.model_copy(update={"ttl_attribute": "expires_at"})
+    assert table(full).only(TABLE).inputs["ttl"] == {"attributeName": "expires_at", "enabled": True}
+
+
+@pytest.mark.parametrize("peers", [(), ("eu-west-1",)])
+def test_a_second_region_changes_nothing_of_the_table(graph: Graph, peers: tuple[str, ...]) -> None:
+    """The stream, which a replica needs, is there from the first day."""
+    inputs = table(QUOTES, peers=peers).only(TABLE).inputs
+    assert inputs == graph.only(TABLE).inputs
     assert (inputs["streamEnabled"], inputs["streamViewType"]) == (True, "NEW_AND_OLD_IMAGES")
+
+
+def test_a_deployment_leaves_the_replicas_to_their_own_resources(graph: Graph) -> None:
+    assert "replicas" in graph.only(TABLE).ignore_changes
+
+
+ON_DEMAND = QUOTES.model_copy(update={"billing": "onDemand"})
+
+
+def test_an_on_demand_table_has_no_capacity_and_nothing_scales_it() -> None:
+    graph = table(ON_DEMAND)
+    inputs = graph.only(TABLE).inputs
+    assert inputs["billingMode"] == "PAY_PER_REQUEST"
+    for part in (inputs, *inputs["globalSecondaryIndexes"]):
+        assert not {"readCapacity", "writeCapacity", "onDemandThroughput"} & part.keys()
+    assert graph.of(TARGET) == graph.of(POLICY) == []
+
+
+def test_a_switch_to_on_demand_is_not_held_back_by_the_capacities_of_before() -> None:
+    """An ignored capacity would stay in the inputs, and the provider refuses it on an on-demand table."""
+    assert table(ON_DEMAND).only(TABLE).ignore_changes == ("replicas",)
+
+
+def test_maximum_request_units_hold_for_table_and_every_index() -> None:
+    limited = ON_DEMAND.model_copy(update={"max_request_units": RequestUnits(read=400, write=100)})
+    inputs = table(limited).only(TABLE).inputs
+    most = {"maxReadRequestUnits": 400, "maxWriteRequestUnits": 100}
+    parts = (inputs, *inputs["globalSecondaryIndexes"])
+    assert [part["onDemandThroughput"] for part in parts] == [most] * 3
+
+
+@pytest.mark.parametrize("settings", [QUOTES, ON_DEMAND])
+def test_keys_that_throttle_are_named_for_table_and_every_index(settings: TableSettings) -> None:
+    insights = table(settings).of(INSIGHTS)
+    assert {i.inputs.get("indexName") for i in insights} == {None, "by-venue", "by-day"}
+    assert {i.inputs["mode"] for i in insights} == {"THROTTLED_KEYS"}
+
+
+REPLICA_KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def replicated(
+    settings: TableSettings = QUOTES, *, protect: bool = True, signals: list[Signal] | None = None
+) -> Graph:
+    def program() -> None:
+        source = Table(
+            "quotes", TableArgs(settings=settings, key_arn=KEY, peers=["eu-west-1"], protect=protect)
+        )
+        opts = pulumi.ResourceOptions(provider=aws.Provider("aws-eu-west-1", region="eu-west-1"))
+        tier = TableReplica(
+            "quotes-eu",
+            TableReplicaArgs(
+                settings=settings,
+                table_arn=source.arn,
+                write_scaling=source.write_scaling,
+                key_arn=REPLICA_KEY,
+                peers=["us-east-1"],
+                protect=protect,
+            ),
+            opts,
+        )
+        pulumi.export("arn", tier.arn)
+        if signals is not None:
+            signals.extend(tier.signals)
+
+    return deploy(program)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Graph:
+    return replicated()
+
+
+def test_a_replica_is_in_its_region_and_of_the_table(pair: Graph) -> None:
+    replica = pair.only(REPLICA)
+    assert replica.provider == "aws-eu-west-1"
+    assert replica.inputs["globalTableArn"] == pair.only(TABLE).outputs["arn"]
+
+
+def test_a_replica_has_its_regions_key_and_can_be_restored(pair: Graph) -> None:
+    inputs = pair.only(REPLICA).inputs
+    assert (inputs["kmsKeyArn"], inputs["pointInTimeRecovery"]) == (REPLICA_KEY, True)
+
+
+def test_a_replica_waits_for_the_scaling_of_all_writes(pair: Graph) -> None:
+    """AWS refuses it before, and no value shows that."""
+    writes = {"quotes-write", "quotes-by-venue-write", "quotes-by-day-write"}
+    assert {policy.name for policy in pair.of(POLICY)} >= writes
+    assert writes <= pair.only(REPLICA).depends_on
+
+
+def test_a_replica_takes_no_value_from_a_policy(pair: Graph) -> None:
+    """One would be unknown while the policy is replaced, and then the plan replaces the replica."""
+    names = {policy.outputs["arn"] for policy in pair.of(POLICY)}
+    assert not names & set(map(str, pair.only(REPLICA).inputs.values()))
+
+
+def test_scaling_in_the_replicas_region_is_left_to_dynamodb(pair: Graph) -> None:
+    """It copies the table's policies; a second one for a metric is refused."""
+    assert {r.provider for r in (*pair.of(TARGET), *pair.of(POLICY))} == {""}
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_protection_of_a_replica_holds_in_pulumi_and_in_aws(protect: bool) -> None:
+    replica = replicated(protect=protect).only(REPLICA)
+    assert (replica.protect, replica.inputs["deletionProtectionEnabled"]) == (protect, protect)
+    assert replica.delete_before_replace
+
+
+def test_keys_that_throttle_are_named_in_the_replicas_region_too(pair: Graph) -> None:
+    insights = [i for i in pair.of(INSIGHTS) if i.provider == "aws-eu-west-1"]
+    assert {i.inputs.get("indexName") for i in insights} == {None, "by-venue", "by-day"}
+    for insight in insights:
+        assert insight.inputs["tableName"] == pair.only(TABLE).id
+        assert "quotes-eu" in insight.depends_on
+
+
+def test_an_on_demand_table_has_a_replica_without_waiting() -> None:
+    graph = replicated(ON_DEMAND)
+    assert graph.only(REPLICA).depends_on == {"quotes"}
+
+
+def test_late_replication_rings_in_the_region_that_was_written_to() -> None:
+    signals: list[Signal] = []
+    table(QUOTES, signals=signals, peers=("eu-west-1", "ap-southeast-1"))
+    late = [signal for signal in signals if signal.metric == "ReplicationLatency"]
+    assert {s.dimensions["ReceivingRegion"] for s in late} == {"eu-west-1", "ap-southeast-1"}
+    assert {s.anchor for s in late} == {"table-replication-latency"}
+
+
+def test_a_replica_is_watched_as_its_table() -> None:
+    signals: list[Signal] = []
+    there: list[Signal] = []
+    table(QUOTES, signals=signals)
+    replicated(signals=there)
+    assert {s.name for s in there} == {s.name for s in signals} | {"table-quotes-replication-to-us-east-1"}
 
 
 def test_throttling_of_table_and_indexes_rings() -> None:
@@ -131,6 +283,8 @@ def test_throttling_of_table_and_indexes_rings() -> None:
     assert throttled == {
         ("ReadThrottleEvents", None),
         ("WriteThrottleEvents", None),
+        ("ReadThrottleEvents", "by-venue"),
+        ("ReadThrottleEvents", "by-day"),
         ("WriteThrottleEvents", "by-venue"),
         ("WriteThrottleEvents", "by-day"),
     }
