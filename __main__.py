@@ -272,7 +272,7 @@ def deploy_region(
             vpc_id=network.vpc_id,
             private_subnet_ids=network.private_subnet_ids,
             key_arn=foundation.key_arn,
-            host_names=[host, health_host],
+            host_names=[host, *settings.additional_hosts, health_host],
             certificate_arn=domain.regional_certificate_arns[at],
             endpoint_id=network.api_endpoint_id,
             user_pool_arn=identity.user_pool_arn,
@@ -357,8 +357,7 @@ def deploy_region(
             serves=region.serves,
             dns_name=load_balancer.dns_name,
             zone_id=load_balancer.zone_id,
-            target_group_dimensions=load_balancer.target_group_dimensions,
-            targets=len(network.api_endpoint_addresses),
+            targets_alarm=load_balancer.targets_alarm,
         ),
         MonitoredRegion(
             region=at,
@@ -380,6 +379,7 @@ def deploy(settings: Settings) -> None:
         "domain",
         DomainArgs(
             names=settings.domain,
+            additional_hosts=settings.additional_hosts,
             regions=[region.name for region in settings.regions],
             origin_secrets=settings.load_balancer.origin_secrets,
         ),
@@ -400,6 +400,7 @@ def deploy(settings: Settings) -> None:
         WebArgs(
             platform=settings.platform,
             names=settings.domain,
+            additional_hosts=settings.additional_hosts,
             certificate_arn=domain.viewer_certificate_arn,
             origin_secret=domain.origin_secret,
             origins_ready=[rule for _, _, rules in regions for rule in rules],
@@ -419,6 +420,7 @@ def deploy(settings: Settings) -> None:
             platform=settings.platform,
             edge_region=EDGE_REGION,
             names=settings.domain,
+            additional_hosts=settings.additional_hosts,
             zone_id=domain.zone_id,
             distribution_domain_name=web.distribution_domain_name,
             distribution_zone_id=web.distribution_zone_id,

@@ -18,6 +18,8 @@ class DomainArgs:
     """Settings of the names."""
 
     names: DomainSettings
+    additional_hosts: Sequence[str] = ()
+    """Names beside the host that viewers use; on every certificate."""
     regions: Sequence[str]
     """Regions that get a certificate for their load balancer and API."""
     origin_secrets: Sequence[int]
@@ -50,19 +52,23 @@ class Domain(Tier):
             name=args.names.zone, private_zone=False, opts=pulumi.InvokeOptions(parent=self)
         ).zone_id
 
-        viewer = self._certificate(f"{name}-viewer", host)
+        more = args.additional_hosts
+        viewer = self._certificate(f"{name}-viewer", host, more)
         regional = {
-            region: self._certificate(f"{name}-{region}", host, [origin, f"*.{origin}"], region)
+            region: self._certificate(f"{name}-{region}", host, [origin, f"*.{origin}", *more], region)
             for region in args.regions
         }
         # ACM asks for one record per name and account: every certificate of a name, in any region, shares
         # it, and a wildcard shares its parent's ("DNS validation"). So a name's record is made once.
-        host_record = self._validation_record(f"{name}-host", viewer, host)
+        host_records = [
+            self._validation_record(f"{name}-host", viewer, host),
+            *(self._validation_record(f"{name}-{another}", viewer, another) for another in more),
+        ]
         origin_record = self._validation_record(f"{name}-origin", regional[args.regions[0]], origin)
 
-        self.viewer_certificate_arn = self._validated(f"{name}-viewer", viewer, [host_record])
+        self.viewer_certificate_arn = self._validated(f"{name}-viewer", viewer, host_records)
         self.regional_certificate_arns = {
-            region: self._validated(f"{name}-{region}", certificate, [host_record, origin_record], region)
+            region: self._validated(f"{name}-{region}", certificate, [*host_records, origin_record], region)
             for region, certificate in regional.items()
         }
         self.signals.append(_expiry("viewer-certificate-expiry", viewer))

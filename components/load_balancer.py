@@ -10,7 +10,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components.domain import numbered
-from components.routing import HEALTH_PATH
 from components.tier import Signal, Tier, limited_name
 from components.web_acl import (
     REGIONAL_RULE_GROUPS,
@@ -21,13 +20,21 @@ from components.web_acl import (
     visibility,
     web_acl_rules,
 )
-from settings import LoadBalancerSettings
+from settings import FixedResponseSettings, LoadBalancerSettings, RedirectSettings
 
 ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
 """Header that proves a request came through our distribution."""
 
+HEALTH_PATH = "/healthz"
+"""Answered by a real check of what the API depends on, never by a fixed response."""
+
 LOG_PREFIX = "alb"
 """Where in the log bucket the access and connection logs go."""
+
+PRIORITY_STEP = 1000
+"""What a rule's priority in the settings is multiplied by."""
+LAST_STEP = 49
+"""Of the standard rule; priorities end at 50,000 (Elastic Load Balancing API, CreateRule)."""
 
 NAME_LIMIT = 32
 """Characters in the name of a load balancer or target group (Elastic Load Balancing API)."""
@@ -59,6 +66,16 @@ class LoadBalancerArgs:
     protect: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetsAlarm:
+    """The alarm that a region's health check reads."""
+
+    name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    compares: Mapping[str, pulumi.Input[str]]
+    """What it compares with what. Route 53 keeps a copy of an alarm, and is told when this changes."""
+
+
 class LoadBalancer(Tier):
     """An internet-facing ALB that admits CloudFront, with the secret header, and Route 53's checkers."""
 
@@ -68,8 +85,10 @@ class LoadBalancer(Tier):
     """Hosted zone of the load balancer's own name, for alias records."""
     security_group_id: pulumi.Output[str]
     """The group that may connect to the API's endpoint."""
-    target_group_dimensions: Mapping[str, pulumi.Output[str]]
-    """CloudWatch dimensions of the API's targets."""
+    targets_alarm: TargetsAlarm
+    """In alarm while fewer than half of the targets are healthy."""
+    origin_rules: list[pulumi.Resource]
+    """The rules that accept an origin secret."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
@@ -126,10 +145,7 @@ class LoadBalancer(Tier):
         self.dns_name = load_balancer.dns_name
         self.zone_id = load_balancer.zone_id
         self.security_group_id = cloudfront.id
-        self.target_group_dimensions = {
-            "LoadBalancer": load_balancer.arn_suffix,
-            "TargetGroup": target_group.arn_suffix,
-        }
+        self.targets_alarm = self._targets_alarm(name, args, load_balancer, target_group)
         self._watch(load_balancer, target_group, web_acl={"WebACL": metric_name, "Region": args.region})
         self.register_outputs(
             {
@@ -137,6 +153,8 @@ class LoadBalancer(Tier):
                 "dnsName": self.dns_name,
                 "zoneId": self.zone_id,
                 "securityGroupId": self.security_group_id,
+                "targetsAlarmName": self.targets_alarm.name,
+                "targetsAlarmArn": self.targets_alarm.arn,
             }
         )
 
@@ -201,6 +219,41 @@ class LoadBalancer(Tier):
             )
         return target_group
 
+    def _targets_alarm(
+        self,
+        name: str,
+        args: LoadBalancerArgs,
+        load_balancer: aws.lb.LoadBalancer,
+        target_group: aws.lb.TargetGroup,
+    ) -> TargetsAlarm:
+        """Rings while fewer than half of the targets are healthy.
+
+        Elastic Load Balancing calls a load balancer healthy down to its last target. The number of
+        targets does not depend on traffic, as errors would: a region that gets none would look well
+        again, get its traffic back, and fail anew.
+        """
+        targets = len(args.api_endpoint_addresses)
+        needed = (targets + 1) // 2
+        dimensions = {"LoadBalancer": load_balancer.arn_suffix, "TargetGroup": target_group.arn_suffix}
+        alarm = aws.cloudwatch.MetricAlarm(
+            f"{name}-targets",
+            alarm_description=f"Fewer than {needed} of {targets} API addresses are healthy in "
+            f"{args.region}; its Route 53 health check follows. Runbook: docs/operations.md#health-check",
+            # Route 53 reads the metric itself, and only plain statistics at standard resolution
+            # (Route 53 API Reference, AlarmIdentifier). Maximum: what the best-informed node sees.
+            namespace="AWS/ApplicationELB",
+            metric_name="HealthyHostCount",
+            dimensions=dimensions,
+            statistic="Maximum",
+            comparison_operator="LessThanThreshold",
+            threshold=needed,
+            period=60,
+            evaluation_periods=2,
+            treat_missing_data="missing",
+            opts=self.child(),
+        )
+        return TargetsAlarm(name=alarm.name, arn=alarm.arn, compares={**dimensions, "threshold": str(needed)})
+
     def _listeners(
         self,
         name: str,
@@ -249,6 +302,7 @@ class LoadBalancer(Tier):
             "type": "forward",
             "target_group_arn": target_group.arn,
         }
+        self._answering_rules(name, args, https)
         aws.lb.ListenerRule(
             f"{name}-health",
             listener_arn=https.arn,
@@ -263,14 +317,20 @@ class LoadBalancer(Tier):
         )
         # A rule a secret, never one rule with two values: the engine deletes last, so whatever way the
         # numbers change, the new rule stands before CloudFront turns to it, and the old one goes after.
+        # A step holds as many numbers as a secret may have, so no two rules ever ask for one priority.
+        forwarding = [
+            (f"{name}-rule-{rule.priority}", rule.priority, rule.hosts or [args.viewer_host], rule.paths)
+            for rule in args.settings.rules
+            if rule.forward
+        ]
         return [
             aws.lb.ListenerRule(
-                numbered(f"{name}-api", number),
+                numbered(rule_name, number),
                 listener_arn=https.arn,
-                priority=19 + number,
+                priority=step * PRIORITY_STEP + number,
                 conditions=[
-                    {"host_header": {"values": [args.viewer_host]}},
-                    {"path_pattern": {"values": ["/api/*"]}},
+                    {"host_header": {"values": hosts}},
+                    {"path_pattern": {"values": paths}},
                     # The prefix list holds every customer's distributions; the secret is in ours only.
                     {"http_header": {"http_header_name": ORIGIN_SECRET_HEADER, "values": [secret]}},
                 ],
@@ -278,7 +338,34 @@ class LoadBalancer(Tier):
                 opts=self.child(),
             )
             for number, secret in args.origin_secrets.items()
+            for rule_name, step, hosts, paths in [
+                *forwarding,
+                (f"{name}-api", LAST_STEP, [args.viewer_host], ["/api/*"]),
+            ]
         ]
+
+    def _answering_rules(self, name: str, args: LoadBalancerArgs, https: aws.lb.Listener) -> None:
+        """The rules of the settings that the load balancer answers by itself."""
+        for rule in args.settings.rules:
+            if rule.respond:
+                action = _respond(rule.respond)
+            elif rule.redirect:
+                action = _redirect(rule.redirect)
+            else:
+                continue
+            conditions: list[aws.lb.ListenerRuleConditionArgsDict] = [
+                {"path_pattern": {"values": rule.paths}}
+            ]
+            if rule.hosts:
+                conditions.append({"host_header": {"values": rule.hosts}})
+            aws.lb.ListenerRule(
+                f"{name}-rule-{rule.priority}",
+                listener_arn=https.arn,
+                priority=rule.priority * PRIORITY_STEP,
+                conditions=conditions,
+                actions=[action],
+                opts=self.child(),
+            )
 
     def _web_acl(
         self, name: str, args: LoadBalancerArgs, load_balancer: aws.lb.LoadBalancer, metric_name: str
@@ -415,3 +502,27 @@ class LoadBalancer(Tier):
                 periods=2,
             ),
         ]
+
+
+def _respond(response: FixedResponseSettings) -> aws.lb.ListenerRuleActionArgsDict:
+    return {
+        "type": "fixed-response",
+        "fixed_response": {
+            "content_type": "application/json",
+            "message_body": json.dumps({"message": response.message}),
+            "status_code": str(response.status),
+        },
+    }
+
+
+def _redirect(redirect: RedirectSettings) -> aws.lb.ListenerRuleActionArgsDict:
+    return {
+        "type": "redirect",
+        "redirect": {
+            "protocol": "HTTPS",
+            "port": "443",
+            "host": redirect.host or "#{host}",
+            "path": redirect.path or "/#{path}",
+            "status_code": "HTTP_301" if redirect.permanent else "HTTP_302",
+        },
+    }

@@ -9,12 +9,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.hosted_zone import QueryLog, QueryLogArgs, ZoneSigning, ZoneSigningArgs
+from components.load_balancer import HEALTH_PATH, TargetsAlarm
 from components.routing_tree import Failover, Geolocation, Latency, origin_tree
 from components.tier import Signal, Tier
 from settings import DomainSettings, ServedLocations
-
-HEALTH_PATH = "/healthz"
-"""Answered by a real check of what the API depends on, never by a fixed response."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +23,8 @@ class RegionalOrigin:
     serves: ServedLocations
     dns_name: pulumi.Input[str]
     zone_id: pulumi.Input[str]
-    target_group_dimensions: Mapping[str, pulumi.Input[str]]
-    """CloudWatch dimensions of its targets."""
-    targets: int
-    """How many targets it has, one a zone."""
+    targets_alarm: TargetsAlarm
+    """Says that it has too few targets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +36,8 @@ class RoutingArgs:
     edge_region: str
     """The provider's: us-east-1, where Route 53's metrics, logs and signing keys are."""
     names: DomainSettings
+    additional_hosts: Sequence[str] = ()
+    """Names beside the host that viewers use."""
     zone_id: pulumi.Input[str]
     distribution_domain_name: pulumi.Input[str]
     distribution_zone_id: pulumi.Input[str]
@@ -57,7 +55,7 @@ class Routing(Tier):
         origin.HOST         GEOLOCATION  a region's own places → REGION.origin.HOST
                                          any other place → lat.origin.HOST
         lat.origin.HOST     LATENCY      nearest region → REGION.origin.HOST
-        REGION.origin.HOST  FAILOVER     own load balancer, else the first other region's
+        REGION.origin.HOST  FAILOVER     own load balancer, else that of the next region of the list
         write.origin.HOST   FAILOVER     the first region's load balancer, else the second's
 
     `write` has no latency step: a conditional write to a global table does not deduplicate across
@@ -102,27 +100,31 @@ class Routing(Tier):
         self.register_outputs({"healthCheckIds": self.health_check_ids, "dsRecord": self.ds_record})
 
     def _viewer_records(self, name: str, args: RoutingArgs) -> None:
-        for record_type in ("A", "AAAA"):
+        prefixes = {args.names.host: name, **{host: f"{name}-{host}" for host in args.additional_hosts}}
+        for host, prefix in prefixes.items():
+            for record_type in ("A", "AAAA"):
+                aws.route53.Record(
+                    f"{prefix}-viewer-{record_type.lower()}",
+                    zone_id=args.zone_id,
+                    name=host,
+                    type=record_type,
+                    # Route 53 does not evaluate the health of a distribution.
+                    aliases=[
+                        _alias(args.distribution_domain_name, args.distribution_zone_id, evaluate=False)
+                    ],
+                    opts=self.child(),
+                )
+            # Certificate authorities climb from a name to its parents (RFC 8659), so the host's record
+            # holds for the origin names too.
             aws.route53.Record(
-                f"{name}-viewer-{record_type.lower()}",
+                f"{prefix}-caa",
                 zone_id=args.zone_id,
-                name=args.names.host,
-                type=record_type,
-                # Route 53 does not evaluate the health of a distribution.
-                aliases=[_alias(args.distribution_domain_name, args.distribution_zone_id, evaluate=False)],
+                name=host,
+                type="CAA",
+                ttl=3600,
+                records=['0 issue "amazon.com"'],
                 opts=self.child(),
             )
-        # Certificate authorities climb from a name to its parents (RFC 8659), so this record holds for
-        # the origin names too.
-        aws.route53.Record(
-            f"{name}-caa",
-            zone_id=args.zone_id,
-            name=args.names.host,
-            type="CAA",
-            ttl=3600,
-            records=['0 issue "amazon.com"'],
-            opts=self.child(),
-        )
 
     def _health_check(self, name: str, args: RoutingArgs, origin: RegionalOrigin) -> aws.route53.HealthCheck:
         """Healthy while the region's API answers and its load balancer has targets enough."""
@@ -159,40 +161,16 @@ class Routing(Tier):
         )
 
     def _targets_check(self, name: str, origin: RegionalOrigin) -> aws.route53.HealthCheck:
-        """A check of a CloudWatch alarm: the load balancer has at least half of its targets.
-
-        Elastic Load Balancing calls a load balancer healthy down to its last target. The number of
-        targets does not depend on traffic, as errors would: a region that gets none would look well
-        again, get its traffic back, and fail anew.
-        """
-        needed = (origin.targets + 1) // 2
-        alarm = aws.cloudwatch.MetricAlarm(
-            f"{name}-{origin.region}-targets",
-            region=origin.region,
-            alarm_description=f"Fewer than {needed} of {origin.targets} API addresses are healthy in "
-            f"{origin.region}; its Route 53 health check follows. Runbook: docs/operations.md#health-check",
-            # Route 53 reads the metric itself, and only plain statistics at standard resolution
-            # (Route 53 API Reference, AlarmIdentifier). Maximum: what the best-informed node sees.
-            namespace="AWS/ApplicationELB",
-            metric_name="HealthyHostCount",
-            dimensions=origin.target_group_dimensions,
-            statistic="Maximum",
-            comparison_operator="LessThanThreshold",
-            threshold=needed,
-            period=60,
-            evaluation_periods=2,
-            treat_missing_data="missing",
-            opts=self.child(),
-        )
+        """A check of the load balancer's own alarm: it has at least half of its targets."""
         return aws.route53.HealthCheck(
             f"{name}-{origin.region}-targets",
             type="CLOUDWATCH_METRIC",
-            cloudwatch_alarm_name=alarm.name,
+            cloudwatch_alarm_name=origin.targets_alarm.name,
             cloudwatch_alarm_region=origin.region,
             # CloudWatch may fail alone; the endpoint's check tells when the region does.
             insufficient_data_health_status="LastKnownStatus",
             # Route 53 keeps a copy of the alarm, which goes stale unless it is told.
-            triggers={**origin.target_group_dimensions, "threshold": str(needed)},
+            triggers=origin.targets_alarm.compares,
             tags={"Name": f"{name}-{origin.region}-targets"},
             opts=self.child(),
         )

@@ -61,14 +61,18 @@ def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -
     Args:
         names: the platform's names.
         regions: region → the locations that are its own. The first region is where writes go.
+
+    The next region of the list takes over from one that fails, and the first from the last. So no
+    region takes over from two, the order of the list says who stands in for whom, and the first region's
+    reads fail over to where its writes do.
     """
+    ring = list(regions)
     failover: list[OriginRecord] = []
     latency: list[OriginRecord] = []
     geolocation: list[OriginRecord] = []
-    for region, serves in regions.items():
+    for index, (region, serves) in enumerate(regions.items()):
         name = names.region_origin(region)
-        others = [other for other in regions if other != region]
-        failover += _failover(region, name, [region, *others])
+        failover += _failover(region, name, ring[index:] + ring[:index])
         latency.append(
             OriginRecord(
                 logical_name=f"latency-{region}",
@@ -103,7 +107,7 @@ def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -
         *latency,
         *geolocation,
         default,
-        *_failover("write", names.write_origin, list(regions)),
+        *_failover("write", names.write_origin, ring),
     ]
 
 

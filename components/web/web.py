@@ -93,6 +93,8 @@ class WebArgs:
 
     platform: str
     names: DomainSettings
+    additional_hosts: Sequence[str] = ()
+    """Names beside the host that the distribution answers."""
     certificate_arn: pulumi.Input[str]
     """In us-east-1."""
     origin_secret: pulumi.Input[str]
@@ -226,7 +228,7 @@ class Web(Tier):
             name,
             comment=args.platform,
             enabled=True,
-            aliases=[args.names.host],
+            aliases=[args.names.host, *args.additional_hosts],
             http_version="http2and3",
             is_ipv6_enabled=True,
             price_class=args.settings.price_class,

@@ -19,6 +19,7 @@ from sandbox.aws.store import ACCOUNT, ARN, PREFIXED_ID, Row, Store, strings
 from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import shown, step
 from sandbox.values import UNKNOWN
+from settings import RULE_VALUES
 
 Finding = tuple[str, str]
 """A property's path, and what is wrong with it."""
@@ -450,6 +451,15 @@ def listener_certificate(change: Change) -> Iterator[Finding]:
         yield "certificateArn", f"required by protocol {change.get('protocol')}"
     if str(certificate).startswith("arn:") and f":{change.region}:" not in str(certificate):
         yield "certificateArn", f"{certificate} must be in {change.region}"
+
+
+@rule("lb/listenerRule:ListenerRule")
+def listener_rule_values(change: Change) -> Iterator[Finding]:
+    """A listener rule's conditions have five values in all."""
+    conditions: list[Mapping[str, Mapping[str, list[str]]]] = change.get("conditions", [])
+    found = sum(len(kind.get("values", [])) for condition in conditions for kind in condition.values())
+    if found > RULE_VALUES:
+        yield "conditions", f"TooManyConditions: {found} values; a rule holds {RULE_VALUES}"
 
 
 @rule("lb/listenerRule:ListenerRule", at_preview=False)

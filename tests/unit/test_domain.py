@@ -100,3 +100,15 @@ def test_last_origin_secret_is_the_one_to_send(built: tuple[Graph, Domain]) -> N
     domain = built[1]
     assert list(domain.origin_secrets) == [1, 2]
     assert domain.origin_secret is domain.origin_secrets[2]
+
+
+def test_additional_hosts_are_on_every_certificate_and_validated() -> None:
+    names = DomainSettings(zone="example.com", host="trade.example.com")
+    args = DomainArgs(names=names, additional_hosts=["api.example.com"], regions=REGIONS, origin_secrets=[1])
+    graph = deploy(lambda: Domain("domain", args))
+    certificates = graph.of("aws:acm/certificate:Certificate")
+    assert len(certificates) == 3
+    assert all("api.example.com" in item.inputs["subjectAlternativeNames"] for item in certificates)
+    validations = graph.of("aws:acm/certificateValidation:CertificateValidation")
+    waits = {item.name: len(item.inputs["validationRecordFqdns"]) for item in validations}
+    assert waits == {"domain-viewer": 2, "domain-us-east-1": 3, "domain-eu-west-1": 3}

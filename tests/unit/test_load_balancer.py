@@ -3,44 +3,66 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import pytest
 
 from components.load_balancer import ORIGIN_SECRET_HEADER, LoadBalancer, LoadBalancerArgs
-from settings import LoadBalancerSettings
-from tests.unit.harness import SECRET, Graph, Registered, deploy
+from settings import RULE_VALUES, LoadBalancerSettings, Settings
+from tests.unit.harness import SECRET, Graph, Registered, deploy, deploy_platform
+from tests.unit.harness import stack_values as harness_values
+from tests.unit.test_settings import stack_values
 
 ADDRESSES = ["10.0.96.8", "10.0.97.8", "10.0.98.8"]
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
 
+RULES: list[dict[str, Any]] = [
+    {"priority": 30, "hosts": ["api.example.com", "old.example.com"], "forward": "api"},
+    {"priority": 5, "paths": ["/api/public/*", "/api/status"], "forward": "api"},
+    {"priority": 10, "paths": ["/api/admin/*"], "respond": {"status": 403, "message": 'No "admin" here'}},
+    {
+        "priority": 20,
+        "hosts": ["old.example.com"],
+        "paths": ["/api/v1/*"],
+        "redirect": {"host": "trade.example.com", "path": "/api/v2/#{path}", "permanent": True},
+    },
+    {"priority": 40, "hosts": ["old.example.com"], "redirect": {"host": "trade.example.com"}},
+]
+"""As a stack file has them, in no order."""
+MADE: list[LoadBalancer] = []
+
+
 @functools.cache
-def graph(*, protect: bool = True, secrets: tuple[int, ...] = (1,)) -> Graph:
+def graph(*, protect: bool = True, secrets: tuple[int, ...] = (1,), with_rules: bool = False) -> Graph:
     def program() -> None:
         provider = aws.Provider("aws", region="eu-west-1")
-        LoadBalancer(
-            "load-balancer-eu-west-1",
-            LoadBalancerArgs(
-                platform="trading-test",
-                region="eu-west-1",
-                vpc_id="vpc-0123456789abcdef0",
-                public_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-                certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
-                viewer_host="trade.example.com",
-                health_host="health-eu-west-1.origin.trade.example.com",
-                origin_secrets={number: pulumi.Output.secret(str(number) * 32) for number in secrets},
-                api_endpoint_addresses=ADDRESSES,
-                api_endpoint_security_group_id="sg-0123456789abcdef0",
-                log_bucket="logs-1234567",
-                key_arn="arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012",
-                log_retention_days=30,
-                settings=LoadBalancerSettings(),
-                protect=protect,
-            ),
-            pulumi.ResourceOptions(provider=provider),
-        )
+        MADE[:] = [
+            LoadBalancer(
+                "load-balancer-eu-west-1",
+                LoadBalancerArgs(
+                    platform="trading-test",
+                    region="eu-west-1",
+                    vpc_id="vpc-0123456789abcdef0",
+                    public_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+                    certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
+                    viewer_host="trade.example.com",
+                    health_host="health-eu-west-1.origin.trade.example.com",
+                    origin_secrets={number: pulumi.Output.secret(str(number) * 32) for number in secrets},
+                    api_endpoint_addresses=ADDRESSES,
+                    api_endpoint_security_group_id="sg-0123456789abcdef0",
+                    log_bucket="logs-1234567",
+                    key_arn="arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012",
+                    log_retention_days=30,
+                    settings=LoadBalancerSettings.model_validate({"rules": RULES} if with_rules else {}),
+                    protect=protect,
+                ),
+                pulumi.ResourceOptions(provider=provider),
+            )
+        ]
 
     return deploy(program)
 
@@ -108,6 +130,120 @@ def test_each_accepted_secret_has_a_rule_of_its_own() -> None:
     header = {"httpHeader": {"httpHeaderName": ORIGIN_SECRET_HEADER, "values": [SECRET]}}
     assert header in rules["api"]["conditions"]
     assert rules["api-2"]["conditions"] == rules["api"]["conditions"]
+
+
+def rules(*secrets: int) -> dict[str, dict[str, Any]]:
+    """With the rules of `RULES`: name → inputs, in the order in which the load balancer tries them."""
+    found = graph(secrets=secrets, with_rules=True).of("aws:lb/listenerRule:ListenerRule")
+    return {
+        rule.name.removeprefix("load-balancer-eu-west-1-"): rule.inputs
+        for rule in sorted(found, key=lambda rule: rule.inputs["priority"])
+    }
+
+
+def test_rules_of_the_settings_are_tried_in_their_order_after_health_and_before_the_standard_one() -> None:
+    assert list(rules(1)) == ["health", "rule-5", "rule-10", "rule-20", "rule-30", "rule-40", "api"]
+
+
+def test_every_rule_that_forwards_wants_a_host_and_the_secret_but_health() -> None:
+    header = {"httpHeader": {"httpHeaderName": ORIGIN_SECRET_HEADER, "values": [SECRET]}}
+    forwarding = {
+        name: rule["conditions"]
+        for name, rule in rules(1, 2).items()
+        if rule["actions"][0]["type"] == "forward" and name != "health"
+    }
+    assert len(forwarding) == 6
+    for conditions in forwarding.values():
+        assert header in conditions
+        assert any("hostHeader" in condition for condition in conditions)
+
+
+def test_rule_without_hosts_forwards_the_viewers_host_only() -> None:
+    assert {"hostHeader": {"values": ["trade.example.com"]}} in rules(1)["rule-5"]["conditions"]
+    assert {"pathPattern": {"values": ["/api/public/*", "/api/status"]}} in rules(1)["rule-5"]["conditions"]
+
+
+def test_additional_host_goes_to_the_api() -> None:
+    target_group = graph(with_rules=True).only("aws:lb/targetGroup:TargetGroup").outputs["arn"]
+    rule = rules(1)["rule-30"]
+    assert {"hostHeader": {"values": ["api.example.com", "old.example.com"]}} in rule["conditions"]
+    assert rule["actions"] == [{"type": "forward", "targetGroupArn": target_group}]
+
+
+def test_each_secret_has_a_rule_of_each_that_forwards_and_no_two_share_a_priority() -> None:
+    """However far apart the numbers are: the engine has the old rules and the new ones at once."""
+    for secrets in [(1, 2), (2, 1000), (999, 1000)]:
+        found = rules(*secrets)
+        assert len(found) == 1 + 3 + 2 * 3, "health, three that answer, and each secret's three"
+        assert len({rule["priority"] for rule in found.values()}) == len(found)
+        assert max(rule["priority"] for rule in found.values()) <= 50_000
+    before, after = rules(1, 2), rules(2, 3)
+    fresh = {rule["priority"] for name, rule in after.items() if name not in before}
+    assert not fresh & {rule["priority"] for rule in before.values()}
+    kept = before.keys() & after.keys()
+    assert {name: before[name]["priority"] for name in kept} == {n: after[n]["priority"] for n in kept}
+
+
+def test_path_is_refused_by_the_load_balancer_itself() -> None:
+    rule = rules(1)["rule-10"]
+    assert rule["conditions"] == [{"pathPattern": {"values": ["/api/admin/*"]}}]
+    answer = rule["actions"][0]["fixedResponse"]
+    assert (answer["statusCode"], answer["contentType"]) == ("403", "application/json")
+    assert json.loads(answer["messageBody"]) == {"message": 'No "admin" here'}
+
+
+def test_redirect_keeps_what_it_does_not_name() -> None:
+    elsewhere, host = (rules(1)[name]["actions"][0]["redirect"] for name in ("rule-20", "rule-40"))
+    assert elsewhere == {
+        "protocol": "HTTPS",
+        "port": "443",
+        "host": "trade.example.com",
+        "path": "/api/v2/#{path}",
+        "statusCode": "HTTP_301",
+    }
+    assert (host["path"], host["statusCode"]) == ("/#{path}", "HTTP_302")
+
+
+def test_most_rules_that_settings_accept_stay_within_the_load_balancers_hundred() -> None:
+    """Each forwards, while a secret turns ("Quotas for your Application Load Balancers")."""
+    values = stack_values("prod") | {
+        "loadBalancer": {
+            "originSecrets": [1, 2],
+            "rules": [{"priority": priority, "forward": "api"} for priority in range(1, 49)],
+        }
+    }
+    settings = Settings.parse(values).load_balancer
+    assert len(settings.origin_secrets) * (len(settings.rules) + 1) + 1 <= 100
+
+
+def targets_alarm() -> Registered:
+    return graph().only("aws:cloudwatch/metricAlarm:MetricAlarm")
+
+
+def test_alarm_rings_when_fewer_than_half_of_the_targets_are_left() -> None:
+    alarm = targets_alarm().inputs
+    suffixes = {
+        "LoadBalancer": graph().only("aws:lb/loadBalancer:LoadBalancer").outputs["arnSuffix"],
+        "TargetGroup": graph().only("aws:lb/targetGroup:TargetGroup").outputs["arnSuffix"],
+    }
+    assert alarm["dimensions"] == suffixes
+    assert (alarm["metricName"], alarm["comparisonOperator"]) == ("HealthyHostCount", "LessThanThreshold")
+    assert alarm["threshold"] == 2, "of three"
+
+
+def test_alarm_can_be_read_by_route_53() -> None:
+    """Plain statistics at standard resolution, no metric math (API Reference, AlarmIdentifier)."""
+    alarm = targets_alarm().inputs
+    assert alarm["statistic"] in ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
+    assert alarm["period"] >= 60
+    assert not {"extendedStatistic", "metricQueries", "datapointsToAlarm"} & set(alarm)
+
+
+def test_whoever_reads_the_alarm_learns_what_it_compares() -> None:
+    graph.cache_clear()
+    alarm, compares = targets_alarm().inputs, MADE[0].targets_alarm.compares
+    assert set(compares) == {*alarm["dimensions"], "threshold"}
+    assert compares["threshold"] == str(alarm["threshold"])
 
 
 def web_acl_rules() -> dict[str, dict[str, Any]]:
@@ -188,3 +324,37 @@ def test_names_leave_room_for_the_automatic_suffix() -> None:
     """AWS allows 32 characters; the provider appends eight."""
     for token in ("aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup"):
         assert len(graph().only(token).name) <= 24
+
+
+def test_host_of_a_rule_is_a_name_of_the_whole_platform() -> None:
+    """A rule for a name that no record leads here, or no certificate carries, would never be met."""
+    host = "api.example.com"
+    values = harness_values("local")
+    values["trading:loadBalancer"] = {"rules": [{"priority": 10, "hosts": [host], "forward": "api"}]}
+    platform = deploy_platform("local", values)
+    distribution = platform.only("aws:cloudfront/distribution:Distribution")
+    assert host in distribution.inputs["aliases"]
+    certificates = {c.outputs["arn"]: c for c in platform.of("aws:acm/certificate:Certificate")}
+    listener = platform.named("alb-us-east-1-https", "aws:lb/listener:Listener")
+    for arn in (
+        distribution.inputs["viewerCertificate"]["acmCertificateArn"],
+        listener.inputs["certificateArn"],
+    ):
+        assert host in certificates[arn].inputs["subjectAlternativeNames"]
+    records = platform.of("aws:route53/record:Record")
+    assert {r.inputs["type"] for r in records if r.inputs["name"] == host} == {"A", "AAAA", "CAA"}
+    domains = platform.of("aws:apigateway/domainName:DomainName")
+    assert host in [domain.inputs["domainName"] for domain in domains]
+
+
+def test_sandbox_refuses_a_rule_of_more_values_than_aws_takes() -> None:
+    def program() -> None:
+        aws.lb.ListenerRule(
+            "wide",
+            listener_arn="arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/alb/50dc6c495c0c9188/f2f7dc8efc522ab2",
+            conditions=[{"path_pattern": {"values": [f"/{number}" for number in range(RULE_VALUES + 1)]}}],
+            actions=[{"type": "fixed-response", "fixed_response": {"content_type": "text/plain"}}],
+        )
+
+    with pytest.raises(Exception, match="TooManyConditions: 6 values; a rule holds 5"):
+        deploy(program, check_references=True)

@@ -11,8 +11,9 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
+from components.load_balancer import TargetsAlarm
 from components.routing import RegionalOrigin, Routing, RoutingArgs
-from components.routing_tree import Client, Outage, origin_tree, resolve
+from components.routing_tree import Client, Failover, Outage, origin_tree, resolve
 from settings import DomainSettings, ServedLocations
 from tests.unit.harness import Graph, Registered, deploy
 
@@ -41,7 +42,9 @@ def dns_name(region: str) -> str:
 
 
 @functools.cache
-def built(regions: int, *, zone_wide: bool = False) -> tuple[Graph, Routing]:
+def built(
+    regions: int, *, zone_wide: bool = False, additional_hosts: tuple[str, ...] = ()
+) -> tuple[Graph, Routing]:
     names = NAMES.model_copy(update={"dnssec": zone_wide, "query_logging": zone_wide})
     made: list[Routing] = []
 
@@ -51,6 +54,7 @@ def built(regions: int, *, zone_wide: bool = False) -> tuple[Graph, Routing]:
             platform="trading-test",
             edge_region="us-east-1",
             names=names,
+            additional_hosts=additional_hosts,
             zone_id=ZONE_ID,
             distribution_domain_name="d111111abcdef8.cloudfront.net",
             distribution_zone_id="Z2FDTNDATAQYW2",
@@ -60,8 +64,11 @@ def built(regions: int, *, zone_wide: bool = False) -> tuple[Graph, Routing]:
                     serves=SERVES[region],
                     dns_name=dns_name(region),
                     zone_id="Z35SXDOTRQ7X7K",
-                    target_group_dimensions={"LoadBalancer": f"app/{region}/1", "TargetGroup": region},
-                    targets=3,
+                    targets_alarm=TargetsAlarm(
+                        name=pulumi.Output.from_input(f"alarm-{region}"),
+                        arn=pulumi.Output.from_input(f"arn:aws:cloudwatch:{region}:alarm-{region}"),
+                        compares={"TargetGroup": region, "threshold": "2"},
+                    ),
                 )
                 for region in REGIONS[:regions]
             ],
@@ -158,12 +165,38 @@ def test_primary_down_moves_its_reads_and_all_writes_to_the_second(kind: str) ->
 
 
 @kinds_of_outage
-@pytest.mark.parametrize("down", [EU, AP])
-def test_another_region_down_moves_its_reads_to_the_primary_and_no_writes(kind: str, down: str) -> None:
+@pytest.mark.parametrize(("down", "next_region"), [(US, EU), (EU, AP), (AP, US)])
+def test_next_region_of_three_takes_over_and_the_first_from_the_last(
+    kind: str, down: str, next_region: str
+) -> None:
     assert reads(3, **{kind: [down]}) == {
-        place: US if region == down else region for place, region in reads(3).items()
+        place: next_region if region == down else region for place, region in reads(3).items()
     }
-    assert writes(3, **{kind: [down]}) == {US}
+    assert writes(3, **{kind: [down]}) == {EU if down == US else US}
+
+
+@kinds_of_outage
+def test_second_of_two_regions_down_moves_its_reads_to_the_primary_and_no_writes(kind: str) -> None:
+    assert set(reads(2, **{kind: [EU]}).values()) == writes(2, **{kind: [EU]}) == {US}
+
+
+@kinds_of_outage
+def test_a_region_and_its_stand_in_down_leave_the_third_with_all_reads(kind: str) -> None:
+    for left in REGIONS:
+        down = [region for region in REGIONS if region != left]
+        assert set(reads(3, **{kind: down}).values()) == {left}
+
+
+def test_no_region_stands_in_for_two() -> None:
+    """Else one that fails could bring another down, with twice the reads of others beside its own."""
+    tree = origin_tree(NAMES, SERVES)
+    stand_ins = [
+        record.load_balancer
+        for record in tree
+        if record.name in [NAMES.region_origin(region) for region in REGIONS]
+        and record.policy == Failover("SECONDARY")
+    ]
+    assert sorted(stand_ins) == sorted(REGIONS)
 
 
 @kinds_of_outage
@@ -196,6 +229,13 @@ def test_viewers_reach_cloudfront_over_ipv4_and_ipv6() -> None:
 def test_only_amazon_may_issue_certificates() -> None:
     caa = next(r for r in records(1, NAMES.host) if r.inputs["type"] == "CAA")
     assert caa.inputs["records"] == ['0 issue "amazon.com"']
+
+
+def test_additional_host_leads_to_cloudfront_too() -> None:
+    found = built(1, additional_hosts=("api.example.com",))[0].of("aws:route53/record:Record")
+    records = {r.inputs["type"]: r for r in found if r.inputs["name"] == "api.example.com"}
+    assert set(records) == {"A", "AAAA", "CAA"}
+    assert target(records["A"]) == target(records["AAAA"]) == "d111111abcdef8.cloudfront.net"
 
 
 @pytest.mark.parametrize("regions", [1, 2, 3])
@@ -256,15 +296,24 @@ def test_every_step_of_the_tree_evaluates_its_target() -> None:
     assert all(r.inputs["aliases"][0]["evaluateTargetHealth"] is True for r in steered)
 
 
-def test_one_region_has_the_whole_tree_and_more_regions_only_add() -> None:
-    def by_name(regions: int) -> dict[tuple[str, str], Any]:
-        """What every resource says, but for the ids of others, which are random in each run."""
-        ids = {"healthCheckId": None, "childHealthchecks": None, "cloudwatchAlarmName": None}
-        return {(r.type, r.name): {**r.inputs, **ids} for r in graph(regions).resources}
+def by_name(regions: int) -> dict[str, Any]:
+    """What every resource says, but for the ids of others, which are random in each run."""
+    ids = {"healthCheckId": None, "childHealthchecks": None}
+    return {f"{r.type} {r.name}": {**r.inputs, **ids} for r in graph(regions).resources}
 
-    assert by_name(1).items() <= by_name(2).items()
-    assert by_name(2).items() <= by_name(3).items()
+
+def test_one_region_has_the_whole_tree_and_a_second_only_adds() -> None:
+    one, two = by_name(1), by_name(2)
+    assert {name: two[name] for name in one} == one
     assert failover(1, NAMES.write_origin) == {"PRIMARY": dns_name(US)}
+
+
+def test_third_region_adds_and_becomes_the_stand_in_of_the_second() -> None:
+    two, three = by_name(2), by_name(3)
+    changed = [name for name in two if two[name] != three[name]]
+    assert changed == [f"aws:route53/record:Record routing-{EU}-secondary"]
+    moved = {key for key, value in two[changed[0]].items() if three[changed[0]][key] != value}
+    assert moved == {"aliases"}, "an update in place: name, type and identifier are what they were"
 
 
 # -- health checks -------------------------------------------------------------------------------
@@ -301,30 +350,15 @@ def test_endpoint_check_asks_a_name_that_never_fails_over() -> None:
         assert check.inputs["enableSni"] is True
 
 
-def test_alarm_check_reads_the_regions_own_targets() -> None:
+def test_alarm_check_reads_the_alarm_of_the_regions_load_balancer() -> None:
     for region in REGIONS[:2]:
-        check = checks("CLOUDWATCH_METRIC")[f"routing-{region}-targets"]
-        alarm = graph(2).named(f"routing-{region}-targets", "aws:cloudwatch/metricAlarm:MetricAlarm").inputs
-        assert check.inputs["cloudwatchAlarmRegion"] == alarm["region"] == region
-        assert alarm["dimensions"] == {"LoadBalancer": f"app/{region}/1", "TargetGroup": region}
-        assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanThreshold", 2)
+        check = checks("CLOUDWATCH_METRIC")[f"routing-{region}-targets"].inputs
+        assert (check["cloudwatchAlarmName"], check["cloudwatchAlarmRegion"]) == (f"alarm-{region}", region)
 
 
 def test_route_53_is_told_when_the_alarm_it_copied_changes() -> None:
     check = checks("CLOUDWATCH_METRIC")["routing-us-east-1-targets"]
-    assert check.inputs["triggers"] == {
-        "LoadBalancer": "app/us-east-1/1",
-        "TargetGroup": US,
-        "threshold": "2",
-    }
-
-
-def test_alarm_can_be_read_by_route_53() -> None:
-    """Plain statistics at standard resolution, no metric math (API Reference, AlarmIdentifier)."""
-    for alarm in graph(2).of("aws:cloudwatch/metricAlarm:MetricAlarm"):
-        assert alarm.inputs["statistic"] in ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
-        assert alarm.inputs["period"] >= 60
-        assert not {"extendedStatistic", "metricQueries", "datapointsToAlarm"} & set(alarm.inputs)
+    assert check.inputs["triggers"] == {"TargetGroup": US, "threshold": "2"}
 
 
 # -- the whole zone ------------------------------------------------------------------------------

@@ -614,6 +614,88 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("loadBalancer.originSecrets", [2, 2]),
         ("loadBalancer.originSecrets", "number 2 is given twice"),
     ),
+    (
+        "listener-rule-without-an-action",
+        put("loadBalancer.rules", [{"priority": 1}]),
+        ("loadBalancer.rules[0]", "priority 1 must have one action", "forward: api", "respond", "redirect"),
+    ),
+    (
+        "listener-rule-with-two-actions",
+        put("loadBalancer.rules", [{"priority": 1, "forward": "api", "respond": {}}]),
+        ("loadBalancer.rules[0]", "must have one action"),
+    ),
+    (
+        "listener-rule-priority-twice",
+        put("loadBalancer.rules", [{"priority": 1, "respond": {}}, {"priority": 1, "forward": "api"}]),
+        ("loadBalancer.rules", "priority 1 is given twice"),
+    ),
+    (
+        "listener-rule-priority",
+        put("loadBalancer.rules", [{"priority": 49, "respond": {}}]),
+        ("loadBalancer.rules[0].priority", "49", "48"),
+    ),
+    (
+        "listener-rule-of-too-many-values",
+        put(
+            "loadBalancer.rules",
+            [{"priority": 1, "paths": [f"/api/{n}" for n in range(4)], "forward": "api"}],
+        ),
+        ("loadBalancer.rules[0]", "6 condition values (hosts, paths, the origin's secret)", "holds 5"),
+    ),
+    (
+        "answering-listener-rule-of-too-many-values",
+        put(
+            "loadBalancer.rules",
+            [{"priority": 1, "paths": [f"/api/{n}" for n in range(6)], "respond": {}}],
+        ),
+        ("loadBalancer.rules[0]", "6 condition values (hosts, paths)", "two rules"),
+    ),
+    (
+        "listener-rule-of-too-many-wildcards",
+        put("loadBalancer.rules", [{"priority": 1, "paths": ["/api/*/*/*", "/api/?/*/*"], "respond": {}}]),
+        ("loadBalancer.rules[0]", "6 wildcards", "holds 5"),
+    ),
+    (
+        "listener-rule-for-a-path-that-cloudfront-keeps",
+        put("loadBalancer.rules", [{"priority": 1, "paths": ["/admin/*"], "respond": {}}]),
+        ("loadBalancer.rules[0].paths[0]", "/admin/*", "such as /api/admin/*"),
+    ),
+    (
+        "listener-rule-host-of-another-zone",
+        put("loadBalancer.rules", [{"priority": 1, "hosts": ["api.example.org"], "forward": "api"}]),
+        ("loadBalancer.rules", "api.example.org", "below zone example.com", "such as api.example.com"),
+    ),
+    (
+        "listener-rule-host-of-a-region",
+        put(
+            "loadBalancer.rules",
+            [{"priority": 1, "hosts": ["eu.origin.dev.trade.example.com"], "forward": "api"}],
+        ),
+        ("loadBalancer.rules", "eu.origin.dev.trade.example.com", "not below origin.dev.trade.example.com"),
+    ),
+    (
+        "more-hosts-than-a-certificate-holds",
+        put(
+            "loadBalancer.rules",
+            [{"priority": n, "hosts": [f"api{n}.example.com"], "forward": "api"} for n in range(1, 9)],
+        ),
+        ("loadBalancer.rules", "8 hosts beside dev.trade.example.com", "room for 7"),
+    ),
+    (
+        "listener-rule-that-answers-with-a-redirection",
+        put("loadBalancer.rules", [{"priority": 1, "respond": {"status": 302}}]),
+        ("loadBalancer.rules[0].respond.status", "302", "redirect"),
+    ),
+    (
+        "redirect-in-a-circle",
+        put("loadBalancer.rules", [{"priority": 1, "redirect": {"host": "dev.trade.example.com"}}]),
+        ("loadBalancer.rules[0]", "priority 1 redirects dev.trade.example.com to itself", "hosts"),
+    ),
+    (
+        "redirect-to-nowhere-else",
+        put("loadBalancer.rules", [{"priority": 1, "redirect": {"permanent": True}}]),
+        ("loadBalancer.rules[0].redirect", "needs a host, a path or both"),
+    ),
     ("price-class", put("web.priceClass", "All"), ("web.priceClass", '"All"', "'PriceClass_All'")),
     ("email", put("monitoring.alarmEmails", ["oncall"]), ("monitoring.alarmEmails[0]", "oncall", "@")),
     (
