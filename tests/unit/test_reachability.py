@@ -176,6 +176,7 @@ def resource(token: str, name: str, inputs: dict[str, Any], identifier: str = ""
         parent_urn="",
         inputs=inputs,
         depends_on=frozenset(),
+        refers_to=frozenset(),
         protect=False,
         provider="",
         ignore_changes=(),
