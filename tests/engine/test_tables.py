@@ -1,0 +1,246 @@
+"""Tables and cache through the real engine: what changes in place, what scaling owns, and a second region.
+
+A program of their own stands them up alone. The tests of each group run in this order on one sandbox; each
+leaves it for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.engine.project import ROOT, Project, Values
+
+PROGRAM = """
+import json
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+from components.service.cache import Cache, CacheArgs
+from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs
+from settings import CacheSettings, TableSettings
+
+values = json.loads(Path("values.json").read_text())
+protect = values["protect"]
+first, *others = values["regions"]
+
+
+def region(name):
+    opts = pulumi.ResourceOptions(provider=aws.Provider(name, region=name))
+    return opts, aws.kms.Key(f"key-{name}", opts=opts).arn
+
+
+opts, key = region(first)
+settings = TableSettings.model_validate(values["table"])
+table = Table("quotes", TableArgs(settings=settings, key_arn=key, peers=others, protect=protect), opts)
+for name in others:
+    there, its_key = region(name)
+    peers = [peer for peer in values["regions"] if peer != name]
+    args = TableReplicaArgs(
+        settings=settings, table_arn=table.arn, write_scaling=table.write_scaling, key_arn=its_key,
+        peers=peers, protect=protect,
+    )
+    TableReplica(f"quotes-{name}", args, there)
+if "cache" in values:
+    vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", opts=opts)
+    subnets = [
+        aws.ec2.Subnet(
+            f"subnet-{zone}", vpc_id=vpc.id, cidr_block=f"10.0.{number}.0/24", availability_zone=first + zone,
+            opts=opts,
+        ).id
+        for number, zone in enumerate("abc")
+    ]
+    args = CacheArgs(
+        vpc_id=vpc.id, subnet_ids=subnets, key_arn=key, users=["orders"], user_prefix="test",
+        settings=CacheSettings.model_validate(values["cache"]), log_retention_days=7, protect=protect,
+    )
+    Cache("cache", args, opts)
+"""
+VALUES: Values = {
+    "regions": ["us-east-1"],
+    "protect": False,
+    "table": {
+        "name": "quotes",
+        "hashKey": {"name": "symbol"},
+        "rangeKey": {"name": "at", "type": "N"},
+        "indexes": [{"name": "by-venue", "hashKey": {"name": "venue"}}],
+        "readCapacity": {"min": 5, "max": 50},
+        "writeCapacity": {"min": 5, "max": 50},
+    },
+}
+SCALED = ["quotes-read", "quotes-write", "quotes-by-venue-read", "quotes-by-venue-write"]
+
+
+class Stores(Project):
+    """The program above, with an account that a test can change behind the engine's back."""
+
+    def write(self, values: Values) -> None:
+        (self.folder / "values.json").write_text(json.dumps(values))
+
+    def up(self, values: Values, *options: str, expect: int = 0) -> str:
+        self.write(values)
+        return self.pulumi("up", "--stack", "local", "--yes", "--skip-preview", *options, expect=expect)
+
+    def operations(self, values: Values) -> dict[str, str]:
+        """What a deployment of `values` would do."""
+        self.write(values)
+        return self.preview("local")
+
+    def set(self, kind: str, values: Mapping[str, str | int]) -> None:
+        """Sets properties of the account's one resource of a type, as AWS's auto-scaling or somebody does."""
+        with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
+            for path, value in values.items():
+                for column in ("inputs", "outputs"):
+                    statement = f"UPDATE resource SET {column} = json_set({column}, ?, ?) WHERE type = ?"
+                    assert store.execute(statement, (f"$.{path}", value, f"aws:{kind}")).rowcount == 1
+        store.close()
+
+    def get(self, kind: str) -> Values:
+        """What AWS has of the one resource of a type."""
+        with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
+            ((text,),) = store.execute(
+                "SELECT outputs FROM resource WHERE type = ?", (f"aws:{kind}",)
+            ).fetchall()
+        store.close()
+        return json.loads(text)
+
+
+def make(directory: Path) -> Stores:
+    folder = directory / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
+    (folder / "Pulumi.local.yaml").write_text("config: {}")
+    (folder / "__main__.py").write_text(PROGRAM)
+    for name in ("components", "settings.py"):
+        (folder / name).symlink_to(ROOT / name)
+    return Stores(folder, directory / "sandbox")
+
+
+def changed(values: Values, **table: object) -> Values:
+    return {**values, "table": {**values["table"], **table}}
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """The table alone, deployed."""
+    made = make(tmp_path_factory.mktemp("tables"))
+    made.up(VALUES)
+    return made
+
+
+TABLE = "dynamodb/table:Table"
+
+
+def test_settings_of_the_scaling_change_in_place_and_leave_the_table_alone(stores: Stores) -> None:
+    wider = changed(VALUES, readCapacity={"min": 10, "max": 80}, targetUtilization=60)
+    assert stores.operations(wider) == dict.fromkeys(SCALED, "update")
+
+
+def test_capacity_that_was_scaled_is_no_difference_after_a_refresh(stores: Stores) -> None:
+    scaled = {"readCapacity": 37, "globalSecondaryIndexes[0].writeCapacity": 21}
+    stores.set(TABLE, scaled)
+    stores.write(VALUES)
+    text = stores.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview")
+    assert "~ 1 updated" in text, "the test's own change was not seen"
+    assert stores.operations(VALUES) == {}
+    # A deployment that changes something else of the table does not throw the capacities back either.
+    expiring = changed(VALUES, ttlAttribute="expires_at")
+    assert stores.operations(expiring) == {"quotes": "update"}
+    stores.up(expiring)
+    found = stores.get(TABLE)
+    assert found["ttl"]["enabled"]
+    assert (found["readCapacity"], found["globalSecondaryIndexes"][0]["writeCapacity"]) == (37, 21)
+    stores.up(VALUES)
+
+
+def test_another_key_of_a_protected_table_is_refused(stores: Stores) -> None:
+    protected = {**VALUES, "protect": True}
+    stores.up(protected)
+    other = changed(protected, rangeKey={"name": "sequence", "type": "N"})
+    text = stores.up(other, expect=1)
+    assert "unable to replace resource" in text
+    assert "::quotes" in text
+    assert stores.get(TABLE)["rangeKey"] == "at"
+    stores.up(VALUES)
+
+
+def test_a_second_region_only_adds(stores: Stores) -> None:
+    two = {**VALUES, "regions": ["us-east-1", "eu-west-1"]}
+    operations = stores.operations(two)
+    assert set(operations.values()) == {"create"}
+    assert {"quotes-eu-west-1", "quotes-eu-west-1-by-venue", "key-eu-west-1"} <= operations.keys()
+    stores.up(two)
+    replica = stores.get("dynamodb/tableReplica:TableReplica")
+    table = stores.get(TABLE)
+    assert replica["globalTableArn"] == table["arn"]
+    assert replica["arn"] == table["arn"].replace("us-east-1", "eu-west-1", 1)
+    assert stores.operations(two) == {}
+    stores.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_a_change_of_the_scaling_leaves_the_replica_alone(stores: Stores) -> None:
+    two = {**VALUES, "regions": ["us-east-1", "eu-west-1"]}
+    wider = changed(two, writeCapacity={"min": 10, "max": 90}, targetUtilization=50)
+    assert stores.operations(wider) == dict.fromkeys(SCALED, "update")
+
+
+def test_a_region_leaves_with_its_replica_only(stores: Stores) -> None:
+    operations = stores.operations(VALUES)
+    assert set(operations.values()) == {"delete"}
+    assert all("eu-west-1" in name for name in operations)
+    stores.up(VALUES)
+
+
+def test_billing_by_the_request_is_an_update_in_place(stores: Stores) -> None:
+    on_demand = changed(VALUES, billing="onDemand", maxRequestUnits={"read": 400, "write": 100})
+    assert stores.operations(on_demand) == {"quotes": "update", **dict.fromkeys(SCALED, "delete")}
+    stores.up(on_demand)
+    found = stores.get(TABLE)
+    assert (found["billingMode"], found["onDemandThroughput"]["maxReadRequestUnits"]) == (
+        "PAY_PER_REQUEST",
+        400,
+    )
+    assert stores.operations(on_demand) == {}
+
+
+def test_back_to_provisioned_wants_the_capacities_of_the_indexes_by_hand(stores: Stores) -> None:
+    text = stores.up(VALUES, expect=1)
+    assert "ProvisionedThroughput must be specified for index by-venue" in text
+    switched: dict[str, str | int] = {"billingMode": "PROVISIONED"}
+    for part in ("", "globalSecondaryIndexes[0]."):
+        switched |= {f"{part}readCapacity": 20, f"{part}writeCapacity": 20}
+    stores.set(TABLE, switched)
+    stores.up(VALUES, "--refresh")
+    found = stores.get(TABLE)
+    assert (found["billingMode"], found["readCapacity"]) == ("PROVISIONED", 20)
+    assert stores.status()["aws"]["appautoscaling"] == 8
+    assert stores.operations(VALUES) == {}
+
+
+CACHE = "elasticache/replicationGroup:ReplicationGroup"
+WITH_CACHE: Values = {**VALUES, "cache": {"shards": 1, "replicas": {"min": 1, "max": 3}}}
+
+
+def test_replicas_that_were_added_are_no_difference_after_a_refresh(stores: Stores) -> None:
+    stores.up(WITH_CACHE)
+    stores.set(CACHE, {"replicasPerNodeGroup": 3})
+    text = stores.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview")
+    assert "~ 1 updated" in text, "the test's own change was not seen"
+    assert stores.operations(WITH_CACHE) == {}
+
+
+def test_bounds_of_the_replicas_change_in_place_and_leave_the_cache_alone(stores: Stores) -> None:
+    wider = {**WITH_CACHE, "cache": {"shards": 1, "replicas": {"min": 2, "max": 4}}}
+    assert stores.operations(wider) == {"cache-replicas": "update"}
+    stores.up(wider)
+    assert stores.get(CACHE)["replicasPerNodeGroup"] == 3
+
+
+def test_everything_goes(stores: Stores) -> None:
+    stores.sandbox_command("down", "--stack", "local")
+    assert stores.status()["aws"] == {}
