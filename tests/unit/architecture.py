@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from components.service.cluster import WORKLOAD_NAMESPACE
 from functions.order_intake import handler, order_service
 from sandbox.values import is_dict, is_list
 from tests.unit import harness
@@ -23,6 +24,13 @@ from tests.unit.reachability import THROUGH_NAT, Walk, managed_edges
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 STACK = "prod"
+
+ORDER_INTAKE = "order intake"
+_TABLE_ACTIONS = {
+    "read": r"dynamodb:(Batch)?(Get|Query|Scan)",
+    "write": r"dynamodb:(BatchWrite|Put|Update)",
+    "delete": r"dynamodb:(BatchWrite|Delete)",
+}
 
 NLB_IDLE_SECONDS = 350
 """Of a TCP connection, where the listener does not set it (Network Load Balancer User Guide)."""
@@ -39,6 +47,22 @@ class Hop:
     tls: str
     timeouts: str
     logged: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """One row: what a service may touch, and who may call it."""
+
+    service: str
+    tables: dict[str, set[str]]
+    """Name in the settings → `read`, `write`, `delete`."""
+    produces: set[str]
+    consumes: set[str]
+    cache: set[str]
+    """Patterns of the keys of its cache user."""
+    database: set[str]
+    """Database users that it may sign in as."""
+    callers: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -436,13 +460,130 @@ def subnet_table(platform: Platform) -> str:
     return _table(("subnets", "blocks", "way out of the VPC", "who is there"), sorted(rows, key=_by_block))
 
 
+def accesses(platform: Platform) -> list[Access]:
+    """What order intake and each service may touch, as their roles' policies say."""
+    function = platform.function["role"].rsplit("/", 1)[-1]
+    associations = [
+        a.inputs for a in platform.here.of("aws:eks/podIdentityAssociation:PodIdentityAssociation")
+    ]
+    roles = {
+        a["serviceAccount"]: a["roleArn"].rsplit("/", 1)[-1]
+        for a in associations
+        if a["namespace"] == WORKLOAD_NAMESPACE
+    }
+    callers = _callers(platform)
+    return [
+        _access(platform, name, role, callers.get(name, []))
+        for name, role in {ORDER_INTAKE: function, **dict(sorted(roles.items()))}.items()
+    ]
+
+
+def _access(platform: Platform, name: str, role: str, callers: list[str]) -> Access:
+    allowed = [
+        (action, resource)
+        for policy in platform.here.of("aws:iam/rolePolicy:RolePolicy")
+        if policy.inputs["role"] == role
+        for statement in json.loads(policy.inputs["policy"])["Statement"]
+        for action in _several(statement["Action"])
+        for resource in _several(statement["Resource"])
+    ]
+    stores = ("*", "dynamodb:", "elasticache:", "kafka-cluster:", "rds-db:")
+    wide = {action for action, _ in allowed if "*" in action and action.startswith(stores)}
+    assert not wide, f"{name}: {wide} is more than the table can show"
+
+    def last(pattern: str, kind: str) -> set[str]:
+        return {r.rsplit("/", 1)[-1] for action, r in allowed if re.match(pattern, action) and kind in r}
+
+    names = {
+        table.outputs["arn"]: table.name.removeprefix("table-").removesuffix(f"-{platform.region}")
+        for token in ("aws:dynamodb/table:Table", "aws:dynamodb/tableReplica:TableReplica")
+        for table in platform.here.of(token)
+    }
+    tables: dict[str, set[str]] = {}
+    for action, resource in allowed:
+        # A resource that is none of the tables, such as all of them, is shown as it is.
+        table = names.get(resource.partition("/index/")[0], resource)
+        for verb, pattern in _TABLE_ACTIONS.items():
+            if re.match(pattern, action):
+                tables.setdefault(table, set()).add(verb)
+    keys = {
+        user.outputs["arn"]: {word[1:] for word in user.inputs["accessString"].split() if word[0] == "~"}
+        for user in platform.here.of("aws:elasticache/user:User")
+    }
+    users = [r for action, r in allowed if action == "elasticache:Connect" and ":user:" in r]
+    return Access(
+        service=name,
+        tables=tables,
+        produces=last("kafka-cluster:WriteData$", ":topic/"),
+        consumes=last("kafka-cluster:ReadData$", ":topic/"),
+        cache={pattern for user in users for pattern in keys[user]},
+        database=last("rds-db:connect$", ":dbuser:"),
+        callers=callers,
+    )
+
+
+def _callers(platform: Platform) -> dict[str, list[str]]:
+    """Service → the routes of the API, with the scope that each wants, and others, that lead to it."""
+    bindings = {
+        binding.inputs["spec"]["targetGroupARN"]: binding.inputs["spec"]["serviceRef"]["name"]
+        for binding in platform.graph.of("kubernetes:eks.amazonaws.com/v1:TargetGroupBinding")
+    }
+    ports = {
+        f":{listener.inputs['port']}": bindings[action["targetGroupArn"]]
+        for listener in platform.listeners(platform.nlb)
+        for action in listener.inputs["defaultActions"]
+    }
+    found: dict[str, list[str]] = {}
+    found.setdefault(ports[_port(platform.environment["ORDER_SERVICE_URL"])], []).append(ORDER_INTAKE)
+    body = json.loads(platform.here.only("aws:apigateway/restApi:RestApi").inputs["body"])
+    for path, methods in sorted(body["paths"].items()):
+        for method, operation in methods.items():
+            integration = operation.get("x-amazon-apigateway-integration") if is_dict(operation) else None
+            if not integration or path.endswith("/{proxy+}"):
+                continue  # what is below a path goes the same way
+            service = ORDER_INTAKE if ":function:" in integration["uri"] else ports[_port(integration["uri"])]
+            verb = "" if "any-method" in method else f"{method.upper()} "
+            scopes = {
+                scope
+                for entry in operation.get("security", [])
+                for names in entry.values()
+                for scope in names
+            }
+            token = f" with {_codes(scopes)}" if scopes else ", no token"
+            found.setdefault(service, []).append(f"API Gateway: `{verb}{path}`{token}")
+    return found
+
+
+def access_table(platform: Platform) -> str:
+    """What each service may touch, as a Markdown table."""
+    head = ("service", "called by", "tables", "topics written", "topics read", "cache keys", "database user")
+    rows = [
+        (
+            a.service,
+            "; ".join(a.callers),
+            "; ".join(
+                f"`{table}`: {', '.join(sorted(verbs, key=list(_TABLE_ACTIONS).index))}"
+                for table, verbs in a.tables.items()
+            ),
+            *(_codes(values) for values in (a.produces, a.consumes, a.cache, a.database)),
+        )
+        for a in accesses(platform)
+    ]
+    return _table(head, rows)
+
+
 def render(page: str, platform: Platform) -> str:
     """The page with its generated tables renewed.
 
     Raises:
         ValueError: a table's markers are not in the page.
     """
-    for name, table in (("hops", hop_table(platform)), ("subnets", subnet_table(platform))):
+    tables = {
+        "hops": hop_table(platform),
+        "subnets": subnet_table(platform),
+        "services": access_table(platform),
+    }
+    for name, table in tables.items():
         begin, end = f"<!-- {name}: generated by `make golden` -->\n", f"<!-- end of {name} -->"
         before, found, rest = page.partition(begin)
         _, closed, after = rest.partition(end)
@@ -503,6 +644,15 @@ def _by_arn(resources: Iterable[Registered], arn: str) -> Registered:
 def _one(values: set[Any]) -> Any:
     assert len(values) == 1, f"expected one value, found {values}"
     return next(iter(values))
+
+
+def _several(value: str | list[str]) -> list[str]:
+    """A policy document's value, which may be one or many."""
+    return [value] if isinstance(value, str) else value
+
+
+def _port(url: str) -> str:
+    return url[url.rindex(":") :]
 
 
 def _scheme(url: str) -> str:

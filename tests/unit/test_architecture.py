@@ -9,8 +9,9 @@ import re
 import pytest
 
 from functions.order_intake import handler
-from tests.unit.architecture import PAGE, STACK, first_region, render, uncovered
-from tests.unit.harness import ROOT, STACKS
+from settings import IDEMPOTENCY_TABLE, Settings
+from tests.unit.architecture import ORDER_INTAKE, PAGE, STACK, accesses, first_region, render, uncovered
+from tests.unit.harness import ROOT, STACKS, stack_values
 
 platform = functools.cache(first_region)
 
@@ -54,3 +55,29 @@ def test_every_file_that_the_page_names_is_there() -> None:
     assert links
     assert [link for link in links if not (PAGE.parent / link).resolve().is_relative_to(ROOT)] == []
     assert [link for link in links if not (PAGE.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_service_may_touch_what_its_settings_name_and_nothing_else(stack: str) -> None:
+    values = stack_values(stack)
+    settings = Settings.parse({key.removeprefix("trading:"): value for key, value in values.items()})
+    found = {access.service: access for access in accesses(platform(stack))}
+    intake = found.pop(ORDER_INTAKE)
+    assert intake.tables == {IDEMPOTENCY_TABLE: {"read", "write"}}
+    assert [intake.produces, intake.consumes, intake.cache, intake.database] == [set()] * 4
+    assert found.keys() == {service.name for service in settings.services}
+    for service in settings.services:
+        access = found[service.name]
+        assert access.tables == {table: {"read", "write", "delete"} for table in service.tables}
+        assert access.produces == set(service.produces)
+        assert access.consumes == set(service.consumes)
+        assert access.cache == ({f"{service.name}:*"} if service.cache else set())
+        assert access.database == ({service.name.replace("-", "_")} if service.database else set())
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_nothing_but_order_intake_and_the_api_calls_a_service(stack: str) -> None:
+    calls = {access.service: access.callers for access in accesses(platform(stack))}
+    assert calls["orders"] == [ORDER_INTAKE]
+    assert calls["accounts"] == ["API Gateway: `/api/accounts` with `trading/accounts`"]
+    assert "API Gateway: `POST /api/orders` with `trading/orders`" in calls[ORDER_INTAKE]
