@@ -516,6 +516,49 @@ def private_api_has_its_policy(change: Change) -> Iterator[Finding]:
         yield "restApi", "a private REST API needs its resource policy before it is deployed"
 
 
+@rule("apigateway/methodSettings:MethodSettings")
+def method_path_is_encoded(change: Change) -> Iterator[Finding]:
+    """A method's settings are named `PATH/METHOD`, with each slash of the path as `~1`."""
+    path = change.get("methodPath", "")
+    if path and path != "*/*" and not re.fullmatch(r"~1[^/]*/[A-Z]+", path):
+        yield "methodPath", f"{path!r} is neither */* nor like ~1api~1accounts/GET"
+
+
+@rule("lambda/alias:Alias", at_preview=False)
+def alias_names_published_versions(change: Change) -> Iterator[Finding]:
+    """An alias points to versions that were published, and no second time to its first."""
+    function = change.store.get(
+        "aws:lambda/function:Function", change.region, _function_name(str(change.get("functionName")))
+    )
+    newest = str(function.outputs.get("version")) if function else ""
+    weights: Mapping[str, float] = change.get("routingConfig", {}).get("additionalVersionWeights") or {}
+    first = str(change.get("functionVersion", ""))
+    for path, version in [
+        ("functionVersion", first),
+        *((f"routingConfig.additionalVersionWeights.{version}", version) for version in weights),
+    ]:
+        if version.isdigit() and newest.isdigit() and int(version) > int(newest):
+            yield path, f"version {version} does not exist; the newest is {newest}"
+    if first in weights:
+        yield "routingConfig.additionalVersionWeights", f"version {first} is the alias's first already"
+    if len(weights) > 1:
+        yield "routingConfig.additionalVersionWeights", "an alias points to two versions at most"
+
+
+@rule("lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig", at_preview=False)
+def concurrency_waits_for_weights(change: Change) -> Iterator[Finding]:
+    """The provisioned concurrency of an alias cannot be set while it has weights."""
+    for alias in change.store.all("aws:lambda/alias:Alias"):
+        routing: Mapping[str, Any] = alias.inputs.get("routingConfig") or {}
+        if (
+            routing.get("additionalVersionWeights")
+            and alias.region == change.region
+            and alias.inputs.get("name") == change.get("qualifier")
+            and alias.inputs.get("functionName") == change.get("functionName")
+        ):
+            yield "qualifier", "Alias with weights can not be used with Provisioned Concurrency"
+
+
 @rule("appautoscaling/target:Target")
 def scalable_target(change: Change) -> Iterator[Finding]:
     """Minimum and maximum are in order, and what is scaled exists."""

@@ -378,6 +378,76 @@ def test_rules_over_subnets(account: Account) -> None:
         account.create("ec2/subnet:Subnet", "x", vpcId=vpc, cidrBlock="192.168.0.0/24")
 
 
+def published(account: Account, **changed: Any) -> str:
+    """A function with one published version, and its name."""
+    role, _ = account.create("iam/role:Role", "role", assumeRolePolicy="{}")
+    arn = account.provider.store.owner(role)
+    assert arn
+    inputs: dict[str, Any] = {
+        "role": arn.outputs["arn"],
+        "publish": True,
+        "handler": "h",
+        "runtime": "python3.13",
+        **changed,
+    }
+    name, outputs = account.create("lambda/function:Function", "function", **inputs)
+    assert outputs["version"] == "1"
+    return name
+
+
+@pytest.mark.parametrize(
+    ("version", "weights", "message"),
+    [
+        ("2", {}, "version 2 does not exist; the newest is 1"),
+        ("1", {"2": 0.1}, "version 2 does not exist; the newest is 1"),
+        ("1", {"1": 0.1}, "version 1 is the alias's first already"),
+    ],
+)
+def test_alias_names_versions_that_were_published(
+    account: Account, version: str, weights: dict[str, float], message: str
+) -> None:
+    name = published(account)
+    with pytest.raises(ProviderError, match=message):
+        account.create(
+            "lambda/alias:Alias",
+            "live",
+            name="live",
+            functionName=name,
+            functionVersion=version,
+            routingConfig={"additionalVersionWeights": weights},
+        )
+
+
+def test_concurrency_of_an_alias_waits_for_its_weights(account: Account) -> None:
+    name = published(account)
+    row = account.provider.store.owner(name)
+    assert row
+    for alias, weights in (("plain", {}), ("weighted", {"0": 0.1})):
+        account.create(
+            "lambda/alias:Alias",
+            alias,
+            name=alias,
+            functionName=name,
+            functionVersion="1",
+            routingConfig={"additionalVersionWeights": weights},
+        )
+    kind = "lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig"
+    inputs: dict[str, Any] = {"functionName": name, "provisionedConcurrentExecutions": 1}
+    account.create(kind, "plain", qualifier="plain", **inputs)
+    with pytest.raises(ProviderError, match="Alias with weights can not be used with Provisioned"):
+        account.create(kind, "weighted", qualifier="weighted", **inputs)
+
+
+@pytest.mark.parametrize("path", ["api/accounts/GET", "~1api/accounts/GET", "~1api~1accounts/get", "*/GET"])
+def test_path_of_a_methods_settings_is_encoded(account: Account, path: str) -> None:
+    kind = "apigateway/methodSettings:MethodSettings"
+    api, _ = account.create("apigateway/restApi:RestApi", "api", name="api")
+    inputs: dict[str, Any] = {"restApi": api, "stageName": "live", "settings": {}}
+    account.create(kind, "right", methodPath="~1api~1accounts~1{proxy+}/GET", **inputs)
+    with pytest.raises(ProviderError, match="like ~1api~1accounts/GET"):
+        account.create(kind, "wrong", methodPath=path, **inputs)
+
+
 def test_names_are_unique(account: Account) -> None:
     account.create("s3/bucket:Bucket", "a", bucket="trading-logs")
     with pytest.raises(ProviderError, match=r'AlreadyExists: "trading-logs" is taken by a'):
