@@ -33,7 +33,7 @@ from components.service.cache import Cache, CacheArgs
 from components.service.cluster import Cluster, ClusterArgs
 from components.service.microservice import Backends, Microservice, MicroserviceArgs
 from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs
-from components.web import Web, WebArgs
+from components.web import SignIn, Web, WebArgs
 from settings import IDEMPOTENCY_TABLE, RegionSettings, Settings, SettingsError
 
 EDGE_REGION = "us-east-1"
@@ -57,7 +57,7 @@ def deploy_region(
     settings: Settings,
     region: RegionSettings,
     domain: Domain,
-    identity: Identity,
+    identity: Identity | None,
     primary: Primary | None = None,
 ) -> tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource], Primary]:
     """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other.
@@ -275,8 +275,8 @@ def deploy_region(
             host_names=[host, *settings.additional_hosts, health_host],
             certificate_arn=domain.regional_certificate_arns[at],
             endpoint_id=network.api_endpoint_id,
-            user_pool_arn=identity.user_pool_arn,
-            scopes=identity.scopes,
+            user_pool_arn=identity.user_pool_arn if identity else None,
+            scopes=identity.scopes if identity else settings.api.jwt_scopes,
             load_balancer_arn=internal_load_balancer.arn,
             load_balancer_dns_name=internal_load_balancer.dns_name,
             load_balancer_security_group_id=internal_load_balancer.security_group_id,
@@ -385,10 +385,15 @@ def deploy(settings: Settings) -> None:
         ),
         opts,
     )
-    identity = Identity(
-        "identity",
-        IdentityArgs(host=settings.domain.host, services=settings.api.services, protect=settings.protect),
-        opts,
+    # An outside issuer has the users and the clients: then nothing of ours signs anybody in.
+    identity = (
+        None
+        if settings.api.jwt
+        else Identity(
+            "identity",
+            IdentityArgs(host=settings.domain.host, services=settings.api.services, protect=settings.protect),
+            opts,
+        )
     )
     regions: list[tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource]]] = []
     primary: Primary | None = None
@@ -404,9 +409,13 @@ def deploy(settings: Settings) -> None:
             certificate_arn=domain.viewer_certificate_arn,
             origin_secret=domain.origin_secret,
             origins_ready=[rule for _, _, rules in regions for rule in rules],
-            login_url=identity.login_url,
-            web_client_id=identity.web_client_id,
-            scopes=list(identity.scopes.values()),
+            sign_in=SignIn(
+                login_url=identity.login_url,
+                client_id=identity.web_client_id,
+                scopes=list(identity.scopes.values()),
+            )
+            if identity
+            else None,
             api=settings.api,
             settings=settings.web,
             log_retention_days=settings.monitoring.log_retention_days,
@@ -436,14 +445,22 @@ def deploy(settings: Settings) -> None:
             platform=settings.platform,
             regions=[monitored for _, monitored, _ in regions],
             edge_region=EDGE_REGION,
-            edge_signals=[*domain.signals, *identity.signals, *web.signals, *routing.signals],
+            edge_signals=[
+                *domain.signals,
+                *(identity.signals if identity else ()),
+                *web.signals,
+                *routing.signals,
+            ],
             settings=settings.monitoring,
             protect=settings.protect,
         ),
         opts,
     )
-    pulumi.export("login", identity.login_url)
-    pulumi.export("webClientId", identity.web_client_id)
+    if identity:
+        pulumi.export("login", identity.login_url)
+        pulumi.export("webClientId", identity.web_client_id)
+    elif settings.api.jwt:
+        pulumi.export("login", settings.api.jwt.issuer)
     pulumi.export("url", f"https://{settings.domain.host}")
     pulumi.export("distribution", web.distribution_domain_name)
     if routing.ds_record is not None:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pulumi.runtime.config import CONFIG, get_config_env
 from pydantic import (
@@ -130,6 +131,16 @@ def _broker_size(value: str) -> str:
     return value
 
 
+def _https_url(value: str) -> str:
+    parts = urlsplit(value)
+    name = parts.hostname or ""
+    if parts.scheme != "https" or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", name) or "@" in parts.netloc:
+        raise ValueError("must be an https address with a host name")
+    if parts.query or parts.fragment or re.search(r"\s", value):
+        raise ValueError("must have no query, fragment or space")
+    return value
+
+
 def _refuse_duplicates(key: str, values: Iterable[object]) -> None:
     seen: set[object] = set()
     for value in values:
@@ -147,6 +158,7 @@ Fqdn = Annotated[str, AfterValidator(_fqdn)]
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Image = Annotated[str, AfterValidator(_pinned)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 BrokerSize = Annotated[str, Field(json_schema_extra={"pattern": _BROKER_SIZES}), AfterValidator(_broker_size)]
 Continent = Literal["AF", "AN", "AS", "EU", "NA", "OC", "SA"]
 Country = Annotated[str, AfterValidator(_country)]
@@ -521,6 +533,52 @@ class RouteSettings(Model):
     """Whether the route changes data that only the primary region may change (the databases of the other
     regions are read-only replicas): its requests go to `write.origin`, to the next region only when the
     first fails. All of them, because a read may not lag behind the caller's own write either."""
+    throttle_rate: int | None = Field(default=None, ge=1, le=10_000)
+    """Steady requests a second of this path, if not the stage's. API Gateway counts each method apart, and
+    the path itself apart from what lies below it."""
+    throttle_burst: int | None = Field(default=None, ge=1, le=5_000)
+
+
+class JwtSettings(Model):
+    """An outside issuer of JSON Web Tokens, in place of a Cognito user pool. It signs them with RS256."""
+
+    issuer: HttpsUrl = Field(examples=["https://login.example.com/realms/trading"])
+    """The tokens' `iss`, to the letter."""
+    audience: str = Field(min_length=1, examples=["https://trade.example.com/api"])
+    """What the tokens' `aud` is, or has among others: the name by which the issuer knows this API."""
+    jwks_url: HttpsUrl | None = Field(default=None, examples=["https://login.example.com/keys"])
+    """Where the issuer's keys are. Without it the issuer's `/.well-known/openid-configuration` is asked."""
+    scope_claim: str = Field(default="scope", min_length=1)
+    """Claim that lists the token's scopes, as a text with spaces or as a list: `scp` at Entra ID and Okta,
+    `permissions` at Auth0."""
+    scope_prefix: str = Field(default="trading/", pattern=r"^[!#-\[\]-~]*$")
+    """What stands before a service's name in its scope: `trading/` makes `trading/orders`."""
+    cache_seconds: int = Field(default=60, ge=0, le=3600)
+    """How long API Gateway keeps what a token allows, and so how long a key that the issuer has withdrawn
+    may still open the API."""
+    reserved_concurrency: int = Field(default=100, ge=1)
+    """Concurrent executions kept for the authorizer, and the most that it may use."""
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A canary in one region: the version that stays, and the newest version's share in per cent."""
+
+    stable_version: int
+    percent: int
+
+
+class CanarySettings(Model):
+    """Two versions of order intake at once: the newest gets a share of the requests, the stable one the rest.
+
+    Stays in the stack file while the canary runs; taken out, the newest version gets everything.
+    """
+
+    stable_versions: dict[str, Annotated[int, Field(ge=1)]] = Field(min_length=1, examples=[{"us-east-1": 7}])
+    """Region → the version that keeps the rest, in the regions that the canary runs in. Versions are
+    counted apart in each region."""
+    percent: int = Field(ge=0, le=99)
+    """Share of the newest version. With 0 it gets nothing: this is the way back."""
 
 
 class ApiSettings(Model):
@@ -541,6 +599,12 @@ class ApiSettings(Model):
     """Warm executions, between which the target tracking moves; a `min` of 0 means none."""
     manage_account: bool = True
     """Whether this stack sets API Gateway's CloudWatch role, of which a region has only one."""
+    orders_throttle_rate: int | None = Field(default=None, ge=1, le=10_000)
+    """Steady requests a second of `/api/orders`, if not the stage's."""
+    orders_throttle_burst: int | None = Field(default=None, ge=1, le=5_000)
+    jwt: JwtSettings | None = None
+    """Whose tokens open the API. Without it a Cognito user pool of this stack issues them."""
+    canary: CanarySettings | None = None
 
     @model_validator(mode="after")
     def _provisioned_fits_reserved(self) -> Self:
@@ -577,6 +641,31 @@ class ApiSettings(Model):
 
         longest_first = sorted(writes, key=lambda path: (-len(path), path))
         return {path: writes[path] for path in longest_first if writes[path] != by_default(path)}
+
+    @model_validator(mode="after")
+    def _a_policy_can_tell_the_routes_apart(self) -> Self:
+        # A token's policy allows all that lies below a route. API Gateway asks for it once for all routes,
+        # so it could not leave another service's out.
+        for route in self.routes if self.jwt else ():
+            for other in self.routes:
+                if other.path.startswith(f"{route.path}/") and other.service != route.service:
+                    raise ValueError(
+                        f"routes: {other.path} ({other.service}) lies below {route.path} ({route.service}), "
+                        "which only the user pool's authorizer can tell apart, not jwt's: give it a path of "
+                        "its own, or the same service"
+                    )
+        return self
+
+    def canary_in(self, region: str) -> Canary | None:
+        """What runs in a region, if a canary does."""
+        if not self.canary or region not in self.canary.stable_versions:
+            return None
+        return Canary(self.canary.stable_versions[region], self.canary.percent)
+
+    @property
+    def jwt_scopes(self) -> dict[str, str]:
+        """Service → the scope that an outside issuer's token must have for it; empty without an issuer."""
+        return {service: f"{self.jwt.scope_prefix}{service}" for service in self.services} if self.jwt else {}
 
     @property
     def services(self) -> list[str]:
@@ -1116,6 +1205,11 @@ class Settings(Model):
         for index, route in enumerate(self.api.routes):
             _refuse_unknown(f"api.routes[{index}].service", [route.service], services, "services")
         _refuse_unknown("api.orderService", [self.api.order_service], services, "services")
+        if self.api.canary:
+            regions = {region.name for region in self.regions}
+            _refuse_unknown(
+                "api.canary.stableVersions", list(self.api.canary.stable_versions), regions, "regions"
+            )
         for index, service in enumerate(self.services):
             _refuse_unknown(f"services[{index}].tables", service.tables, tables, "tables")
             _refuse_unknown(f"services[{index}].produces", service.produces, topics, "streaming.topics")

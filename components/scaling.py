@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pulumi import Input, Resource
-from pulumi_aws.appautoscaling import Policy, Target
+from pulumi_aws.appautoscaling import Policy, Target, TargetSuspendedStateArgs
 from pulumi_aws.appautoscaling import (
     PolicyTargetTrackingScalingPolicyConfigurationArgs as TargetTrackingArgs,
 )
@@ -26,6 +26,7 @@ def target_tracking(
     scale_in_cooldown: int | None = None,
     scale_out_cooldown: int | None = None,
     scale_in: bool = True,
+    suspended: bool = False,
     depends_on: list[Resource] | None = None,
 ) -> Policy:
     """Registers a scalable target and its policy as children of `tier`; from the policy on it scales.
@@ -41,6 +42,7 @@ def target_tracking(
         scale_in_cooldown: seconds to wait after having scaled in.
         scale_out_cooldown: seconds to wait after having scaled out.
         scale_in: whether capacity is ever taken away.
+        suspended: whether the capacity stays as it is for now.
         depends_on: what must exist before anything scales.
     """
     scalable = Target(
@@ -50,6 +52,11 @@ def target_tracking(
         resource_id=resource_id,
         min_capacity=capacity[0],
         max_capacity=capacity[1],
+        suspended_state=TargetSuspendedStateArgs(
+            dynamic_scaling_in_suspended=True, dynamic_scaling_out_suspended=True
+        )
+        if suspended
+        else None,
         opts=tier.child(depends_on=depends_on),
     )
     return Policy(

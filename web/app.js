@@ -55,7 +55,8 @@ async function configure() {
   const query = new URLSearchParams(location.search);
   // The code is good once: a reload must not show it again.
   history.replaceState(null, "", "/");
-  await sign(() => redeem(config.signIn, REDIRECT, query, sessionStorage));
+  // Without a user pool of the platform's own there is nobody to sign in.
+  if (config.signIn) await sign(() => redeem(config.signIn, REDIRECT, query, sessionStorage));
 }
 
 /** Sets the session to what `how` brings; the page goes on without one when that fails. */

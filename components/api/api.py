@@ -6,40 +6,29 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-import yaml
 
-from components.load_balancer import ORIGIN_SECRET_HEADER
-from components.order_intake import OrderIntake, OrderIntakeArgs
+from components.api.document import (
+    ORDERS,
+    ORDERS_METHOD,
+    Authorizer,
+    DocumentArgs,
+    FunctionAuthorizer,
+    UserPoolAuthorizer,
+    api_document,
+    methods,
+    only_through,
+    opened_by_scope,
+    paths,
+)
+from components.api.order_intake import OrderIntake, OrderIntakeArgs
+from components.api.token_authorizer import TokenAuthorizer, TokenAuthorizerArgs
 from components.tier import Objective, Signal, Tier, service_trust
 from settings import ApiSettings, ObjectiveSettings
 
-DOCUMENT = Path(__file__).parent.parent / "api" / "openapi.yaml"
 STAGE = "live"
-INTEGRATION_TIMEOUT_SECONDS = 29
-"""The most that API Gateway waits without a raised quota; below the load balancer's idle time-out."""
-ACCESS_LOG_FORMAT = json.dumps(
-    {
-        "requestId": "$context.requestId",
-        "time": "$context.requestTimeEpoch",
-        "host": "$context.domainName",
-        "method": "$context.httpMethod",
-        "resource": "$context.resourcePath",
-        "path": "$context.path",
-        "status": "$context.status",
-        "error": "$context.error.responseType",
-        "caller": "$context.authorizer.claims.sub",
-        "latency": "$context.responseLatency",
-        "integrationStatus": "$context.integration.status",
-        "integrationLatency": "$context.integration.latency",
-        "userAgent": "$context.identity.userAgent",
-        "traceId": "$context.xrayTraceId",
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +44,8 @@ class ApiArgs:
     certificate_arn: pulumi.Input[str]
     endpoint_id: pulumi.Input[str]
     """The `execute-api` interface endpoint, the only way in."""
-    user_pool_arn: pulumi.Input[str]
-    """The user pool whose tokens open the API."""
+    user_pool_arn: pulumi.Input[str] | None
+    """The user pool whose tokens open the API; None where `settings.jwt` names an outside issuer."""
     scopes: Mapping[str, str]
     """Service → the scope that a token must have for it."""
     load_balancer_arn: pulumi.Input[str]
@@ -75,7 +64,11 @@ class ApiArgs:
 
 
 class Api(Tier):
-    """API Gateway (private REST) and the `order_intake` Lambda function."""
+    """API Gateway (private REST) and its Lambda functions.
+
+    Raises:
+        ValueError: there is neither a user pool nor an outside issuer, or both.
+    """
 
     rest_api_id: pulumi.Output[str]
     stage_name: str
@@ -98,12 +91,30 @@ class Api(Tier):
                 dynamodb_prefix_list_id=args.dynamodb_prefix_list_id,
                 reserved_concurrency=args.settings.reserved_concurrency,
                 provisioned_concurrency=args.settings.provisioned_concurrency,
+                canary=args.settings.canary_in(args.region),
                 log_retention_days=args.log_retention_days,
             ),
             self.child(),
         )
         vpc_link = self._vpc_link(name, args)
-        body = pulumi.Output.json_dumps(api_document(args, order_intake.invoke_arn, vpc_link.id))
+        token_authorizer = self._token_authorizer(name, args)
+        authorizer = _authorizer(args, token_authorizer)
+        body = pulumi.Output.json_dumps(
+            api_document(
+                DocumentArgs(
+                    endpoint_id=args.endpoint_id,
+                    authorizer=authorizer,
+                    scopes=args.scopes,
+                    order_service=args.settings.order_service,
+                    order_intake_invoke_arn=order_intake.invoke_arn,
+                    routes=args.settings.routes,
+                    vpc_link_id=vpc_link.id,
+                    load_balancer_arn=args.load_balancer_arn,
+                    load_balancer_dns_name=args.load_balancer_dns_name,
+                    listener_ports=args.listener_ports,
+                )
+            )
+        )
         rest_api = aws.apigateway.RestApi(
             name,
             description="Private API of the trading platform",
@@ -111,7 +122,7 @@ class Api(Tier):
             body=body,
             opts=self.child(),
         )
-        self._permissions(name, order_intake, rest_api)
+        self._permissions(name, order_intake, token_authorizer, rest_api)
         deployment = aws.apigateway.Deployment(
             name,
             rest_api=rest_api.id,
@@ -119,7 +130,8 @@ class Api(Tier):
             triggers={"document": body.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())},
             opts=self.child(),
         )
-        stage = self._stage(name, args, rest_api, deployment)
+        stage = self._stage(name, args, authorizer, rest_api, deployment)
+        self._method_settings(name, args.settings, rest_api, stage)
         for host in args.host_names:
             self._domain_name(f"{name}-{host}", host, args, rest_api, stage)
 
@@ -127,6 +139,8 @@ class Api(Tier):
         self.stage_name = STAGE
         self.function_name = order_intake.function_name
         self.signals += order_intake.signals
+        if token_authorizer:
+            self.signals += token_authorizer.signals
         self._watch(rest_api)
         self._promise(rest_api, args.objectives)
         self.register_outputs({"restApiId": self.rest_api_id, "functionName": self.function_name})
@@ -157,7 +171,40 @@ class Api(Tier):
             opts=self.child(),
         )
 
-    def _permissions(self, name: str, order_intake: OrderIntake, rest_api: aws.apigateway.RestApi) -> None:
+    def _token_authorizer(self, name: str, args: ApiArgs) -> TokenAuthorizer | None:
+        if not args.settings.jwt:
+            return None
+        return TokenAuthorizer(
+            f"{name}-token-authorizer",
+            TokenAuthorizerArgs(
+                key_arn=args.key_arn,
+                settings=args.settings.jwt,
+                opened_by_scope=opened_by_scope(
+                    args.settings.order_service, args.settings.routes, args.scopes
+                ),
+                log_retention_days=args.log_retention_days,
+            ),
+            self.child(),
+        )
+
+    def _permissions(
+        self,
+        name: str,
+        order_intake: OrderIntake,
+        token_authorizer: TokenAuthorizer | None,
+        rest_api: aws.apigateway.RestApi,
+    ) -> None:
+        if token_authorizer:
+            aws.lambda_.Permission(
+                f"{name}-tokens",
+                action="lambda:InvokeFunction",
+                function=token_authorizer.function_name,
+                qualifier=token_authorizer.alias_name,
+                principal="apigateway.amazonaws.com",
+                # API Gateway draws the authorizer's id when it imports the document.
+                source_arn=pulumi.Output.format("{0}/authorizers/*", rest_api.execution_arn),
+                opts=self.child(),
+            )
         for purpose, route in (("orders", "POST/api/orders"), ("health", "GET/healthz")):
             aws.lambda_.Permission(
                 f"{name}-{purpose}",
@@ -173,6 +220,7 @@ class Api(Tier):
         self,
         name: str,
         args: ApiArgs,
+        authorizer: Authorizer,
         rest_api: aws.apigateway.RestApi,
         deployment: aws.apigateway.Deployment,
     ) -> aws.apigateway.Stage:
@@ -195,31 +243,63 @@ class Api(Tier):
         before: list[pulumi.Resource] = [execution_logs]
         if args.settings.manage_account:
             before.append(self._account(name))
-        stage = aws.apigateway.Stage(
+        return aws.apigateway.Stage(
             name,
             rest_api=rest_api.id,
             deployment=deployment.id,
             stage_name=STAGE,
-            access_log_settings={"destination_arn": access_logs.arn, "format": ACCESS_LOG_FORMAT},
+            access_log_settings={
+                "destination_arn": access_logs.arn,
+                "format": json.dumps(access_log(authorizer.subject)),
+            },
             xray_tracing_enabled=True,
             opts=self.child(depends_on=before),
         )
-        aws.apigateway.MethodSettings(
-            name,
-            rest_api=rest_api.id,
-            stage_name=stage.stage_name,
-            method_path="*/*",
-            settings={
-                "metrics_enabled": True,
-                "logging_level": "ERROR",
-                # Would write orders and tokens into the logs.
-                "data_trace_enabled": False,
-                "throttling_rate_limit": args.settings.throttle_rate,
-                "throttling_burst_limit": args.settings.throttle_burst,
-            },
-            opts=self.child(),
-        )
-        return stage
+
+    def _method_settings(
+        self,
+        name: str,
+        settings: ApiSettings,
+        rest_api: aws.apigateway.RestApi,
+        stage: aws.apigateway.Stage,
+    ) -> None:
+        """The stage's settings, and those of each method that has a throttle of its own.
+
+        They change the same stage at the same time: the provider repeats what API Gateway refuses for that.
+        """
+        throttles = {"*/*": (settings.throttle_rate, settings.throttle_burst)}
+        if settings.orders_throttle_rate or settings.orders_throttle_burst:
+            throttles[_method_path(ORDERS, ORDERS_METHOD)] = (
+                settings.orders_throttle_rate or settings.throttle_rate,
+                settings.orders_throttle_burst or settings.throttle_burst,
+            )
+        for route in settings.routes:
+            if route.throttle_rate or route.throttle_burst:
+                throttles |= {
+                    _method_path(path, method): (
+                        route.throttle_rate or settings.throttle_rate,
+                        route.throttle_burst or settings.throttle_burst,
+                    )
+                    for path in paths(route)
+                    for method in methods(route)
+                }
+        for method_path, (rate, burst) in throttles.items():
+            aws.apigateway.MethodSettings(
+                name if method_path == "*/*" else f"{name}-{method_path.replace('~1', '/').lstrip('/')}",
+                rest_api=rest_api.id,
+                stage_name=stage.stage_name,
+                method_path=method_path,
+                # A method's settings stand in the stage's place as a whole, so they are all given.
+                settings={
+                    "metrics_enabled": True,
+                    "logging_level": "ERROR",
+                    # Would write orders and tokens into the logs.
+                    "data_trace_enabled": False,
+                    "throttling_rate_limit": rate,
+                    "throttling_burst_limit": burst,
+                },
+                opts=self.child(),
+            )
 
     def _account(self, name: str) -> aws.apigateway.Account:
         """The role by which every API of the account and region writes its logs."""
@@ -256,7 +336,7 @@ class Api(Tier):
             certificate_arn=args.certificate_arn,
             endpoint_configuration={"types": "PRIVATE"},
             security_policy="TLS_1_2",
-            policy=pulumi.Output.json_dumps(_only_through(args.endpoint_id)),
+            policy=pulumi.Output.json_dumps(only_through(args.endpoint_id)),
             opts=self.child(),
         )
         aws.apigateway.BasePathMapping(
@@ -338,110 +418,39 @@ class Api(Tier):
         ]
 
 
-def api_document(
-    args: ApiArgs, function_invoke_arn: pulumi.Input[str], vpc_link_id: pulumi.Input[str]
-) -> dict[str, Any]:
-    """The OpenAPI document that API Gateway imports: `api/openapi.yaml` with what this stack adds.
-
-    An import replaces the whole API and drops what the document does not have, a RestApiPolicy included
-    (pulumi/pulumi-aws #4296): so the policy and the endpoint are part of the document.
-    """
-    document: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
-    document["servers"] = [
-        {
-            "url": "/",
-            "x-amazon-apigateway-endpoint-configuration": {"vpcEndpointIds": [args.endpoint_id]},
-        }
-    ]
-    document["x-amazon-apigateway-policy"] = _only_through(args.endpoint_id)
-    document["components"]["securitySchemes"]["userPool"]["x-amazon-apigateway-authorizer"] = {
-        "type": "cognito_user_pools",
-        "providerARNs": [args.user_pool_arn],
-    }
-    function = {
-        "type": "aws_proxy",
-        "httpMethod": "POST",  # Lambda's API, whatever the client's method is
-        "uri": function_invoke_arn,
-        "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
-    }
-    paths = document["paths"]
-    paths["/healthz"]["get"]["x-amazon-apigateway-integration"] = function
-    paths["/api/orders"]["post"]["x-amazon-apigateway-integration"] = function
-    paths["/api/orders"]["post"]["security"] = _scope(args, args.settings.order_service)
-    for route in args.settings.routes:
-        method: dict[str, Any] = {
-            "security": _scope(args, route.service),
-            "responses": {"200": {"description": f"The answer of the service {route.service}."}},
-        }
-        below = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
-        paths[route.path] = {
-            "x-amazon-apigateway-any-method": {
-                **method,
-                "x-amazon-apigateway-integration": _private(args, vpc_link_id, route.service, route.path),
-            }
-        }
-        paths[f"{route.path}/{{proxy+}}"] = {
-            "x-amazon-apigateway-any-method": {
-                **method,
-                "parameters": [below],
-                "x-amazon-apigateway-integration": _private(
-                    args, vpc_link_id, route.service, f"{route.path}/$input.params('proxy')"
-                ),
-            }
-        }
-    return document
-
-
-def _scope(args: ApiArgs, service: str) -> list[dict[str, list[str]]]:
-    return [{"userPool": [args.scopes[service]]}]
-
-
-def _private(args: ApiArgs, vpc_link_id: pulumi.Input[str], service: str, path: str) -> dict[str, Any]:
-    """An integration with a service's listener on the internal load balancer.
-
-    Without an override the service would see the stage's name before the path (API Gateway Developer
-    Guide, "Private integrations for REST APIs").
-    """
+def access_log(subject: str) -> dict[str, str]:
+    """Field → context variable of the access log; `subject` is the one of the caller."""
     return {
-        "type": "http_proxy",
-        "httpMethod": "ANY",
-        "connectionType": "VPC_LINK",
-        "connectionId": vpc_link_id,
-        "integrationTarget": args.load_balancer_arn,
-        "uri": pulumi.Output.format(
-            "http://{0}:{1}", args.load_balancer_dns_name, args.listener_ports[service]
-        ),
-        "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
-        # An API of JSON: another content type, whose path no template would set, is answered with 415.
-        "passthroughBehavior": "never",
-        "requestTemplates": {
-            "application/json": f'#set($context.requestOverride.path = "{path}")$input.body'
-        },
-        # They replace whatever the client sent under these names, so services may trust them.
-        "requestParameters": {
-            "integration.request.header.X-Request-Id": "context.requestId",
-            "integration.request.header.X-Caller-Subject": "context.authorizer.claims.sub",
-            # What guards the load balancer is no business of the services, nor of their logs.
-            f"integration.request.header.{ORIGIN_SECRET_HEADER}": "''",
-        },
+        "requestId": "$context.requestId",
+        "time": "$context.requestTimeEpoch",
+        "host": "$context.domainName",
+        "method": "$context.httpMethod",
+        "resource": "$context.resourcePath",
+        "path": "$context.path",
+        "status": "$context.status",
+        "error": "$context.error.responseType",
+        "caller": f"$context.{subject}",
+        "latency": "$context.responseLatency",
+        "integrationStatus": "$context.integration.status",
+        "integrationLatency": "$context.integration.latency",
+        "userAgent": "$context.identity.userAgent",
+        "traceId": "$context.xrayTraceId",
     }
 
 
-def _only_through(endpoint_id: pulumi.Input[str]) -> dict[str, Any]:
-    """A resource policy that admits our interface endpoint and nobody else."""
-    everything: dict[str, Any] = {
-        "Principal": "*",
-        "Action": "execute-api:Invoke",
-        "Resource": "execute-api:/*",
-    }
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", **everything},
-            {
-                "Effect": "Deny",
-                **everything,
-                "Condition": {"StringNotEquals": {"aws:SourceVpce": endpoint_id}},
-            },
-        ],
-    }
+def _authorizer(args: ApiArgs, token_authorizer: TokenAuthorizer | None) -> Authorizer:
+    jwt = args.settings.jwt
+    if jwt and token_authorizer and args.user_pool_arn is None:
+        return FunctionAuthorizer(invoke_arn=token_authorizer.invoke_arn, cache_seconds=jwt.cache_seconds)
+    if jwt or args.user_pool_arn is None:
+        raise ValueError("the API wants a user pool or an outside issuer of tokens, and not both")
+    return UserPoolAuthorizer(arn=args.user_pool_arn)
+
+
+def _method_path(path: str, method: str) -> str:
+    """A method's key among the stage's settings, as API Gateway itself writes it.
+
+    Each slash of the path, the first too, is `~1`; the provider passes it on unchanged
+    (hashicorp/terraform-provider-aws #9738).
+    """
+    return f"{path.replace('/', '~1')}/{method}"

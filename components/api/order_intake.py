@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
+from components.api.package import source_archive
 from components.scaling import target_tracking
 from components.tier import Signal, Tier, service_trust
-from settings import Range
+from settings import Canary, Range
 
 ALIAS = "live"
 TIMEOUT_SECONDS = 20
 """Below API Gateway's 29 s; the function's own deadlines are below this one."""
 ORDER_SERVICE_TIMEOUT_SECONDS = 10
-SOURCE = Path("functions/order_intake")
 HTTPS = 443
 
 
@@ -38,6 +37,7 @@ class OrderIntakeArgs:
     dynamodb_prefix_list_id: pulumi.Input[str]
     reserved_concurrency: int
     provisioned_concurrency: Range
+    canary: Canary | None
     log_retention_days: int
 
 
@@ -74,10 +74,11 @@ class OrderIntake(Tier):
             runtime=aws.lambda_.Runtime.PYTHON3D13,
             architectures=["arm64"],
             handler="order_intake.handler.handler",
-            code=source_archive(),
+            code=source_archive("order_intake"),
             role=role.arn,
             memory_size=512,
             timeout=TIMEOUT_SECONDS,
+            # Each change is a version; none is deleted before the function is, so an alias can go back.
             publish=True,
             reserved_concurrent_executions=args.reserved_concurrency,
             vpc_config={"subnet_ids": args.private_subnet_ids, "security_group_ids": [security_group.id]},
@@ -105,21 +106,47 @@ class OrderIntake(Tier):
             # The function names the role only, but Lambda tries the role's permissions when it creates it.
             opts=self.child(depends_on=[permissions]),
         )
-        alias = aws.lambda_.Alias(
-            f"{name}-{ALIAS}",
-            name=ALIAS,
-            function_name=function.name,
-            function_version=function.version,
-            opts=self.child(),
-        )
+        alias = self._alias(name, args.canary, function)
         if args.provisioned_concurrency.min:
-            self._scale(name, args.provisioned_concurrency, function, alias)
+            self._scale(name, args, function, alias)
 
         self.function_name = function.name
         self.alias_name = alias.name
         self.invoke_arn = alias.invoke_arn
         self._watch(function, dead_letters)
+        if args.canary:
+            self._watch_canary(function)
         self.register_outputs({"functionName": self.function_name, "invokeArn": self.invoke_arn})
+
+    def _alias(self, name: str, canary: Canary | None, function: aws.lambda_.Function) -> aws.lambda_.Alias:
+        """The alias: all of the newest version, or the stable one and a share of the newest.
+
+        The stable version stays the alias's first, so that starting a canary and going back move only
+        weights: changing the first version moves the provisioned concurrency from one to the other.
+        """
+        if not canary:
+            return aws.lambda_.Alias(
+                f"{name}-{ALIAS}",
+                name=ALIAS,
+                function_name=function.name,
+                function_version=function.version,
+                opts=self.child(),
+            )
+        stable, share = str(canary.stable_version), canary.percent / 100
+        return aws.lambda_.Alias(
+            f"{name}-{ALIAS}",
+            name=ALIAS,
+            function_name=function.name,
+            function_version=stable,
+            routing_config={
+                # Until a new version is published the newest is the stable one, which cannot be its own
+                # second version.
+                "additional_version_weights": function.version.apply(
+                    lambda newest: {newest: share} if share and newest != stable else {}
+                )
+            },
+            opts=self.child(),
+        )
 
     def _security_group(self, name: str, args: OrderIntakeArgs) -> aws.ec2.SecurityGroup:
         # No endpoint for logs, traces or keys: the Lambda service delivers those outside of the VPC.
@@ -217,8 +244,9 @@ class OrderIntake(Tier):
         return role, permissions
 
     def _scale(
-        self, name: str, concurrency: Range, function: aws.lambda_.Function, alias: aws.lambda_.Alias
+        self, name: str, args: OrderIntakeArgs, function: aws.lambda_.Function, alias: aws.lambda_.Alias
     ) -> None:
+        concurrency = args.provisioned_concurrency
         provisioned = aws.lambda_.ProvisionedConcurrencyConfig(
             name,
             function_name=function.name,
@@ -236,6 +264,9 @@ class OrderIntake(Tier):
             metric="LambdaProvisionedConcurrencyUtilization",
             # A share of one, unlike most of these metrics; 70 % leaves room while more start.
             target=0.7,
+            # Lambda refuses to change the concurrency of an alias with weights (Lambda Developer Guide,
+            # "Configuring provisioned concurrency").
+            suspended=args.canary is not None,
             # Or it could scale before there is anything provisioned.
             depends_on=[provisioned],
         )
@@ -304,14 +335,39 @@ class OrderIntake(Tier):
                 period_seconds=300,
                 periods=1,
             ),
+            Signal(
+                name="order-intake-dead-letters-lost",
+                runbook="order-intake-dead-letters",
+                title="A failed invocation of order intake could not be kept",
+                namespace="AWS/Lambda",
+                metric="DeadLetterErrors",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=0,
+                reason="The queue, its key or the function's permission is gone; the request is lost.",
+                severity="warning",
+                period_seconds=300,
+                periods=1,
+            ),
         ]
 
-
-def source_archive() -> pulumi.AssetArchive:
-    """The deployment package: the Python sources alone, so that the same sources give the same hash."""
-    root = Path(__file__).parent.parent
-    sources = sorted(path.relative_to(root) for path in (root / SOURCE).rglob("*.py"))
-    # Paths relative to the project, where the engine runs: the state says nothing of the machine.
-    return pulumi.AssetArchive(
-        {str(path.relative_to(SOURCE.parent)): pulumi.FileAsset(str(path)) for path in sources}
-    )
+    def _watch_canary(self, function: aws.lambda_.Function) -> None:
+        self.signals.append(
+            Signal(
+                name="order-intake-canary-errors",
+                runbook="order-intake-errors",
+                title="The new version of order intake crashes or runs out of time",
+                namespace="AWS/Lambda",
+                metric="Errors",
+                dimensions={
+                    "FunctionName": function.name,
+                    "Resource": pulumi.Output.format("{0}:{1}", function.name, ALIAS),
+                    "ExecutedVersion": function.version,
+                },
+                statistic="Sum",
+                threshold=0,
+                reason="The newest version alone, while it gets a share of the orders: take it back.",
+                severity="critical",
+                periods=1,
+            )
+        )

@@ -1,5 +1,5 @@
 """Tier 1, the web: CloudFront with the web app's bucket and the API as origins."""
 
-from components.web.web import Web, WebArgs
+from components.web.web import SignIn, Web, WebArgs
 
-__all__ = ["Web", "WebArgs"]
+__all__ = ["SignIn", "Web", "WebArgs"]

@@ -88,6 +88,18 @@ of a sign-in. There is no field for the authorization header."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignIn:
+    """How the web app signs its users in."""
+
+    login_url: pulumi.Input[str]
+    """Where the user pool's OAuth endpoints are."""
+    client_id: pulumi.Input[str]
+    """The web app's client of the user pool."""
+    scopes: Sequence[str]
+    """What the web app asks for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebArgs:
     """Settings of the distribution."""
 
@@ -100,12 +112,8 @@ class WebArgs:
     origin_secret: pulumi.Input[str]
     origins_ready: Sequence[pulumi.Resource]
     """What must stand before `origin_secret` is sent: the load balancers' rules that accept it."""
-    login_url: pulumi.Input[str]
-    """Where the user pool's OAuth endpoints are."""
-    web_client_id: pulumi.Input[str]
-    """The web app's client of the user pool."""
-    scopes: Sequence[str]
-    """What the web app asks for when a user signs in."""
+    sign_in: SignIn | None
+    """None where an outside issuer has the users: then the page shows what it may without them."""
     api: ApiSettings
     """Which paths the API has, and which of them go to the write origin."""
     settings: WebSettings
@@ -147,10 +155,12 @@ class Web(Tier):
                 {
                     "apiPaths": [ORDERS_PATH, *(route.path for route in args.api.routes)],
                     "signIn": {
-                        "url": args.login_url,
-                        "clientId": args.web_client_id,
-                        "scopes": ["openid", *args.scopes],
-                    },
+                        "url": args.sign_in.login_url,
+                        "clientId": args.sign_in.client_id,
+                        "scopes": ["openid", *args.sign_in.scopes],
+                    }
+                    if args.sign_in
+                    else None,
                 },
                 indent=2,
             )
@@ -214,7 +224,9 @@ class Web(Tier):
         app_headers = self._headers(
             f"{name}-headers",
             comment="Headers of the web app",
-            content_security_policy=pulumi.Output.format(APP_CONTENT_SECURITY_POLICY, args.login_url),
+            content_security_policy=pulumi.Output.format(
+                APP_CONTENT_SECURITY_POLICY, args.sign_in.login_url if args.sign_in else ""
+            ),
             cache_control={"header": "Cache-Control", "value": VIEWER_CACHE_CONTROL, "override": True},
         )
         api_headers = self._headers(

@@ -176,7 +176,9 @@ class OrderIntake:
 
 def _caller(event: Mapping[str, Any]) -> str:
     """Whom the authorizer recognised: a user, or a machine client by its client id."""
-    return str(event["requestContext"]["authorizer"]["claims"]["sub"])
+    authorizer: Mapping[str, Any] = event["requestContext"]["authorizer"]
+    # API Gateway's own authorizer gives the token's claims, our Lambda authorizer the subject alone.
+    return str(authorizer["claims"]["sub"] if "claims" in authorizer else authorizer["principalId"])
 
 
 def _content_type(event: Mapping[str, Any]) -> str:

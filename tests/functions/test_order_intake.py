@@ -145,6 +145,12 @@ def test_order_service_gets_order_idempotency_key_request_id_and_caller(world: W
     assert received.headers["X-Caller-Subject"] == "user-1"
 
 
+def test_caller_is_known_from_a_lambda_authorizer_too(world: World) -> None:
+    world.send(requestContext={"requestId": "req-1", "authorizer": {"principalId": "user-9", "scope": "x"}})
+    (received,) = world.service.received
+    assert received.headers["X-Caller-Subject"] == "user-9"
+
+
 def test_base64_body_is_read(world: World) -> None:
     body = base64.b64encode(json.dumps(ORDER).encode()).decode()
     assert world.send(body=body, isBase64Encoded=True)[0] == 201

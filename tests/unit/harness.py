@@ -139,9 +139,7 @@ class _Monitor(mocks.MockMonitor):
                 inputs=recorded,
                 depends_on=frozenset(_dependencies(request)),
                 refers_to=frozenset(
-                    urn
-                    for dependencies in request.propertyDependencies.values()
-                    for urn in dependencies.urns
+                    urn for dependencies in request.propertyDependencies.values() for urn in dependencies.urns
                 ),
                 protect=request.protect,
                 provider=request.provider.split("::")[-2] if request.provider else "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ import jsonschema
 import pulumi
 import pytest
 import yaml
+from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from components.api import DOCUMENT, INTEGRATION_TIMEOUT_SECONDS, Api, ApiArgs
+from components.api import Api, ApiArgs, token_authorizer
+from components.api.document import DOCUMENT, INTEGRATION_TIMEOUT_SECONDS
+from components.api.order_intake import ORDER_SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
+from components.api.package import source_archive
 from components.identity import Identity, IdentityArgs
-from components.order_intake import ORDER_SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS, source_archive
 from components.tier import Objective, Signal
 from functions.order_intake.handler import MIN_SUBMIT_SECONDS, RESERVE_SECONDS
 from functions.order_intake.idempotency import LEASE_SECONDS
 from functions.order_intake.problems import Problem
 from functions.order_intake.validation import parse_order
-from settings import ApiSettings, ObjectiveSettings, Range, RouteSettings
-from tests.unit.harness import Graph, deploy
+from functions.token_authorizer.key_set import TIMEOUT_SECONDS as ISSUER_TIMEOUT_SECONDS
+from settings import ApiSettings, CanarySettings, JwtSettings, ObjectiveSettings, Range, RouteSettings
+from tests.unit.harness import STACKS, Graph, deploy, deploy_platform, platform, stack_values
 
 ENDPOINT = "vpce-0123456789abcdef0"
 LOAD_BALANCER = (
@@ -38,10 +43,19 @@ SIGNALS: list[Signal] = []
 OBJECTIVES: dict[str, Objective] = {}
 
 
-def program(settings: ApiSettings) -> None:
-    identity = Identity(
-        "identity", IdentityArgs(host="trade.example.com", services=settings.services, protect=True)
-    )
+ISSUER = "https://login.example.com/realms/trading"
+JWT = JwtSettings(issuer=ISSUER, audience="https://trade.example.com/api")
+ALL_METHODS = ("get", "head", "post", "put", "patch", "delete")
+FUNCTION = "api-us-east-1-order-intake"
+AUTHORIZER = "api-us-east-1-token-authorizer"
+
+
+def program(settings: ApiSettings, *, pool: bool | None = None) -> None:
+    identity = None
+    if not settings.jwt if pool is None else pool:
+        identity = Identity(
+            "identity", IdentityArgs(host="trade.example.com", services=settings.services, protect=True)
+        )
     api = Api(
         "api-us-east-1",
         ApiArgs(
@@ -52,8 +66,8 @@ def program(settings: ApiSettings) -> None:
             host_names=["trade.example.com", "health-us-east-1.origin.trade.example.com"],
             certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
             endpoint_id=ENDPOINT,
-            user_pool_arn=identity.user_pool_arn,
-            scopes=identity.scopes,
+            user_pool_arn=identity.user_pool_arn if identity else None,
+            scopes=identity.scopes if identity else settings.jwt_scopes,
             load_balancer_arn=LOAD_BALANCER,
             load_balancer_dns_name="internal.elb.us-east-1.amazonaws.com",
             load_balancer_security_group_id=LOAD_BALANCER_GROUP,
@@ -76,15 +90,20 @@ def graph() -> Graph:
     return deploy(lambda: program(ApiSettings()))
 
 
+@functools.cache
+def with_issuer() -> Graph:
+    return deploy(lambda: program(ApiSettings(jwt=JWT)))
+
+
 def document(of: Graph | None = None) -> dict[str, Any]:
     return json.loads((of or graph()).only("aws:apigateway/restApi:RestApi").inputs["body"])
 
 
-def methods() -> dict[str, dict[str, Any]]:
+def methods(of: Graph | None = None) -> dict[str, dict[str, Any]]:
     """Path and method → operation, of the document that is imported."""
     return {
         f"{method} {path}": operation
-        for path, item in document()["paths"].items()
+        for path, item in document(of)["paths"].items()
         for method, operation in item.items()
     }
 
@@ -123,18 +142,19 @@ def test_every_host_name_is_a_private_domain_of_the_stage() -> None:
 def test_every_route_but_health_wants_the_scope_of_its_service() -> None:
     security = {route: operation.get("security") for route, operation in methods().items()}
     assert security.pop("get /healthz") is None
+    assert security.pop("post /api/orders") == [{"token": ["trading/orders"]}]
     assert security == {
-        "post /api/orders": [{"userPool": ["trading/orders"]}],
-        "x-amazon-apigateway-any-method /api/accounts": [{"userPool": ["trading/accounts"]}],
-        "x-amazon-apigateway-any-method /api/accounts/{proxy+}": [{"userPool": ["trading/accounts"]}],
-        "x-amazon-apigateway-any-method /api/market-data": [{"userPool": ["trading/market-data"]}],
-        "x-amazon-apigateway-any-method /api/market-data/{proxy+}": [{"userPool": ["trading/market-data"]}],
+        f"{method} /api/{service}{below}": [{"token": [f"trading/{service}"]}]
+        for service in ("accounts", "market-data")
+        for below in ("", "/{proxy+}")
+        for method in ALL_METHODS
     }
 
 
 def test_authorizer_is_the_user_pool() -> None:
-    scheme = document()["components"]["securitySchemes"]["userPool"]
+    scheme = document()["components"]["securitySchemes"]["token"]
     assert scheme["x-amazon-apigateway-authtype"] == "cognito_user_pools"
+    assert scheme["x-amazon-apigateway-authorizer"]["type"] == "cognito_user_pools"
     (arn,) = scheme["x-amazon-apigateway-authorizer"]["providerARNs"]
     assert ":userpool/" in arn
 
@@ -156,6 +176,154 @@ def test_clients_may_ask_for_every_scope_and_only_the_machine_has_a_secret() -> 
         assert {"trading/orders", "trading/accounts"} <= set(client["allowedOauthScopes"])
 
 
+# An outside issuer in the user pool's place
+
+
+def test_outside_issuers_tokens_go_to_the_functions_alias_on_every_route_but_health() -> None:
+    scheme = document(with_issuer())["components"]["securitySchemes"]["token"]
+    assert scheme["x-amazon-apigateway-authtype"] == "custom"
+    authorizer = scheme["x-amazon-apigateway-authorizer"]
+    assert authorizer["type"] == "token"
+    assert authorizer["authorizerUri"].endswith(":live/invocations")
+    assert "token-authorizer" in authorizer["authorizerUri"]
+    assert authorizer["authorizerResultTtlInSeconds"] == 60
+    security = {route: operation.get("security") for route, operation in methods(with_issuer()).items()}
+    assert security.pop("get /healthz") is None
+    # Scopes are a user pool's: here the policy says it all.
+    assert {json.dumps(wanted) for wanted in security.values()} == {'[{"token": []}]'}
+    assert security.keys() == methods().keys() - {"get /healthz"}
+
+
+@pytest.mark.parametrize(
+    ("header", "passes"),
+    [
+        ("Bearer aa.bb.cc-_9", True),
+        ("bearer aa.bb.cc", True),
+        ("aa.bb.cc", False),
+        ("Bearer aa.bb", False),
+        ("Bearer aa.bb.cc.dd.ee", False),
+        ("Bearer aa.bb.", False),
+        ("Basic dTpw", False),
+    ],
+)
+def test_what_is_no_token_does_not_reach_the_authorizer(header: str, passes: bool) -> None:
+    scheme = document(with_issuer())["components"]["securitySchemes"]["token"]
+    expression = scheme["x-amazon-apigateway-authorizer"]["identityValidationExpression"]
+    assert bool(re.fullmatch(expression, header)) is passes
+
+
+def test_authorizer_knows_what_each_scope_opens() -> None:
+    variables = (
+        with_issuer().named(AUTHORIZER, "aws:lambda/function:Function").inputs["environment"]["variables"]
+    )
+    assert variables["ISSUER"] == ISSUER
+    assert variables["AUDIENCE"] == "https://trade.example.com/api"
+    opened = json.loads(variables["ROUTES"])
+    assert opened == {
+        "trading/orders": ["POST/api/orders"],
+        **{
+            f"trading/{service}": [
+                f"{method.upper()}/api/{service}{below}" for below in ("", "/*") for method in ALL_METHODS
+            ]
+            for service in ("accounts", "market-data")
+        },
+    }
+    declared = {
+        f"{method.upper()}{path.replace('{proxy+}', '*')}"
+        for path, item in document(with_issuer())["paths"].items()
+        for method in item
+    }
+    assert {route for routes in opened.values() for route in routes} == declared - {"GET/healthz"}
+
+
+def test_methods_of_what_a_scope_opens_are_named() -> None:
+    """`*` stands for any characters: `*/api/accounts` would open `GET/api/market-data/api/accounts`."""
+    variables = (
+        with_issuer().named(AUTHORIZER, "aws:lambda/function:Function").inputs["environment"]["variables"]
+    )
+    for routes in json.loads(variables["ROUTES"]).values():
+        for route in routes:
+            assert re.fullmatch(r"[A-Z]+/api/[a-z-]+(/\*)?", route)
+
+
+def test_callers_subject_is_the_authorizers_principal() -> None:
+    for route, operation in methods(with_issuer()).items():
+        integration = operation["x-amazon-apigateway-integration"]
+        if integration["type"] == "http_proxy":
+            subject = integration["requestParameters"]["integration.request.header.X-Caller-Subject"]
+            assert subject == "context.authorizer.principalId", route
+    stage = with_issuer().only("aws:apigateway/stage:Stage")
+    caller = json.loads(stage.inputs["accessLogSettings"]["format"])["caller"]
+    assert caller == "$context.authorizer.principalId"
+
+
+def test_only_the_api_may_ask_the_authorizer() -> None:
+    permission = with_issuer().named("api-us-east-1-tokens", "aws:lambda/permission:Permission").inputs
+    assert permission["principal"] == "apigateway.amazonaws.com"
+    assert permission["qualifier"] == "live"
+    assert permission["sourceArn"].endswith("/authorizers/*")
+    assert ":execute-api:" in permission["sourceArn"]
+
+
+def test_authorizer_is_outside_of_the_vpc_encrypted_and_limited() -> None:
+    function = with_issuer().named(AUTHORIZER, "aws:lambda/function:Function").inputs
+    assert "vpcConfig" not in function
+    assert function["kmsKeyArn"] == KEY
+    assert function["publish"] is True
+    assert function["reservedConcurrentExecutions"] == 100
+    assert function["loggingConfig"]["logFormat"] == "JSON"
+    policy = json.loads(with_issuer().named(AUTHORIZER, "aws:iam/rolePolicy:RolePolicy").inputs["policy"])
+    actions = {s["Sid"]: s["Action"] for s in policy["Statement"]}
+    assert actions == {
+        "OwnLogs": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "EnvironmentIsEncrypted": "kms:Decrypt",
+        "TracesKnowNoResources": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+    }
+
+
+def test_authorizer_has_time_for_a_slow_issuer() -> None:
+    # Two requests, each of which connects and answers just in time.
+    assert token_authorizer.TIMEOUT_SECONDS > 4 * ISSUER_TIMEOUT_SECONDS
+
+
+def test_missing_keys_of_the_issuer_ring() -> None:
+    metric = with_issuer().only("aws:cloudwatch/logMetricFilter:LogMetricFilter").inputs
+    deploy(lambda: program(ApiSettings(jwt=JWT)))
+    (signal,) = [s for s in SIGNALS if s.name == "token-authorizer-keys-unavailable"]
+    assert (signal.namespace, signal.metric) == (
+        metric["metricTransformation"]["namespace"],
+        metric["metricTransformation"]["name"],
+    )
+    assert metric["pattern"] == '{ $.message = "keys unavailable" }'
+
+
+@pytest.mark.parametrize(("jwt", "pool"), [(None, False), (JWT, True)])
+def test_tokens_have_one_source(jwt: JwtSettings | None, pool: bool) -> None:
+    with pytest.raises(ValueError, match="a user pool or an outside issuer"):
+        deploy(lambda: program(ApiSettings(jwt=jwt), pool=pool))
+
+
+@pytest.fixture(scope="module")
+def outside() -> Graph:
+    """The whole platform with an outside issuer."""
+    values = stack_values("prod")
+    issuer = {"issuer": ISSUER, "audience": "trading", "scopePrefix": "", "scopeClaim": "scp"}
+    return deploy_platform("prod", values | {"trading:api": {"jwt": issuer}})
+
+
+def test_outside_issuer_leaves_no_user_pool(outside: Graph) -> None:
+    assert [r.name for r in outside.resources if r.type.startswith("aws:cognito/")] == []
+    assert [r.name for r in outside.resources if r.type == "trading:tier:Identity"] == []
+    assert (
+        document(outside)["components"]["securitySchemes"]["token"]["x-amazon-apigateway-authtype"]
+        == "custom"
+    )
+    function = outside.named(AUTHORIZER, "aws:lambda/function:Function")
+    variables = function.inputs["environment"]["variables"]
+    assert variables["SCOPE_CLAIM"] == "scp"
+    assert json.loads(variables["ROUTES"]).keys() == {"orders", "accounts", "market-data"}
+
+
 # Where requests go
 
 
@@ -166,12 +334,16 @@ def test_orders_and_health_go_to_the_functions_alias() -> None:
         assert integration["uri"].endswith(":live/invocations")
 
 
+@pytest.mark.parametrize("method", ALL_METHODS)
 @pytest.mark.parametrize(
     ("route", "path"),
     [("/api/accounts", "/api/accounts"), ("/api/accounts/{proxy+}", "/api/accounts/$input.params('proxy')")],
 )
-def test_service_sees_the_clients_path_without_the_stage(route: str, path: str) -> None:
-    integration = methods()[f"x-amazon-apigateway-any-method {route}"]["x-amazon-apigateway-integration"]
+def test_service_sees_the_clients_method_and_path_without_the_stage(
+    route: str, path: str, method: str
+) -> None:
+    integration = methods()[f"{method} {route}"]["x-amazon-apigateway-integration"]
+    assert integration["httpMethod"] == method.upper()
     assert integration["integrationTarget"] == LOAD_BALANCER
     assert integration["connectionType"] == "VPC_LINK"
     assert integration["uri"] == "http://internal.elb.us-east-1.amazonaws.com:8082"
@@ -231,9 +403,58 @@ def test_stage_throttles_traces_and_logs_without_bodies() -> None:
     stage = graph().only("aws:apigateway/stage:Stage")
     assert stage.inputs["xrayTracingEnabled"] is True
     assert json.loads(stage.inputs["accessLogSettings"]["format"])["requestId"] == "$context.requestId"
-    settings = graph().only("aws:apigateway/methodSettings:MethodSettings").inputs["settings"]
-    assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (5000, 2500)
-    assert settings["dataTraceEnabled"] is False
+    settings = graph().only("aws:apigateway/methodSettings:MethodSettings").inputs
+    assert settings["methodPath"] == "*/*"
+    assert settings["settings"] == SETTINGS
+
+
+SETTINGS = {
+    "metricsEnabled": True,
+    "loggingLevel": "ERROR",
+    "dataTraceEnabled": False,
+    "throttlingRateLimit": 5000,
+    "throttlingBurstLimit": 2500,
+}
+
+
+def method_settings(settings: ApiSettings) -> dict[str, dict[str, Any]]:
+    found = deploy(lambda: program(settings)).of("aws:apigateway/methodSettings:MethodSettings")
+    assert len({r.name for r in found}) == len(found)
+    return {r.inputs["methodPath"]: r.inputs["settings"] for r in found}
+
+
+def test_routes_throttle_is_each_methods_beside_the_stages() -> None:
+    routes = [
+        RouteSettings(path="/api/accounts", service="accounts", throttle_rate=50, throttle_burst=20),
+        RouteSettings(path="/api/market-data", service="market-data"),
+    ]
+    found = method_settings(ApiSettings(routes=routes))
+    assert found.pop("*/*") == SETTINGS
+    # A method's settings replace the stage's as a whole: its logs and metrics must not go off.
+    throttled = {**SETTINGS, "throttlingRateLimit": 50, "throttlingBurstLimit": 20}
+    assert found == {
+        f"~1api~1accounts{below}/{method.upper()}": throttled
+        for below in ("", "~1{proxy+}")
+        for method in ALL_METHODS
+    }
+
+
+def test_orders_throttle_is_their_own() -> None:
+    found = method_settings(ApiSettings(orders_throttle_rate=700))
+    assert found["~1api~1orders/POST"] == {**SETTINGS, "throttlingRateLimit": 700}
+    found = method_settings(ApiSettings(orders_throttle_burst=70))
+    assert found["~1api~1orders/POST"] == {**SETTINGS, "throttlingBurstLimit": 70}
+
+
+def test_stage_settings_of_methods_name_methods_that_exist() -> None:
+    routes = [RouteSettings(path="/api/accounts", service="accounts", throttle_rate=50)]
+    settings = ApiSettings(routes=routes, orders_throttle_rate=700)
+    declared = {
+        f"{path.replace('/', '~1')}/{method.upper()}"
+        for path, item in document(deploy(lambda: program(settings)))["paths"].items()
+        for method in item
+    }
+    assert method_settings(settings).keys() - {"*/*"} <= declared
 
 
 def test_log_groups_are_encrypted_kept_and_made_before_their_writers() -> None:
@@ -279,9 +500,83 @@ def test_function_is_encrypted_traced_and_published() -> None:
     assert function["publish"] is True
     assert function["architectures"] == ["arm64"]
     assert function["loggingConfig"]["logFormat"] == "JSON"
-    assert function["deadLetterConfig"]["targetArn"].endswith(
-        graph().only("aws:sqs/queue:Queue").inputs.get("name", "")
-    )
+    assert function["reservedConcurrentExecutions"] == 500
+
+
+def test_failed_asynchronous_invocations_are_kept_encrypted_and_ring() -> None:
+    queue = graph().only("aws:sqs/queue:Queue")
+    assert queue.inputs["kmsMasterKeyId"] == KEY
+    function = graph().only("aws:lambda/function:Function").inputs
+    assert function["deadLetterConfig"] == {"targetArn": queue.outputs["arn"]}
+    statements = json.loads(graph().only("aws:iam/rolePolicy:RolePolicy").inputs["policy"])["Statement"]
+    (sending,) = [s for s in statements if s["Action"] == "sqs:SendMessage"]
+    assert sending["Resource"] == queue.outputs["arn"]
+    deploy(lambda: program(ApiSettings()))
+    metrics = {(s.metric, s.anchor) for s in SIGNALS if s.name.startswith("order-intake-dead-letters")}
+    assert metrics == {
+        ("ApproximateNumberOfMessagesVisible", "order-intake-dead-letters"),
+        ("DeadLetterErrors", "order-intake-dead-letters"),
+    }
+
+
+# Canaries
+
+
+def alias(of: Graph) -> dict[str, Any]:
+    return of.named(f"{FUNCTION}-live", "aws:lambda/alias:Alias").inputs
+
+
+def canary(percent: int, stable: int = 7, region: str = "us-east-1") -> ApiSettings:
+    return ApiSettings(canary=CanarySettings(stable_versions={region: stable}, percent=percent))
+
+
+def test_alias_is_all_of_the_newest_version() -> None:
+    function = graph().only("aws:lambda/function:Function")
+    assert alias(graph())["functionVersion"] == function.outputs["version"]
+    assert "routingConfig" not in alias(graph())
+
+
+def test_canary_gets_its_share_and_the_stable_version_the_rest() -> None:
+    running = deploy(lambda: program(canary(10)))
+    newest = running.only("aws:lambda/function:Function").outputs["version"]
+    assert newest != "7"
+    assert alias(running)["functionVersion"] == "7"
+    assert alias(running)["routingConfig"] == {"additionalVersionWeights": {newest: 0.1}}
+
+
+def test_canary_of_no_per_cent_takes_the_newest_version_back() -> None:
+    back = alias(deploy(lambda: program(canary(0))))
+    assert (back["functionVersion"], back["routingConfig"]) == ("7", {"additionalVersionWeights": {}})
+
+
+def test_stable_version_is_not_its_own_canary_before_a_newer_one_is_published() -> None:
+    newest = int(graph().only("aws:lambda/function:Function").outputs["version"])
+    early = alias(deploy(lambda: program(canary(10, stable=newest))))
+    assert early["functionVersion"] == str(newest)
+    assert early["routingConfig"] == {"additionalVersionWeights": {}}
+
+
+def test_canary_of_another_region_is_none_of_ours() -> None:
+    assert alias(deploy(lambda: program(canary(10, region="eu-west-1")))) == alias(graph())
+
+
+def test_scaling_waits_while_the_alias_has_weights() -> None:
+    target = deploy(lambda: program(canary(10))).only("aws:appautoscaling/target:Target")
+    assert target.inputs["suspendedState"] == {
+        "dynamicScalingInSuspended": True,
+        "dynamicScalingOutSuspended": True,
+    }
+    assert "suspendedState" not in graph().only("aws:appautoscaling/target:Target").inputs
+
+
+def test_canarys_errors_are_watched_by_its_version() -> None:
+    running = deploy(lambda: program(canary(10)))
+    signal = next(s for s in SIGNALS if s.name == "order-intake-canary-errors")
+    assert set(signal.dimensions) == {"FunctionName", "Resource", "ExecutedVersion"}
+    assert signal.anchor == "order-intake-errors"
+    deploy(lambda: program(ApiSettings()))
+    assert "order-intake-canary-errors" not in {s.name for s in SIGNALS}
+    assert running
 
 
 def test_function_gets_its_permissions_before_it_is_created() -> None:
@@ -320,12 +615,14 @@ def test_no_provisioned_concurrency_with_a_minimum_of_zero() -> None:
     assert other.of("aws:appautoscaling/target:Target") == []
 
 
-def test_package_holds_the_sources_alone_and_names_no_machine() -> None:
-    assets = source_archive().assets
+@pytest.mark.parametrize("function", ["order_intake", "token_authorizer"])
+def test_package_holds_the_sources_alone_and_names_no_machine(function: str) -> None:
+    assets = source_archive(function).assets
     assert list(assets) == sorted(assets)
-    assert "order_intake/handler.py" in assets
+    assert f"{function}/handler.py" in assets
     for entry, asset in assets.items():
         assert entry.endswith(".py")
+        assert entry.startswith(f"{function}/")
         assert isinstance(asset, pulumi.FileAsset)
         assert not Path(str(asset.path)).is_absolute()
 
@@ -353,16 +650,65 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
             node = node[part]
 
 
-def test_bodies_of_orders_are_validated_by_the_gateway() -> None:
-    name = methods()["post /api/orders"]["x-amazon-apigateway-request-validator"]
-    assert document()["x-amazon-apigateway-request-validators"][name]["validateRequestBody"] is True
+def test_document_in_the_repository_is_valid_openapi() -> None:
+    OpenAPIV30SpecValidator(source()).validate()
+
+
+def valid_openapi(imported: Mapping[str, Any]) -> None:
+    """OpenAPI knows no greedy path parameter, `{proxy+}`: the rest of the document must be its own."""
+    paths = {path.replace("{proxy+}", "{proxy}"): item for path, item in imported["paths"].items()}
+    OpenAPIV30SpecValidator({**imported, "paths": paths}).validate()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_imported_document_is_valid_openapi(stack: str) -> None:
+    for api in platform(stack).of("aws:apigateway/restApi:RestApi"):
+        valid_openapi(json.loads(api.inputs["body"]))
+
+
+def test_imported_document_is_valid_openapi_with_an_outside_issuer() -> None:
+    valid_openapi(document(with_issuer()))
+
+
+def test_validation_of_the_document_can_fail() -> None:
+    broken = document()
+    broken["paths"]["/api/accounts/{proxy+}"]["get"]["parameters"] = []
+    with pytest.raises(Exception, match="proxy"):
+        valid_openapi(broken)
+
+
+def test_every_operation_is_integrated() -> None:
+    for of in (graph(), with_issuer()):
+        for route, operation in methods(of).items():
+            assert operation["x-amazon-apigateway-integration"]["type"] in ("aws_proxy", "http_proxy"), route
+
+
+def test_every_body_is_held_to_a_model_by_the_gateway() -> None:
+    validators = document()["x-amazon-apigateway-request-validators"]
+    with_body = {route: o for route, o in methods().items() if route.split()[0] in ("post", "put", "patch")}
+    assert len(with_body) == 13
+    for route, operation in with_body.items():
+        assert validators[operation["x-amazon-apigateway-request-validator"]]["validateRequestBody"], route
+        ((kind, content),) = operation["requestBody"]["content"].items()
+        assert kind == "application/json"
+        name = content["schema"]["$ref"].rsplit("/", 1)[1]
+        assert name == ("Order" if route == "post /api/orders" else "ServiceRequest")
+        assert document()["components"]["schemas"][name]["type"] == "object"
+    assert [r for r, o in methods().items() if "requestBody" in o and r not in with_body] == []
 
 
 def test_gateway_responses_are_json() -> None:
-    for response in source()["x-amazon-apigateway-gateway-responses"].values():
+    responses = source()["x-amazon-apigateway-gateway-responses"]
+    for response in responses.values():
         template = response["responseTemplates"]["application/json"]
         parsed = json.loads(template.replace("$context.error.messageString", '"a message"'))
         assert {"type", "title", "requestId"} <= set(parsed)
+        assert parsed.get("status") == response.get("statusCode")
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "UNAUTHORIZED", "ACCESS_DENIED", "AUTHORIZER_FAILURE"} <= set(
+        responses
+    )
+    challenge = responses["UNAUTHORIZED"]["responseParameters"]["gatewayresponse.header.WWW-Authenticate"]
+    assert challenge == "'Bearer'"  # RFC 6750, section 3
 
 
 VALID = {

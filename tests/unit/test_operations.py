@@ -15,7 +15,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from components.api import ACCESS_LOG_FORMAT
+from components.api.api import access_log
 from tests.unit.harness import ROOT, STACKS, Graph, deploy_platform, stack_values
 
 RUNBOOKS = ROOT / "docs" / "operations.md"
@@ -61,6 +61,9 @@ def platforms() -> dict[str, Graph]:
     values["prod"]["trading:regions"].append(
         {"name": second, "cidr": "10.1.0.0/16", "availabilityZones": zones}
     )
+    values["prod"]["trading:api"] = {"canary": {"stableVersions": {"us-east-1": 1}, "percent": 10}}
+    issuer = {"issuer": "https://login.example.com", "audience": "trading"}
+    values["dev"]["trading:api"] |= {"jwt": issuer}
     return {f"trading-{stack}": deploy_platform(stack, values[stack]) for stack in STACKS}
 
 
@@ -191,7 +194,7 @@ def test_resources_to_replace_exist(resource: str) -> None:
 
 
 def test_queries_of_the_access_log_name_its_fields() -> None:
-    fields = json.loads(ACCESS_LOG_FORMAT).keys()
+    fields = access_log("authorizer.principalId").keys()
     words_of_insights = {
         *(
             "filter",

@@ -345,6 +345,86 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("monitoring.logRetentionDays", 8),
         ("monitoring.logRetentionDays", "8", "7, 14"),
     ),
+    # Tokens of an outside issuer, throttles, canaries
+    (
+        "issuer-without-audience",
+        put("api.jwt", {"issuer": "https://login.example.com"}),
+        ("trading:api.jwt.audience", "is missing", "`aud`"),
+    ),
+    (
+        "issuer-without-tls",
+        put("api.jwt", {"issuer": "http://login.example.com", "audience": "a"}),
+        ("api.jwt.issuer", '"http://login.example.com"', "https", "such as https://login.example.com/"),
+    ),
+    (
+        "issuer-of-this-machine",
+        put("api.jwt", {"issuer": "https://localhost", "audience": "a"}),
+        ("api.jwt.issuer", '"https://localhost"', "host name"),
+    ),
+    (
+        "issuer-with-a-query",
+        put("api.jwt", {"issuer": "https://login.example.com/?tenant=1", "audience": "a"}),
+        ("api.jwt.issuer", "no query"),
+    ),
+    (
+        "keys-without-tls",
+        put("api.jwt", {"issuer": "https://a.example.com", "audience": "a", "jwksUrl": "ftp://a.b/keys"}),
+        ("api.jwt.jwksUrl", '"ftp://a.b/keys"', "https"),
+    ),
+    (
+        "scope-prefix-with-a-space",
+        put("api.jwt", {"issuer": "https://a.example.com", "audience": "a", "scopePrefix": "trading "}),
+        ("api.jwt.scopePrefix", '"trading "'),
+    ),
+    (
+        "policies-kept-too-long",
+        put("api.jwt", {"issuer": "https://a.example.com", "audience": "a", "cacheSeconds": 7200}),
+        ("api.jwt.cacheSeconds", "7200", "3600"),
+    ),
+    (
+        "route-below-another-services-with-an-issuer",
+        put(
+            "api",
+            {
+                "jwt": {"issuer": "https://a.example.com", "audience": "a"},
+                "routes": [
+                    {"path": "/api/accounts", "service": "accounts"},
+                    {"path": "/api/accounts/prices", "service": "market-data"},
+                ],
+            },
+        ),
+        ("trading:api", "/api/accounts/prices", "below /api/accounts (accounts)", "a path of its own"),
+    ),
+    (
+        "route-throttle-too-high",
+        put("api.routes", [{"path": "/api/accounts", "service": "accounts", "throttleRate": 20_000}]),
+        ("api.routes[0].throttleRate", "20000", "10000"),
+    ),
+    (
+        "orders-throttle-of-nothing",
+        put("api.ordersThrottleBurst", 0),
+        ("api.ordersThrottleBurst", "0", "greater than or equal to 1"),
+    ),
+    (
+        "canary-of-everything",
+        put("api.canary", {"stableVersions": {"us-east-1": 7}, "percent": 100}),
+        ("api.canary.percent", "100", "less than or equal to 99"),
+    ),
+    (
+        "canary-without-a-stable-version",
+        put("api.canary", {"stableVersions": {}, "percent": 10}),
+        ("api.canary.stableVersions", "at least 1"),
+    ),
+    (
+        "canary-beside-latest",
+        put("api.canary", {"stableVersions": {"us-east-1": "$LATEST"}, "percent": 10}),
+        ("api.canary.stableVersions.us-east-1", "$LATEST", "integer"),
+    ),
+    (
+        "canary-in-no-region-of-ours",
+        put("api.canary", {"stableVersions": {"eu-west-1": 7}, "percent": 10}),
+        ("api.canary.stableVersions", "eu-west-1 is not in regions", "known are us-east-1"),
+    ),
     # What is referred to must be there, and there once
     (
         "route-to-unknown-service",

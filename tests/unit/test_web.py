@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
-from components.web import Web, WebArgs
+from components.web import SignIn, Web, WebArgs
 from components.web.release import APP, app_files, release_name
 from components.web.web import ORIGIN_KEEPALIVE_TIMEOUT, ORIGIN_READ_TIMEOUT
 from settings import (
@@ -39,6 +39,7 @@ def graph(
     blocked: tuple[str, ...] = (),
     shield: bool = False,
     routes: tuple[RouteSettings, ...] = ROUTES,
+    sign_in: bool = True,
 ) -> Graph:
     def program() -> None:
         provider = aws.Provider("aws", region="us-east-1")
@@ -57,9 +58,13 @@ def graph(
                 certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
                 origin_secret=pulumi.Output.secret("s" * 32),
                 origins_ready=[rule],
-                login_url=pulumi.Output.from_input(LOGIN),
-                web_client_id="1example23456789",
-                scopes=["trading/accounts", "trading/orders"],
+                sign_in=SignIn(
+                    login_url=pulumi.Output.from_input(LOGIN),
+                    client_id="1example23456789",
+                    scopes=["trading/accounts", "trading/orders"],
+                )
+                if sign_in
+                else None,
                 api=ApiSettings(routes=list(routes)),
                 settings=WebSettings(
                     allowed_countries=list(allowed), blocked_countries=list(blocked), shield_advanced=shield
@@ -343,6 +348,16 @@ def test_page_learns_the_api_paths_and_the_sign_in_from_the_configuration() -> N
             "scopes": ["openid", "trading/accounts", "trading/orders"],
         },
     }
+
+
+def test_page_of_an_outside_issuers_users_talks_to_its_own_host_alone() -> None:
+    outside = graph(sign_in=False)
+    source = outside.named("web-app/config.json", "aws:s3/bucketObjectv2:BucketObjectv2").inputs["source"]
+    assert json.loads(source["text"])["signIn"] is None
+    policy = outside.named(
+        "web-headers", "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
+    ).inputs["securityHeadersConfig"]["contentSecurityPolicy"]["contentSecurityPolicy"]
+    assert "connect-src 'self' ;" in policy
 
 
 def test_orders_path_is_the_apis() -> None:

@@ -1,0 +1,225 @@
+"""The OpenAPI document that API Gateway imports: `api/openapi.yaml` with what a stack adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+
+from components.load_balancer import ORIGIN_SECRET_HEADER
+from settings import RouteSettings
+
+DOCUMENT = Path(__file__).parents[2] / "api" / "openapi.yaml"
+ORDERS = "/api/orders"
+ORDERS_METHOD = "POST"
+INTEGRATION_TIMEOUT_SECONDS = 29
+"""The most that API Gateway waits without a raised quota; below the load balancer's idle time-out."""
+
+READS = ("GET", "HEAD")
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+WITH_BODY = ("POST", "PUT", "PATCH")
+"""Methods whose body is held to a model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserPoolAuthorizer:
+    """API Gateway's own authorizer for tokens of a Cognito user pool."""
+
+    arn: pulumi.Input[str]
+    subject: str = "authorizer.claims.sub"
+    """Context variable with the caller's subject."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionAuthorizer:
+    """A Lambda authorizer for an outside issuer's tokens."""
+
+    invoke_arn: pulumi.Input[str]
+    cache_seconds: int
+    subject: str = "authorizer.principalId"
+
+
+Authorizer = UserPoolAuthorizer | FunctionAuthorizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentArgs:
+    """What the document refers to."""
+
+    endpoint_id: pulumi.Input[str]
+    """The `execute-api` interface endpoint, the only way in."""
+    authorizer: Authorizer
+    scopes: Mapping[str, str]
+    """Service → the scope that a token must have for it."""
+    order_service: str
+    order_intake_invoke_arn: pulumi.Input[str]
+    routes: list[RouteSettings]
+    vpc_link_id: pulumi.Input[str]
+    load_balancer_arn: pulumi.Input[str]
+    load_balancer_dns_name: pulumi.Input[str]
+    listener_ports: Mapping[str, int]
+    """Service → port of its listener on the internal load balancer."""
+
+
+def methods(_route: RouteSettings) -> tuple[str, ...]:
+    """The methods that a route has, each a method of its own in API Gateway."""
+    return (*READS, *WRITES)
+
+
+def paths(route: RouteSettings) -> tuple[str, str]:
+    """The two paths of a route: itself, and all that lies below it."""
+    return route.path, f"{route.path}/{{proxy+}}"
+
+
+def opened_by_scope(
+    order_service: str, routes: list[RouteSettings], scopes: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Scope → what it opens, as `METHOD/path` of an `execute-api` ARN.
+
+    Methods are named one by one: `*` would match any characters, so that `*/api/accounts` would open
+    `GET/api/market-data/api/accounts` too.
+    """
+    opened: dict[str, list[str]] = {scopes[order_service]: [f"{ORDERS_METHOD}{ORDERS}"]}
+    for route in routes:
+        opened.setdefault(scopes[route.service], []).extend(
+            f"{method}{path}" for path in (route.path, f"{route.path}/*") for method in methods(route)
+        )
+    return opened
+
+
+def api_document(args: DocumentArgs) -> dict[str, Any]:
+    """The document. Routes of `args.routes` are added, and every operation gets its integration.
+
+    An import replaces the whole API and drops what the document does not have, a RestApiPolicy included
+    (pulumi/pulumi-aws #4296): so the policy and the endpoint are part of the document.
+    """
+    document: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
+    document["servers"] = [
+        {
+            "url": "/",
+            "x-amazon-apigateway-endpoint-configuration": {"vpcEndpointIds": [args.endpoint_id]},
+        }
+    ]
+    document["x-amazon-apigateway-policy"] = only_through(args.endpoint_id)
+    document["components"]["securitySchemes"]["token"] |= _authorizer(args.authorizer)
+    function = {
+        "type": "aws_proxy",
+        "httpMethod": "POST",  # Lambda's API, whatever the client's method is
+        "uri": args.order_intake_invoke_arn,
+        "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
+    }
+    operations = document["paths"]
+    operations["/healthz"]["get"]["x-amazon-apigateway-integration"] = function
+    orders = operations[ORDERS][ORDERS_METHOD.lower()]
+    orders["x-amazon-apigateway-integration"] = function
+    orders["security"] = _security(args, args.order_service)
+    for route in args.routes:
+        itself, below = paths(route)
+        operations[itself] = {
+            method.lower(): _operation(args, route, method, route.path) for method in methods(route)
+        }
+        proxy = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
+        operations[below] = {
+            method.lower(): {
+                "parameters": [proxy],
+                **_operation(args, route, method, f"{route.path}/$input.params('proxy')"),
+            }
+            for method in methods(route)
+        }
+    return document
+
+
+def only_through(endpoint_id: pulumi.Input[str]) -> dict[str, Any]:
+    """A resource policy that admits our interface endpoint and nobody else."""
+    everything: dict[str, Any] = {
+        "Principal": "*",
+        "Action": "execute-api:Invoke",
+        "Resource": "execute-api:/*",
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", **everything},
+            {
+                "Effect": "Deny",
+                **everything,
+                "Condition": {"StringNotEquals": {"aws:SourceVpce": endpoint_id}},
+            },
+        ],
+    }
+
+
+def _authorizer(authorizer: Authorizer) -> dict[str, Any]:
+    """What the security scheme says of who judges tokens ("x-amazon-apigateway-authorizer object")."""
+    if isinstance(authorizer, UserPoolAuthorizer):
+        return {
+            "x-amazon-apigateway-authtype": "cognito_user_pools",
+            "x-amazon-apigateway-authorizer": {
+                "type": "cognito_user_pools",
+                "providerARNs": [authorizer.arn],
+            },
+        }
+    return {
+        "x-amazon-apigateway-authtype": "custom",
+        "x-amazon-apigateway-authorizer": {
+            "type": "token",
+            "authorizerUri": authorizer.invoke_arn,
+            "authorizerResultTtlInSeconds": authorizer.cache_seconds,
+            # What is no token at all is answered with 401 and invokes nothing.
+            "identityValidationExpression": r"^[Bb]earer +[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$",
+        },
+    }
+
+
+def _security(args: DocumentArgs, service: str) -> list[dict[str, list[str]]]:
+    # API Gateway holds tokens of a user pool to a method's scopes; a Lambda authorizer's policy says it all.
+    scopes = [args.scopes[service]] if isinstance(args.authorizer, UserPoolAuthorizer) else []
+    return [{"token": scopes}]
+
+
+def _operation(args: DocumentArgs, route: RouteSettings, method: str, path: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "security": _security(args, route.service),
+        "responses": {"200": {"description": f"The answer of the service {route.service}."}},
+        "x-amazon-apigateway-integration": _private(args, route.service, method, path),
+    }
+    if method in WITH_BODY:
+        schema = {"$ref": "#/components/schemas/ServiceRequest"}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["x-amazon-apigateway-request-validator"] = "body"
+    return operation
+
+
+def _private(args: DocumentArgs, service: str, method: str, path: str) -> dict[str, Any]:
+    """An integration with a service's listener on the internal load balancer.
+
+    Without an override the service would see the stage's name before the path (API Gateway Developer
+    Guide, "Private integrations for REST APIs").
+    """
+    return {
+        "type": "http_proxy",
+        "httpMethod": method,
+        "connectionType": "VPC_LINK",
+        "connectionId": args.vpc_link_id,
+        "integrationTarget": args.load_balancer_arn,
+        "uri": pulumi.Output.format(
+            "http://{0}:{1}", args.load_balancer_dns_name, args.listener_ports[service]
+        ),
+        "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
+        # An API of JSON: another content type, whose path no template would set, is answered with 415.
+        "passthroughBehavior": "never",
+        "requestTemplates": {
+            "application/json": f'#set($context.requestOverride.path = "{path}")$input.body'
+        },
+        # They replace whatever the client sent under these names, so services may trust them.
+        "requestParameters": {
+            "integration.request.header.X-Request-Id": "context.requestId",
+            "integration.request.header.X-Caller-Subject": f"context.{args.authorizer.subject}",
+            # What guards the load balancer is no business of the services, nor of their logs.
+            f"integration.request.header.{ORIGIN_SECRET_HEADER}": "''",
+        },
+    }
