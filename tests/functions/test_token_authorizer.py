@@ -364,6 +364,15 @@ def test_signature_has_one_form_only() -> None:
     assert not verify(public, b"massage", right)
 
 
+def test_signature_is_below_the_modulus() -> None:
+    """The same power, and as many bytes: a second signature of the same message."""
+    public = PublicKey(key().numbers.n, key().numbers.e)
+    messages = (str(number).encode() for number in range(1000))
+    twins = ((m, int.from_bytes(key().signature(m), "big") + public.modulus) for m in messages)
+    message, twin = next(pair for pair in twins if pair[1] < 2**2048)
+    assert not verify(public, message, twin.to_bytes(256, "big"))
+
+
 def test_signature_with_another_padding_or_digest_is_refused() -> None:
     public = PublicKey(key().numbers.n, key().numbers.e)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
@@ -463,7 +472,6 @@ def test_without_keys_nothing_is_judged_and_it_is_logged(
         {"raw": b"no json"},
         {"raw": b"[]"},
         {"raw": b"[" * 100_000},
-        {"raw": b'{"keys": "' + b"x" * key_set.MAX_ANSWER_BYTES + b'"}'},
         {"discovery": {"issuer": "https://elsewhere.example.com"}},
         {"discovery": {"jwks_uri": "https://elsewhere.example.com/keys"}},
         {"discovery": {"jwks_uri": "file:///etc/passwd"}},
@@ -476,6 +484,24 @@ def test_wrong_answer_of_the_issuer_leaves_us_without_keys(world: World, wrong: 
         setattr(world.issuer, name, value)
     with pytest.raises(KeysUnavailableError):
         world.authorize(key().token(world.claims()))
+
+
+def test_keys_come_by_the_issuers_own_scheme(world: World) -> None:
+    world.issuer.discovery = {"jwks_uri": f"{world.issuer.url}/keys".replace("http", "ftp")}
+    with pytest.raises(KeysUnavailableError, match="another scheme"):
+        world.authorize(key().token(world.claims()))
+
+
+def test_endless_key_set_is_not_read(world: World) -> None:
+    world.jwks_url = f"{world.issuer.url}/keys"
+    world.authorizer = world.environment()
+    right = json.dumps({"keys": world.issuer.keys}).encode()
+    world.issuer.raw = right + b" " * key_set.MAX_ANSWER_BYTES
+    with pytest.raises(KeysUnavailableError, match="more than"):
+        world.authorize(key().token(world.claims()))
+    world.now += key_set.COOLDOWN_SECONDS
+    world.issuer.raw = right
+    world.authorize(key().token(world.claims()))
 
 
 @pytest.mark.parametrize(
