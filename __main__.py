@@ -216,11 +216,16 @@ def deploy_region(
                 BackendService(
                     name=service.name,
                     listener_port=service.listener_port,
-                    pod_port=service.port,
+                    pod_port=service.tls_port or service.port,
+                    pod_tls=service.tls_port is not None,
                     health_path=service.ready_path,
                 )
                 for service in settings.services
             ],
+            settings=settings.internal_load_balancer,
+            host_name=settings.domain.region_internal(at),
+            zone_id=domain.zone_id,
+            certificate_arn=domain.regional_certificate_arns[at],
             log_bucket=foundation.log_bucket,
             protect=settings.protect,
         ),
@@ -278,9 +283,9 @@ def deploy_region(
             user_pool_arn=identity.user_pool_arn if identity else None,
             scopes=identity.scopes if identity else settings.api.jwt_scopes,
             load_balancer_arn=internal_load_balancer.arn,
-            load_balancer_dns_name=internal_load_balancer.dns_name,
             load_balancer_security_group_id=internal_load_balancer.security_group_id,
             listener_ports=internal_load_balancer.listener_ports,
+            service_urls=internal_load_balancer.urls,
             order_service_ready_path=settings.service(settings.api.order_service).ready_path,
             idempotency_table=tables[IDEMPOTENCY_TABLE].table_name,
             idempotency_table_arn=tables[IDEMPOTENCY_TABLE].arn,

@@ -256,6 +256,13 @@ class DomainSettings(Model):
         """
         return f"health-{region}.{self.origin}"
 
+    def region_internal(self, region: str) -> str:
+        """The name of one region's internal load balancer: of private addresses, for the region's API tier.
+
+        Below the origin's name, because the region's certificate has a wildcard for it.
+        """
+        return f"internal-{region}.{self.origin}"
+
 
 @dataclass(frozen=True)
 class SubnetPlan:
@@ -522,6 +529,14 @@ class LoadBalancerSettings(Model):
         return numbers
 
 
+class InternalLoadBalancerSettings(Model):
+    """The load balancer between the API tier and the microservices."""
+
+    tls: bool = True
+    """Whether it ends TLS, and encrypts anew to services with a `tlsPort`. Without it connections pass
+    through as plain TCP. The change refuses requests for about a minute: see the runbook."""
+
+
 class RouteSettings(Model):
     """A path of the API that goes to a microservice through the internal load balancer."""
 
@@ -702,6 +717,11 @@ class ServiceSettings(Model):
     """A public sample to replace by your own image."""
     port: Port = 9898
     """The container's HTTP port."""
+    tls_port: Port | None = None
+    """The container's HTTPS port, where it has one beside `port`: then the internal load balancer encrypts
+    to the pods too, and `port` is left to Kubernetes' probes. Any certificate will do, the image's own or
+    that of the Secret `NAME-tls`; TLS 1.2 must be among the versions. The container finds the port and
+    the Secret's files (which may be missing) in `TLS_PORT`, `TLS_CERTIFICATE_FILE` and `TLS_KEY_FILE`."""
     listener_port: Port
     """The port of this service on the internal load balancer; one service each."""
     replicas: Range = Range(min=3, max=30)
@@ -736,6 +756,14 @@ class ServiceSettings(Model):
     def _at_least_one_replica(self) -> Self:
         if self.replicas.min < 1:
             raise ValueError("replicas.min must be at least 1: the load balancer needs a healthy target")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_has_a_port_of_its_own(self) -> Self:
+        if self.tls_port and self.tls_port in (self.port, self.metrics_port):
+            raise ValueError(
+                f"tlsPort {self.tls_port} is also a port of plain HTTP; give TLS its own, such as 8443"
+            )
         return self
 
 
@@ -1127,6 +1155,7 @@ class Settings(Model):
     """The regions it runs in, of which the first is the primary."""
     web: WebSettings = WebSettings()
     load_balancer: LoadBalancerSettings = LoadBalancerSettings()
+    internal_load_balancer: InternalLoadBalancerSettings = InternalLoadBalancerSettings()
     api: ApiSettings = ApiSettings()
     services: list[ServiceSettings] = DEFAULT_SERVICES
     cluster: ClusterSettings = ClusterSettings()
@@ -1211,6 +1240,11 @@ class Settings(Model):
                 "api.canary.stableVersions", list(self.api.canary.stable_versions), regions, "regions"
             )
         for index, service in enumerate(self.services):
+            if service.tls_port and not self.internal_load_balancer.tls:
+                raise ValueError(
+                    f"services[{index}].tlsPort: {service.tls_port} needs internalLoadBalancer.tls: clients "
+                    "do not trust a pod's own certificate"
+                )
             _refuse_unknown(f"services[{index}].tables", service.tables, tables, "tables")
             _refuse_unknown(f"services[{index}].produces", service.produces, topics, "streaming.topics")
             _refuse_unknown(f"services[{index}].consumes", service.consumes, topics, "streaming.topics")

@@ -9,10 +9,14 @@ import pulumi
 import pulumi_aws as aws
 
 from components.tier import Signal, Tier, limited_name
+from settings import InternalLoadBalancerSettings
 
 NAME_LIMIT = 32
 """Characters in the name of a load balancer or target group (Elastic Load Balancing API Reference)."""
 LOG_PREFIX = "nlb"
+SSL_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+"""TLS 1.3, and 1.2 with forward secrecy: the console's default (Security policies for your Network Load
+Balancer). Towards pods it means 1.0 to 1.3, whatever they choose."""
 DEREGISTRATION_SECONDS = 60
 """How long a pod that goes keeps its connections."""
 
@@ -24,6 +28,9 @@ class BackendService:
     name: str
     listener_port: int
     pod_port: int
+    """Where requests and health checks go."""
+    pod_tls: bool = False
+    """Whether pods speak TLS there."""
     health_path: str
 
 
@@ -38,6 +45,13 @@ class InternalLoadBalancerArgs:
     """Plain name of the cluster, put on target groups as the tag that Auto Mode looks for."""
     pods_security_group_id: pulumi.Input[str]
     services: Sequence[BackendService]
+    settings: InternalLoadBalancerSettings
+    host_name: str
+    """Name that clients connect to and find in the certificate, where listeners speak TLS."""
+    zone_id: pulumi.Input[str]
+    """Hosted zone of `host_name`."""
+    certificate_arn: pulumi.Input[str]
+    """Validated, of this region, for `host_name`."""
     log_bucket: pulumi.Input[str]
     protect: bool
 
@@ -45,9 +59,20 @@ class InternalLoadBalancerArgs:
 class InternalLoadBalancer(Tier):
     """A network load balancer with a listener and a target group for each microservice.
 
-    Listeners are TCP: connections pass through to the pods, so whatever TLS there is lies between the
-    API tier and the pods. Access logs exist for TLS listeners only (Network Load Balancer User Guide);
-    they are switched on all the same, to be there with the first such listener.
+    With `internalLoadBalancer.tls`, listeners end TLS with a public certificate for a name of ours, which
+    both clients verify: API Gateway checks a private integration's certificate against the CAs that it
+    knows and the name in `uri` ("Set up a private integration"), and order intake against the function's
+    own CAs. A private CA would cost more, and API Gateway would refuse it. The name is a public record of
+    private addresses, as the load balancer's own is.
+
+    From there to the pods it is TLS anew for the services with a `tlsPort`, and plain for the others:
+    pods must bring TLS, which a platform cannot do for their images. Their certificate may be anybody's,
+    self-signed too: the load balancer does not verify it ("Target groups for your Network Load
+    Balancers"), within a VPC where nobody else can take a pod's address. A service's pods must speak TLS 1.2
+    beside 1.3, or they fail the health checks ("Health checks for Network Load Balancer target groups").
+
+    Without it listeners are TCP, and pass what clients say through to the pods, in plain. Access logs are
+    written for TLS listeners only.
     """
 
     arn: pulumi.Output[str]
@@ -57,6 +82,8 @@ class InternalLoadBalancer(Tier):
     target_group_arns: Mapping[str, pulumi.Output[str]]
     """Service → target group, which is bound to pods by a TargetGroupBinding."""
     listener_ports: Mapping[str, int]
+    urls: Mapping[str, pulumi.Output[str]]
+    """Service → where its clients connect to, such as `https://NAME:8081`."""
 
     def __init__(
         self, name: str, args: InternalLoadBalancerArgs, opts: pulumi.ResourceOptions | None = None
@@ -95,15 +122,42 @@ class InternalLoadBalancer(Tier):
         self.security_group_id = security_group.id
         self.target_group_arns = {service: group.arn for service, group in target_groups.items()}
         self.listener_ports = {service.name: service.listener_port for service in args.services}
-        self._watch(load_balancer, target_groups)
+        scheme, host_name = "http", load_balancer.dns_name
+        if args.settings.tls:
+            scheme, host_name = "https", self._host_name(name, args, load_balancer)
+        self.urls = {
+            service: pulumi.Output.format("{0}://{1}:{2}", scheme, host_name, port)
+            for service, port in self.listener_ports.items()
+        }
+        self._watch(load_balancer, target_groups, tls=args.settings.tls)
         self.register_outputs(
             {
                 "arn": self.arn,
                 "dnsName": self.dns_name,
                 "securityGroupId": self.security_group_id,
                 "targetGroupArns": self.target_group_arns,
+                "urls": self.urls,
             }
         )
+
+    def _host_name(
+        self, name: str, args: InternalLoadBalancerArgs, load_balancer: aws.lb.LoadBalancer
+    ) -> pulumi.Output[str]:
+        return aws.route53.Record(
+            name,
+            zone_id=args.zone_id,
+            name=args.host_name,
+            type="A",
+            aliases=[
+                {
+                    "name": load_balancer.dns_name,
+                    "zone_id": load_balancer.zone_id,
+                    # There is no other answer: with no healthy pod, connections should fail at once.
+                    "evaluate_target_health": False,
+                }
+            ],
+            opts=self.child(),
+        ).name
 
     def _rules_to_pods(
         self, name: str, args: InternalLoadBalancerArgs, security_group: aws.ec2.SecurityGroup
@@ -130,7 +184,7 @@ class InternalLoadBalancer(Tier):
             limited_name(f"{service.name}-{name}", NAME_LIMIT),
             vpc_id=args.vpc_id,
             target_type="ip",
-            protocol="TCP",
+            protocol="TLS" if service.pod_tls else "TCP",
             port=service.pod_port,
             # Pods' group then admits the load balancer alone, and a pod that calls its own service gets
             # an answer. Nothing is lost: the clients are the API tier's own network interfaces, and the
@@ -141,7 +195,7 @@ class InternalLoadBalancer(Tier):
             # Kept connections would otherwise last until the pod dies under a request.
             connection_termination=True,
             health_check={
-                "protocol": "HTTP",
+                "protocol": "HTTPS" if service.pod_tls else "HTTP",
                 "path": service.health_path,
                 "port": "traffic-port",
                 "matcher": "200",
@@ -159,14 +213,20 @@ class InternalLoadBalancer(Tier):
             f"{name}-{service.name}",
             load_balancer_arn=load_balancer.arn,
             port=service.listener_port,
-            protocol="TCP",
+            protocol="TLS" if args.settings.tls else "TCP",
+            certificate_arn=args.certificate_arn if args.settings.tls else None,
+            ssl_policy=SSL_POLICY if args.settings.tls else None,
             default_actions=[{"type": "forward", "target_group_arn": target_group.arn}],
             opts=self.child(),
         )
         return target_group
 
     def _watch(
-        self, load_balancer: aws.lb.LoadBalancer, target_groups: Mapping[str, aws.lb.TargetGroup]
+        self,
+        load_balancer: aws.lb.LoadBalancer,
+        target_groups: Mapping[str, aws.lb.TargetGroup],
+        *,
+        tls: bool,
     ) -> None:
         of_load_balancer = {"LoadBalancer": load_balancer.arn_suffix}
         for service, group in target_groups.items():
@@ -229,3 +289,23 @@ class InternalLoadBalancer(Tier):
                 periods=1,
             ),
         ]
+        if tls:
+            self.signals += [
+                Signal(
+                    name=f"internal-load-balancer-{side}-tls-errors",
+                    runbook="internal-load-balancer-tls-errors",
+                    title=title,
+                    namespace="AWS/NetworkELB",
+                    metric=metric,
+                    dimensions=of_load_balancer,
+                    statistic="Sum",
+                    threshold=10,
+                    reason="A handshake that fails is a request that fails; ten a minute for three minutes "
+                    "are no connections that happened to break.",
+                    severity="critical",
+                )
+                for side, metric, title in (
+                    ("client", "ClientTLSNegotiationErrorCount", "The API tier's TLS handshakes fail"),
+                    ("target", "TargetTLSNegotiationErrorCount", "Pods fail TLS handshakes"),
+                )
+            ]

@@ -50,10 +50,11 @@ class ApiArgs:
     """Service → the scope that a token must have for it."""
     load_balancer_arn: pulumi.Input[str]
     """The internal load balancer."""
-    load_balancer_dns_name: pulumi.Input[str]
     load_balancer_security_group_id: pulumi.Input[str]
     listener_ports: Mapping[str, int]
     """Service → port of its listener."""
+    service_urls: Mapping[str, pulumi.Input[str]]
+    """Service → scheme, name and port of its listener. The name is the one in the listener's certificate."""
     order_service_ready_path: str
     idempotency_table: pulumi.Input[str]
     idempotency_table_arn: pulumi.Input[str]
@@ -82,8 +83,8 @@ class Api(Tier):
                 vpc_id=args.vpc_id,
                 private_subnet_ids=args.private_subnet_ids,
                 key_arn=args.key_arn,
-                load_balancer_dns_name=args.load_balancer_dns_name,
                 load_balancer_security_group_id=args.load_balancer_security_group_id,
+                order_service_url=args.service_urls[args.settings.order_service],
                 order_service_port=args.listener_ports[args.settings.order_service],
                 order_service_ready_path=args.order_service_ready_path,
                 idempotency_table=args.idempotency_table,
@@ -110,8 +111,7 @@ class Api(Tier):
                     routes=args.settings.routes,
                     vpc_link_id=vpc_link.id,
                     load_balancer_arn=args.load_balancer_arn,
-                    load_balancer_dns_name=args.load_balancer_dns_name,
-                    listener_ports=args.listener_ports,
+                    service_urls=args.service_urls,
                 )
             )
         )

@@ -60,8 +60,8 @@ class DocumentArgs:
     routes: list[RouteSettings]
     vpc_link_id: pulumi.Input[str]
     load_balancer_arn: pulumi.Input[str]
-    load_balancer_dns_name: pulumi.Input[str]
-    listener_ports: Mapping[str, int]
+    service_urls: Mapping[str, pulumi.Input[str]]
+    """Service → scheme, name and port of its listener."""
     """Service → port of its listener on the internal load balancer."""
 
 
@@ -206,9 +206,7 @@ def _private(args: DocumentArgs, service: str, method: str, path: str) -> dict[s
         "connectionType": "VPC_LINK",
         "connectionId": args.vpc_link_id,
         "integrationTarget": args.load_balancer_arn,
-        "uri": pulumi.Output.format(
-            "http://{0}:{1}", args.load_balancer_dns_name, args.listener_ports[service]
-        ),
+        "uri": args.service_urls[service],
         "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
         # An API of JSON: another content type, whose path no template would set, is answered with 415.
         "passthroughBehavior": "never",

@@ -27,8 +27,9 @@ class OrderIntakeArgs:
     vpc_id: pulumi.Input[str]
     private_subnet_ids: Sequence[pulumi.Input[str]]
     key_arn: pulumi.Input[str]
-    load_balancer_dns_name: pulumi.Input[str]
     load_balancer_security_group_id: pulumi.Input[str]
+    order_service_url: pulumi.Input[str]
+    """Such as `https://NAME:8081`."""
     order_service_port: int
     """Listener of the order service on the internal load balancer."""
     order_service_ready_path: str
@@ -88,9 +89,7 @@ class OrderIntake(Tier):
             environment={
                 "variables": {
                     "TABLE_NAME": args.idempotency_table,
-                    "ORDER_SERVICE_URL": pulumi.Output.format(
-                        "http://{0}:{1}", args.load_balancer_dns_name, args.order_service_port
-                    ),
+                    "ORDER_SERVICE_URL": args.order_service_url,
                     "ORDER_SERVICE_READY_PATH": args.order_service_ready_path,
                     "ORDER_SERVICE_TIMEOUT_SECONDS": str(ORDER_SERVICE_TIMEOUT_SECONDS),
                 }

@@ -100,7 +100,7 @@ class Microservice(Tier):
             spec={
                 "targetGroupARN": args.target_group_arn,
                 "targetType": "ip",
-                "serviceRef": {"name": service.name, "port": service.port},
+                "serviceRef": {"name": service.name, "port": service.tls_port or service.port},
             },
             opts=pulumi.ResourceOptions.merge(
                 in_cluster(args.ready),
@@ -149,6 +149,7 @@ def _values(args: MicroserviceArgs) -> dict[str, Any]:
         "name": service.name,
         "image": service.image,
         "port": service.port,
+        "tlsPort": service.tls_port or 0,
         "endpoints": f"{service.name}-endpoints",
         "cpu": service.cpu,
         "memory": service.memory,
@@ -181,6 +182,10 @@ def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
     """Environment of the containers: the data stores that the service declares, and how to reach them."""
     service, backends = args.settings, args.backends
     environment: dict[str, pulumi.Input[str]] = {"AWS_REGION": args.region}
+    if service.tls_port:
+        environment["TLS_PORT"] = str(service.tls_port)
+        environment["TLS_CERTIFICATE_FILE"] = "/tls/tls.crt"
+        environment["TLS_KEY_FILE"] = "/tls/tls.key"
     for table in service.tables:
         environment[f"TABLE_{table.upper().replace('-', '_')}"] = backends.table_names[table]
     if service.cache:

@@ -1,8 +1,9 @@
-"""The order service, over HTTP through the internal load balancer."""
+"""The order service, over HTTPS or HTTP through the internal load balancer."""
 
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 CONNECT_TIMEOUT_SECONDS = 2.0
 MAX_ANSWER_BYTES = 64 * 1024
 # What a peer that closed a kept connection while it was idle makes us see.
-_CLOSED = (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected)
+_CLOSED = (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected, ssl.SSLEOFError)
 
 
 class NotSentError(Exception):
@@ -44,8 +45,10 @@ class OrderService:
 
     def __init__(self, url: str, ready_path: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or not parts.port:
-            raise ValueError(f"order service URL {url!r} must look like http://host:port")
+        if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
+            raise ValueError(f"order service URL {url!r} must look like https://host:port")
+        # Verifies the certificate, and that it is for the host.
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._host, self._port = parts.hostname, parts.port
         self._ready_path = ready_path
         self._connection: http.client.HTTPConnection | None = None
@@ -100,7 +103,11 @@ class OrderService:
     def _connected(self, deadline: float) -> http.client.HTTPConnection:
         if self._connection is None:
             limit = min(CONNECT_TIMEOUT_SECONDS, _remaining(deadline))
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=limit)
+            connection = (
+                http.client.HTTPSConnection(self._host, self._port, timeout=limit, context=self._tls)
+                if self._tls
+                else http.client.HTTPConnection(self._host, self._port, timeout=limit)
+            )
             try:
                 connection.connect()
             except OSError as error:

@@ -123,3 +123,24 @@ def test_traffic_is_admitted_from_the_vpc_and_let_out_to_what_is_named(tmp_path:
     assert [port["port"] for port in spec["ingress"][0]["ports"]] == [8080, 9797]
     assert [rule["ports"][0]["port"] for rule in spec["egress"]] == [5432]
     assert "egress" not in render(tmp_path, egress=[])["NetworkPolicy"]["spec"]
+
+
+def test_tls_port_is_a_port_of_container_and_service_with_the_secret_mounted(tmp_path: Path):
+    objects = render(tmp_path, tlsPort=8443)
+    pod = objects["Deployment"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert {"name": "https", "containerPort": 8443} in container["ports"]
+    assert {"name": "https", "port": 8443, "targetPort": "https"} in objects["Service"]["spec"]["ports"]
+    assert {"name": "tls", "mountPath": "/tls", "readOnly": True} in container["volumeMounts"]
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "tls")
+    assert volume["secret"] == {"secretName": "orders-tls", "optional": True}
+
+
+def test_nobody_but_the_scraper_is_admitted_to_plain_ports_where_there_is_tls(tmp_path: Path):
+    def admitted(**values: Any) -> list[int]:
+        ingress = render(tmp_path, **values)["NetworkPolicy"]["spec"]["ingress"][0]
+        return [port["port"] for port in ingress["ports"]]
+
+    assert admitted(tlsPort=8443) == [8443, 9797]
+    assert admitted(tlsPort=8443, metrics={"path": "/metrics", "port": 8080}) == [8443, 8080]
+    assert "tls" not in str(render(tmp_path)["Deployment"]["spec"]["template"]["spec"]["volumes"])

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from components.routing_tree import Client, OriginRecord, Outage, origin_tree, resolve
+from settings import DomainSettings, ServedLocations
+from tests.engine.deployed_tree import deployed_tree
 from tests.engine.project import Project, Values
 
 FIRST, SECOND = "us-east-1", "eu-west-1"
@@ -85,6 +89,51 @@ def test_every_new_resource_is_of_the_second_region_or_leads_to_it(
 def test_up_with_two_regions_is_complete(project: Project) -> None:
     assert project.preview("local") == {}
     project.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+# Where requests go, by the records that were deployed
+
+NAMES = DomainSettings(zone="example.com", host="local.trade.example.com")
+CLIENTS = {
+    "Berlin": Client(continent="EU", country="DE", nearest=[SECOND, FIRST]),
+    "Lagos": Client(continent="AF", country="NG", nearest=[FIRST, SECOND]),  # its place goes before latency
+    "Istanbul": Client(continent="AS", country="TR", nearest=[SECOND, FIRST]),
+    "Tokyo": Client(continent="AS", country="JP", nearest=[FIRST, SECOND]),
+    "New York": Client(continent="NA", country="US", nearest=[FIRST, SECOND]),
+}
+WELL = {"Berlin": SECOND, "Lagos": SECOND, "Istanbul": SECOND, "Tokyo": FIRST, "New York": FIRST}
+
+
+@pytest.fixture(scope="module")
+def tree(project: Project) -> list[OriginRecord]:
+    """Of both regions, as the engine deployed it."""
+    return deployed_tree(project.resources("local"))
+
+
+@pytest.mark.parametrize(
+    ("down", "reads", "writes"),
+    [
+        ([], WELL, FIRST),
+        ([FIRST], dict.fromkeys(CLIENTS, SECOND), SECOND),
+        ([SECOND], dict.fromkeys(CLIENTS, FIRST), FIRST),
+        ([FIRST, SECOND], WELL, FIRST),
+    ],
+    ids=["all-well", "first-down", "second-down", "both-down"],
+)
+@pytest.mark.parametrize("kind", ["regions", "load_balancers"])
+def test_deployed_records_lead_away_from_what_is_down(
+    tree: list[OriginRecord], kind: str, down: list[str], reads: dict[str, str], writes: str
+) -> None:
+    outage = Outage(**{kind: frozenset(down)})
+    assert {place: resolve(tree, NAMES.origin, who, outage) for place, who in CLIENTS.items()} == reads
+    assert {resolve(tree, NAMES.write_origin, who, outage) for who in CLIENTS.values()} == {writes}
+
+
+def test_deployed_tree_is_the_planned_one(tree: list[OriginRecord]) -> None:
+    """So what the plan's own tests show of three regions holds for what the engine deploys."""
+    serves = {FIRST: ServedLocations(), SECOND: ServedLocations.model_validate(REGION["serves"])}
+    planned = [replace(record, logical_name="") for record in origin_tree(NAMES, serves)]
+    assert set(tree) == set(planned)
 
 
 def test_each_region_has_a_cluster_of_its_own(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +45,8 @@ class OrderServiceStub:
     """Released once per order that arrives."""
     answer: threading.Event = field(default_factory=threading.Event)
     """Orders are answered once this is set."""
+    tls: ssl.SSLContext | None = None
+    """With a certificate: then it answers HTTPS."""
 
     def __post_init__(self) -> None:
         stub = self
@@ -87,11 +90,15 @@ class OrderServiceStub:
 
         self.answer.set()
         self._server = _Server(("127.0.0.1", 0), Handler)
+        if self.tls:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
+        if self.tls:
+            return f"https://localhost:{self._server.server_port}"
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def stop(self) -> None:

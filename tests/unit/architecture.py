@@ -246,7 +246,10 @@ def _api_hops(platform: Platform) -> Iterator[Hop]:
     listeners = [r.inputs for r in platform.listeners(platform.nlb)]
     encrypted = {r["protocol"] for r in listeners} == {"TLS"}
     inner_tls = f"NLB, {_codes({r['sslPolicy'] for r in listeners})}" if encrypted else "none: within the VPC"
+    inner_log = "; NLB access logs in the log bucket" if encrypted else ""
     groups = [group.inputs for group in platform.target_groups(platform.nlb)]
+    to_pods = {group["protocol"] for group in groups}
+    pod_tls = "the pod: the NLB encrypts anew"
     health = groups[0]["healthCheck"]
     yield Hop(
         source="API endpoint",
@@ -286,7 +289,7 @@ def _api_hops(platform: Platform) -> Iterator[Hop]:
         timeouts=f"connect {_seconds(order_service.CONNECT_TIMEOUT_SECONDS)}; "
         f"answer {_seconds(waits.order_service)}, and "
         f"{_seconds(handler.RESERVE_SECONDS)} before the function's end",
-        logged="the function's log; VPC flow logs",
+        logged=f"the function's log{inner_log}; VPC flow logs",
     )
     yield Hop(
         source="API Gateway",
@@ -295,15 +298,19 @@ def _api_hops(platform: Platform) -> Iterator[Hop]:
         who="the VPC link's security group",
         tls=inner_tls,
         timeouts=f"answer {_seconds(waits.api_gateway)}",
-        logged="the API's access log; VPC flow logs",
+        logged=f"the API's access log{inner_log}; VPC flow logs",
     )
     idle = {r.get("tcpIdleTimeoutSeconds") or NLB_IDLE_SECONDS for r in listeners}
     yield Hop(
         source="NLB",
         target="cluster",
-        protocol=_one({group["protocol"] for group in groups}),
+        protocol=", ".join(sorted(to_pods)),
         who="the NLB's security group; a service's network policy admits the VPC",
-        tls="the pod: the NLB encrypts anew" if {g["protocol"] for g in groups} == {"TLS"} else "none",
+        tls="none"
+        if "TLS" not in to_pods
+        else pod_tls
+        if to_pods == {"TLS"}
+        else f"{pod_tls}; none without a `tlsPort`",
         timeouts=f"idle {_one(idle)} s; health check {health['timeout']} s every {health['interval']} s; "
         f"draining {groups[0]['deregistrationDelay']} s",
         logged=f"VPC flow logs; pods' output: {platform.log_group('-pods-application-logs')}",

@@ -37,6 +37,9 @@ LOAD_BALANCER = (
 )
 LOAD_BALANCER_GROUP = "sg-0123456789abcdef0"
 PORTS = {"orders": 8081, "accounts": 8082, "market-data": 8083, "ledger": 8084}
+URLS = {
+    service: f"https://internal-us-east-1.origin.trade.example.com:{port}" for service, port in PORTS.items()
+}
 KEY = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/orders-idempotency"
 SIGNALS: list[Signal] = []
@@ -69,7 +72,7 @@ def program(settings: ApiSettings, *, pool: bool | None = None) -> None:
             user_pool_arn=identity.user_pool_arn if identity else None,
             scopes=identity.scopes if identity else settings.jwt_scopes,
             load_balancer_arn=LOAD_BALANCER,
-            load_balancer_dns_name="internal.elb.us-east-1.amazonaws.com",
+            service_urls=URLS,
             load_balancer_security_group_id=LOAD_BALANCER_GROUP,
             listener_ports=PORTS,
             order_service_ready_path="/readyz",
@@ -346,7 +349,7 @@ def test_service_sees_the_clients_method_and_path_without_the_stage(
     assert integration["httpMethod"] == method.upper()
     assert integration["integrationTarget"] == LOAD_BALANCER
     assert integration["connectionType"] == "VPC_LINK"
-    assert integration["uri"] == "http://internal.elb.us-east-1.amazonaws.com:8082"
+    assert integration["uri"] == "https://internal-us-east-1.origin.trade.example.com:8082"
     assert f'requestOverride.path = "{path}"' in integration["requestTemplates"]["application/json"]
 
 

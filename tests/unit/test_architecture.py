@@ -10,8 +10,18 @@ import pytest
 
 from functions.order_intake import handler
 from settings import IDEMPOTENCY_TABLE, Settings
-from tests.unit.architecture import ORDER_INTAKE, PAGE, STACK, accesses, first_region, render, uncovered
-from tests.unit.harness import ROOT, STACKS, stack_values
+from tests.unit.architecture import (
+    ORDER_INTAKE,
+    PAGE,
+    STACK,
+    Platform,
+    accesses,
+    first_region,
+    hops,
+    render,
+    uncovered,
+)
+from tests.unit.harness import ROOT, STACKS, deploy_platform, stack_values
 
 platform = functools.cache(first_region)
 
@@ -26,6 +36,46 @@ def test_tables_are_not_stale() -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_table_has_every_hop_and_no_other(stack: str) -> None:
     assert uncovered(platform(stack)) == (set(), set())
+
+
+@functools.cache
+def internal(tls: bool, *tls_services: str) -> Platform:
+    """The local stack, with TLS up to the internal load balancer or not, and on to these services."""
+    values = stack_values("local")
+    values["trading:internalLoadBalancer"] = {"tls": tls}
+    for service in values["trading:services"]:
+        if service["name"] in tls_services:
+            service["tlsPort"] = 8443
+    return Platform(deploy_platform("local", values), values["trading:regions"][0]["name"])
+
+
+IN_PLAIN = ("HTTP", "HTTP through the VPC link", "none: within the VPC")
+ENCRYPTED = ("HTTPS", "HTTPS through the VPC link", "NLB, `ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09`")
+ANEW = "the pod: the NLB encrypts anew"
+EVERY_SERVICE = ("orders", "accounts", "market-data")
+
+
+@pytest.mark.parametrize(
+    ("tls", "services", "before", "behind"),
+    [
+        (False, (), IN_PLAIN, ("TCP", "none", "9898")),
+        (True, (), ENCRYPTED, ("TCP", "none", "9898")),
+        (True, ("orders",), ENCRYPTED, ("TCP, TLS", f"{ANEW}; none without a `tlsPort`", "8443, 9898")),
+        (True, EVERY_SERVICE, ENCRYPTED, ("TLS", ANEW, "8443")),
+    ],
+)
+def test_table_says_how_far_tls_goes(
+    tls: bool, services: tuple[str, ...], before: tuple[str, str, str], behind: tuple[str, str, str]
+) -> None:
+    platform = internal(tls, *services)
+    assert uncovered(platform) == (set(), set())
+    by_ends = {(hop.source, hop.target): hop for hop in hops(platform)}
+    intake, api = by_ends["order intake", "NLB"], by_ends["API Gateway", "NLB"]
+    assert (intake.protocol, api.protocol, intake.tls) == before
+    assert api.tls == intake.tls
+    assert all(("NLB access logs" in hop.logged) == tls for hop in (intake, api))
+    pods = by_ends["NLB", "cluster"]
+    assert (pods.protocol, pods.tls, platform.ports("NLB", "cluster")) == behind
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -225,3 +225,14 @@ def test_prometheus_trigger_has_the_form_that_keda_wants():
 def test_every_change_of_a_value_shows_in_a_preview():
     """One unknown value, and a preview registers none of the chart's objects."""
     assert all(value is not None for value in values(microservice(**EVERYTHING)).values())
+
+
+def test_service_with_tls_is_registered_and_told_at_its_tls_port():
+    graph = microservice(tls_port=8443)
+    binding = graph.named("orders-us-east-1-binding")
+    assert binding.inputs["spec"]["serviceRef"] == {"name": "orders", "port": 8443}
+    assert values(graph)["tlsPort"] == 8443
+    told = graph.named("orders-us-east-1-endpoints").inputs["data"]
+    assert told["TLS_PORT"] == "8443"
+    assert {told["TLS_CERTIFICATE_FILE"], told["TLS_KEY_FILE"]} == {"/tls/tls.crt", "/tls/tls.key"}
+    assert "TLS_PORT" not in microservice().named("orders-us-east-1-endpoints").inputs["data"]

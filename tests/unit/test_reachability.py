@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.harness import STACKS, Graph, Registered, platform, stack_values
+from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, platform, stack_values
 from tests.unit.reachability import (
     INTERNET,
     THROUGH_NAT,
@@ -92,6 +92,15 @@ def test_each_tier_reaches_what_the_architecture_says_and_nothing_else(stack: st
     assert len(regions) == len(stack_values(stack)["trading:regions"])
     for edges in regions:
         assert sorted(edges) == sorted(expected(stack))
+
+
+def test_load_balancer_reaches_pods_at_their_tls_port_alone_where_they_have_one() -> None:
+    values = stack_values("local")
+    for service in values["trading:services"]:
+        service["tlsPort"] = 8443
+    (edges,) = region_edges(deploy_platform("local", values))
+    plain, tls = Edge("NLB", "cluster", "9898"), Edge("NLB", "cluster", "8443")
+    assert edges == expected("local") - {plain} | {tls}
 
 
 @every_stack

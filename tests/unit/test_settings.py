@@ -776,6 +776,19 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("loadBalancer.rules", [{"priority": 1, "redirect": {"permanent": True}}]),
         ("loadBalancer.rules[0].redirect", "needs a host, a path or both"),
     ),
+    (
+        "tls-port-is-the-http-port",
+        put("services.0.tlsPort", 9898),
+        ("services[0]", "tlsPort 9898 is also a port of plain HTTP", "such as 8443"),
+    ),
+    (
+        "tls-to-pods-behind-a-load-balancer-without",
+        lambda values: (
+            put("services.0.tlsPort", 8443)(values),
+            put("internalLoadBalancer.tls", False)(values),
+        ),
+        ("services[0].tlsPort", "8443", "needs internalLoadBalancer.tls"),
+    ),
     ("price-class", put("web.priceClass", "All"), ("web.priceClass", '"All"', "'PriceClass_All'")),
     ("email", put("monitoring.alarmEmails", ["oncall"]), ("monitoring.alarmEmails[0]", "oncall", "@")),
     (

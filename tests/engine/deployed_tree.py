@@ -1,0 +1,107 @@
+"""The origin's tree of records as the engine deployed it, for the resolver that the plan is tested with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.routing_tree import Failover, Geolocation, Latency, OriginRecord, Policy
+
+Resource = dict[str, Any]
+
+RECORD = "aws:route53/record:Record"
+HEALTH_CHECK = "aws:route53/healthCheck:HealthCheck"
+LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+
+
+def deployed_tree(resources: list[Resource]) -> list[OriginRecord]:
+    """The records with a routing policy, from a stack's state.
+
+    Raises:
+        AssertionError: a record leads nowhere, ignores its target's health, or stands under a health
+            check that asks another region than the one that it leads to.
+    """
+    load_balancers = {
+        r["outputs"]["dnsName"]: _region(r) for r in resources if _is(r, LOAD_BALANCER, "application")
+    }
+    records = [r["outputs"] for r in resources if r["type"] == RECORD]
+    names = {record["name"] for record in records}
+    checks = {r["id"]: r["outputs"] for r in resources if r["type"] == HEALTH_CHECK}
+    tree: list[OriginRecord] = []
+    for record in records:
+        if not record.get("setIdentifier"):
+            continue
+        (alias,) = record["aliases"]
+        assert alias["evaluateTargetHealth"], record["name"]
+        region = load_balancers.get(alias["name"], "")
+        if region:
+            asked = _regions_asked(record["healthCheckId"], checks, records, load_balancers, resources)
+            assert asked == {region}, f"{record['name']} leads to {region} while {asked} is well"
+        else:
+            assert alias["name"] in names, f"{record['name']} leads to {alias['name']}, which is nothing"
+            assert not record.get("healthCheckId")
+        tree.append(
+            OriginRecord(
+                logical_name="",
+                name=record["name"],
+                set_identifier=record["setIdentifier"],
+                policy=_policy(record),
+                load_balancer=region,
+                alias="" if region else alias["name"],
+            )
+        )
+    return tree
+
+
+def _regions_asked(
+    check_id: str,
+    checks: dict[str, Resource],
+    records: list[Resource],
+    load_balancers: dict[str, str],
+    resources: list[Resource],
+) -> set[str]:
+    """The regions that a health check looks at, over all that it is calculated from."""
+    check = checks[check_id]
+    match check["type"]:
+        case "CALCULATED":
+            children = check["childHealthchecks"]
+            assert check["childHealthThreshold"] == len(children) > 1
+            found = [_regions_asked(child, checks, records, load_balancers, resources) for child in children]
+            return {region for regions in found for region in regions}
+        case "HTTPS":
+            (record,) = [record for record in records if record["name"] == check["fqdn"]]
+            assert not record.get("setIdentifier"), "a name that it steers would answer with the peer"
+            return {load_balancers[record["aliases"][0]["name"]]}
+        case _:
+            (alarm,) = [
+                r
+                for r in resources
+                if r["type"] == ALARM and r["outputs"]["name"] == check["cloudwatchAlarmName"]
+            ]
+            watched = alarm["outputs"]["dimensions"]["LoadBalancer"]
+            regions = {
+                _region(r)
+                for r in resources
+                if _is(r, LOAD_BALANCER, "application") and r["outputs"]["arnSuffix"] == watched
+            }
+            assert regions == {_region(alarm)} == {check["cloudwatchAlarmRegion"]}
+            return regions
+
+
+def _policy(record: Resource) -> Policy:
+    if places := record.get("geolocationRoutingPolicies"):
+        continent = places[0].get("continent")
+        if continent:
+            return Geolocation("continent", continent)
+        return Geolocation("country", places[0]["country"])
+    if latencies := record.get("latencyRoutingPolicies"):
+        return Latency(latencies[0]["region"])
+    return Failover(record["failoverRoutingPolicies"][0]["type"])
+
+
+def _is(resource: Resource, token: str, load_balancer_type: str) -> bool:
+    return resource["type"] == token and resource["inputs"].get("loadBalancerType") == load_balancer_type
+
+
+def _region(resource: Resource) -> str:
+    return resource["outputs"]["arn"].split(":")[3]

@@ -1,0 +1,160 @@
+"""A service joins the deployed `local` stack, and leaves it again, through the real engine.
+
+The sandbox refuses what AWS would: a listener before its target group, a target group that a listener
+still uses, a security group that something is in. The tests run in this order on one sandbox; each leaves
+it for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from settings import ApiSettings
+from tests.engine.project import Project, Values
+
+SERVICE: Values = {
+    "name": "positions",
+    "listenerPort": 8084,
+    "tlsPort": 8443,
+    "replicas": {"min": 1, "max": 2},
+    "tables": ["market-data"],
+    "consumes": ["executions"],
+    "cache": True,
+    "database": True,
+}
+ROUTE: Values = {"path": "/api/positions", "service": "positions"}
+
+UPDATES = {
+    # A new route is a new document, hence a new deployment, which the stage turns to.
+    "aws:apigateway/restApi:RestApi": "update",
+    "aws:apigateway/deployment:Deployment": "create-replacement",
+    "aws:apigateway/stage:Stage": "update",
+    # What lists all services: scopes, who may ask for them, the cache's users, the dashboard.
+    "aws:cognito/resourceServer:ResourceServer": "update",
+    "aws:cognito/userPoolClient:UserPoolClient": "update",
+    "aws:elasticache/userGroup:UserGroup": "update",
+    "aws:cloudwatch/dashboard:Dashboard": "update",
+}
+"""Type → operation of everything that is not new."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.make(tmp_path_factory.mktemp("services"))
+
+
+@pytest.fixture(scope="module")
+def before(project: Project) -> dict[str, Any]:
+    """The stack without the service: URN → the resource's id and inputs."""
+    project.sandbox_command("up", "--stack", "local")
+    return state(project)
+
+
+def state(project: Project) -> dict[str, Any]:
+    return {r["urn"]: (r.get("id"), plain(r.get("inputs"))) for r in project.resources("local")}
+
+
+def plain(inputs: Any) -> str:
+    """Inputs without the text of secrets, which each deployment encrypts anew."""
+    return re.sub(r'"ciphertext": "[^"]*"', "", json.dumps(inputs, sort_keys=True))
+
+
+def steps(project: Project) -> Counter[tuple[str, str]]:
+    """What a deployment would do: type and operation → how often, for all that is not `same`."""
+    text = project.pulumi("preview", "--stack", "local", "--json")
+    found: list[Values] = json.loads(text[text.index("{\n") :])["steps"]
+    return Counter((kind(step["urn"]), step["op"]) for step in found if step["op"] != "same")
+
+
+def kind(urn: str) -> str:
+    return urn.split("::")[2].split("$")[-1]
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    """Types of what was there before and is not as it was."""
+    return {kind(urn) for urn, resource in before.items() if after.get(urn) != resource}
+
+
+def add(values: Values) -> None:
+    values["trading:services"].append(SERVICE)
+    routes = [route.model_dump() for route in ApiSettings().routes]
+    values["trading:api"]["routes"] = [*routes, ROUTE]
+
+
+def remove(values: Values) -> None:
+    values["trading:services"].pop()
+    del values["trading:api"]["routes"]
+
+
+def test_preview_of_a_new_service_adds_and_replaces_nothing_but_the_apis_deployment(
+    project: Project, before: dict[str, Any]
+) -> None:
+    project.change("local", add)
+    found = steps(project)
+    others = {token: op for token, op in found if op not in ("create", "replace", "delete-replaced")}
+    assert others == UPDATES
+    replaced = {token for token, op in found if "replace" in op}
+    assert replaced == {"aws:apigateway/deployment:Deployment"}
+    assert not [token for token, op in found if op == "delete"]
+    for token in (
+        "aws:lb/targetGroup:TargetGroup",
+        "aws:lb/listener:Listener",
+        "kubernetes:eks.amazonaws.com/v1:TargetGroupBinding",
+        "kubernetes:apps/v1:Deployment",
+        "kubernetes:keda.sh/v1alpha1:ScaledObject",
+    ):
+        assert found[token, "create"] == 1
+
+
+def test_new_service_leaves_everything_else_as_it_was(project: Project, before: dict[str, Any]) -> None:
+    project.sandbox_command("up", "--stack", "local")
+    after = state(project)
+    assert changed(before, after) == set(UPDATES)
+    assert before.keys() < after.keys()
+    assert steps(project) == Counter()
+
+
+def test_load_balancer_encrypts_to_the_port_that_the_binding_registers(project: Project) -> None:
+    resources = project.resources("local")
+    group = next(
+        r["outputs"]
+        for r in resources
+        if r["type"] == "aws:lb/targetGroup:TargetGroup" and "positions" in r["urn"]
+    )
+    assert (group["protocol"], group["port"]) == ("TLS", 8443)
+    binding = next(
+        r["inputs"]["spec"]
+        for r in resources
+        if r["type"].endswith(":TargetGroupBinding") and "positions" in r["urn"]
+    )
+    assert binding["targetGroupARN"] == group["arn"]
+    assert binding["serviceRef"] == {"name": "positions", "port": 8443}
+    ports = next(
+        r["outputs"]["spec"]["ports"]
+        for r in resources
+        if r["type"] == "kubernetes:core/v1:Service" and "positions" in r["urn"]
+    )
+    assert {port["name"]: port["port"] for port in ports} == {"http": 9898, "https": 8443}
+
+
+def test_service_leaves_with_its_resources_only(project: Project, before: dict[str, Any]) -> None:
+    project.change("local", remove)
+    project.sandbox_command("up", "--stack", "local")
+    after = state(project)
+    assert after.keys() == before.keys()
+    # The old document is deployed anew, under another id.
+    assert changed(before, after) == {
+        "aws:apigateway/deployment:Deployment",
+        "aws:apigateway/stage:Stage",
+    }
+    assert steps(project) == Counter()
+
+
+def test_what_is_left_goes_down_to_nothing(project: Project) -> None:
+    project.sandbox_command("down", "--stack", "local")
+    assert project.status()["aws"] == {}

@@ -1,0 +1,96 @@
+"""The order service over HTTPS: whom order intake hands orders to, and whom it does not."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from functions.order_intake.order_service import NotSentError, OrderService
+from tests.functions.order_service_stub import OrderServiceStub
+
+
+def certificate(directory: Path, host: str) -> Path:
+    """A certificate for a name, signed by itself, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = directory / f"{host}.pem"
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+def serving(path: Path) -> OrderServiceStub:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    return OrderServiceStub(tls=context)
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrderServiceStub]:
+    """An order service whose certificate is for its name and from an authority that clients know."""
+    path = certificate(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    stub = serving(path)
+    yield stub
+    stub.stop()
+
+
+def submit(url: str) -> int:
+    return OrderService(url, "/readyz").submit(b"{}", "acc-1/c-1", {}, 5).status
+
+
+def test_order_goes_to_the_name_in_a_known_certificate(trusted: OrderServiceStub) -> None:
+    assert submit(trusted.url) == 201
+    assert OrderService(trusted.url, "/readyz").ready(5)
+
+
+def test_connection_is_kept_and_made_anew_once_the_other_side_has_closed_it(
+    trusted: OrderServiceStub,
+) -> None:
+    service = OrderService(trusted.url, "/readyz")
+    for close_after in (False, True, False):
+        trusted.close_after = close_after
+        assert service.submit(b"{}", "acc-1/c-1", {}, 5).status == 201
+    assert [received.connection for received in trusted.received] == [0, 0, 1]
+
+
+def test_order_is_not_sent_to_another_name_than_the_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = certificate(tmp_path, "internal.example.com")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    stub = serving(path)
+    with pytest.raises(NotSentError, match="CERTIFICATE_VERIFY_FAILED"):
+        submit(stub.url)
+    stub.stop()
+    assert stub.received == []
+
+
+def test_order_is_not_sent_to_a_certificate_of_nobody(tmp_path: Path) -> None:
+    stub = serving(certificate(tmp_path, "localhost"))
+    with pytest.raises(NotSentError, match="CERTIFICATE_VERIFY_FAILED"):
+        submit(stub.url)
+    stub.stop()
+    assert stub.received == []
