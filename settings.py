@@ -1152,7 +1152,8 @@ class Settings(Model):
     """Tags of every resource; `owner` and `cost-center` are required."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
-    """The regions it runs in, of which the first is the primary."""
+    """The regions it runs in, of which the first is the primary. The next of the list takes over from one
+    that fails, and the first from the last: so neighbours in the list are best neighbours on the map."""
     web: WebSettings = WebSettings()
     load_balancer: LoadBalancerSettings = LoadBalancerSettings()
     internal_load_balancer: InternalLoadBalancerSettings = InternalLoadBalancerSettings()
