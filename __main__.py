@@ -179,6 +179,7 @@ def deploy_region(
             cluster_name=cluster_name,
             provider=aws_provider,
             vpc_id=network.vpc_id,
+            vpc_cidr=network.cidr,
             private_subnet_ids=network.private_subnet_ids,
             key_arn=foundation.key_arn,
             settings=settings.cluster,
@@ -199,7 +200,9 @@ def deploy_region(
             cluster_arn=cluster.arn,
             kubernetes=cluster.kubernetes,
             chart_version=settings.cluster.keda_version,
+            metrics_server_version=settings.cluster.addons.metrics_server,
             workspace_arn=foundation.workspace_arn,
+            queries={service.name: service.scaling_query for service in settings.services},
             ready=cluster.ready,
         ),
         opts,
@@ -234,6 +237,7 @@ def deploy_region(
     backends = Backends(
         table_names={name: table.table_name for name, table in tables.items()},
         table_arns={name: table.arn for name, table in tables.items()},
+        tables_endpoint=network.dynamodb_endpoint,
         cache_address=cache.address,
         cache_arn=cache.arn,
         cache_ports=cache.endpoint.ports,
@@ -248,6 +252,7 @@ def deploy_region(
         database_name=database.database_name,
         database_ports=database.endpoint.ports,
         database_resource_id=database.cluster_resource_id,
+        service_ports={service.name: service.port for service in settings.services},
         key_arn=foundation.key_arn,
     )
     microservices = [
@@ -264,6 +269,7 @@ def deploy_region(
                 backends=backends,
                 workspace_endpoint=foundation.workspace_endpoint,
                 trigger_authentication=autoscaler.authentication,
+                callers=settings.callers(service.name),
                 ready=[*cluster.ready, *autoscaler.ready],
             ),
             opts,

@@ -168,6 +168,18 @@ KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$", max_l
 """Kafka's own topics begin with an underscore."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Percent = Annotated[int, Field(ge=1, le=100)]
+AddonVersion = Annotated[
+    str, Field(pattern=r"^v\d+\.\d+\.\d+-eksbuild\.\d+$", examples=["v0.9.0-eksbuild.11"])
+]
+SecretFile = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$", examples=["PARTNER_API_KEY"])]
+SecretId = Annotated[
+    str,
+    Field(
+        # The characters of a secret's name (Secrets Manager, `CreateSecret`), or a whole ARN.
+        pattern=r"^(arn:aws:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$",
+        examples=["trading/partner-api-key"],
+    ),
+]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::\d{12}:role/.+")]
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -706,6 +718,10 @@ class ScalingSettings(Model):
     """The query's value for which one pod suffices."""
     cpu_percent: Percent = 70
     """Share of the requested CPU that the pods are held at."""
+    scale_down_seconds: int = Field(default=300, ge=0, le=3600)
+    """The most pods that were wanted in this time are kept, so that a burst finds them still there."""
+    fallback_replicas: int | None = Field(default=None, ge=1)
+    """The least number of pods while the query has no value; `replicas.min` where nothing is given."""
 
 
 class ServiceSettings(Model):
@@ -745,6 +761,16 @@ class ServiceSettings(Model):
     """Topics that the service reads, in the consumer group that has its name."""
     cache: bool = False
     database: bool = False
+    calls: list[str] = []
+    """Other `services` that it calls, at `http://NAME:PORT`, which `SERVICE_NAME` in its environment says."""
+    secrets: dict[SecretFile, SecretId] = {}
+    """Secrets of Secrets Manager, by name or ARN: each is a file in `/mnt/secrets`, which `KEY_FILE` in the
+    environment names. They exist already, encrypted with AWS's key or with ours."""
+
+    @property
+    def scaling_query(self) -> str:
+        """The query that scales it, with its name in place of `SERVICE`."""
+        return self.scaling.query.replace("SERVICE", self.name)
 
     @field_validator("produces", "consumes")
     @classmethod
@@ -756,6 +782,12 @@ class ServiceSettings(Model):
     def _at_least_one_replica(self) -> Self:
         if self.replicas.min < 1:
             raise ValueError("replicas.min must be at least 1: the load balancer needs a healthy target")
+        fallback = self.scaling.fallback_replicas
+        if fallback and not self.replicas.min <= fallback <= self.replicas.max:
+            raise ValueError(
+                f"scaling.fallbackReplicas ({fallback}) must lie within replicas "
+                f"({self.replicas.min} to {self.replicas.max})"
+            )
         return self
 
     @model_validator(mode="after")
@@ -767,10 +799,24 @@ class ServiceSettings(Model):
         return self
 
 
+class AddonSettings(Model):
+    """Versions of the EKS add-ons; what a cluster's version takes is listed by
+    `aws eks describe-addon-versions --kubernetes-version 1.36 --addon-name NAME`."""
+
+    metrics_server: AddonVersion = "v0.9.0-eksbuild.11"
+    cloudwatch_observability: AddonVersion = "v6.7.0-eksbuild.1"
+    secrets_store: AddonVersion = "v3.1.3-eksbuild.1"
+    """The Secrets Store CSI driver with AWS's provider (`aws-secrets-store-csi-driver-provider`)."""
+
+
 class ClusterSettings(Model):
     """EKS in Auto Mode."""
 
     version: str = Field(default="1.36", pattern=r"^1\.\d{2}$")
+    support: Literal["STANDARD", "EXTENDED"] = "EXTENDED"
+    """What happens when the version's standard support ends, 14 months after its release: EXTENDED is paid
+    for by the hour and leaves the day of the upgrade to you, STANDARD upgrades on AWS's day."""
+    addons: AddonSettings = AddonSettings()
     public_access_cidrs: list[Cidr] = []
     """Networks that may reach the public endpoint; none switches it off. A deployer outside the VPC
     needs one, and so does everyone while the VPC is not there yet."""
@@ -1181,6 +1227,10 @@ class Settings(Model):
         """The microservice of this name."""
         return next(service for service in self.services if service.name == name)
 
+    def callers(self, name: str) -> list[str]:
+        """The microservices that call this one."""
+        return [service.name for service in self.services if name in service.calls]
+
     @field_validator("tags")
     @classmethod
     def _required_tags(cls, tags: dict[str, str]) -> dict[str, str]:
@@ -1249,6 +1299,15 @@ class Settings(Model):
             _refuse_unknown(f"services[{index}].tables", service.tables, tables, "tables")
             _refuse_unknown(f"services[{index}].produces", service.produces, topics, "streaming.topics")
             _refuse_unknown(f"services[{index}].consumes", service.consumes, topics, "streaming.topics")
+            others = services - {service.name}
+            _refuse_unknown(f"services[{index}].calls", service.calls, others, "the other services")
+            for secret in service.secrets.values():
+                for region in self.regions:
+                    if secret.startswith("arn:") and secret.split(":")[3] != region.name:
+                        raise ValueError(
+                            f"services[{index}].secrets: {secret} is not in {region.name}, which a service "
+                            "cannot start without; give the secret's name, and replicate it to every region"
+                        )
         return self
 
     @model_validator(mode="after")
@@ -1400,7 +1459,9 @@ def _node(location: Sequence[str | int]) -> dict[str, Any]:
 
 
 def _property(node: dict[str, Any], key: str) -> dict[str, Any]:
-    return node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
+    named = node.get("properties", {}).get(key)
+    patterned = next(iter(node.get("patternProperties", {}).values()), None)
+    return named or node.get("additionalProperties") or patterned or {}
 
 
 def _known_keys(location: Sequence[str | int]) -> str:

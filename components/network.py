@@ -13,9 +13,9 @@ import pulumi_aws as aws
 from components.tier import Signal, Tier, service_trust
 from settings import ExistingVpc, SubnetPlan
 
-INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "sts")
-"""What nodes and pods call all the time: metric queries, images, Pod Identity, logs, credentials. The rest
-leaves by NAT, since every interface endpoint is paid by the hour and zone."""
+INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "secretsmanager", "sts")
+"""What nodes and pods call all the time: metric queries, images, Pod Identity, logs, secrets, credentials.
+The rest leaves by NAT, since every interface endpoint is paid by the hour and zone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,8 @@ class Network(Tier):
     api_endpoint_security_group_id: pulumi.Output[str]
     """Empty; whoever connects adds the rule."""
     dynamodb_prefix_list_id: pulumi.Output[str]
+    dynamodb_endpoint: pulumi.Output[str]
+    """URL at which DynamoDB answers with addresses of this VPC."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
@@ -263,11 +265,12 @@ class Network(Tier):
                             "Action": [
                                 "logs:CreateLogStream",
                                 "logs:PutLogEvents",
-                                "logs:DescribeLogGroups",
                                 "logs:DescribeLogStreams",
                             ],
                             "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-                        }
+                        },
+                        # It lists the names of all groups: there is no narrower resource.
+                        {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
                     ],
                 }
             ),
@@ -285,13 +288,7 @@ class Network(Tier):
 
     def _gateway_endpoints(self, route_table_ids: list[pulumi.Input[str]]) -> None:
         """S3 and DynamoDB without NAT, and only where the data is ours: no way to carry it elsewhere."""
-        ours = {
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": "*",
-            "Resource": "*",
-            "Condition": {"StringEquals": {"aws:ResourceAccount": self._account}},
-        }
+        ours = self._ours()
         image_layers = {
             # ECR keeps its layers in a bucket of AWS ("Amazon ECR interface VPC endpoints").
             "Effect": "Allow",
@@ -311,10 +308,21 @@ class Network(Tier):
                 opts=self.child(),
             )
 
+    def _ours(self) -> dict[str, object]:
+        """The statement of an endpoint's policy that lets through what belongs to this account."""
+        return {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:ResourceAccount": self._account}},
+        }
+
     def _interface_endpoints(self) -> None:
         """They stand in the private subnets: in an endpoint subnet one might take the pinned address.
 
-        Their policies stay AWS's default: what may be called is bounded by the callers' roles.
+        Their policies stay AWS's default but for the tables': what may be called is bounded by the callers'
+        roles.
         """
         group = aws.ec2.SecurityGroup(
             f"{self._name}-endpoints",
@@ -333,19 +341,43 @@ class Network(Tier):
             to_port=443,
             opts=self.child(),
         )
-        zones = len(self.private_subnet_ids) if self._args.nat_gateways == "perZone" else 1
         for service in INTERFACE_SERVICES:
-            aws.ec2.VpcEndpoint(
-                f"{self._name}-{service}",
-                vpc_id=self.vpc_id,
-                service_name=self._service(service),
-                vpc_endpoint_type="Interface",
-                subnet_ids=self.private_subnet_ids[:zones],
-                security_group_ids=[group.id],
-                private_dns_enabled=True,
-                tags={"Name": f"{self._name}-{service}"},
-                opts=self.child(),
-            )
+            self._interface_endpoint(f"{self._name}-{service}", service, group, private_dns_enabled=True)
+        # The gateway endpoint keeps DynamoDB's public addresses, so that a pod with tables would need a
+        # network policy that lets it out to every address there is. This one has addresses of the VPC, for
+        # the price of one more endpoint. No private DNS, which it did not offer when this was written ("AWS
+        # PrivateLink for DynamoDB", DynamoDB Developer Guide): who wants it names its URL.
+        tables = self._interface_endpoint(
+            f"{self._name}-dynamodb-interface",
+            "dynamodb",
+            group,
+            private_dns_enabled=False,
+            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [self._ours()]}),
+        )
+        self.dynamodb_endpoint = tables.dns_entries.apply(lambda entries: f"https://{entries[0].dns_name}")
+
+    def _interface_endpoint(
+        self,
+        name: str,
+        service: str,
+        group: aws.ec2.SecurityGroup,
+        *,
+        private_dns_enabled: bool,
+        policy: pulumi.Input[str] | None = None,
+    ) -> aws.ec2.VpcEndpoint:
+        zones = len(self.private_subnet_ids) if self._args.nat_gateways == "perZone" else 1
+        return aws.ec2.VpcEndpoint(
+            name,
+            vpc_id=self.vpc_id,
+            service_name=self._service(service),
+            vpc_endpoint_type="Interface",
+            subnet_ids=self.private_subnet_ids[:zones],
+            security_group_ids=[group.id],
+            private_dns_enabled=private_dns_enabled,
+            policy=policy,
+            tags={"Name": name},
+            opts=self.child(),
+        )
 
     def _api_endpoint(self, subnet_ids: list[pulumi.Output[str]], blocks: list[str]) -> None:
         """The way to the private API, at addresses that the load balancer's targets can name in a preview."""

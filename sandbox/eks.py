@@ -42,6 +42,7 @@ _ARGUMENTS = {
     "publicSubnetIds",
     "skipDefaultNodeGroup",
     "tags",
+    "upgradePolicy",
     "version",
     "vpcId",
 }
@@ -206,7 +207,7 @@ class _Cluster:
         ).map(_auto_mode)
         key = self._argument("encryptionConfigKeyArn")
         name = f"{self._name}-eksCluster"
-        given = ("name", "version", "enabledClusterLogTypes", "deletionProtection")
+        given = ("name", "version", "enabledClusterLogTypes", "deletionProtection", "upgradePolicy")
         network = ("endpointPrivateAccess", "endpointPublicAccess", "publicAccessCidrs")
         return self._aws(
             "aws:eks/cluster:Cluster",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,10 @@ from components.tier import Signal, Tier
 NAMESPACE = "keda"
 OPERATOR = "keda-operator"
 """Name of KEDA's operator and of its service account: the chart's own."""
+LOAD_METRIC = "trading:scaling_load"
+"""What the recording rules write: the value of each service's scaling query, with the label `service`."""
+RULE_INTERVAL_SECONDS = 30
+"""As often as pods are scraped: more often would see nothing new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +31,23 @@ class AutoscalerArgs:
     cluster_arn: pulumi.Input[str]
     kubernetes: k8s.Provider
     chart_version: str
+    metrics_server_version: str
+    """Of the EKS add-on."""
     workspace_arn: pulumi.Input[str]
     """The Prometheus workspace that KEDA reads, and the only one it may."""
+    queries: Mapping[str, str]
+    """Service → its scaling query, which the workspace evaluates and records."""
     ready: list[pulumi.Resource]
     """Node pools and the like that must be there before pods."""
 
 
 class Autoscaler(Tier):
-    """KEDA, its role on the Prometheus workspace and its triggers' authentication; the metrics server."""
+    """KEDA, its role on the Prometheus workspace and its triggers' authentication; the metrics server.
+
+    The way from a metric to a node: the scraper reads the pods, a recording rule of the workspace turns
+    what it read into one series a service, KEDA reads that series alone (a dear query is evaluated once,
+    whoever asks), the pods follow, and Auto Mode's nodes follow the pods.
+    """
 
     authentication: str
     """Name of the `ClusterTriggerAuthentication` that scaled objects refer to."""
@@ -48,6 +63,7 @@ class Autoscaler(Tier):
         metrics_server = aws.eks.Addon(
             f"{name}-metrics-server",
             addon_name="metrics-server",
+            addon_version=args.metrics_server_version,
             cluster_name=pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: arn.rsplit("/", 1)[-1]),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
@@ -102,6 +118,15 @@ class Autoscaler(Tier):
             # The kind comes with the release.
             opts=in_cluster([release]),
         )
+        aws.amp.RuleGroupNamespace(
+            f"{name}-rules",
+            name="scaling",
+            workspace_id=pulumi.Output.from_input(args.workspace_arn).apply(
+                lambda arn: arn.rsplit("/", 1)[-1]
+            ),
+            data=recording_rules(args.queries),
+            opts=self.child(),
+        )
         self.ready = [authentication, metrics_server]
         self.signals.append(
             Signal(
@@ -120,6 +145,16 @@ class Autoscaler(Tier):
             )
         )
         self.register_outputs({"authentication": self.authentication})
+
+
+def recording_rules(queries: Mapping[str, str]) -> str:
+    """The rules file: JSON, which is YAML too, so that no query can break its quoting."""
+    rules = [
+        {"record": LOAD_METRIC, "expr": query, "labels": {"service": service}}
+        for service, query in queries.items()
+    ]
+    group = {"name": "scaling", "interval": f"{RULE_INTERVAL_SECONDS}s", "rules": rules}
+    return json.dumps({"groups": [group]}, indent=2)
 
 
 def _values(cluster_name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,11 @@ ON_DEMAND = "on-demand"
 """Node pool of the order path, and of whatever may not be interrupted."""
 SPOT = "spot"
 """Node pool of services that bear an interruption."""
+SECRETS_STORE_NAMESPACE = "aws-secrets-manager"
+"""Where the add-on `aws-secrets-store-csi-driver-provider` puts its pods."""
+SERVICE_NETWORKS = ("10.100.0", "172.20.0")
+"""EKS gives services 10.100.0.0/16 or 172.20.0.0/16: the API server has the first address, DNS the tenth."""
+POD_IDENTITY_AGENT = "169.254.170.23/32"
 ETCD_LIMIT_BYTES = 8 * 2**30
 """What the control plane's database may hold (EKS best practices, "etcd database size")."""
 
@@ -34,6 +40,7 @@ class ClusterArgs:
     provider: aws.Provider
     """The region's provider. `pulumi_eks.Cluster` takes no region and does not inherit it."""
     vpc_id: pulumi.Input[str]
+    vpc_cidr: str
     private_subnet_ids: Sequence[pulumi.Input[str]]
     key_arn: pulumi.Input[str]
     settings: ClusterSettings
@@ -47,7 +54,8 @@ class Cluster(Tier):
     """EKS in Auto Mode with our node class and pools, namespace, quotas and default-deny network policies.
 
     Our pools are for the services alone (a taint keeps others off), so that their nodes can deny all
-    traffic that no policy names. Add-ons run in Auto Mode's own `general-purpose` pool.
+    traffic that no policy names. Add-ons run in Auto Mode's own `general-purpose` pool. Auto Mode brings
+    the node monitoring agent and replaces a node that stays unwell; there is nothing to switch on.
     """
 
     arn: pulumi.Output[str]
@@ -95,7 +103,8 @@ class Cluster(Tier):
             opts=self._in_cluster([manifests]),
         )
         pools = self._node_pools(args, cluster)
-        self.ready = [manifests, quota, *pools, *self._observability(args)]
+        secrets = self._secrets_store(args)
+        self.ready = [manifests, quota, *pools, *self._observability(args), *secrets]
         self.signals += _signals(args.cluster_name)
         self.register_outputs({"arn": self.arn, "securityGroupId": self.security_group_id})
 
@@ -127,6 +136,7 @@ class Cluster(Tier):
             enabled_cluster_log_types=["api", "audit", "authenticator", "controllerManager", "scheduler"],
             encryption_config_key_arn=args.key_arn,
             deletion_protection=args.protect,
+            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type=args.settings.support),
             access_entries={
                 arn.rsplit("/", 1)[-1]: eks.AccessEntryArgs(
                     principal_arn=arn,
@@ -309,20 +319,101 @@ class Cluster(Tier):
             service_account="cloudwatch-agent",
             managed_policy_arns=["arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"],
         )
-        addon = aws.eks.Addon(
-            f"{self._name}-cloudwatch",
-            addon_name="amazon-cloudwatch-observability",
+        # The agents would make the log groups themselves, without key and retention.
+        return [
+            self._addon(
+                "cloudwatch",
+                "amazon-cloudwatch-observability",
+                args.settings.addons.cloudwatch_observability,
+                {
+                    # The alarms read the metrics of Container Insights, not those of its OpenTelemetry kind.
+                    "containerInsights": {"enabled": True},
+                    "otelContainerInsights": {"enabled": False},
+                    # Would put its own containers into services' pods, which our network policies cut off.
+                    "manager": {"applicationSignals": {"autoMonitor": {"monitorAllServices": False}}},
+                },
+                [identity, *groups],
+            )
+        ]
+
+    def _secrets_store(self, args: ClusterArgs) -> list[pulumi.Resource]:
+        """The Secrets Store CSI driver with AWS's provider, and its way out of nodes that deny all.
+
+        Neither of its two DaemonSets is on the node's own network (their charts' `hostNetwork`), so that
+        on our nodes they need a policy: for the API server, Secrets Manager's endpoint in the VPC, DNS and
+        the Pod Identity agent, which the provider asks for the credentials of the pod that mounts.
+        """
+        namespace = k8s.core.v1.Namespace(
+            f"{self._name}-secrets-store",
+            metadata={"name": SECRETS_STORE_NAMESPACE},
+            opts=self._in_cluster(),
+        )
+
+        def to(
+            port: int, *cidrs: str, protocol: str = "TCP"
+        ) -> k8s.networking.v1.NetworkPolicyEgressRuleArgsDict:
+            return {
+                "to": [{"ip_block": {"cidr": cidr}} for cidr in cidrs],
+                "ports": [{"protocol": protocol, "port": port}],
+            }
+
+        policy = k8s.networking.v1.NetworkPolicy(
+            f"{self._name}-secrets-store",
+            metadata={"name": "driver-and-provider", "namespace": SECRETS_STORE_NAMESPACE},
+            spec={
+                "pod_selector": {},
+                "policy_types": ["Egress"],
+                "egress": [
+                    to(443, args.vpc_cidr, *(f"{network}.1/32" for network in SERVICE_NETWORKS)),
+                    *(
+                        to(53, *(f"{network}.10/32" for network in SERVICE_NETWORKS), protocol=protocol)
+                        for protocol in ("UDP", "TCP")
+                    ),
+                    to(80, POD_IDENTITY_AGENT),
+                ],
+            },
+            opts=self._in_cluster([namespace]),
+        )
+        return [
+            self._addon(
+                "secrets-store",
+                "aws-secrets-store-csi-driver-provider",
+                args.settings.addons.secrets_store,
+                {
+                    # By default the provider, unlike the driver, stays off tainted nodes, which ours are.
+                    "tolerations": [{"operator": "Exists"}],
+                    # A secret that is rotated reaches the files of pods that run.
+                    "secrets-store-csi-driver": {"enableSecretRotation": True},
+                },
+                # EKS would make the namespace, and the pods would start before they may connect.
+                [policy],
+            )
+        ]
+
+    def _addon(
+        self,
+        name: str,
+        addon: str,
+        version: str,
+        configuration: Mapping[str, Any],
+        depends_on: list[pulumi.Resource],
+    ) -> pulumi.Resource:
+        return aws.eks.Addon(
+            f"{self._name}-{name}",
+            addon_name=addon,
+            addon_version=version,
             cluster_name=self.arn.apply(lambda arn: arn.rsplit("/", 1)[-1]),
+            configuration_values=json.dumps(configuration),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
-            # The agents would make the log groups themselves, without key and retention.
-            opts=self.child(depends_on=[identity, *groups]),
+            opts=self.child(depends_on=depends_on),
         )
-        return [addon]
 
 
 def _signals(cluster_name: str) -> list[Signal]:
-    """Of the metrics that EKS publishes itself ("Basic metrics in Amazon CloudWatch", EKS user guide)."""
+    """Of the metrics that EKS publishes itself ("Basic metrics in Amazon CloudWatch", EKS user guide) and of
+    Container Insights ("Enhanced Container Insights (Classic) metric reference", CloudWatch user guide).
+    """
     dimensions = {"ClusterName": cluster_name}
     return [
         Signal(
@@ -348,6 +439,18 @@ def _signals(cluster_name: str) -> list[Signal]:
             periods=10,
             reason="A new node takes a minute; ten mean a limit, a quota or a zone without capacity.",
             severity="critical",
+        ),
+        Signal(
+            name="cluster-failed-nodes",
+            title="A node is not ready",
+            namespace="ContainerInsights",
+            metric="cluster_failed_node_count",
+            dimensions=dimensions,
+            statistic="Maximum",
+            threshold=0,
+            periods=15,
+            reason="Auto Mode replaces a node that stays unwell; after a quarter of an hour it has not.",
+            severity="warning",
         ),
         Signal(
             name="cluster-database-size",

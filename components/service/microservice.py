@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.service.autoscaler import LOAD_METRIC
 from components.service.cluster import ON_DEMAND, SPOT, WORKLOAD_NAMESPACE
 from components.service.pod_identity import pod_identity
 from components.tier import Signal, Tier
 from settings import ServiceSettings
 
+HTTPS_PORT = 443
+UNKNOWN_CHECKSUM = "known-once-deployed"
+"""What a preview shows in place of the checksum of endpoints that do not exist yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backends:
-    """The region's data stores. A service is told of, and let into, only those that its settings declare."""
+    """The region's data stores and the services' ports.
+
+    A service is told of, and let into, only those that its settings declare.
+    """
 
     table_names: Mapping[str, pulumi.Input[str]]
     """Name in the settings → name in AWS."""
     table_arns: Mapping[str, pulumi.Input[str]]
+    tables_endpoint: pulumi.Input[str]
+    """URL of DynamoDB's interface endpoint in the VPC."""
     cache_address: pulumi.Input[str]
     cache_arn: pulumi.Input[str]
     cache_ports: tuple[int, ...]
@@ -38,6 +49,8 @@ class Backends:
     database_name: str
     database_ports: tuple[int, ...]
     database_resource_id: pulumi.Input[str]
+    service_ports: Mapping[str, int]
+    """Service → the port at which other services call it."""
     key_arn: pulumi.Input[str]
     """The key that the stores are encrypted with."""
 
@@ -56,6 +69,8 @@ class MicroserviceArgs:
     backends: Backends
     workspace_endpoint: pulumi.Input[str]
     trigger_authentication: str
+    callers: Sequence[str]
+    """The services that call this one."""
     ready: list[pulumi.Resource]
     """Node pools, namespace, KEDA."""
 
@@ -65,7 +80,7 @@ class Microservice(Tier):
 
     The chart's values are plain, so that a preview shows every object. What comes from outputs (the
     ConfigMap of endpoints, the TargetGroupBinding, the scaled object with the workspace's address, the
-    role's association) stands beside the chart.
+    role's association) stands beside the chart. Of the endpoints it gets a checksum alone.
     """
 
     role_arn: pulumi.Output[str]
@@ -134,7 +149,7 @@ class Microservice(Tier):
 
 
 def _values(args: MicroserviceArgs) -> dict[str, Any]:
-    """Values of the chart: nothing but plain ones."""
+    """Values of the chart, all known in a preview."""
     service, backends = args.settings, args.backends
     ports = [
         *(backends.cache_ports if service.cache else ()),
@@ -143,14 +158,13 @@ def _values(args: MicroserviceArgs) -> dict[str, Any]:
     ]
     egress = [{"cidr": args.vpc_cidr, "port": port} for port in ports]
     if service.tables:
-        # DynamoDB's gateway endpoint keeps the service's public addresses.
-        egress.append({"cidr": "0.0.0.0/0", "port": 443})
+        egress.append({"cidr": args.vpc_cidr, "port": HTTPS_PORT})
     return {
         "name": service.name,
         "image": service.image,
         "port": service.port,
         "tlsPort": service.tls_port or 0,
-        "endpoints": f"{service.name}-endpoints",
+        "endpoints": {"configMap": f"{service.name}-endpoints", "checksum": _checksum(_environment(args))},
         "cpu": service.cpu,
         "memory": service.memory,
         "probes": {"health": service.health_path, "ready": service.ready_path},
@@ -160,6 +174,10 @@ def _values(args: MicroserviceArgs) -> dict[str, Any]:
         "priorityClassName": "trading-standard" if service.spot else "trading-critical",
         "vpcCidr": args.vpc_cidr,
         "egress": egress,
+        "calls": [{"name": callee, "port": backends.service_ports[callee]} for callee in service.calls],
+        "callers": list(args.callers),
+        "secrets": dict(service.secrets),
+        "region": args.region,
     }
 
 
@@ -174,6 +192,10 @@ def _transactional_ids(service: ServiceSettings) -> str:
     return f"{service.name}."
 
 
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
 def _database_user(service: ServiceSettings) -> str:
     return service.name.replace("-", "_")
 
@@ -186,8 +208,14 @@ def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
         environment["TLS_PORT"] = str(service.tls_port)
         environment["TLS_CERTIFICATE_FILE"] = "/tls/tls.crt"
         environment["TLS_KEY_FILE"] = "/tls/tls.key"
+    for callee in service.calls:
+        environment[f"SERVICE_{_variable(callee)}"] = f"http://{callee}:{backends.service_ports[callee]}"
+    if service.tables:
+        # The endpoint has no private DNS: AWS's SDKs go there where this variable says so ("Service-specific
+        # endpoints", AWS SDKs and Tools reference), and to the service's public addresses otherwise.
+        environment["AWS_ENDPOINT_URL_DYNAMODB"] = backends.tables_endpoint
     for table in service.tables:
-        environment[f"TABLE_{table.upper().replace('-', '_')}"] = backends.table_names[table]
+        environment[f"TABLE_{_variable(table)}"] = backends.table_names[table]
     if service.cache:
         environment["CACHE_ADDRESS"] = backends.cache_address
         environment["CACHE_PORT"] = str(backends.cache_ports[0])
@@ -233,6 +261,22 @@ def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
         environment["DATABASE_USER"] = _database_user(service)
         environment["DATABASE_SSL_MODE"] = "verify-full"
     return environment
+
+
+def _checksum(environment: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """Digest of the environment, which changes the pods, and so restarts them, when an endpoint does.
+
+    Always known, for one unknown value would hide the whole chart from a preview: there an endpoint that is
+    only made by the deployment gives `UNKNOWN_CHECKSUM`, so that the preview shows that pods will restart.
+    """
+    digest = pulumi.Output.json_dumps(environment, sort_keys=True).apply(
+        lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
+    )
+
+    async def known() -> str:
+        return await digest.future() or UNKNOWN_CHECKSUM
+
+    return pulumi.Output.from_input(known())
 
 
 def _statements(args: MicroserviceArgs) -> list[dict[str, Any]]:
@@ -299,7 +343,26 @@ def _statements(args: MicroserviceArgs) -> list[dict[str, Any]]:
             *(backends.database_resource_id, "/", _database_user(service)),
         )
         allow(["rds-db:connect"], [user])
+    if service.secrets:
+        allow(
+            ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
+            [_secret_arn(args, secret) for secret in sorted(set(service.secrets.values()))],
+        )
+        # Of the secrets that have our key; AWS's own needs no permission.
+        via = {"StringEquals": {"kms:ViaService": f"secretsmanager.{args.region}.amazonaws.com"}}
+        allow(["kms:Decrypt"], [backends.key_arn], Condition=via)
     return statements
+
+
+def _secret_arn(args: MicroserviceArgs, secret: str) -> pulumi.Input[str]:
+    """A secret's ARN from its name, to which AWS adds six characters ("Identity-based policies", Secrets
+    Manager user guide: `-??????` matches no other secret, `-*` could)."""
+    if secret.startswith("arn:"):
+        return secret
+    account = pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: arn.split(":")[4])
+    return pulumi.Output.concat(
+        "arn:aws:secretsmanager:", args.region, ":", account, f":secret:{secret}-??????"
+    )
 
 
 def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
@@ -310,10 +373,10 @@ def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
         "pollingInterval": 15,
         "minReplicaCount": service.replicas.min,
         "maxReplicaCount": service.replicas.max,
-        # When the workspace cannot be read: no pod is taken away, and there are at least the fewest.
+        # When the workspace cannot be read: no pod is taken away, and there are at least so many.
         "fallback": {
             "failureThreshold": 3,
-            "replicas": service.replicas.min,
+            "replicas": service.scaling.fallback_replicas or service.replicas.min,
             "behavior": "currentReplicasIfHigher",
         },
         "advanced": {
@@ -324,9 +387,9 @@ def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
                         "stabilizationWindowSeconds": 0,
                         "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
                     },
-                    # Trading comes in bursts: what was needed five minutes ago is kept, and goes slowly.
+                    # Trading comes in bursts: what was needed minutes ago is kept, and goes slowly.
                     "scaleDown": {
-                        "stabilizationWindowSeconds": 300,
+                        "stabilizationWindowSeconds": service.scaling.scale_down_seconds,
                         "policies": [{"type": "Percent", "value": 20, "periodSeconds": 60}],
                     },
                 },
@@ -341,10 +404,11 @@ def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
                     "serverAddress": pulumi.Output.from_input(args.workspace_endpoint).apply(
                         lambda endpoint: endpoint.rstrip("/")
                     ),
-                    "query": service.scaling.query.replace("SERVICE", service.name),
+                    "query": f'{LOAD_METRIC}{{service="{service.name}"}}',
                     "threshold": f"{service.scaling.threshold:g}",
                     "awsRegion": args.region,
-                    # By default no data counts as zero: a dead exporter would scale the service down.
+                    # By default no data counts as zero: a dead exporter would scale the service down. A
+                    # query without a value is not recorded, and its series ends at once.
                     "ignoreNullValues": "false",
                 },
                 "authenticationRef": {
@@ -405,6 +469,20 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
             threshold=90,
             periods=5,
             reason="In per cent of the limit, at which the container is killed.",
+            severity="warning",
+        ),
+        Signal(
+            name=f"{service.name}-restarts",
+            runbook="service-restarts",
+            title=f"Containers of {service.name} restart again and again",
+            namespace="ContainerInsights",
+            metric="pod_number_of_container_restarts",
+            dimensions={**dimensions, "PodName": service.name},
+            statistic="Sum",
+            threshold=3,
+            period_seconds=300,
+            periods=2,
+            reason="Restarts in five minutes: one is an accident, a loop goes on.",
             severity="warning",
         ),
     ]

@@ -15,7 +15,7 @@ VALUES: dict[str, Any] = {
     "name": "orders",
     "image": "example/orders:1.4.2",
     "port": 8080,
-    "endpoints": "orders-endpoints",
+    "endpoints": {"configMap": "orders-endpoints", "checksum": "0a1b2c3d"},
     "cpu": "250m",
     "memory": "256Mi",
     "probes": {"health": "/healthz", "ready": "/readyz"},
@@ -24,6 +24,7 @@ VALUES: dict[str, Any] = {
     "architectures": ["amd64"],
     "priorityClassName": "trading-critical",
     "vpcCidr": "10.0.0.0/16",
+    "region": "us-east-1",
     "egress": [{"cidr": "10.0.0.0/16", "port": 5432}],
 }
 
@@ -72,6 +73,11 @@ def test_helm_lints_the_chart(tmp_path: Path):
         ("priorityClassName", "system-node-critical"),
         ("vpcCidr", "10.0.0.0"),
         ("egress", [{"cidr": "10.0.0.0/16"}]),
+        ("endpoints", {"configMap": "orders-endpoints"}),
+        ("calls", [{"name": "Accounts", "port": 8080}]),
+        ("callers", ["-"]),
+        ("secrets", {"partner-key": "trading/partner"}),
+        ("region", None),
         ("terminationGracePeriodSeconds", 60),  # shorter than the preStop hook
     ],
 )
@@ -144,3 +150,52 @@ def test_nobody_but_the_scraper_is_admitted_to_plain_ports_where_there_is_tls(tm
     assert admitted(tlsPort=8443) == [8443, 9797]
     assert admitted(tlsPort=8443, metrics={"path": "/metrics", "port": 8080}) == [8443, 8080]
     assert "tls" not in str(render(tmp_path)["Deployment"]["spec"]["template"]["spec"]["volumes"])
+
+
+def peers(rule: dict[str, Any], key: str) -> list[tuple[str, int]]:
+    return [
+        (peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"], port["port"])
+        for peer in rule[key]
+        if "podSelector" in peer
+        for port in rule["ports"]
+    ]
+
+
+def test_declared_calls_are_let_out_and_let_in(tmp_path: Path):
+    caller = render(tmp_path, egress=[], calls=[{"name": "accounts", "port": 8081}])["NetworkPolicy"]["spec"]
+    assert [peers(rule, "to") for rule in caller["egress"]] == [[("accounts", 8081)]]
+    called = render(tmp_path, callers=["positions"])["NetworkPolicy"]["spec"]
+    assert peers(called["ingress"][-1], "from") == [("positions", 8080)]
+
+
+def annotations(directory: Path, **values: Any) -> dict[str, str]:
+    return render(directory, **values)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+
+
+def test_pods_change_with_what_they_read_as_they_start(tmp_path: Path):
+    before = annotations(tmp_path, secrets={"KEY": "trading/one"})
+    assert before["checksum/endpoints"] == "0a1b2c3d"
+    after = annotations(tmp_path, secrets={"KEY": "trading/two"})
+    assert before["checksum/secrets"] != after["checksum/secrets"]
+    assert "checksum/secrets" not in annotations(tmp_path)
+
+
+def test_secrets_are_files_read_with_the_pods_own_role(tmp_path: Path):
+    objects = render(tmp_path, secrets={"PARTNER_KEY": "trading/partner"})
+    provider = objects["SecretProviderClass"]["spec"]
+    assert provider["provider"] == "aws"
+    assert provider["parameters"]["usePodIdentity"] == "true"
+    assert yaml.safe_load(provider["parameters"]["objects"]) == [
+        {"objectName": "trading/partner", "objectType": "secretsmanager", "objectAlias": "PARTNER_KEY"}
+    ]
+    assert "secretObjects" not in provider, "no Kubernetes Secret is made of them"
+    pod = objects["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["env"] == [{"name": "PARTNER_KEY_FILE", "value": "/mnt/secrets/PARTNER_KEY"}]
+    mount = next(item for item in container["volumeMounts"] if item["name"] == "secrets")
+    assert (mount["mountPath"], mount["readOnly"]) == ("/mnt/secrets", True)
+    volume = next(item for item in pod["volumes"] if item["name"] == "secrets")
+    assert volume["csi"]["volumeAttributes"] == {
+        "secretProviderClass": objects["SecretProviderClass"]["metadata"]["name"]
+    }
+    assert "SecretProviderClass" not in render(tmp_path)

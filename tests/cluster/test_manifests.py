@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.service.cluster import SECRETS_STORE_NAMESPACE
 from sandbox.kubernetes.client import ApiError, Cluster
 from tests.cluster.test_chart import helm
 from tests.unit.harness import ROOT, STACKS, deploy_platform
@@ -53,11 +54,14 @@ def test_every_object_of_the_stack_is_accepted(cluster: Cluster, stack: str):
     for resource in deploy_platform(stack).resources:
         if resource.type.startswith("kubernetes:") and resource.type not in COMPONENTS:
             document: dict[str, Any] = {"metadata": {"name": resource.name}, **resource.inputs}
+            if document["metadata"].get("namespace") == SECRETS_STORE_NAMESPACE:
+                metadata = {"name": SECRETS_STORE_NAMESPACE}
+                cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, "test")
             cluster.create(document, "test", dry_run=True)
             kinds.add(document["kind"])
     assert kinds == {
-        *("ClusterTriggerAuthentication", "ConfigMap", "Namespace", "NodeClass", "NodePool", "ResourceQuota"),
-        *("ScaledObject", "TargetGroupBinding"),
+        *("ClusterTriggerAuthentication", "ConfigMap", "Namespace", "NetworkPolicy", "NodeClass", "NodePool"),
+        *("ResourceQuota", "ScaledObject", "TargetGroupBinding"),
     }
 
 
@@ -68,6 +72,29 @@ def test_charts_objects_are_accepted(cluster: Cluster, stack: str, tmp_path: Pat
         cluster.create(document, "test", dry_run=True)
         kinds.add(document["kind"])
     assert kinds == {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"}
+
+
+def test_every_part_of_the_chart_is_accepted(cluster: Cluster, tmp_path: Path):
+    rendered = helm(
+        tmp_path,
+        *("template", "orders"),
+        secrets={"PARTNER_KEY": "trading/partner"},
+        calls=[{"name": "accounts", "port": 8080}],
+        callers=["positions"],
+    )
+    documents = {document["kind"]: document for document in yaml.safe_load_all(rendered.stdout) if document}
+    assert "SecretProviderClass" in documents
+    for document in documents.values():
+        cluster.create(document, "test", dry_run=True)
+    template = documents["Deployment"]["spec"]["template"]
+    cluster.apply(documents["ServiceAccount"], "test", force=True)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": "with-secrets", "namespace": "trading"},
+        "spec": template["spec"],
+    }
+    assert cluster.create(pod, "test", dry_run=True), "the restricted pod security admits the secrets' volume"
 
 
 def test_pods_meet_the_restricted_pod_security(cluster: Cluster, tmp_path: Path):

@@ -5,6 +5,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
+import yaml
 
 from components.service.autoscaler import Autoscaler, AutoscalerArgs
 from tests.unit.harness import Graph, deploy
@@ -24,7 +25,9 @@ def autoscaler() -> Graph:
                 cluster_arn=CLUSTER,
                 kubernetes=kubernetes,
                 chart_version="2.21.0",
+                metrics_server_version="v0.9.0-eksbuild.11",
                 workspace_arn=WORKSPACE,
+                queries={"orders": 'sum(rate(orders_total{kind="limit"}[2m]))', "accounts": "vector(1)"},
                 ready=[],
             ),
             pulumi.ResourceOptions(provider=provider),
@@ -70,4 +73,20 @@ def test_triggers_authenticate_as_keda_itself():
 
 
 def test_cpu_triggers_have_a_metrics_server():
-    assert autoscaler().only("aws:eks/addon:Addon").inputs["addonName"] == "metrics-server"
+    addon = autoscaler().only("aws:eks/addon:Addon").inputs
+    assert (addon["addonName"], addon["addonVersion"]) == ("metrics-server", "v0.9.0-eksbuild.11")
+
+
+def test_every_services_query_is_recorded_under_its_name():
+    rules = autoscaler().only("aws:amp/ruleGroupNamespace:RuleGroupNamespace").inputs
+    assert rules["workspaceId"] == WORKSPACE.rsplit("/", 1)[-1]
+    (group,) = yaml.safe_load(rules["data"])["groups"]
+    assert group["interval"] == "30s"
+    assert group["rules"] == [
+        {
+            "record": "trading:scaling_load",
+            "expr": 'sum(rate(orders_total{kind="limit"}[2m]))',
+            "labels": {"service": "orders"},
+        },
+        {"record": "trading:scaling_load", "expr": "vector(1)", "labels": {"service": "accounts"}},
+    ]

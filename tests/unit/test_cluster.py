@@ -1,5 +1,8 @@
 """The cluster tier: what EKS is asked for, and what every workload stands on."""
 
+import json
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 
@@ -22,6 +25,7 @@ def cluster(**settings: object) -> tuple[Graph, list[Signal]]:
                 cluster_name="trading-test",
                 provider=provider,
                 vpc_id="vpc-0123456789abcdef0",
+                vpc_cidr="10.0.0.0/16",
                 private_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
                 key_arn=KEY,
                 settings=ClusterSettings.model_validate(settings),
@@ -70,7 +74,7 @@ def test_log_groups_exist_before_what_writes_them():
     assert "cluster-control-plane-logs" in eks.depends_on
     assert graph.named("cluster-control-plane-logs").inputs["name"] == "/aws/eks/trading-test/cluster"
     assert len(eks.inputs["enabledClusterLogTypes"]) == 5
-    agents = graph.only("aws:eks/addon:Addon").depends_on
+    agents = graph.named("cluster-cloudwatch").depends_on
     assert {
         f"cluster-pods-{kind}-logs" for kind in ("application", "dataplane", "host", "performance")
     } <= agents
@@ -111,6 +115,55 @@ def test_deployers_inside_the_network_are_let_in_before_anything_is_deployed():
         assert (rule["fromPort"], rule["toPort"]) == (443, 443)
         assert rule["securityGroupId"] == control_plane
     assert admitted.keys() <= graph.only("pulumi:providers:kubernetes").depends_on
+
+
+def test_version_is_supported_until_we_upgrade_it():
+    assert cluster()[0].only("eks:index:Cluster").inputs["upgradePolicy"] == {"supportType": "EXTENDED"}
+    standard = cluster(support="STANDARD")[0].only("eks:index:Cluster").inputs["upgradePolicy"]
+    assert standard == {"supportType": "STANDARD"}
+
+
+def configuration(graph: Graph, addon: str) -> dict[str, Any]:
+    return json.loads(graph.named(addon, "aws:eks/addon:Addon").inputs["configurationValues"])
+
+
+def test_addons_have_the_versions_of_the_settings():
+    graph, _ = cluster(
+        addons={"cloudwatchObservability": "v7.0.0-eksbuild.1", "secretsStore": "v4.0.0-eksbuild.2"}
+    )
+    versions = {
+        addon.inputs["addonName"]: addon.inputs["addonVersion"] for addon in graph.of("aws:eks/addon:Addon")
+    }
+    assert versions == {
+        "amazon-cloudwatch-observability": "v7.0.0-eksbuild.1",
+        "aws-secrets-store-csi-driver-provider": "v4.0.0-eksbuild.2",
+    }
+
+
+def test_agents_publish_what_alarms_read_and_stay_out_of_services_pods():
+    values = configuration(cluster()[0], "cluster-cloudwatch")
+    assert values["containerInsights"] == {"enabled": True}
+    assert values["manager"]["applicationSignals"]["autoMonitor"] == {"monitorAllServices": False}
+
+
+def test_secrets_provider_runs_on_tainted_nodes_and_reaches_what_it_asks():
+    graph, _ = cluster()
+    values = configuration(graph, "cluster-secrets-store")
+    assert values["tolerations"] == [{"operator": "Exists"}]
+    assert values["secrets-store-csi-driver"] == {"enableSecretRotation": True}
+    policy = graph.only("kubernetes:networking.k8s.io/v1:NetworkPolicy")
+    assert policy.inputs["metadata"]["namespace"] == "aws-secrets-manager"
+    reached = {
+        (peer["ipBlock"]["cidr"], port["port"])
+        for rule in policy.inputs["spec"]["egress"]
+        for peer in rule["to"]
+        for port in rule["ports"]
+    }
+    assert {("10.0.0.0/16", 443), ("172.20.0.1/32", 443), ("172.20.0.10/32", 53)} <= reached
+    assert ("169.254.170.23/32", 80) in reached
+    assert not [cidr for cidr, _ in reached if cidr == "0.0.0.0/0"]
+    addon = graph.named("cluster-secrets-store", "aws:eks/addon:Addon")
+    assert "cluster-secrets-store" in addon.depends_on
 
 
 def test_changed_kubeconfig_does_not_replace_the_provider():
@@ -163,4 +216,7 @@ def test_quota_holds_the_pods_and_refuses_load_balancers():
 
 def test_cluster_says_what_healthy_means():
     _, signals = cluster()
-    assert {signal.metric for signal in signals} >= {"scheduler_pending_pods_UNSCHEDULABLE"}
+    assert {signal.metric for signal in signals} >= {
+        "scheduler_pending_pods_UNSCHEDULABLE",
+        "cluster_failed_node_count",
+    }

@@ -1,15 +1,18 @@
 """The microservice tier: a service gets what it declares, and no more."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
+import yaml
 
+from components.service.autoscaler import recording_rules
 from components.service.microservice import Backends, Microservice, MicroserviceArgs
 from settings import ServiceSettings
-from tests.unit.harness import Graph, deploy
+from tests.unit.harness import ROOT, Graph, deploy, deploy_platform, stack_values
 
 ACCOUNT = "us-east-1:123456789012"
 TABLE = f"arn:aws:dynamodb:{ACCOUNT}:table/"
@@ -18,6 +21,7 @@ KEY = f"arn:aws:kms:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 BACKENDS = Backends(
     table_names={"orders-idempotency": "table-1a2b3c4", "market-data": "table-5d6e7f8"},
     table_arns={"orders-idempotency": f"{TABLE}table-1a2b3c4", "market-data": f"{TABLE}table-5d6e7f8"},
+    tables_endpoint="https://vpce-1.dynamodb.us-east-1.vpce.amazonaws.com",
     cache_address="cache.example.com",
     cache_arn=f"arn:aws:elasticache:{ACCOUNT}:replicationgroup:cache",
     cache_ports=(6379,),
@@ -32,6 +36,7 @@ BACKENDS = Backends(
     database_name="trading",
     database_ports=(5432,),
     database_resource_id="cluster-ABCDEFGHIJKL",
+    service_ports={"orders": 9898, "accounts": 8080},
     key_arn=KEY,
 )
 EVERYTHING: dict[str, Any] = {
@@ -43,7 +48,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def microservice(**settings: Any) -> Graph:
+def microservice(*, callers: tuple[str, ...] = (), backends: Backends = BACKENDS, **settings: Any) -> Graph:
     def program() -> None:
         provider = aws.Provider("aws-us-east-1", region="us-east-1")
         kubernetes = k8s.Provider("kubernetes", kubeconfig="{}")
@@ -57,9 +62,10 @@ def microservice(**settings: Any) -> Graph:
                 kubernetes=kubernetes,
                 target_group_arn=f"arn:aws:elasticloadbalancing:{ACCOUNT}:targetgroup/orders/0123456789abcdef",
                 vpc_cidr="10.0.0.0/16",
-                backends=BACKENDS,
+                backends=backends,
                 workspace_endpoint="https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/",
                 trigger_authentication="managed-prometheus",
+                callers=callers,
                 ready=[],
             ),
             pulumi.ResourceOptions(provider=provider),
@@ -120,6 +126,46 @@ def test_network_lets_out_only_to_declared_data_stores():
         {"cidr": cidr, "port": 6379},
         {"cidr": cidr, "port": 9098},
     ]
+
+
+def test_tables_are_reached_inside_the_vpc():
+    graph = microservice(tables=["orders-idempotency"])
+    assert values(graph)["egress"] == [{"cidr": "10.0.0.0/16", "port": 443}]
+    data = graph.only("kubernetes:core/v1:ConfigMap").inputs["data"]
+    assert data["AWS_ENDPOINT_URL_DYNAMODB"] == BACKENDS.tables_endpoint
+
+
+def test_caller_knows_the_service_that_it_calls_and_may_connect():
+    graph = microservice(calls=["accounts"])
+    assert values(graph)["calls"] == [{"name": "accounts", "port": 8080}]
+    data = graph.only("kubernetes:core/v1:ConfigMap").inputs["data"]
+    assert data["SERVICE_ACCOUNTS"] == "http://accounts:8080"
+
+
+def test_called_service_admits_its_callers():
+    assert values(microservice())["callers"] == []
+    assert values(microservice(callers=("accounts",)))["callers"] == ["accounts"]
+
+
+def test_role_reads_exactly_the_declared_secrets():
+    arn = f"arn:aws:secretsmanager:{ACCOUNT}:secret:shared/ca-AbCdEf"
+    graph = microservice(secrets={"PARTNER_KEY": "trading/partner", "CA": arn})
+    actions = granted(graph)
+    named = f"arn:aws:secretsmanager:{ACCOUNT}:secret:trading/partner-??????"
+    assert actions["secretsmanager:GetSecretValue"] == {named, arn}
+    assert actions["kms:Decrypt"] == {KEY}
+    assert values(graph)["secrets"] == {"PARTNER_KEY": "trading/partner", "CA": arn}
+    assert not [action for action in granted(microservice()) if action.startswith("secretsmanager:")]
+
+
+def test_changed_endpoint_restarts_the_pods():
+    def checksum(**changes: str) -> str:
+        graph = microservice(database=True, backends=replace(BACKENDS, **changes))
+        return values(graph)["endpoints"]["checksum"]
+
+    assert checksum() == checksum()
+    assert checksum() != checksum(database_writer="moved.example.com")
+    assert checksum() == checksum(cache_address="moved.example.com"), "not declared"
 
 
 def test_producers_wait_for_all_replicas_and_write_once():
@@ -218,8 +264,24 @@ def test_a_dead_exporter_does_not_scale_the_service_down():
 def test_prometheus_trigger_has_the_form_that_keda_wants():
     metadata = scaling(microservice())["triggers"][0]["metadata"]
     assert metadata["serverAddress"] == "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1"
-    assert 'service="orders"' in metadata["query"]
+    assert metadata["query"] == 'trading:scaling_load{service="orders"}'
     assert all(isinstance(value, str) for value in metadata.values())
+
+
+def test_scaling_reads_the_series_that_the_rules_record():
+    recorded = json.loads(recording_rules({"orders": "vector(1)"}))["groups"][0]["rules"][0]
+    query = scaling(microservice())["triggers"][0]["metadata"]["query"]
+    assert query == f'{recorded["record"]}{{service="{recorded["labels"]["service"]}"}}'
+
+
+def test_scaling_follows_the_settings():
+    settings = {"threshold": 12.5, "cpuPercent": 55, "scaleDownSeconds": 900, "fallbackReplicas": 8}
+    spec = scaling(microservice(scaling=settings))
+    assert spec["triggers"][0]["metadata"]["threshold"] == "12.5"
+    assert spec["triggers"][1]["metadata"] == {"value": "55"}
+    assert spec["fallback"]["replicas"] == 8
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 900
 
 
 def test_every_change_of_a_value_shows_in_a_preview():
@@ -236,3 +298,20 @@ def test_service_with_tls_is_registered_and_told_at_its_tls_port():
     assert told["TLS_PORT"] == "8443"
     assert {told["TLS_CERTIFICATE_FILE"], told["TLS_KEY_FILE"]} == {"/tls/tls.crt", "/tls/tls.key"}
     assert "TLS_PORT" not in microservice().named("orders-us-east-1-endpoints").inputs["data"]
+
+
+def test_service_more_is_under_ten_lines_of_a_stack_file():
+    """The README's example brings every part of a service."""
+    readme = (ROOT / "README.md").read_text()
+    (example,) = (part.split("```")[0] for part in readme.split("```yaml\n")[1:] if "name: positions" in part)
+    stack = stack_values("dev")
+    added = yaml.safe_load(example)
+    assert len(yaml.safe_dump(added["trading:services"]).splitlines()) < 10
+    stack["trading:services"] += added["trading:services"]
+    routes = [{"path": "/api/accounts", "service": "accounts"}]
+    stack["trading:api"]["routes"] = routes + added["trading:api"]["routes"]
+    names = {resource.name for resource in deploy_platform("dev", stack).resources}
+    parts = ("chart", "endpoints", "role", "policy", "identity", "binding", "scaling")
+    assert {f"positions-us-east-1-{part}" for part in parts} <= names
+    assert {name for name in names if "positions" in name and name.startswith("monitoring")}
+    assert {name for name in names if "positions" in name and name.startswith("nlb")}

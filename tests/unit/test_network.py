@@ -139,6 +139,14 @@ def test_gateway_endpoints_reach_only_data_of_this_account(graph: Graph) -> None
         assert all("starport-layer-bucket" in statement["Resource"] for statement in others)
 
 
+def test_tables_have_an_endpoint_with_addresses_of_the_vpc(network: tuple[Graph, Network]) -> None:
+    endpoint = network[0].named("network-dynamodb-interface", "aws:ec2/vpcEndpoint:VpcEndpoint")
+    assert endpoint.inputs["vpcEndpointType"] == "Interface"
+    assert endpoint.inputs["privateDnsEnabled"] is False, "the function stays with the gateway endpoint"
+    (statement,) = json.loads(endpoint.inputs["policy"])["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
+
+
 def _shared_vpc() -> str:
     found: list[str] = []
     deploy(lambda: found.append(aws.ec2.get_vpc(tags={"Name": "shared"}).id))

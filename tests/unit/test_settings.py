@@ -452,6 +452,42 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("services[2].consumes", "trades", "known are balances, executions, market-data, orders"),
     ),
     (
+        "unknown-service-called",
+        put("services.0.calls", ["risk"]),
+        ("services[0].calls", "risk is not in the other services", "known are accounts, market-data"),
+    ),
+    (
+        "service-calls-itself",
+        put("services.0.calls", ["orders"]),
+        ("services[0].calls", "orders is not in the other services", "known are accounts, market-data"),
+    ),
+    (
+        "secret-of-another-region",
+        put("services.0.secrets", {"KEY": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-AbCdEf"}),
+        ("services[0].secrets", "is not in us-east-1", "give the secret's name"),
+    ),
+    (
+        "secret-file",
+        put("services.0.secrets", {"partner-key": "trading/partner"}),
+        ("services[0].secrets", "partner-key", "pattern"),
+    ),
+    (
+        "secret-id",
+        put("services.0.secrets", {"KEY": "a secret"}),
+        ("services[0].secrets.KEY", "a secret", "such as trading/partner-api-key"),
+    ),
+    (
+        "fallback-replicas",
+        put("services.0.scaling.fallbackReplicas", 99),
+        ("services[0]", "scaling.fallbackReplicas (99)", "within replicas (1 to 3)"),
+    ),
+    (
+        "addon-version",
+        put("cluster.addons.metricsServer", "0.9.0"),
+        ("cluster.addons.metricsServer", "0.9.0", "such as v0.9.0-eksbuild.11"),
+    ),
+    ("support", put("cluster.support", "standard"), ("cluster.support", "standard", "'STANDARD'")),
+    (
         "service-name-twice",
         append("services", {**SERVICE, "name": "orders"}),
         ("services", "name orders", "each must be unique"),
