@@ -70,7 +70,6 @@ class EncryptionKey(Tier):
                                 "kms:Decrypt*",
                                 "kms:ReEncrypt*",
                                 "kms:GenerateDataKey*",
-                                "kms:Describe*",
                             ],
                             "Resource": "*",
                             "Condition": {

@@ -366,7 +366,6 @@ class Web(Tier):
                                 "kms:Decrypt*",
                                 "kms:ReEncrypt*",
                                 "kms:GenerateDataKey*",
-                                "kms:Describe*",
                             ],
                             "Resource": "*",
                             "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs_arn}},
