@@ -137,8 +137,12 @@ def test_nothing_changes_without_a_change_and_nothing_is_left(deployed: Platform
     assert "updated" not in text
     assert "to update" not in deployed.pulumi("refresh", "--preview-only")
     program = deployed.project / "__main__.py"
-    program.write_text(program.read_text().replace("deletion_protection=True", "deletion_protection=False"))
+    changed = "deletion_protection=False, upgrade_policy={'support_type': 'STANDARD'}"
+    program.write_text(program.read_text().replace("deletion_protection=True", changed))
     deployed.up()
+    cluster = next(item["inputs"] for item in deployed.state() if item["type"] == "aws:eks/cluster:Cluster")
+    assert cluster["deletionProtection"] is False
+    assert cluster["upgradePolicy"]["supportType"] == "STANDARD"
     deployed.pulumi("destroy", "--yes", "--skip-preview")
     assert deployed.api_servers.names() == []
 
