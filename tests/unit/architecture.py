@@ -356,7 +356,7 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         if e.inputs["vpcEndpointType"] == "Interface" and "execute-api" not in e.inputs["serviceName"]
     ]
     signed = {"protocol": "HTTPS, signed (SigV4)", "timeouts": "the caller's", "logged": "CloudTrail"}
-    tables = "the service's role, on its own tables; gateway endpoint, this account's tables only"
+    tables = "this account's tables only (gateway endpoint); services go to the interface endpoint"
     yield Hop(source="cluster", target="DynamoDB", who=tables, tls="DynamoDB", **signed)
     images = "gateway endpoint: this account's buckets, and ECR's image layers"
     yield Hop(source="cluster", target="S3", who=images, tls="S3", **signed)
@@ -371,8 +371,7 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         source="cluster",
         target=THROUGH_NAT,
         protocol="any",
-        who="nodes and add-ons (image pulls, AWS services without an endpoint); of the services those with "
-        "tables, at 443",
+        who="nodes and add-ons (image pulls, AWS services without an endpoint); no service",
         tls="the server",
         timeouts="NAT gateway: idle 350 s",
         logged="VPC flow logs",
