@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.api import Api, ApiArgs
+from components.backup import BackupPlan, BackupPlanArgs, BackupVault, BackupVaultArgs
 from components.database import Database, DatabaseArgs
 from components.domain import Domain, DomainArgs
 from components.event_streaming import EventStreaming, EventStreamingArgs
@@ -47,10 +48,25 @@ def provider(name: str, region: str, settings: Settings) -> aws.Provider:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Primary:
-    """What later regions replicate of the first one's data."""
+class PrimaryData:
+    """The first region's data, which later regions replicate."""
 
     tables: Mapping[str, Table]
+    database: Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployedRegion:
+    """What there is once needs of a region."""
+
+    provider: aws.Provider
+    origin: RegionalOrigin
+    """Where Route 53 sends requests to."""
+    monitored: MonitoredRegion
+    origin_rules: Sequence[pulumi.Resource]
+    """The rules that let requests in."""
+    backups: BackupVault
+    primary: PrimaryData
 
 
 def deploy_region(
@@ -58,16 +74,16 @@ def deploy_region(
     region: RegionSettings,
     domain: Domain,
     identity: Identity | None,
-    primary: Primary | None = None,
-) -> tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource], Primary]:
+    primary: PrimaryData | None,
+) -> DeployedRegion:
     """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other.
 
     Args:
+        settings: of the stack.
+        region: the one to deploy.
+        domain: names and certificates.
+        identity: users and clients, unless an outside issuer has them.
         primary: the first region's data, for every later one.
-
-    Returns:
-        The origin that Route 53 sends requests to, what is watched, the rules that let the requests in, and
-        the first region's data.
     """
     at = region.name
     peers = [other.name for other in settings.regions if other.name != at]
@@ -131,9 +147,10 @@ def deploy_region(
         ),
         opts,
     )
+    main_tables: Mapping[str, Table] = {}
     tables: Mapping[str, Table | TableReplica]
     if primary is None:
-        tables = {
+        tables = main_tables = {
             table.name: Table(
                 f"table-{table.name}-{at}",
                 TableArgs(settings=table, key_arn=foundation.key_arn, peers=peers, protect=settings.protect),
@@ -141,7 +158,6 @@ def deploy_region(
             )
             for table in settings.tables
         }
-        primary = Primary(tables=tables)
     else:
         tables = {
             table.name: TableReplica(
@@ -162,13 +178,26 @@ def deploy_region(
         f"database-{at}",
         DatabaseArgs(
             platform=settings.platform,
+            region=at,
             vpc_id=network.vpc_id,
             subnet_ids=network.isolated_subnet_ids,
             availability_zones=region.availability_zones,
             key_arn=foundation.key_arn,
             alarm_topic_arn=foundation.warning_topic_arn,
+            users=[service.database_user for service in settings.services if service.database],
             settings=settings.database,
+            has_secondaries=primary is None and len(settings.regions) > 1,
+            joins=primary.database.global_database if primary else None,
             log_retention_days=retention,
+            protect=settings.protect,
+        ),
+        opts,
+    )
+    backups = BackupVault(
+        f"backups-{at}",
+        BackupVaultArgs(
+            key_arn=foundation.key_arn,
+            min_retention_days=settings.database.backup_retention_days,
             protect=settings.protect,
         ),
         opts,
@@ -187,6 +216,8 @@ def deploy_region(
                 "brokers": streaming.endpoint,
                 "cache": cache.endpoint,
                 "database": database.endpoint,
+                # Schema migrations and the runbooks' `sql`: the proxy knows no master user.
+                "instances": database.instances,
             },
             log_retention_days=retention,
             protect=settings.protect,
@@ -251,7 +282,7 @@ def deploy_region(
         database_reader=database.reader_endpoint,
         database_name=database.database_name,
         database_ports=database.endpoint.ports,
-        database_resource_id=database.cluster_resource_id,
+        database_resource_id=database.connect_resource_id,
         service_ports={service.name: service.port for service in settings.services},
         key_arn=foundation.key_arn,
     )
@@ -355,30 +386,32 @@ def deploy_region(
     )
 
     tiers = [
-        *(foundation, network, streaming, cache, *tables.values(), database, cluster, autoscaler),
+        *(foundation, network, streaming, cache, *tables.values(), database, backups, cluster, autoscaler),
         *(internal_load_balancer, *microservices, api, load_balancer, scraper, broker_metrics),
     ]
     pulumi.export(f"clusterName-{at}", cluster_name)
     pulumi.export(f"loadBalancer-{at}", load_balancer.dns_name)
     pulumi.export(f"databaseWriter-{at}", database.writer_endpoint)
     pulumi.export(f"brokers-{at}", streaming.bootstrap_brokers)
-    return (
-        RegionalOrigin(
+    return DeployedRegion(
+        provider=aws_provider,
+        origin=RegionalOrigin(
             region=at,
             serves=region.serves,
             dns_name=load_balancer.dns_name,
             zone_id=load_balancer.zone_id,
             targets_alarm=load_balancer.targets_alarm,
         ),
-        MonitoredRegion(
+        monitored=MonitoredRegion(
             region=at,
             signals=[*domain.regional_signals[at], *(signal for tier in tiers for signal in tier.signals)],
             objectives=[objective for tier in tiers for objective in tier.objectives],
             critical_topic_arn=foundation.critical_topic_arn,
             warning_topic_arn=foundation.warning_topic_arn,
         ),
-        load_balancer.origin_rules,
-        primary,
+        origin_rules=load_balancer.origin_rules,
+        backups=backups,
+        primary=primary or PrimaryData(tables=main_tables, database=database),
     )
 
 
@@ -406,11 +439,22 @@ def deploy(settings: Settings) -> None:
             opts,
         )
     )
-    regions: list[tuple[RegionalOrigin, MonitoredRegion, Sequence[pulumi.Resource]]] = []
-    primary: Primary | None = None
+    deployed: list[DeployedRegion] = []
     for region in settings.regions:
-        origin, monitored, rules, primary = deploy_region(settings, region, domain, identity, primary)
-        regions.append((origin, monitored, rules))
+        primary = deployed[0].primary if deployed else None
+        deployed.append(deploy_region(settings, region, domain, identity, primary))
+    first, *others = deployed
+    BackupPlan(
+        f"backup-plan-{settings.regions[0].name}",
+        BackupPlanArgs(
+            vault_name=first.backups.vault_name,
+            copy_to_vault_arns=[other.backups.arn for other in others],
+            resource_arns=[first.primary.database.cluster_arn],
+            daily_retention_days=settings.database.backup_retention_days,
+            monthly_retention_days=settings.database.monthly_backup_retention_days,
+        ),
+        pulumi.ResourceOptions(provider=first.provider),
+    )
     web = Web(
         "web",
         WebArgs(
@@ -419,7 +463,7 @@ def deploy(settings: Settings) -> None:
             additional_hosts=settings.additional_hosts,
             certificate_arn=domain.viewer_certificate_arn,
             origin_secret=domain.origin_secret,
-            origins_ready=[rule for _, _, rules in regions for rule in rules],
+            origins_ready=[rule for region in deployed for rule in region.origin_rules],
             sign_in=SignIn(
                 login_url=identity.login_url,
                 client_id=identity.web_client_id,
@@ -444,7 +488,7 @@ def deploy(settings: Settings) -> None:
             zone_id=domain.zone_id,
             distribution_domain_name=web.distribution_domain_name,
             distribution_zone_id=web.distribution_zone_id,
-            origins=[origin for origin, _, _ in regions],
+            origins=[region.origin for region in deployed],
             log_retention_days=settings.monitoring.log_retention_days,
             protect=settings.protect,
         ),
@@ -454,7 +498,7 @@ def deploy(settings: Settings) -> None:
         "monitoring",
         MonitoringArgs(
             platform=settings.platform,
-            regions=[monitored for _, monitored, _ in regions],
+            regions=[region.monitored for region in deployed],
             edge_region=EDGE_REGION,
             edge_signals=[
                 *domain.signals,

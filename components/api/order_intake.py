@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.api.package import source_archive
+from components.function_package import function_package
 from components.scaling import target_tracking
 from components.tier import Signal, Tier, service_trust
 from settings import Canary, Range
@@ -75,7 +75,7 @@ class OrderIntake(Tier):
             runtime=aws.lambda_.Runtime.PYTHON3D13,
             architectures=["arm64"],
             handler="order_intake.handler.handler",
-            code=source_archive("order_intake"),
+            code=function_package("order_intake"),
             role=role.arn,
             memory_size=512,
             timeout=TIMEOUT_SECONDS,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.api.package import source_archive
+from components.function_package import function_package
 from components.tier import Signal, Tier, service_trust
 from settings import JwtSettings
 
@@ -60,7 +60,7 @@ class TokenAuthorizer(Tier):
             runtime=aws.lambda_.Runtime.PYTHON3D13,
             architectures=["arm64"],
             handler="token_authorizer.handler.handler",
-            code=source_archive("token_authorizer"),
+            code=function_package("token_authorizer"),
             role=role.arn,
             memory_size=512,
             timeout=TIMEOUT_SECONDS,

@@ -49,6 +49,7 @@ class Backends:
     database_name: str
     database_ports: tuple[int, ...]
     database_resource_id: pulumi.Input[str]
+    """The proxy's: through it the services sign in."""
     service_ports: Mapping[str, int]
     """Service → the port at which other services call it."""
     key_arn: pulumi.Input[str]
@@ -196,10 +197,6 @@ def _variable(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-def _database_user(service: ServiceSettings) -> str:
-    return service.name.replace("-", "_")
-
-
 def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
     """Environment of the containers: the data stores that the service declares, and how to reach them."""
     service, backends = args.settings, args.backends
@@ -258,7 +255,7 @@ def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
         environment["DATABASE_READER"] = backends.database_reader
         environment["DATABASE_PORT"] = str(backends.database_ports[0])
         environment["DATABASE_NAME"] = backends.database_name
-        environment["DATABASE_USER"] = _database_user(service)
+        environment["DATABASE_USER"] = service.database_user
         environment["DATABASE_SSL_MODE"] = "verify-full"
     return environment
 
@@ -340,7 +337,7 @@ def _statements(args: MicroserviceArgs) -> list[dict[str, Any]]:
         account = pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: arn.split(":")[4])
         user = pulumi.Output.concat(
             *("arn:aws:rds-db:", args.region, ":", account, ":dbuser:"),
-            *(backends.database_resource_id, "/", _database_user(service)),
+            *(backends.database_resource_id, "/", service.database_user),
         )
         allow(["rds-db:connect"], [user])
     if service.secrets:

@@ -25,6 +25,9 @@ _DELETED_FIRST = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
 }
 
+# Types that have a `region` by which they are managed, and yet are known in all of them.
+_GLOBAL = {"aws:rds/globalCluster:GlobalCluster"}
+
 
 class ApiServers(Protocol):
     """Starts and ends the Kubernetes API server behind each EKS cluster."""
@@ -200,7 +203,8 @@ class AwsProvider(Provider):
         )
 
     def _row(self, change: rules.Change, identifier: str, arn: str, outputs: Properties) -> Row:
-        place = change.region if "region" in sdk_schema.schema(change.type).outputs else ""
+        regional = "region" in sdk_schema.schema(change.type).outputs and change.type not in _GLOBAL
+        place = change.region if regional else ""
         return Row(
             change.type,
             place,

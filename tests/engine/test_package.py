@@ -12,11 +12,11 @@ from tests.engine.project import ROOT, Project
 
 PROGRAM = """
 import pulumi, pulumi_aws as aws
-from components.api.package import source_archive
+from components.function_package import function_package
 opts = pulumi.ResourceOptions(provider=aws.Provider("ireland", region="eu-west-1"))
 role = aws.iam.Role("functions", assume_role_policy="{}", opts=opts)
 for name in ("order_intake", "token_authorizer"):
-    code = source_archive(name)
+    code = function_package(name)
     aws.lambda_.Function(name, runtime="python3.13", handler="h", code=code, role=role.arn, opts=opts)
 """
 

@@ -321,6 +321,8 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
     here, parameters = platform.here, platform.database_parameters()
     brokers = here.only("aws:msk/cluster:Cluster").inputs
     cache = here.only("aws:elasticache/replicationGroup:ReplicationGroup").inputs
+    proxy = here.only("aws:rds/proxy:Proxy").inputs
+    pool = here.only("aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup").inputs
     policies = "; a service's network policy names it"
     yield Hop(
         source="cluster",
@@ -342,13 +344,32 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
     )
     yield Hop(
         source="cluster",
-        target="database",
+        target="database proxy",
         protocol="PostgreSQL",
         who=f"the cluster's security group{policies}; a user of its own, by IAM",
+        tls="proxy, forced" if proxy["requireTls"] else "none",
+        timeouts=f"a free connection {pool['connectionPoolConfig']['connectionBorrowTimeout']} s; "
+        "else the service's",
+        logged="connections: [proxy's metrics](operations.md#database-proxy-connections-failed)",
+    )
+    yield Hop(
+        source="database proxy",
+        target="database",
+        protocol="PostgreSQL",
+        who="the proxy's security group; the service's user, by IAM",
         tls=f"database, `{parameters['ssl_min_protocol_version']}` or newer, forced",
         timeouts=f"idle in a transaction {int(parameters['idle_in_transaction_session_timeout']) // 1000} s; "
         "else the service's",
         logged=f"{platform.log_group('-postgresql')}, {platform.log_group('-iam-db-auth-error')}",
+    )
+    yield Hop(
+        source="cluster",
+        target="database",
+        protocol="PostgreSQL",
+        who=f"schema migrations and operators, as the master user{policies}",
+        tls=f"database, `{parameters['ssl_min_protocol_version']}` or newer, forced",
+        timeouts="the caller's",
+        logged=platform.log_group("-postgresql"),
     )
     aws = [
         e.inputs["serviceName"].rsplit(".", 1)[-1] if ".ecr." not in e.inputs["serviceName"] else "ecr"

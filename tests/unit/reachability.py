@@ -27,6 +27,8 @@ _NAMES = {
     "aws:elasticache/replicationGroup:ReplicationGroup": "cache",
     "aws:msk/cluster:Cluster": "brokers",
     "aws:rds/cluster:Cluster": "database",
+    "aws:rds/proxy:Proxy": "database proxy",
+    "aws:rds/proxyEndpoint:ProxyEndpoint": "database proxy",
     # Nodes, pods and the API server's network interfaces are all in EKS's cluster security group.
     "eks:index:Cluster": "cluster",
     "kubernetes:eks.amazonaws.com/v1:NodeClass": "cluster",

@@ -20,7 +20,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 from components.api import Api, ApiArgs, token_authorizer
 from components.api.document import DOCUMENT, INTEGRATION_TIMEOUT_SECONDS
 from components.api.order_intake import ORDER_SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
-from components.api.package import source_archive
+from components.function_package import function_package
 from components.identity import Identity, IdentityArgs
 from components.tier import Objective, Signal
 from functions.order_intake.handler import MIN_SUBMIT_SECONDS, RESERVE_SECONDS
@@ -620,7 +620,7 @@ def test_no_provisioned_concurrency_with_a_minimum_of_zero() -> None:
 
 @pytest.mark.parametrize("function", ["order_intake", "token_authorizer"])
 def test_package_holds_the_sources_alone_and_names_no_machine(function: str) -> None:
-    assets = source_archive(function).assets
+    assets = function_package(function).assets
     assert list(assets) == sorted(assets)
     assert f"{function}/handler.py" in assets
     for entry, asset in assets.items():

@@ -4,33 +4,53 @@ import json
 from importlib import resources
 
 import jsonschema
+import pulumi
 import pytest
 
-from components.database import Database, DatabaseArgs
-from components.tier import Signal
+from components.database import Database, DatabaseArgs, GlobalDatabase
+from components.tier import Endpoint, Signal
 from settings import DatabaseSettings, Range, ServerlessCapacity
 from tests.unit.harness import SECRET, Graph, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:warning"
+ROLE = "aws:iam/role:Role"
+POLICY = "aws:iam/rolePolicy:RolePolicy"
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 CLUSTER = "aws:rds/cluster:Cluster"
 INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
 
 
+GLOBAL = "aws:rds/globalCluster:GlobalCluster"
+PROXY = "aws:rds/proxy:Proxy"
+EVENTS = "aws:rds/eventSubscription:EventSubscription"
+
+
 def database(
-    settings: DatabaseSettings, *, protect: bool = True, signals: list[Signal] | None = None
+    settings: DatabaseSettings,
+    *,
+    protect: bool = True,
+    signals: list[Signal] | None = None,
+    users: list[str] | None = None,
+    has_secondaries: bool = False,
+    secondary: bool = False,
+    tiers: list[Database] | None = None,
 ) -> Graph:
     def program() -> None:
+        joined = GlobalDatabase(id=pulumi.Output.from_input("trading-test"), source_region="us-west-2")
         tier = Database(
             "database",
             DatabaseArgs(
                 platform="trading-test",
+                region="us-east-1",
                 vpc_id="vpc-0123456789abcdef0",
                 subnet_ids=[f"subnet-0123456789abcdef{zone}" for zone in range(3)],
                 availability_zones=ZONES,
                 key_arn=KEY,
                 alarm_topic_arn=TOPIC,
+                users=["orders", "accounts"] if users is None else users,
+                has_secondaries=has_secondaries,
+                joins=joined if secondary else None,
                 settings=settings,
                 log_retention_days=30,
                 protect=protect,
@@ -38,6 +58,8 @@ def database(
         )
         if signals is not None:
             signals.extend(tier.signals)
+        if tiers is not None:
+            tiers.append(tier)
 
     return deploy(program)
 
@@ -67,7 +89,7 @@ def test_everything_at_rest_is_encrypted_with_our_key(graph: Graph) -> None:
 
 def test_log_groups_exist_before_the_cluster_writes_to_them(graph: Graph) -> None:
     cluster = graph.only(CLUSTER)
-    groups = graph.of("aws:cloudwatch/logGroup:LogGroup")
+    groups = [g for g in graph.of("aws:cloudwatch/logGroup:LogGroup") if "name" in g.inputs]
     assert {group.inputs["name"] for group in groups} == {
         f"/aws/rds/cluster/{cluster.inputs['clusterIdentifier']}/{log}"
         for log in cluster.inputs["enabledCloudwatchLogsExports"]
@@ -83,7 +105,10 @@ def test_master_password_is_a_secret_of_ours_and_stays_one(graph: Graph) -> None
 
 
 def test_libraries_that_need_a_restart_say_so(graph: Graph) -> None:
-    assert parameters(graph)["shared_preload_libraries"] == ("pg_stat_statements,pgaudit", "pending-reboot")
+    assert parameters(graph)["shared_preload_libraries"] == (
+        "pg_stat_statements,pgaudit,auto_explain",
+        "pending-reboot",
+    )
 
 
 @pytest.mark.parametrize("instance_class", [DatabaseSettings().instance_class, "db.serverless"])
@@ -176,21 +201,23 @@ def test_insights_keep_what_their_mode_demands(mode: str, days: int) -> None:
 
 
 def test_only_rds_of_this_account_takes_on_the_monitoring_role(graph: Graph) -> None:
-    policy = json.loads(graph.only("aws:iam/role:Role").inputs["assumeRolePolicy"])
+    policy = json.loads(graph.named("database-monitoring", ROLE).inputs["assumeRolePolicy"])
     (statement,) = policy["Statement"]
     assert statement["Principal"] == {"Service": "monitoring.rds.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
 def test_failovers_reach_the_alarm_topic(graph: Graph) -> None:
-    events = graph.only("aws:rds/eventSubscription:EventSubscription").inputs
-    assert events["snsTopic"] == TOPIC
-    assert "failover" in events["eventCategories"]
+    events = {e.inputs["sourceType"]: e.inputs for e in graph.of(EVENTS)}
+    assert {e["snsTopic"] for e in events.values()} == {TOPIC}
+    assert "failover" in events["db-cluster"]["eventCategories"]
+    assert {"availability", "failure"} <= set(events["db-instance"]["eventCategories"])
+    assert len(events["db-instance"]["sourceIds"]) == len(graph.of(INSTANCE))
 
 
 def test_security_group_is_empty_and_lets_the_connecting_tier_add_rules(graph: Graph) -> None:
-    group = graph.only("aws:ec2/securityGroup:SecurityGroup").inputs
-    assert not group.keys() & {"ingress", "egress"}
+    for group in graph.of("aws:ec2/securityGroup:SecurityGroup"):
+        assert not group.inputs.keys() & {"ingress", "egress"}
 
 
 def test_lag_deadlocks_and_the_writers_cpu_ring() -> None:
@@ -202,3 +229,240 @@ def test_lag_deadlocks_and_the_writers_cpu_ring() -> None:
         "Deadlocks",
         "MaximumUsedTransactionIDs",
     }
+
+
+def test_readers_scale_on_connections_where_the_settings_say_so() -> None:
+    def metric(settings: DatabaseSettings) -> tuple[str, float]:
+        policy = database(settings).only("aws:appautoscaling/policy:Policy").inputs
+        tracking = policy["targetTrackingScalingPolicyConfiguration"]
+        return tracking["predefinedMetricSpecification"]["predefinedMetricType"], tracking["targetValue"]
+
+    assert metric(DatabaseSettings()) == ("RDSReaderAverageCPUUtilization", 60)
+    assert metric(DatabaseSettings(reader_connections=500)) == ("RDSReaderAverageDatabaseConnections", 500)
+
+
+def test_a_commit_is_durable_and_no_session_holds_a_balance_for_long(graph: Graph) -> None:
+    found = parameters(graph)
+    assert found["synchronous_commit"] == ("on", "immediate")
+    assert 0 < int(found["lock_timeout"][0]) <= 10_000
+    assert 0 < int(found["idle_in_transaction_session_timeout"][0]) <= 60_000
+    assert "statement_timeout" not in found, "what is too long is each role's own to say"
+
+
+def test_plans_of_slow_statements_are_logged_on_every_declared_instance(graph: Graph) -> None:
+    group = graph.only("aws:rds/parameterGroup:ParameterGroup")
+    found = {item["name"]: item["value"] for item in group.inputs["parameters"]}
+    assert int(found["auto_explain.log_min_duration"]) > 0
+    assert found["auto_explain.log_analyze"] == "0"
+    assert {i.inputs["dbParameterGroupName"] for i in graph.of(INSTANCE)} == {group.outputs["name"]}
+
+
+# -- the proxy -----------------------------------------------------------------------------------
+
+
+def test_services_connect_to_the_proxy_and_the_proxy_alone_to_the_instances(graph: Graph) -> None:
+    tiers: list[Database] = []
+    database(DatabaseSettings(), tiers=tiers)
+    (tier,) = tiers
+    assert isinstance(tier.endpoint, Endpoint)
+    groups = {g.name: g.id for g in graph.of("aws:ec2/securityGroup:SecurityGroup")}
+    (ingress,) = graph.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert ingress.inputs["securityGroupId"] == groups["database-instances"]
+    assert ingress.inputs["referencedSecurityGroupId"] == groups["database-proxy"]
+    assert graph.only(PROXY).inputs["vpcSecurityGroupIds"] == [groups["database-proxy"]]
+    assert graph.only(CLUSTER).inputs["vpcSecurityGroupIds"] == [groups["database-instances"]]
+    assert (tier.endpoint.ports, tier.instances.ports) == ((5432,), (5432,))
+    assert tier.endpoint.security_group_id is not tier.instances.security_group_id
+
+
+def test_proxy_takes_iam_tokens_over_tls_and_knows_no_password(graph: Graph) -> None:
+    proxy = graph.only(PROXY).inputs
+    assert (proxy["defaultAuthScheme"], proxy["requireTls"]) == ("IAM_AUTH", True)
+    assert "auths" not in proxy
+
+
+def test_proxy_signs_in_as_the_services_users_and_no_other(graph: Graph) -> None:
+    (statement,) = json.loads(graph.named("database-proxy", POLICY).inputs["policy"])["Statement"]
+    resource_id = graph.only(CLUSTER).outputs["clusterResourceId"]
+    assert statement["Action"] == "rds-db:connect"
+    assert statement["Resource"] == [
+        f"arn:aws:rds-db:us-east-1:123456789012:dbuser:{resource_id}/{user}"
+        for user in ("orders", "accounts")
+    ]
+    trust = json.loads(graph.named("database-proxy", ROLE).inputs["assumeRolePolicy"])
+    assert trust["Statement"][0]["Principal"] == {"Service": "rds.amazonaws.com"}
+    assert "database-proxy" in graph.only(PROXY).depends_on, "its role, and what the role may do"
+
+
+def test_without_a_service_that_wants_it_the_proxy_may_sign_in_as_nobody() -> None:
+    names = [policy.name for policy in database(DatabaseSettings(), users=[]).of(POLICY)]
+    assert "database-proxy" not in names
+
+
+def test_services_are_told_of_the_proxy_and_migrations_of_the_cluster(graph: Graph) -> None:
+    cluster = graph.only(CLUSTER)
+    found = tier_outputs()
+    assert ".proxy-" in found["writer"]
+    assert ".endpoint.proxy-" in found["reader"]
+    assert found["resource"].startswith("prx-")
+    assert found["cluster"].split(".")[0] == cluster.inputs["clusterIdentifier"]
+    assert ".proxy-" not in found["cluster"]
+    assert found["secret"].startswith("arn:aws:secretsmanager:")
+
+
+def tier_outputs(settings: DatabaseSettings | None = None, *, secondary: bool = False) -> dict[str, str]:
+    """The outputs that other tiers read, as values."""
+    found: dict[str, str] = {}
+
+    def keep(name: str, output: pulumi.Output[str] | None) -> None:
+        if output is not None:
+            output.apply(lambda value: found.__setitem__(name, value))
+
+    class Kept(list[Database]):
+        def append(self, tier: Database, /) -> None:
+            keep("writer", tier.writer_endpoint)
+            keep("reader", tier.reader_endpoint)
+            keep("resource", tier.connect_resource_id)
+            keep("cluster", tier.cluster_endpoint)
+            keep("secret", tier.secret_arn)
+
+    database(settings or DatabaseSettings(), secondary=secondary, tiers=Kept())
+    return found
+
+
+def test_proxy_gets_its_target_when_the_writer_is_there_and_its_readers_after_that(graph: Graph) -> None:
+    target = graph.only("aws:rds/proxyTarget:ProxyTarget")
+    assert {instance.name for instance in graph.of(INSTANCE)} <= target.depends_on
+    reader = graph.only("aws:rds/proxyEndpoint:ProxyEndpoint")
+    assert reader.inputs["targetRole"] == "READ_ONLY"
+    assert "database-proxy" in reader.depends_on
+
+
+def test_without_readers_reads_go_to_the_writer() -> None:
+    alone = DatabaseSettings(readers=Range(min=0, max=2))
+    assert database(alone).of("aws:rds/proxyEndpoint:ProxyEndpoint") == []
+    found = tier_outputs(alone)
+    assert found["reader"] == found["writer"]
+
+
+def test_the_proxy_leaves_connections_for_migrations(graph: Graph) -> None:
+    pool = graph.only("aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup").inputs[
+        "connectionPoolConfig"
+    ]
+    assert pool["maxConnectionsPercent"] < 100
+    assert pool["connectionBorrowTimeout"] <= 5
+
+
+# -- the global database -------------------------------------------------------------------------
+
+
+def test_one_region_has_no_global_database(graph: Graph) -> None:
+    assert graph.of(GLOBAL) == []
+
+
+def test_global_database_is_made_from_the_cluster_when_its_writer_is_there() -> None:
+    graph = database(DatabaseSettings(), has_secondaries=True)
+    made = graph.only(GLOBAL)
+    assert made.inputs["sourceDbClusterIdentifier"] == graph.only(CLUSTER).outputs["arn"]
+    assert {instance.name for instance in graph.of(INSTANCE)} <= made.depends_on
+    assert made.inputs["forceDestroy"] is True, "required with a source"
+    assert made.protect
+    assert made.inputs["deletionProtection"] is True
+    assert "globalClusterIdentifier" not in graph.only(CLUSTER).inputs
+
+
+def test_joining_a_global_database_changes_no_input_of_the_primary(graph: Graph) -> None:
+    before, after = graph, database(DatabaseSettings(), has_secondaries=True)
+    for resource in before.resources:
+        assert after.named(resource.name, resource.type).inputs == resource.inputs
+    assert {r.type for r in after.resources} - {r.type for r in before.resources} == {GLOBAL}
+    assert "globalClusterIdentifier" in before.only(CLUSTER).ignore_changes
+
+
+def test_engine_is_upgraded_through_the_global_database() -> None:
+    primary = database(DatabaseSettings(engine_version="17.11"), has_secondaries=True)
+    assert primary.only(GLOBAL).inputs["engineVersion"] == "17.11"
+    assert "engineVersion" in primary.only(CLUSTER).ignore_changes
+    assert "engineVersion" in database(DatabaseSettings(), secondary=True).only(CLUSTER).ignore_changes
+
+
+def test_engine_of_one_region_alone_is_upgraded_by_its_cluster(graph: Graph) -> None:
+    assert "engineVersion" not in graph.only(CLUSTER).ignore_changes
+
+
+def test_a_secondary_has_the_primarys_users_and_data_and_its_own_key() -> None:
+    graph = database(DatabaseSettings(), secondary=True)
+    cluster = graph.only(CLUSTER).inputs
+    assert not cluster.keys() & {
+        "masterUsername",
+        "masterPasswordWo",
+        "masterPasswordWoVersion",
+        "databaseName",
+    }
+    assert (cluster["globalClusterIdentifier"], cluster["sourceRegion"]) == ("trading-test", "us-west-2")
+    assert (cluster["storageEncrypted"], cluster["kmsKeyId"]) == (True, KEY)
+    assert "enableGlobalWriteForwarding" not in cluster
+    assert graph.of("random:index/randomPassword:RandomPassword") == []
+    assert graph.of("aws:secretsmanager/secret:Secret") == []
+    assert "secret" not in tier_outputs(secondary=True)
+
+
+def test_a_secondary_does_not_scale_its_readers_but_has_as_many_as_the_primary() -> None:
+    graph = database(DatabaseSettings(readers=Range(min=2, max=8)), secondary=True)
+    assert graph.of("aws:appautoscaling/target:Target") == [], "not to be had for a secondary"
+    assert len(graph.of(INSTANCE)) == 3
+
+
+def test_a_secondarys_reads_go_to_its_readers_even_if_the_primary_has_none() -> None:
+    graph = database(DatabaseSettings(readers=Range(min=0, max=1)), secondary=True)
+    assert graph.only("aws:rds/proxyEndpoint:ProxyEndpoint").inputs["targetRole"] == "READ_ONLY"
+
+
+def test_what_a_global_database_writes_into_its_members_is_no_difference() -> None:
+    for graph in (database(DatabaseSettings()), database(DatabaseSettings(), secondary=True)):
+        assert "replicationSourceIdentifier" in graph.only(CLUSTER).ignore_changes
+
+
+def test_lag_behind_the_primary_region_rings_in_a_secondary_only() -> None:
+    def metrics(secondary: bool) -> set[str]:
+        signals: list[Signal] = []
+        database(DatabaseSettings(), secondary=secondary, signals=signals)
+        return {signal.metric for signal in signals}
+
+    assert "AuroraGlobalDBReplicationLag" in metrics(secondary=True)
+    assert "AuroraGlobalDBReplicationLag" not in metrics(secondary=False)
+
+
+# -- the master secret's rotation ----------------------------------------------------------------
+
+
+def test_master_secret_rotates_every_month_by_our_function(graph: Graph) -> None:
+    rotation = graph.only("aws:secretsmanager/secretRotation:SecretRotation")
+    function = graph.only("aws:lambda/function:Function")
+    assert rotation.inputs["rotationLambdaArn"] == function.outputs["arn"]
+    assert rotation.inputs["rotationRules"] == {"automaticallyAfterDays": 30}
+    assert rotation.inputs["rotateImmediately"] is False
+    assert function.inputs["handler"] == "rotate_database_secret.handler.handler"
+    assert function.inputs["kmsKeyArn"] == KEY
+    assert "vpcConfig" not in function.inputs
+    permission = graph.only("aws:lambda/permission:Permission")
+    assert permission.inputs["principal"] == "secretsmanager.amazonaws.com"
+    assert permission.inputs["sourceAccount"] == "123456789012"
+    assert {permission.name, *(i.name for i in graph.of(INSTANCE))} <= rotation.depends_on
+
+
+def test_rotation_may_touch_one_secret_and_one_cluster(graph: Graph) -> None:
+    policy = json.loads(graph.named("database-master-rotation", POLICY).inputs["policy"])
+    resources = {statement["Sid"]: statement["Resource"] for statement in policy["Statement"]}
+    assert resources["TheSecret"] == graph.only("aws:secretsmanager/secret:Secret").outputs["arn"]
+    assert resources["TheMasterPassword"] == graph.only(CLUSTER).outputs["arn"]
+    assert [sid for sid, resource in resources.items() if resource == "*"] == [
+        "RandomPasswordsKnowNoResource"
+    ]
+
+
+def test_a_rotated_password_is_never_thrown_back(graph: Graph) -> None:
+    version = graph.only("aws:secretsmanager/secretVersion:SecretVersion")
+    assert set(version.ignore_changes) == {"secretString", "versionStages"}
+    assert "initial" in version.inputs["versionStages"], "without a label it would go, and be made again"
+    assert {"masterPasswordWo", "masterPasswordWoVersion"} <= set(graph.only(CLUSTER).ignore_changes)

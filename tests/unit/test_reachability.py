@@ -37,7 +37,9 @@ NLB → cluster: 9898
 cluster → cluster: all
 cluster → brokers: 9098
 cluster → cache: 6379
+cluster → database proxy: 5432
 cluster → database: 5432
+database proxy → database: 5432
 cluster → DynamoDB: all
 cluster → S3: all
 cluster → AWS endpoints: 443
@@ -128,13 +130,14 @@ def test_data_stores_stand_where_no_route_leads_out(stack: str) -> None:
 
 
 @every_stack
-def test_data_stores_admit_pods_alone_and_connect_to_nothing(stack: str) -> None:
+def test_data_stores_admit_pods_and_the_proxy_alone_and_connect_to_nothing(stack: str) -> None:
     for edges in region_edges(platform(stack)):
         sources = {(e.source, e.port) for e in edges if e.target in DATA_STORES}
         # The brokers' exporters tell how Kafka does, not what is in it.
         exporters = {("metrics scraper", port) for port in ("11001", "11002")}
         assert exporters < sources
-        assert {source for source, _ in sources - exporters} == {"cluster"}
+        assert {source for source, _ in sources - exporters} == {"cluster", "database proxy"}
+        assert {e.source for e in edges if e.target == "database proxy"} == {"cluster"}
         assert {e for e in edges if e.source in DATA_STORES} == set()
 
 

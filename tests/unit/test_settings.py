@@ -289,6 +289,26 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("tables[0].targetUtilization", "95", "90"),
     ),
     (
+        "readers-scale-on-one-thing",
+        put("database", {"readerCpuPercent": 70, "readerConnections": 500}),
+        ("database", "readerCpuPercent", "readerConnections", "give one"),
+    ),
+    (
+        "no-readers-connections",
+        put("database.readerConnections", 0),
+        ("database.readerConnections", "0", "1"),
+    ),
+    (
+        "monthly-backup-retention",
+        put("database.monthlyBackupRetentionDays", 7),
+        ("database.monthlyBackupRetentionDays", "7", "35"),
+    ),
+    (
+        "pausing-behind-the-proxy",
+        put("database.serverless", {"min": 0, "max": 2}),
+        ("database.serverless.min", "0", "0.5"),
+    ),
+    (
         "backup-retention",
         put("database.backupRetentionDays", 36),
         ("database.backupRetentionDays", "36", "35"),

@@ -9,6 +9,13 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from components.database.parameters import (
+    CLUSTER_PARAMETERS,
+    INSTANCE_PARAMETERS,
+    STATIC_CLUSTER_PARAMETERS,
+)
+from components.database.proxy import DatabaseProxy, DatabaseProxyArgs
+from components.database.secret_rotation import SecretRotation, SecretRotationArgs
 from components.scaling import target_tracking
 from components.tier import Endpoint, Signal, Tier, service_trust
 from settings import DatabaseSettings
@@ -18,22 +25,14 @@ MASTER_USERNAME = "trading_admin"
 PORT = 5432
 MONITORING_INTERVAL_SECONDS = 15
 
-CLUSTER_PARAMETERS = {
-    "rds.force_ssl": "1",
-    "ssl_min_protocol_version": "TLSv1.2",
-    # Who changed the schema or a right; the rows' own history is the ledger's business.
-    "pgaudit.log": "ddl,role",
-    "log_connections": "1",
-    "log_disconnections": "1",
-    "log_lock_waits": "1",
-    "log_min_duration_statement": "1000",  # ms
-    # A client that died inside a transaction must not keep balances locked (ms).
-    "idle_in_transaction_session_timeout": "60000",
-}
-"""Dynamic parameters, which take effect at once."""
 
-STATIC_CLUSTER_PARAMETERS = {"shared_preload_libraries": "pg_stat_statements,pgaudit"}
-"""Parameters that take effect when an instance restarts."""
+@dataclass(frozen=True, kw_only=True)
+class GlobalDatabase:
+    """What a secondary cluster joins."""
+
+    id: pulumi.Output[str]
+    source_region: str
+    """Of the primary cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +40,7 @@ class DatabaseArgs:
     """Settings of the database."""
 
     platform: str
+    region: str
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     """Isolated subnets, one a zone."""
@@ -48,33 +48,56 @@ class DatabaseArgs:
     """The subnets' zones: writer and readers are dealt to them in turn."""
     key_arn: pulumi.Input[str]
     alarm_topic_arn: pulumi.Input[str]
-    """Gets the cluster's failover and maintenance events."""
+    """Gets the failover and maintenance events."""
+    users: Sequence[str]
+    """Database users that sign in with IAM, through the proxy."""
     settings: DatabaseSettings
+    has_secondaries: bool = False
+    """Whether clusters in other regions follow this one."""
+    joins: GlobalDatabase | None = None
+    """The global database whose secondary this is; without it the cluster takes writes."""
     log_retention_days: int
     protect: bool
 
 
 class Database(Tier):
-    """An Aurora cluster: one writer, readers in the other zones, replica auto-scaling.
+    """An Aurora cluster behind a proxy: one writer, readers in the other zones, replica auto-scaling.
+
+    In several regions it is one member of a global database. The secondaries have readers only, take
+    users, passwords and data from the primary, and are as large as it is at its least, because they may
+    have to take its place ("Aurora Auto Scaling" is not to be had for a secondary cluster). They do not
+    forward writes (`enable_global_write_forwarding`): a transaction of the ledger would hold its locks over
+    the distance between two regions, and orders go to the primary region anyway.
 
     Readers that the auto-scaling has added are unknown to the stack's state and keep the cluster from
     being destroyed: scale in first.
     """
 
     writer_endpoint: pulumi.Output[str]
+    """The proxy's, for reads and writes; a secondary's serves once it is promoted."""
     reader_endpoint: pulumi.Output[str]
-    cluster_resource_id: pulumi.Output[str]
-    """As IAM's `rds-db:connect` names it (`cluster-…`)."""
-    database_name: str
-    secret_arn: pulumi.Output[str]
-    """Secret of the master user."""
+    """The proxy's read-only endpoint, or the other where there is no reader."""
+    connect_resource_id: pulumi.Output[str]
+    """As IAM's `rds-db:connect` names what services sign in to: the proxy (`prx-…`)."""
     endpoint: Endpoint
+    """The proxy: what services connect to."""
+    cluster_endpoint: pulumi.Output[str]
+    """The writer itself, for whom the proxy knows no user: schema migrations as the master user."""
+    instances: Endpoint
+    """Where `cluster_endpoint` listens."""
+    cluster_arn: pulumi.Output[str]
+    database_name: str
+    secret_arn: pulumi.Output[str] | None
+    """Secret of the master user; none on a secondary, which has the primary's users."""
+    global_database: GlobalDatabase | None
+    """What other regions join, where `has_secondaries`."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         settings = args.settings
         # Fixed, because RDS derives the log groups' names from it, and they must exist before it does.
         identifier = f"{args.platform}-{name}"
+        family = f"aurora-postgresql{settings.engine_version.split('.')[0]}"
 
         security_group = aws.ec2.SecurityGroup(
             f"{name}-instances",
@@ -86,7 +109,7 @@ class Database(Tier):
         subnet_group = aws.rds.SubnetGroup(f"{name}-subnets", subnet_ids=args.subnet_ids, opts=self.child())
         parameter_group = aws.rds.ClusterParameterGroup(
             f"{name}-parameters",
-            family=f"aurora-postgresql{settings.engine_version.split('.')[0]}",
+            family=family,
             parameters=[
                 aws.rds.ClusterParameterGroupParameterArgs(name=key, value=value, apply_method=method)
                 for method, parameters in (
@@ -94,6 +117,15 @@ class Database(Tier):
                     ("pending-reboot", STATIC_CLUSTER_PARAMETERS),
                 )
                 for key, value in parameters.items()
+            ],
+            opts=self.child(),
+        )
+        instance_parameter_group = aws.rds.ParameterGroup(
+            f"{name}-instance-parameters",
+            family=family,
+            parameters=[
+                aws.rds.ParameterGroupParameterArgs(name=key, value=value, apply_method="immediate")
+                for key, value in INSTANCE_PARAMETERS.items()
             ],
             opts=self.child(),
         )
@@ -109,8 +141,10 @@ class Database(Tier):
         }
         monitoring_role, monitoring_permission = self._monitoring_role(name)
         # RDS's own master secret is not to be had in a global database, which this cluster may join.
-        password = random.RandomPassword(
-            f"{name}-master-password", length=40, special=False, opts=self.child()
+        password = (
+            None
+            if args.joins
+            else random.RandomPassword(f"{name}-master-password", length=40, special=False, opts=self.child())
         )
         final_snapshot = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=self.child())
         cluster = aws.rds.Cluster(
@@ -123,11 +157,14 @@ class Database(Tier):
             allow_major_version_upgrade=True,
             auto_minor_version_upgrade=False,
             apply_immediately=True,
-            database_name=DATABASE_NAME,
+            global_cluster_identifier=args.joins.id if args.joins else None,
+            source_region=args.joins.source_region if args.joins else None,
+            # These come with the data of the primary.
+            database_name=DATABASE_NAME if password else None,
+            master_username=MASTER_USERNAME if password else None,
+            master_password_wo=password.result if password else None,
+            master_password_wo_version=1 if password else None,
             port=PORT,
-            master_username=MASTER_USERNAME,
-            master_password_wo=password.result,
-            master_password_wo_version=1,
             iam_database_authentication_enabled=True,
             db_cluster_parameter_group_name=parameter_group.name,
             db_subnet_group_name=subnet_group.name,
@@ -165,6 +202,7 @@ class Database(Tier):
                 depends_on=[*log_groups.values(), monitoring_permission],
                 # Two clusters cannot have one identifier, not even during a replacement.
                 delete_before_replace=True,
+                ignore_changes=_not_ours(args),
             ),
         )
         instances = [
@@ -173,6 +211,7 @@ class Database(Tier):
                 cluster_identifier=cluster.id,
                 engine=aws.rds.EngineType.AURORA_POSTGRESQL,
                 instance_class="db.serverless" if settings.serverless else settings.instance_class,
+                db_parameter_group_name=instance_parameter_group.name,
                 availability_zone=args.availability_zones[index % len(args.availability_zones)],
                 # These take over before the auto-scaling's readers (tier 15), and in serverless v2 are
                 # kept as large as the writer.
@@ -188,64 +227,48 @@ class Database(Tier):
             )
             for index in range(1 + settings.readers.min)
         ]
-        target_tracking(
-            self,
-            f"{name}-readers",
-            dimension="rds:cluster:ReadReplicaCount",
-            resource_id=pulumi.Output.concat("cluster:", cluster.cluster_identifier),
-            capacity=(settings.readers.min, settings.readers.max),
-            metric="RDSReaderAverageCPUUtilization",
-            target=settings.reader_cpu_percent,
-            # A reader takes some ten minutes to come and has a cold cache: do not let it go at once.
-            scale_in_cooldown=1800,
-            scale_out_cooldown=300,
-            # Before the declared readers are there, it would add readers of its own in their stead.
-            depends_on=[*instances],
-        )
-        aws.rds.EventSubscription(
-            f"{name}-events",
-            sns_topic=args.alarm_topic_arn,
-            source_type="db-cluster",
-            source_ids=[cluster.cluster_identifier],
-            event_categories=["deletion", "failover", "failure", "maintenance", "notification"],
-            opts=self.child(),
-        )
-        secret = aws.secretsmanager.Secret(
-            f"{name}-master",
-            description=f"Master user of {identifier}; services sign in with IAM instead",
-            kms_key_id=args.key_arn,
-            recovery_window_in_days=30 if args.protect else 0,
-            opts=self.child(protect=args.protect),
-        )
-        aws.secretsmanager.SecretVersion(
-            f"{name}-master",
-            secret_id=secret.id,
-            # The keys that Secrets Manager's rotation of RDS passwords reads.
-            secret_string=pulumi.Output.json_dumps(
-                {
-                    "engine": "postgres",
-                    "host": cluster.endpoint,
-                    "port": PORT,
-                    "dbname": DATABASE_NAME,
-                    "username": MASTER_USERNAME,
-                    "password": password.result,
-                }
+        if not args.joins:
+            self._scale_readers(name, cluster, instances, settings)
+        self._publish_events(name, args.alarm_topic_arn, cluster, instances)
+        proxy = DatabaseProxy(
+            f"{name}-proxy",
+            DatabaseProxyArgs(
+                vpc_id=args.vpc_id,
+                subnet_ids=args.subnet_ids,
+                cluster_identifier=cluster.cluster_identifier,
+                cluster_arn=cluster.arn,
+                cluster_resource_id=cluster.cluster_resource_id,
+                instances=Endpoint(security_group_id=security_group.id, ports=(PORT,)),
+                users=args.users,
+                # All that a secondary has is readers.
+                read_only=args.joins is not None or settings.readers.min > 0,
+                ready=[*instances],
             ),
-            opts=self.child(),
+            self.child(),
         )
 
-        self.writer_endpoint = cluster.endpoint
-        self.reader_endpoint = cluster.reader_endpoint
-        self.cluster_resource_id = cluster.cluster_resource_id
+        self.writer_endpoint = proxy.endpoint
+        self.reader_endpoint = proxy.read_only_endpoint or proxy.endpoint
+        self.connect_resource_id = proxy.resource_id
+        self.endpoint = Endpoint(security_group_id=proxy.security_group_id, ports=(PORT,))
+        self.cluster_endpoint = cluster.endpoint
+        self.instances = Endpoint(security_group_id=security_group.id, ports=(PORT,))
+        self.cluster_arn = cluster.arn
         self.database_name = DATABASE_NAME
-        self.secret_arn = secret.arn
-        self.endpoint = Endpoint(security_group_id=security_group.id, ports=(PORT,))
-        self._watch(identifier, serverless=settings.serverless is not None)
+        self.global_database = (
+            self._global_database(name, args, cluster, instances) if args.has_secondaries else None
+        )
+        self.secret_arn = self._master_secret(name, args, cluster, instances, password) if password else None
+        self.signals += proxy.signals
+        self._watch(
+            identifier, serverless=settings.serverless is not None, is_secondary=args.joins is not None
+        )
         self.register_outputs(
             {
                 "writerEndpoint": self.writer_endpoint,
                 "readerEndpoint": self.reader_endpoint,
-                "clusterResourceId": self.cluster_resource_id,
+                "connectResourceId": self.connect_resource_id,
+                "clusterEndpoint": self.cluster_endpoint,
                 "secretArn": self.secret_arn,
             }
         )
@@ -268,7 +291,129 @@ class Database(Tier):
         )
         return role, permission
 
-    def _watch(self, identifier: str, *, serverless: bool) -> None:
+    def _scale_readers(
+        self,
+        name: str,
+        cluster: aws.rds.Cluster,
+        instances: list[aws.rds.ClusterInstance],
+        settings: DatabaseSettings,
+    ) -> None:
+        connections = settings.reader_connections
+        target_tracking(
+            self,
+            f"{name}-readers",
+            dimension="rds:cluster:ReadReplicaCount",
+            resource_id=pulumi.Output.concat("cluster:", cluster.cluster_identifier),
+            capacity=(settings.readers.min, settings.readers.max),
+            metric=(
+                "RDSReaderAverageDatabaseConnections" if connections else "RDSReaderAverageCPUUtilization"
+            ),
+            target=connections or settings.reader_cpu_percent,
+            # A reader takes some ten minutes to come and has a cold cache: do not let it go at once.
+            scale_in_cooldown=1800,
+            scale_out_cooldown=300,
+            # Before the declared readers are there, it would add readers of its own in their stead.
+            depends_on=[*instances],
+        )
+
+    def _publish_events(
+        self,
+        name: str,
+        topic_arn: pulumi.Input[str],
+        cluster: aws.rds.Cluster,
+        instances: list[aws.rds.ClusterInstance],
+    ) -> None:
+        aws.rds.EventSubscription(
+            f"{name}-events",
+            sns_topic=topic_arn,
+            source_type="db-cluster",
+            source_ids=[cluster.cluster_identifier],
+            event_categories=["deletion", "failover", "failure", "maintenance", "notification"],
+            opts=self.child(),
+        )
+        aws.rds.EventSubscription(
+            f"{name}-instance-events",
+            sns_topic=topic_arn,
+            source_type="db-instance",
+            source_ids=[instance.identifier for instance in instances],
+            event_categories=["availability", "failure", "low storage", "maintenance", "recovery"],
+            opts=self.child(),
+        )
+
+    def _global_database(
+        self,
+        name: str,
+        args: DatabaseArgs,
+        cluster: aws.rds.Cluster,
+        instances: list[aws.rds.ClusterInstance],
+    ) -> GlobalDatabase:
+        """Made from the cluster, so that a stack of one region has none, and a second region only adds."""
+        made = aws.rds.GlobalCluster(
+            f"{name}-global",
+            global_cluster_identifier=f"{args.platform}-database",
+            source_db_cluster_identifier=cluster.arn,
+            # At first it is the cluster's own; from then on every member is upgraded through this.
+            engine_version=args.settings.engine_version,
+            deletion_protection=args.protect,
+            # Required with a source: at its end it lets the cluster go, which stays as it is.
+            force_destroy=True,
+            # A cluster without its writer cannot become the primary of others.
+            opts=self.child(protect=args.protect, depends_on=[*instances]),
+        )
+        return GlobalDatabase(id=made.id, source_region=args.region)
+
+    def _master_secret(
+        self,
+        name: str,
+        args: DatabaseArgs,
+        cluster: aws.rds.Cluster,
+        instances: list[aws.rds.ClusterInstance],
+        password: random.RandomPassword,
+    ) -> pulumi.Output[str]:
+        """The master user's secret, which the rotation owns from its first day on."""
+        secret = aws.secretsmanager.Secret(
+            f"{name}-master",
+            description=f"Master user of {args.platform}-{name}; services sign in with IAM instead",
+            kms_key_id=args.key_arn,
+            recovery_window_in_days=30 if args.protect else 0,
+            opts=self.child(protect=args.protect),
+        )
+        version = aws.secretsmanager.SecretVersion(
+            f"{name}-master",
+            secret_id=secret.id,
+            # The keys that Secrets Manager's rotation of RDS passwords reads.
+            secret_string=pulumi.Output.json_dumps(
+                {
+                    "engine": "postgres",
+                    "host": cluster.endpoint,
+                    "port": PORT,
+                    "dbname": DATABASE_NAME,
+                    "username": MASTER_USERNAME,
+                    "password": password.result,
+                }
+            ),
+            # A version without a label goes at some time, and a refresh that misses it would have the next
+            # deployment make it again, as the current one. So this one keeps a label of its own.
+            version_stages=["AWSCURRENT", "initial"],
+            # The rotation puts newer versions beside it and takes the label AWSCURRENT away.
+            opts=self.child(ignore_changes=["secretString", "versionStages"]),
+        )
+        rotation = SecretRotation(
+            f"{name}-master-rotation",
+            SecretRotationArgs(
+                secret_arn=secret.arn,
+                cluster_identifier=cluster.cluster_identifier,
+                cluster_arn=cluster.arn,
+                key_arn=args.key_arn,
+                log_retention_days=args.log_retention_days,
+                ready=[version, *instances],
+            ),
+            self.child(),
+        )
+        self.signals += rotation.signals
+        return secret.arn
+
+    def _watch(self, identifier: str, *, serverless: bool, is_secondary: bool) -> None:
         of_cluster = {"DBClusterIdentifier": identifier}
         of_writer = {**of_cluster, "Role": "WRITER"}
         memory = Signal(
@@ -347,3 +492,32 @@ class Database(Tier):
                 period_seconds=300,
             ),
         ]
+        if is_secondary:
+            self.signals.append(
+                Signal(
+                    name="database-global-lag",
+                    title="The region's database is behind the primary region's",
+                    namespace="AWS/RDS",
+                    metric="AuroraGlobalDBReplicationLag",
+                    dimensions=of_cluster,
+                    statistic="Maximum",
+                    threshold=5000,
+                    reason="milliseconds; below a second is usual, and what lags is lost with the primary",
+                    severity="critical",
+                    periods=5,
+                )
+            )
+
+
+def _not_ours(args: DatabaseArgs) -> list[str]:
+    """Properties of the cluster that others move after its creation."""
+    # A global database writes its primary into whichever member is secondary at the time.
+    ignored = ["replicationSourceIdentifier"]
+    if not args.joins:
+        # The global database is made from this cluster, which cannot name it; and the password is the
+        # rotation's: to send the first one again would lock out who holds the current one.
+        ignored += ["globalClusterIdentifier", "masterPasswordWo", "masterPasswordWoVersion"]
+    if args.joins or args.has_secondaries:
+        # Members of a global database are upgraded through it, the secondaries before the primary.
+        ignored.append("engineVersion")
+    return ignored

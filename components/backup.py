@@ -1,0 +1,144 @@
+"""Beneath the tiers: backups that do not go with what they are of, nor with its region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Signal, Tier, service_trust
+
+COMPLETION_MINUTES = 12 * 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupVaultArgs:
+    """Settings of a region's vault."""
+
+    key_arn: pulumi.Input[str]
+    min_retention_days: int
+    """What a locked vault keeps every backup for."""
+    protect: bool
+
+
+class BackupVault(Tier):
+    """Where a region keeps backups, of its own and of other regions.
+
+    A protected one is locked: nobody deletes a backup before its time, nor shortens it. The lock is that of
+    *governance* mode, which somebody with the right to it can take off; the other one, *compliance*, not even
+    AWS can, so that a wrong retention would be paid for to its end.
+    """
+
+    vault_name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: BackupVaultArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        vault = aws.backup.Vault(
+            name,
+            kms_key_arn=args.key_arn,
+            force_destroy=not args.protect,
+            opts=self.child(protect=args.protect),
+        )
+        if args.protect:
+            aws.backup.VaultLockConfiguration(
+                name,
+                backup_vault_name=vault.name,
+                min_retention_days=args.min_retention_days,
+                opts=self.child(),
+            )
+        self.vault_name = vault.name
+        self.arn = vault.arn
+        # Metrics of "Monitoring AWS Backup metrics with CloudWatch" (AWS Backup developer guide).
+        self.signals += [
+            Signal(
+                name=f"backup-{job}-failed",
+                runbook="backup-failed",
+                title=title,
+                namespace="AWS/Backup",
+                metric=metric,
+                dimensions={"BackupVaultName": vault.name},
+                statistic="Sum",
+                threshold=0,
+                reason="one a day; each that fails is a day that cannot be restored from the vault",
+                severity="warning",
+                period_seconds=3600,
+                periods=1,
+            )
+            for job, metric, title in (
+                ("job", "NumberOfBackupJobsFailed", "A backup failed"),
+                ("copy", "NumberOfCopyJobsFailed", "A backup could not be copied to another region"),
+            )
+        ]
+        self.register_outputs({"arn": self.arn})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupPlanArgs:
+    """Settings of the plan."""
+
+    vault_name: pulumi.Input[str]
+    """Vault of the resources' region."""
+    copy_to_vault_arns: Sequence[pulumi.Input[str]]
+    """Vaults of other regions, which get a copy of every backup."""
+    resource_arns: Sequence[pulumi.Input[str]]
+    """What is backed up."""
+    daily_retention_days: int
+    monthly_retention_days: int
+
+
+class BackupPlan(Tier):
+    """A backup a day and one a month, each copied to the other regions.
+
+    They are snapshots: going back to a second is the database's own automated backups' business, which AWS
+    Backup would otherwise take over, with their window and their retention (`enable_continuous_backup`).
+    """
+
+    def __init__(self, name: str, args: BackupPlanArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        # UTC, hours after the database's own backup and its maintenance, which a snapshot would wait for.
+        rules = (
+            ("daily", "cron(0 12 * * ? *)", args.daily_retention_days),
+            ("monthly", "cron(0 14 1 * ? *)", args.monthly_retention_days),
+        )
+        plan = aws.backup.Plan(
+            name,
+            rules=[
+                aws.backup.PlanRuleArgs(
+                    rule_name=rule,
+                    target_vault_name=args.vault_name,
+                    schedule=schedule,
+                    start_window=60,
+                    completion_window=COMPLETION_MINUTES,
+                    # Nothing of Aurora can go to cold storage.
+                    lifecycle=aws.backup.PlanRuleLifecycleArgs(delete_after=days),
+                    copy_actions=[
+                        aws.backup.PlanRuleCopyActionArgs(
+                            destination_vault_arn=arn,
+                            lifecycle=aws.backup.PlanRuleCopyActionLifecycleArgs(delete_after=days),
+                        )
+                        for arn in args.copy_to_vault_arns
+                    ],
+                )
+                for rule, schedule, days in rules
+            ],
+            opts=self.child(),
+        )
+        role = aws.iam.Role(name, assume_role_policy=service_trust("backup.amazonaws.com"), opts=self.child())
+        permission = aws.iam.RolePolicyAttachment(
+            name,
+            role=role.name,
+            policy_arn="arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup",
+            opts=self.child(),
+        )
+        aws.backup.Selection(
+            name,
+            plan_id=plan.id,
+            iam_role_arn=role.arn,
+            resources=args.resource_arns,
+            # It names the role only, and backs up with its permissions.
+            opts=self.child(depends_on=[permission]),
+        )
+        self.register_outputs({})

@@ -1,0 +1,185 @@
+"""The connection pool before the Aurora cluster: RDS Proxy, with IAM from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Endpoint, Signal, Tier, service_trust
+
+BORROW_TIMEOUT_SECONDS = 5
+"""Half of what order intake waits for its service: rather a clear refusal than an order whose end is
+unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseProxyArgs:
+    """Settings of the proxy."""
+
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    cluster_identifier: pulumi.Input[str]
+    cluster_arn: pulumi.Input[str]
+    cluster_resource_id: pulumi.Input[str]
+    instances: Endpoint
+    """Where the proxy connects to."""
+    users: Sequence[str]
+    """Database users that sign in through the proxy; each has the role `rds_iam`."""
+    read_only: bool
+    """Whether there are readers for a read-only endpoint."""
+    ready: list[pulumi.Resource]
+    """The cluster's instances."""
+
+
+class DatabaseProxy(Tier):
+    """A pool of connections that outlives a failover of the writer, over TLS.
+
+    A client signs in with an IAM token, and so does the proxy at the database as the same user
+    (`IAM_AUTH`, "end-to-end IAM authentication" in the RDS Proxy guide). The other way is a secret with a
+    password for each service, which somebody has to make, to rotate, and to keep equal in two places; here
+    no user of a service has a password at all.
+    """
+
+    endpoint: pulumi.Output[str]
+    """For reads and writes. On a secondary of a global database it answers with an error until the
+    cluster is promoted ("Using RDS Proxy with Aurora global databases")."""
+    read_only_endpoint: pulumi.Output[str] | None
+    resource_id: pulumi.Output[str]
+    """As IAM's `rds-db:connect` names the proxy (`prx-…`)."""
+    security_group_id: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: DatabaseProxyArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        security_group = aws.ec2.SecurityGroup(
+            name,
+            description="Database proxy",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        (port,) = args.instances.ports
+        self.allow_connection(
+            f"{name}-to-instances",
+            f"{name}-into-instances",
+            port=port,
+            client=security_group.id,
+            client_is="Database proxy",
+            server=args.instances.security_group_id,
+            server_is="Aurora instances",
+        )
+        role, permissions = self._role(name, args)
+        proxy = aws.rds.Proxy(
+            name,
+            engine_family="POSTGRESQL",
+            default_auth_scheme="IAM_AUTH",
+            require_tls=True,
+            role_arn=role.arn,
+            vpc_subnet_ids=args.subnet_ids,
+            vpc_security_group_ids=[security_group.id],
+            # The proxy names the role only, but signs in with its permissions as soon as it has a target.
+            opts=self.child(depends_on=[*permissions]),
+        )
+        target_group = aws.rds.ProxyDefaultTargetGroup(
+            name,
+            db_proxy_name=proxy.name,
+            connection_pool_config={
+                # Of the instance's max_connections. The rest is for what connects past the proxy: schema
+                # migrations, and whoever looks what is wrong.
+                "max_connections_percent": 90,
+                "max_idle_connections_percent": 30,
+                "connection_borrow_timeout": BORROW_TIMEOUT_SECONDS,
+            },
+            opts=self.child(),
+        )
+        target = aws.rds.ProxyTarget(
+            name,
+            db_proxy_name=proxy.name,
+            target_group_name=target_group.name,
+            db_cluster_identifier=args.cluster_identifier,
+            # A cluster without instances is no target yet.
+            opts=self.child(depends_on=args.ready),
+        )
+        read_only = None
+        if args.read_only:
+            read_only = aws.rds.ProxyEndpoint(
+                f"{name}-read-only",
+                db_proxy_name=proxy.name,
+                db_proxy_endpoint_name=pulumi.Output.concat(proxy.name, "-read-only"),
+                target_role="READ_ONLY",
+                vpc_subnet_ids=args.subnet_ids,
+                vpc_security_group_ids=[security_group.id],
+                # It wants a reader, which the proxy knows of through its target only.
+                opts=self.child(depends_on=[target]),
+            )
+
+        self.endpoint = proxy.endpoint
+        self.read_only_endpoint = read_only.endpoint if read_only else None
+        self.resource_id = proxy.arn.apply(lambda arn: arn.rsplit(":", 1)[-1])
+        self.security_group_id = security_group.id
+        self._watch(proxy)
+        self.register_outputs({"endpoint": self.endpoint, "resourceId": self.resource_id})
+
+    def _role(self, name: str, args: DatabaseProxyArgs) -> tuple[aws.iam.Role, list[aws.iam.RolePolicy]]:
+        role = aws.iam.Role(name, assume_role_policy=service_trust("rds.amazonaws.com"), opts=self.child())
+        if not args.users:
+            return role, []  # a policy names at least one resource
+        # Of `arn:aws:rds:REGION:ACCOUNT:cluster:NAME`.
+        place = pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: ":".join(arn.split(":")[3:5]))
+        users = [
+            pulumi.Output.concat("arn:aws:rds-db:", place, ":dbuser:", args.cluster_resource_id, "/", user)
+            for user in args.users
+        ]
+        permissions = aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "SignInAsTheServices",
+                            "Effect": "Allow",
+                            "Action": "rds-db:connect",
+                            "Resource": users,
+                        }
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        return role, [permissions]
+
+    def _watch(self, proxy: aws.rds.Proxy) -> None:
+        """Metrics of "Monitoring RDS Proxy metrics with Amazon CloudWatch" (Aurora user guide)."""
+        dimensions = {"ProxyName": proxy.name}
+        self.signals += [
+            Signal(
+                name="database-proxy-borrow-latency",
+                title="Services wait for a connection to the database",
+                namespace="AWS/RDS",
+                metric="DatabaseConnectionsBorrowLatency",
+                dimensions=dimensions,
+                statistic="Average",
+                threshold=1_000_000,
+                reason="microseconds; a free connection comes at once, so a second means that all are taken",
+                severity="warning",
+                periods=5,
+            ),
+            Signal(
+                name="database-proxy-connections-failed",
+                title="The proxy cannot sign in to the database",
+                namespace="AWS/RDS",
+                metric="DatabaseConnectionsSetupFailed",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=10,
+                reason="a failover costs a few; more in each of three minutes is a user or a permission that "
+                "is missing, or a database that is not there",
+                severity="critical",
+            ),
+        ]

@@ -1,0 +1,152 @@
+"""The rotation of the database's master secret, by the function `rotate_database_secret`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.function_package import function_package
+from components.tier import Signal, Tier, service_trust
+
+ROTATION_DAYS = 30
+TIMEOUT_SECONDS = 300
+"""RDS takes a minute or two for a new password, which the function waits for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretRotationArgs:
+    """Settings of the rotation."""
+
+    secret_arn: pulumi.Input[str]
+    cluster_identifier: pulumi.Input[str]
+    cluster_arn: pulumi.Input[str]
+    key_arn: pulumi.Input[str]
+    log_retention_days: int
+    ready: list[pulumi.Resource]
+    """The secret's first version, and the cluster's instances."""
+
+
+class SecretRotation(Tier):
+    """A function that gives the master user a new password every 30 days, through RDS's API.
+
+    It calls AWS only, never PostgreSQL, so it needs neither a driver nor a place in the VPC.
+    """
+
+    def __init__(
+        self, name: str, args: SecretRotationArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        log_group = aws.cloudwatch.LogGroup(
+            name,
+            name_prefix=f"/aws/lambda/{name}-",
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+        role = aws.iam.Role(name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=self.child())
+        permissions = aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "TheSecret",
+                            "Effect": "Allow",
+                            "Action": [
+                                "secretsmanager:DescribeSecret",
+                                "secretsmanager:GetSecretValue",
+                                "secretsmanager:PutSecretValue",
+                                "secretsmanager:UpdateSecretVersionStage",
+                            ],
+                            "Resource": args.secret_arn,
+                        },
+                        {
+                            "Sid": "RandomPasswordsKnowNoResource",
+                            "Effect": "Allow",
+                            "Action": "secretsmanager:GetRandomPassword",
+                            "Resource": "*",
+                        },
+                        {
+                            "Sid": "TheMasterPassword",
+                            "Effect": "Allow",
+                            "Action": ["rds:DescribeDBClusters", "rds:ModifyDBCluster"],
+                            "Resource": args.cluster_arn,
+                        },
+                        {
+                            "Sid": "OwnLogs",
+                            "Effect": "Allow",
+                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                            "Resource": pulumi.Output.format("{0}:*", log_group.arn),
+                        },
+                        {
+                            "Sid": "SecretAndEnvironmentAreEncrypted",
+                            "Effect": "Allow",
+                            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                            "Resource": args.key_arn,
+                        },
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        function = aws.lambda_.Function(
+            name,
+            description="Gives the database's master user a new password",
+            runtime=aws.lambda_.Runtime.PYTHON3D13,
+            architectures=["arm64"],
+            handler="rotate_database_secret.handler.handler",
+            code=function_package("rotate_database_secret"),
+            role=role.arn,
+            memory_size=256,
+            timeout=TIMEOUT_SECONDS,
+            kms_key_arn=args.key_arn,
+            environment={"variables": {"CLUSTER_IDENTIFIER": args.cluster_identifier}},
+            logging_config={
+                "log_format": "JSON",
+                "log_group": log_group.name,
+                "application_log_level": "INFO",
+                "system_log_level": "WARN",
+            },
+            # The function names the role only, but Lambda tries the role's permissions when it creates it.
+            opts=self.child(depends_on=[permissions]),
+        )
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        invocation = aws.lambda_.Permission(
+            name,
+            function=function.name,
+            action="lambda:InvokeFunction",
+            principal="secretsmanager.amazonaws.com",
+            source_account=account,
+            opts=self.child(),
+        )
+        aws.secretsmanager.SecretRotation(
+            name,
+            secret_id=args.secret_arn,
+            rotation_lambda_arn=function.arn,
+            rotation_rules={"automatically_after_days": ROTATION_DAYS},
+            # A deployment tries the function's last step only: while a cluster gets a new password, it takes
+            # no other change, such as the secondary that is made next.
+            rotate_immediately=False,
+            # Secrets Manager invokes the function when the rotation is set up.
+            opts=self.child(depends_on=[invocation, *args.ready]),
+        )
+        self.signals.append(
+            Signal(
+                name="database-rotation-failed",
+                title="The database's master password could not be rotated",
+                namespace="AWS/Lambda",
+                metric="Errors",
+                dimensions={"FunctionName": function.name},
+                statistic="Sum",
+                threshold=0,
+                reason="Secrets Manager tries again by itself; what it failed on is usually there for longer",
+                severity="warning",
+                period_seconds=300,
+                periods=1,
+            )
+        )
+        self.register_outputs({})

@@ -1,0 +1,1 @@
+"""Rotation of the database's master secret, called by Secrets Manager."""

@@ -1,0 +1,115 @@
+"""Backups: what is kept, for how long, where else, and who may delete it."""
+
+import json
+
+from components.backup import BackupPlan, BackupPlanArgs, BackupVault, BackupVaultArgs
+from components.tier import Signal
+from tests.unit.harness import Graph, deploy, deploy_platform, platform, stack_values
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+OTHER = "arn:aws:backup:eu-west-1:123456789012:backup-vault:other"
+CLUSTER = "arn:aws:rds:us-east-1:123456789012:cluster:one"
+VAULT = "aws:backup/vault:Vault"
+PLAN = "aws:backup/plan:Plan"
+LOCK = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
+
+
+def vault(*, protect: bool = True, signals: list[Signal] | None = None) -> Graph:
+    def program() -> None:
+        made = BackupVault("backups", BackupVaultArgs(key_arn=KEY, min_retention_days=35, protect=protect))
+        if signals is not None:
+            signals.extend(made.signals)
+
+    return deploy(program)
+
+
+def plan(copy_to: list[str]) -> Graph:
+    def program() -> None:
+        BackupPlan(
+            "plan",
+            BackupPlanArgs(
+                vault_name="backups",
+                copy_to_vault_arns=copy_to,
+                resource_arns=[CLUSTER],
+                daily_retention_days=35,
+                monthly_retention_days=365,
+            ),
+        )
+
+    return deploy(program)
+
+
+def test_a_protected_vault_is_locked_and_encrypted_with_our_key() -> None:
+    graph = vault()
+    made, lock = graph.only(VAULT), graph.only(LOCK)
+    assert made.inputs["kmsKeyArn"] == KEY
+    assert made.protect
+    assert made.inputs["forceDestroy"] is False
+    assert lock.inputs["backupVaultName"] == made.outputs["name"]
+    assert lock.inputs["minRetentionDays"] == 35
+    assert "changeableForDays" not in lock.inputs, "with it nobody could ever take the lock off"
+
+
+def test_an_unprotected_vault_goes_with_what_is_in_it() -> None:
+    graph = vault(protect=False)
+    assert graph.of(LOCK) == []
+    assert graph.only(VAULT).inputs["forceDestroy"] is True
+
+
+def test_failed_backups_and_copies_ring() -> None:
+    signals: list[Signal] = []
+    vault(signals=signals)
+    assert {signal.metric for signal in signals} == {"NumberOfBackupJobsFailed", "NumberOfCopyJobsFailed"}
+
+
+def test_a_backup_a_day_and_one_a_month() -> None:
+    rules = {rule["ruleName"]: rule for rule in plan([]).only(PLAN).inputs["rules"]}
+    assert {name: rule["lifecycle"]["deleteAfter"] for name, rule in rules.items()} == {
+        "daily": 35,
+        "monthly": 365,
+    }
+    assert rules["daily"]["schedule"].split()[2:4] == ["*", "*"]
+    assert rules["monthly"]["schedule"].split()[2:4] == ["1", "*"]
+
+
+def test_point_in_time_recovery_stays_the_databases_own() -> None:
+    for rule in plan([]).only(PLAN).inputs["rules"]:
+        assert "enableContinuousBackup" not in rule, "it would take over the cluster's retention and window"
+        assert "coldStorageAfter" not in rule["lifecycle"], "nothing of Aurora can go there"
+
+
+def test_every_backup_is_copied_to_the_other_region_and_kept_as_long() -> None:
+    for rule in plan([OTHER]).only(PLAN).inputs["rules"]:
+        (copy,) = rule["copyActions"]
+        assert copy["destinationVaultArn"] == OTHER
+        assert copy["lifecycle"] == rule["lifecycle"]
+
+
+def test_only_backup_takes_on_the_role_and_backs_up_what_is_named() -> None:
+    graph = plan([])
+    trust = json.loads(graph.only("aws:iam/role:Role").inputs["assumeRolePolicy"])
+    assert trust["Statement"][0]["Principal"] == {"Service": "backup.amazonaws.com"}
+    selection = graph.only("aws:backup/selection:Selection")
+    assert selection.inputs["resources"] == [CLUSTER]
+    assert graph.only("aws:iam/rolePolicyAttachment:RolePolicyAttachment").name in selection.depends_on
+
+
+def test_the_platforms_database_is_backed_up_in_its_region_and_copied_to_the_others() -> None:
+    values = stack_values("prod")
+    second = {
+        "name": "eu-west-1",
+        "cidr": "10.48.0.0/16",
+        "availabilityZones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
+    }
+    graph = deploy_platform("prod", {**values, "trading:regions": [*values["trading:regions"], second]})
+    cluster = graph.named("database-us-east-1-cluster", "aws:rds/cluster:Cluster")
+    assert graph.only("aws:backup/selection:Selection").inputs["resources"] == [cluster.outputs["arn"]]
+    there = graph.named("backups-eu-west-1", VAULT).outputs["arn"]
+    for rule in graph.only(PLAN).inputs["rules"]:
+        assert [copy["destinationVaultArn"] for copy in rule["copyActions"]] == [there]
+    secondary = graph.named("database-eu-west-1-cluster", "aws:rds/cluster:Cluster").inputs
+    made = graph.only("aws:rds/globalCluster:GlobalCluster")
+    assert secondary["globalClusterIdentifier"] == made.id
+    assert secondary["sourceRegion"] == "us-east-1"
+    for rule in platform("prod").only(PLAN).inputs["rules"]:
+        assert not rule.get("copyActions")
