@@ -26,7 +26,7 @@ REGION: Values = {
     "serves": {"continents": ["EU", "AF"]},
 }
 # What lists all regions, and so changes with their number.
-LISTS_REGIONS = {"monitoring"}
+LISTS_REGIONS = {"monitoring", "backup-plan-us-east-1"}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,7 @@ def test_every_new_resource_is_of_the_second_region_or_leads_to_it(
         "routing-geolocation-continent-af",
         "routing-us-east-1-secondary",
         "routing-write-secondary",
+        "database-us-east-1-global",
     }
 
 

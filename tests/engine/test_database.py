@@ -1,0 +1,181 @@
+"""The database tier through the real engine: what changes in place, what is refused, what is nobody's change.
+
+The tests run in this order on one sandbox; each leaves it for the next.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.engine.project import Project
+
+PROGRAM = """
+import pulumi, pulumi_aws as aws
+from components.database import Database, DatabaseArgs, database
+from settings import DatabaseSettings
+
+SETTINGS, PROTECT, REGIONS, MASTER = {settings!r}, {protect}, {regions}, {master!r}
+if MASTER:
+    database.MASTER_USERNAME = MASTER
+
+def deploy(at, **more):
+    opts = pulumi.ResourceOptions(provider=aws.Provider(at, region=at))
+    vpc = aws.ec2.Vpc(f"vpc-{{at}}", cidr_block="10.0.0.0/16", opts=opts)
+    zones = [at + zone for zone in "abc"]
+    subnets = [
+        aws.ec2.Subnet(
+            f"subnet-{{zone}}", vpc_id=vpc.id, cidr_block=f"10.0.{{n}}.0/24", availability_zone=zone,
+            opts=opts,
+        )
+        for n, zone in enumerate(zones)
+    ]
+    args = DatabaseArgs(
+        platform="trading-test",
+        region=at,
+        vpc_id=vpc.id,
+        subnet_ids=[subnet.id for subnet in subnets],
+        availability_zones=zones,
+        key_arn=aws.kms.Key(f"key-{{at}}", opts=opts).arn,
+        alarm_topic_arn=aws.sns.Topic(f"topic-{{at}}", opts=opts).arn,
+        users=["orders"],
+        settings=DatabaseSettings.model_validate(SETTINGS),
+        log_retention_days=30,
+        protect=PROTECT,
+        **more,
+    )
+    return Database(f"database-{{at}}", args, opts)
+
+primary = deploy("us-east-1", has_secondaries=REGIONS > 1)
+if REGIONS > 1:
+    deploy("eu-west-1", joins=primary.global_database)
+"""
+SERVERLESS = {"serverless": {"min": 0.5, "max": 2.0}, "readers": {"min": 1, "max": 2}}
+CLUSTER = "database-us-east-1-cluster"
+PARAMETER_GROUPS = {"database-us-east-1-parameters", "database-us-east-1-instance-parameters"}
+
+
+class Account(Project):
+    """A project whose program is the database tier alone."""
+
+    def write(self, *, protect: bool = False, regions: int = 1, master: str = "", **settings: object) -> None:
+        values = {**SERVERLESS, "engineVersion": "17.5", **settings}
+        text = PROGRAM.format(settings=values, protect=protect, regions=regions, master=master)
+        path = self.folder / "__main__.py"
+        path.unlink(missing_ok=True)
+        path.write_text(text)
+
+    def up(self, *options: str, expect: int = 0) -> str:
+        return self.pulumi("up", "--stack", "local", "--yes", "--skip-preview", *options, expect=expect)
+
+    def set_outside(self, kind: str, path: str, value: str) -> None:
+        """Changes a property (JSON) of what exists, as the program and as AWS know it."""
+        statement = (
+            "UPDATE resource SET outputs = json_set(outputs, :path, json(:value)), "
+            "inputs = CASE WHEN json_type(inputs, :path) IS NULL THEN inputs "
+            "ELSE json_set(inputs, :path, json(:value)) END WHERE type = :kind"
+        )
+        with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
+            assert store.execute(statement, {"path": path, "value": value, "kind": kind}).rowcount == 1
+        store.close()
+
+    def refresh(self) -> None:
+        self.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview")
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
+    made = Account.make(tmp_path_factory.mktemp("database"))
+    return Account(made.folder, made.sandbox)
+
+
+def test_deployment_is_complete_and_a_refresh_finds_no_drift(account: Account) -> None:
+    account.write()
+    account.up()
+    account.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+    assert account.preview("local") == {}
+
+
+def test_capacity_and_scaling_change_in_place(account: Account) -> None:
+    account.write(serverless={"min": 1.0, "max": 8.0}, readers={"min": 1, "max": 4}, readerConnections=200)
+    assert account.preview("local") == {
+        CLUSTER: "update",
+        "database-us-east-1-readers": "update",
+    }
+    account.up()
+
+
+def test_readers_that_the_scaling_adds_are_no_difference(account: Account) -> None:
+    members = '["one", "two", "application-autoscaling-three"]'
+    account.set_outside("aws:rds/cluster:Cluster", "$.clusterMembers", members)
+    account.refresh()
+    account.write(serverless={"min": 1.0, "max": 8.0}, readers={"min": 1, "max": 4}, readerConnections=200)
+    assert account.preview("local") == {}
+
+
+def test_rotated_secret_is_no_difference(account: Account) -> None:
+    account.set_outside("aws:secretsmanager/secretVersion:SecretVersion", "$.versionStages", '["initial"]')
+    account.refresh()
+    assert account.preview("local") == {}
+
+
+def test_a_minor_version_is_an_update_of_the_cluster_alone(account: Account) -> None:
+    account.write(engineVersion="17.6")
+    account.up()
+    account.write(engineVersion="17.7")
+    assert account.preview("local") == {CLUSTER: "update"}
+
+
+def test_a_major_version_is_an_update_with_new_parameter_groups(account: Account) -> None:
+    account.write(engineVersion="18.1")
+    operations = account.preview("local")
+    assert operations[CLUSTER] == "update"
+    replaced = {name for name, operation in operations.items() if "replace" in operation}
+    assert replaced == PARAMETER_GROUPS
+    instances = {name: operation for name, operation in operations.items() if name[-2:] in ("-0", "-1")}
+    assert set(instances.values()) == {"update"}
+    account.up()
+
+
+def test_a_second_region_only_adds(account: Account) -> None:
+    account.write(engineVersion="18.1", regions=2)
+    operations = account.preview("local")
+    assert set(operations.values()) == {"create"}
+    assert {"database-us-east-1-global", "database-eu-west-1-cluster"} <= operations.keys()
+    account.up()
+    assert account.preview("local") == {}
+
+
+def test_versions_of_several_regions_change_through_the_global_database(account: Account) -> None:
+    account.write(engineVersion="18.2", regions=2)
+    assert account.preview("local") == {"database-us-east-1-global": "update"}
+    account.up()
+    account.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_a_region_leaves_with_the_global_database(account: Account) -> None:
+    account.write(engineVersion="18.2")
+    operations = account.preview("local")
+    assert operations.pop(CLUSTER, "update") == "update"
+    assert set(operations.values()) == {"delete"}
+    assert not [name for name in operations if name.startswith("database-us") and name[-6:] != "global"]
+    account.up()
+
+
+def test_replacing_a_protected_database_is_refused_and_nothing_changes(account: Account) -> None:
+    account.write(engineVersion="18.2", protect=True)
+    account.up()
+    before = {r["urn"]: r.get("id") for r in account.resources("local")}
+    account.write(engineVersion="18.2", protect=True, master="somebody_else")
+    output = account.up(expect=255)
+    assert "unable to replace resource" in output
+    assert CLUSTER in output
+    assert {r["urn"]: r.get("id") for r in account.resources("local")} == before
+
+
+def test_an_unprotected_database_goes_and_leaves_nothing(account: Account) -> None:
+    account.write(engineVersion="18.2")
+    account.up()
+    account.pulumi("destroy", "--stack", "local", "--yes", "--skip-preview")
+    assert account.status()["aws"] == {}
