@@ -168,7 +168,7 @@ def test_replacing_a_protected_database_is_refused_and_nothing_changes(account: 
     account.up()
     before = {r["urn"]: r.get("id") for r in account.resources("local")}
     account.write(engineVersion="18.2", protect=True, master="somebody_else")
-    output = account.up(expect=255)
+    output = account.up(expect=1)
     assert "unable to replace resource" in output
     assert CLUSTER in output
     assert {r["urn"]: r.get("id") for r in account.resources("local")} == before

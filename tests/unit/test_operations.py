@@ -165,7 +165,7 @@ def test_queries_read_log_groups_that_exist() -> None:
 @pytest.mark.parametrize("function", ["metric", "dim", "targets"])
 def test_functions_are_given_signals_that_exist(function: str) -> None:
     dimensions = {
-        alarm["name"].removeprefix(f"{platform}-us-east-1-"): alarm.get("dimensions", {})
+        re.sub(rf"^{platform}-(us-east|eu-west)-1-", "", alarm["name"]): alarm.get("dimensions", {})
         for platform, graph in platforms().items()
         for alarm in alarms(graph)
         if "name" in alarm
