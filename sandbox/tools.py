@@ -1,4 +1,4 @@
-"""The programs that the sandbox runs, built once into `.tools/` from the versions that `tools/go.mod` pins.
+"""The programs that sandbox and tests run, built once into `.tools/` from the versions that `tools/` pins.
 
 `python -m sandbox.tools` builds all of them. A build happens under a lock and ends in a rename, so two
 commands do not build at the same time and an interrupted one leaves nothing half.
@@ -17,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -40,10 +40,13 @@ _KUBERNETES = "-s -w " + " ".join(
 
 @dataclass(frozen=True)
 class Program:
-    """A package of `tools/go.mod` and its linker flags; `{0}.{1}.{2}` is the version."""
+    """A package of a `go.mod` and its linker flags; `{0}.{1}.{2}` is the version."""
 
     package: str
     linker_flags: str = "-s -w"
+    module: Path = MODULE
+    """Folder of the `go.mod`."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 PROGRAMS = {
@@ -56,6 +59,11 @@ PROGRAMS = {
     "kube-apiserver": Program("k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES),
     "kube-controller-manager": Program("k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES),
     "helm": Program("helm.sh/helm/v4/cmd/helm"),
+    # The tests' own, to run the database's migrations as their Job does. A module of its own: it would raise
+    # the versions of what the engine is built with. Without cgo it leaves out SQLite, and needs no compiler.
+    "dbmate": Program(
+        "github.com/amacneil/dbmate/v2", module=MODULE / "dbmate", environment={"CGO_ENABLED": "0"}
+    ),
 }
 
 
@@ -73,12 +81,12 @@ def tool(name: str) -> Path:
     if name == "pulumi" and (found := _pulumi_on_path()):
         return found
     wanted = PROGRAMS[name]
-    version = pinned_version(wanted.package)
+    version = pinned_version(wanted.package, wanted.module)
     flags = wanted.linker_flags.format(*version.removeprefix("v").split("."))
     with _made(f"bin/{name}", f"{wanted.package}@{version} {flags}") as target:
         if target:
-            command = [go(), "build", "-C", str(MODULE), "-mod=readonly", "-trimpath", "-ldflags", flags]
-            _run(f"{name} {version}", [*command, "-o", str(target), wanted.package])
+            command = [go(), "build", "-C", str(wanted.module), "-mod=readonly", "-trimpath", "-ldflags", flags]
+            _run(f"{name} {version}", [*command, "-o", str(target), wanted.package], wanted.environment)
     return TOOLS / "bin" / name
 
 
@@ -208,7 +216,7 @@ def _made(name: str, stamp: str) -> Generator[Path | None]:
             stamp_file.write_text(stamp)
 
 
-def _run(label: str, command: list[str]) -> str:
+def _run(label: str, command: list[str], environment: Mapping[str, str] | None = None) -> str:
     """Runs a command that may take minutes, with progress on stderr, and returns its output."""
     terminal = sys.stderr.isatty()
 
@@ -224,7 +232,7 @@ def _run(label: str, command: list[str]) -> str:
     start = said = time.monotonic()
     verb = "building" if "build" in command else "fetching"
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_go_env())
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**_go_env(), **(environment or {})})
         try:
             if terminal:
                 say(verb)

@@ -1,0 +1,183 @@
+"""A throw-away PostgreSQL, and a database on it as the migrations' Job leaves one."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from sandbox.tools import tool
+
+DATABASE = Path(__file__).parents[2] / "database"
+MASTER = "trading_admin"
+"""As in Aurora: no superuser, but one that creates roles and owns the database."""
+SERVICES: Mapping[str, Sequence[str]] = {
+    "accounts": ["accounts_rw", "ledger_post"],
+    "orders": ["ledger_post", "orders_rw"],
+    "reports": ["ledger_ro"],
+    "idle": [],
+}
+
+_numbers = itertools.count(1)
+
+
+class ServerMissingError(Exception):
+    """There is no PostgreSQL on the machine."""
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What a run of `migrate.sh` said."""
+
+    succeeded: bool
+    output: str
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database of the server."""
+
+    socket: str
+    name: str
+
+    def connect(self, user: str, **options: Any) -> psycopg.Connection:
+        """A connection of its own, as a user."""
+        return psycopg.connect(host=self.socket, dbname=self.name, user=user, **options)
+
+    def run(self, user: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Runs one statement in a transaction of its own; gives its rows."""
+        with self.connect(user) as connection:
+            cursor = connection.execute(statement.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def start_migration(
+        self, services: Mapping[str, Sequence[str]] = SERVICES, migrations: Path | None = None
+    ) -> subprocess.Popen[str]:
+        """Runs what the Job runs, against this database."""
+        environment = {
+            "PATH": f"{tool('dbmate').parent}:{os.environ['PATH']}",
+            "PGHOST": self.socket,
+            "PGPORT": "5432",
+            "PGDATABASE": self.name,
+            "PGUSER": MASTER,
+            "PGSSLMODE": "disable",  # a socket
+            "SERVICES": json.dumps(services),
+        }
+        if migrations:
+            environment["DBMATE_MIGRATIONS_DIR"] = str(migrations)
+        return subprocess.Popen(
+            ["sh", str(DATABASE / "migrate.sh")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def migrate(
+        self, services: Mapping[str, Sequence[str]] = SERVICES, migrations: Path | None = None
+    ) -> Migrated:
+        """The same, to its end."""
+        return finish(self.start_migration(services, migrations))
+
+
+def finish(migration: subprocess.Popen[str]) -> Migrated:
+    """Waits for a run."""
+    output = migration.communicate(timeout=120)[0]
+    return Migrated(migration.returncode == 0, output)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    socket: str
+
+    def create(self) -> Database:
+        """An empty database, as RDS makes it: the master user's."""
+        database = Database(self.socket, f"trading_{next(_numbers)}")
+        with psycopg.connect(host=self.socket, dbname="postgres", user="root", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {database.name} OWNER {MASTER}".encode())
+        return database
+
+
+@contextlib.contextmanager
+def running(**settings: str) -> Generator[Server]:
+    """Starts a server with settings of `postgresql.conf`, and deletes it at the end.
+
+    Raises:
+        ServerMissingError: PostgreSQL is not installed, and can't be.
+    """
+    binaries = _binaries()
+    # PostgreSQL refuses to run as root.
+    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    folder = tempfile.mkdtemp(prefix="trading-postgres-")
+    try:
+        if user:
+            shutil.chown(folder, "nobody", "nogroup")
+        data = f"{folder}/data"
+        initdb = [binaries / "initdb", "--pgdata", data, "--username=root", "--auth=trust", "--encoding=UTF8"]
+        _quietly([*user, *initdb, "--no-locale", "--no-sync"])
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": folder,
+            "max_connections": "100",
+            "fsync": "off",
+            "deadlock_timeout": "100ms",
+            **settings,
+        }
+        text = "".join(f"{name} = '{value}'\n" for name, value in options.items())
+        with Path(data, "postgresql.conf").open("a") as configuration:
+            configuration.write(text)
+        pg_ctl = [*user, binaries / "pg_ctl", "--pgdata", data]
+        _quietly([*pg_ctl, "start", "--wait", "--silent", "--log", f"{folder}/log"])
+        try:
+            with psycopg.connect(host=folder, dbname="postgres", user="root", autocommit=True) as connection:
+                connection.execute(f"CREATE ROLE {MASTER} LOGIN CREATEROLE".encode())
+                # RDS's own, which its master user may grant.
+                connection.execute(f"CREATE ROLE rds_iam; GRANT rds_iam TO {MASTER} WITH ADMIN OPTION".encode())
+            yield Server(folder)
+        finally:
+            _quietly([*pg_ctl, "stop", "--mode=immediate", "--silent"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _binaries() -> Path:
+    """The folder with `initdb`: of the PATH, else Debian's, which is not on it."""
+    if not (found := _installed()) and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", "postgresql"]):
+            subprocess.run(["apt-get", "--quiet=2", *command], check=False, env=environment)
+        found = _installed()
+    if not found:
+        raise ServerMissingError(
+            "these tests run on a real PostgreSQL (15 or newer), and there is none: install it "
+            "(Debian, Ubuntu: apt-get install postgresql), or put its initdb and pg_ctl on the PATH"
+        )
+    return found
+
+
+def _installed() -> Path | None:
+    if (initdb := shutil.which("initdb")) and shutil.which("psql"):
+        return Path(initdb).parent
+    folders = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if (folder / "initdb").exists()]
+    return max(folders, key=lambda folder: int(folder.parent.name), default=None)
+
+
+def _quietly(command: Sequence[str | Path]) -> None:
+    # Its output goes to a file: a server would keep a pipe open for as long as it runs.
+    with tempfile.TemporaryFile("w+") as output:
+        result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd="/", check=False)
+        output.seek(0)
+        if result.returncode:
+            raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{output.read()}")
