@@ -33,6 +33,7 @@ from components.service.autoscaler import Autoscaler, AutoscalerArgs
 from components.service.cache import Cache, CacheArgs
 from components.service.cluster import Cluster, ClusterArgs
 from components.service.microservice import Backends, Microservice, MicroserviceArgs
+from components.service.migrations import Migrations, MigrationsArgs
 from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs
 from components.web import SignIn, Web, WebArgs
 from settings import IDEMPOTENCY_TABLE, RegionSettings, Settings, SettingsError
@@ -286,6 +287,33 @@ def deploy_region(
         service_ports={service.name: service.port for service in settings.services},
         key_arn=foundation.key_arn,
     )
+    # The other regions' databases are copies of the primary's, without a master user.
+    migrations = (
+        Migrations(
+            f"migrations-{at}",
+            MigrationsArgs(
+                region=at,
+                cluster_arn=cluster.arn,
+                kubernetes=cluster.kubernetes,
+                vpc_cidr=network.cidr,
+                key_arn=foundation.key_arn,
+                host=database.cluster_endpoint,
+                port=database.instances.ports[0],
+                database_name=database.database_name,
+                secret_arn=database.secret_arn,
+                users={
+                    service.database_user: service.database_roles
+                    for service in settings.services
+                    if service.database
+                },
+                ready=[*cluster.ready, database],
+            ),
+            opts,
+        )
+        if database.secret_arn is not None
+        else None
+    )
+    migrated = migrations.ready if migrations else []
     microservices = [
         Microservice(
             f"{service.name}-{at}",
@@ -301,7 +329,7 @@ def deploy_region(
                 workspace_endpoint=foundation.workspace_endpoint,
                 trigger_authentication=autoscaler.authentication,
                 callers=settings.callers(service.name),
-                ready=[*cluster.ready, *autoscaler.ready],
+                ready=[*cluster.ready, *autoscaler.ready, *migrated],
             ),
             opts,
         )

@@ -36,6 +36,11 @@ REQUIRED_TAGS = ("owner", "cost-center")
 
 _RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_RESERVED_ROLES = (
+    r"pg_.*|rds.*|postgres|public|none|"
+    r"trading_(admin|owner)|service_users|(accounts|ledger|orders)_(post|ro|rw)"
+)
+"""PostgreSQL's, RDS's and our own roles (`database/roles.sql`), which a service's user must not be."""
 _BROKER_SIZES = r"^kafka\.(m5|m7g)\.(\d*x)?large$"
 _SCALING_CACHE_NODES = r"cache\.(r5|r[678]g|r[678]gd|m5|m[678]g|c[78]gn)\.(large|xlarge|2xlarge)"
 """Node types whose replicas scale by themselves (ElastiCache User Guide, "Auto Scaling Valkey and Redis OSS
@@ -181,6 +186,7 @@ SecretId = Annotated[
     ),
 ]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::\d{12}:role/.+")]
+DatabaseRole = Literal["accounts_rw", "ledger_post", "ledger_ro", "orders_ro", "orders_rw"]
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
@@ -761,6 +767,9 @@ class ServiceSettings(Model):
     """Topics that the service reads, in the consumer group that has its name."""
     cache: bool = False
     database: bool = False
+    """Whether the service has a user in the database, which may sign in and what `databaseRoles` say."""
+    database_roles: list[DatabaseRole] = []
+    """What the user may do: the group roles of `database/roles.sql`, with `database: true`."""
     calls: list[str] = []
     """Other `services` that it calls, at `http://NAME:PORT`, which `SERVICE_NAME` in its environment says."""
     secrets: dict[SecretFile, SecretId] = {}
@@ -798,9 +807,23 @@ class ServiceSettings(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _database_user_of_its_own(self) -> Self:
+        if self.database_roles and not self.database:
+            raise ValueError(
+                "databaseRoles are for a service with `database: true`; add it, or leave them out"
+            )
+        _refuse_duplicates("databaseRoles:", self.database_roles)
+        if self.database and re.fullmatch(_RESERVED_ROLES, self.database_user):
+            raise ValueError(
+                f"name {self.name}: its database user would be {self.database_user}, a role that is not a "
+                f"service's; rename the service, such as app-{self.name}"
+            )
+        return self
+
     @property
     def database_user(self) -> str:
-        """The PostgreSQL role that the service signs in as."""
+        """The service's role in PostgreSQL, whose names have no hyphen unless they are quoted."""
         return self.name.replace("-", "_")
 
 
@@ -1166,9 +1189,15 @@ DEFAULT_SERVICES = [
         consumes=["executions"],
         cache=True,
         database=True,
+        database_roles=["ledger_post", "orders_rw"],
     ),
     ServiceSettings(
-        name="accounts", listener_port=8082, produces=["balances"], consumes=["executions"], database=True
+        name="accounts",
+        listener_port=8082,
+        produces=["balances"],
+        consumes=["executions"],
+        database=True,
+        database_roles=["accounts_rw", "ledger_post"],
     ),
     ServiceSettings(
         name="market-data",

@@ -85,7 +85,16 @@ def tool(name: str) -> Path:
     flags = wanted.linker_flags.format(*version.removeprefix("v").split("."))
     with _made(f"bin/{name}", f"{wanted.package}@{version} {flags}") as target:
         if target:
-            command = [go(), "build", "-C", str(wanted.module), "-mod=readonly", "-trimpath", "-ldflags", flags]
+            command = [
+                go(),
+                "build",
+                "-C",
+                str(wanted.module),
+                "-mod=readonly",
+                "-trimpath",
+                "-ldflags",
+                flags,
+            ]
             _run(f"{name} {version}", [*command, "-o", str(target), wanted.package], wanted.environment)
     return TOOLS / "bin" / name
 
@@ -232,7 +241,13 @@ def _run(label: str, command: list[str], environment: Mapping[str, str] | None =
     start = said = time.monotonic()
     verb = "building" if "build" in command else "fetching"
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**_go_env(), **(environment or {})})
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**_go_env(), **(environment or {})},
+        )
         try:
             if terminal:
                 say(verb)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.database import load, server
+from tests.database.ledger import add_assets, discrepancies, open_account, post
 from tests.engine.project import Project
 
 COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
@@ -22,8 +24,36 @@ COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
 )
 
 
+def ledger() -> None:
+    """Transfers between few and between many accounts, on a PostgreSQL that waits for the disk as usual."""
+    with server.running(fsync="on") as started:
+        for accounts in (8, 1000):
+            database = started.create()
+            if not (migrated := database.migrate()).succeeded:
+                raise RuntimeError(migrated.output)
+            add_assets(database)
+            open_account(database, "house", kind="house", lowest=None)
+            for number in range(accounts):
+                open_account(database, f"a{number}")
+            for first in range(0, accounts, 100):
+                names = [f"a{number}" for number in range(first, min(first + 100, accounts))]
+                lines = [
+                    ("house", "USD", str(-1000 * len(names))),
+                    *((name, "USD", "1000") for name in names),
+                ]
+                post(database, f"deposit-{first}", lines)
+            result = load.run(database, "accounts", 16, load.transfers(500, accounts, most=100))
+            print(
+                f"ledger, {accounts:>4} accounts      {result.seconds:6.1f} s  {result.posted} transfers by 16 clients, "
+                f"{result.posted / result.seconds:.0f} a second; errors: {dict(result.refused)}; "
+                f"discrepancies: {discrepancies(database)}",
+                flush=True,
+            )
+
+
 def main() -> None:
-    """Runs every command once on a sandbox of its own."""
+    """Runs every command once on a sandbox of its own, and the ledger."""
+    ledger()
     with tempfile.TemporaryDirectory() as directory:
         project = Project.make(Path(directory))
         first = 0.0

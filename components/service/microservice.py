@@ -73,7 +73,7 @@ class MicroserviceArgs:
     callers: Sequence[str]
     """The services that call this one."""
     ready: list[pulumi.Resource]
-    """Node pools, namespace, KEDA."""
+    """Node pools, namespace, KEDA; in the primary region the migrations."""
 
 
 class Microservice(Tier):

@@ -61,7 +61,11 @@ class Database:
             return cursor.fetchall() if cursor.description else []
 
     def start_migration(
-        self, services: Mapping[str, Sequence[str]] = SERVICES, migrations: Path | None = None
+        self,
+        services: Mapping[str, Sequence[str]] = SERVICES,
+        migrations: Path = DATABASE / "migrations",
+        script: Path = DATABASE / "migrate.sh",
+        **more: str,
     ) -> subprocess.Popen[str]:
         """Runs what the Job runs, against this database."""
         environment = {
@@ -72,11 +76,11 @@ class Database:
             "PGUSER": MASTER,
             "PGSSLMODE": "disable",  # a socket
             "SERVICES": json.dumps(services),
+            "DBMATE_MIGRATIONS_DIR": str(migrations),
+            **more,
         }
-        if migrations:
-            environment["DBMATE_MIGRATIONS_DIR"] = str(migrations)
         return subprocess.Popen(
-            ["sh", str(DATABASE / "migrate.sh")],
+            ["sh", str(script)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -84,10 +88,13 @@ class Database:
         )
 
     def migrate(
-        self, services: Mapping[str, Sequence[str]] = SERVICES, migrations: Path | None = None
+        self,
+        services: Mapping[str, Sequence[str]] = SERVICES,
+        migrations: Path = DATABASE / "migrations",
+        **more: str,
     ) -> Migrated:
-        """The same, to its end."""
-        return finish(self.start_migration(services, migrations))
+        """The same, to its end; `more` is its environment."""
+        return finish(self.start_migration(services, migrations, **more))
 
 
 def finish(migration: subprocess.Popen[str]) -> Migrated:
@@ -102,12 +109,20 @@ class Server:
 
     socket: str
 
-    def create(self) -> Database:
-        """An empty database, as RDS makes it: the master user's."""
+    def create(self, template: Database | None = None) -> Database:
+        """A database as RDS makes it: the master user's; empty, or with what the template has."""
         database = Database(self.socket, f"trading_{next(_numbers)}")
-        with psycopg.connect(host=self.socket, dbname="postgres", user="root", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database.name} OWNER {MASTER}".encode())
+        of = f" TEMPLATE {template.name}" if template else ""
+        self._execute(f"CREATE DATABASE {database.name} OWNER {MASTER}{of}")
         return database
+
+    def drop(self, database: Database) -> None:
+        """Frees its disk space."""
+        self._execute(f"DROP DATABASE {database.name} WITH (FORCE)")
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(host=self.socket, dbname="postgres", user="root", autocommit=True) as connection:
+            connection.execute(statement.encode())
 
 
 @contextlib.contextmanager
@@ -144,7 +159,9 @@ def running(**settings: str) -> Generator[Server]:
             with psycopg.connect(host=folder, dbname="postgres", user="root", autocommit=True) as connection:
                 connection.execute(f"CREATE ROLE {MASTER} LOGIN CREATEROLE".encode())
                 # RDS's own, which its master user may grant.
-                connection.execute(f"CREATE ROLE rds_iam; GRANT rds_iam TO {MASTER} WITH ADMIN OPTION".encode())
+                connection.execute(
+                    f"CREATE ROLE rds_iam; GRANT rds_iam TO {MASTER} WITH ADMIN OPTION".encode()
+                )
             yield Server(folder)
         finally:
             _quietly([*pg_ctl, "stop", "--mode=immediate", "--silent"])

@@ -23,6 +23,7 @@ TIERS = [
     "Cluster",
     "Autoscaler",
     "InternalLoadBalancer",
+    "Migrations",
     "Microservice",
     "Api",
     "LoadBalancer",

@@ -229,6 +229,37 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("services[0]", "replicas.min", "at least 1"),
     ),
     (
+        "database-role-unknown",
+        put("services.0.databaseRoles", ["orders_admin"]),
+        ("services[0].databaseRoles[0]", "orders_admin", "orders_rw"),
+    ),
+    (
+        "database-role-twice",
+        put("services.0.databaseRoles", ["orders_rw", "orders_rw"]),
+        ("services[0]", "databaseRoles", "orders_rw", "must be unique"),
+    ),
+    (
+        "database-roles-without-database",
+        append("services", {**SERVICE, "databaseRoles": ["ledger_ro"]}),
+        ("services[3]", "databaseRoles", "`database: true`"),
+    ),
+    *(
+        (
+            f"database-user-{name}",
+            append("services", {**SERVICE, "name": name, "database": True}),
+            ("services[3]", name.replace("-", "_"), f"app-{name}"),
+        )
+        for name in (
+            "trading-owner",
+            "trading-admin",
+            "ledger-ro",
+            "accounts-rw",
+            "rds-iam",
+            "pg-monitor",
+            "public",
+        )
+    ),
+    (
         "readers-min-above-max",
         put("database.readers", {"min": 4, "max": 2}),
         ("database.readers", "min (4)", "max (2)"),

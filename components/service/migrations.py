@@ -1,0 +1,246 @@
+"""Tier 6, the migrations: the Job that brings the database's schema and users to this version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.service.cluster import ON_DEMAND, WORKLOAD_NAMESPACE
+from components.service.pod_identity import pod_identity
+from components.tier import Tier
+
+DATABASE = Path(__file__).parents[2] / "database"
+
+IMAGE = "amacneil/dbmate:2.33.0"
+"""dbmate and psql; the tests run the version of `tools/dbmate/go.mod`, which is the same."""
+FETCH_IMAGE = "amazon/aws-cli:2.37.5"
+"""Fetches the master user's secret, which dbmate's image cannot."""
+
+DEADLINE_SECONDS = 1800
+"""For everything: a node that must start first, the wait for another run, and the migrations themselves."""
+
+_NAME = "migrations"
+_SECRET = "/work/master.json"  # noqa: S105 (a path)
+_FETCH = 'umask 077; aws secretsmanager get-secret-value --secret-id "$SECRET_ARN" --query SecretString'
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationsArgs:
+    """Settings of the migrations."""
+
+    region: str
+    """The primary one: its database is the one that takes writes."""
+    cluster_arn: pulumi.Input[str]
+    kubernetes: k8s.Provider
+    vpc_cidr: str
+    key_arn: pulumi.Input[str]
+    """The key that the secret is encrypted with."""
+    host: pulumi.Input[str]
+    """The cluster's own writer endpoint: its certificate is of RDS's authority (`database/certificates`)."""
+    port: int
+    database_name: str
+    secret_arn: pulumi.Input[str]
+    """Secret of the master user."""
+    users: Mapping[str, Sequence[str]]
+    """User in the database → its group roles (`database/roles.sql`). Other services' users lose theirs."""
+    ready: list[pulumi.Resource]
+    """Node pools and namespace, the database's writer, the secret's value."""
+
+
+class Migrations(Tier):
+    """A Job that runs `database/migrate.sh`: roles, the pending migrations, the services' users.
+
+    It is made anew, and so runs, where a file or a user has changed. A failed Job fails the deployment before
+    the services change, and the next deployment replaces it. The master user's password is in no object of
+    Kubernetes: an init container fetches it into the pod's memory.
+
+    Raises:
+        FileNotFoundError: there is no certificate of RDS's authority in the region.
+    """
+
+    ready: list[pulumi.Resource]
+    """Services depend on it: the schema is there, and so are their users."""
+
+    def __init__(self, name: str, args: MigrationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        # Plain, so that a preview shows what will run.
+        data, services = files(args.region), json.dumps(args.users, sort_keys=True)
+        digest = hashlib.sha256(json.dumps([data, services], sort_keys=True).encode()).hexdigest()[:10]
+        labels = {"app.kubernetes.io/name": _NAME}
+
+        def in_cluster(depends_on: list[pulumi.Resource]) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, provider=args.kubernetes, depends_on=depends_on)
+
+        _, identity = pod_identity(
+            self,
+            name,
+            cluster_arn=args.cluster_arn,
+            namespace=WORKLOAD_NAMESPACE,
+            service_account=_NAME,
+            statements=_statements(args),
+        )
+        account = k8s.core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata={"name": _NAME, "namespace": WORKLOAD_NAMESPACE},
+            automount_service_account_token=False,
+            opts=in_cluster(args.ready),
+        )
+        policy = k8s.networking.v1.NetworkPolicy(
+            f"{name}-policy",
+            metadata={"name": _NAME, "namespace": WORKLOAD_NAMESPACE},
+            spec={
+                "podSelector": {"matchLabels": labels},
+                "policyTypes": ["Ingress", "Egress"],
+                # Beside what the namespace grants every pod: DNS and the Pod Identity agent.
+                "egress": [
+                    {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"protocol": "TCP", "port": port}]}
+                    # Secrets Manager is reached through NAT, as whatever is called seldom.
+                    for cidr, port in ((args.vpc_cidr, args.port), ("0.0.0.0/0", 443))
+                ],
+            },
+            opts=in_cluster(args.ready),
+        )
+        scripts = k8s.core.v1.ConfigMap(
+            f"{name}-files",
+            # A name for each version: a Job that is still retrying keeps the files that it began with.
+            metadata={"name": f"{_NAME}-{digest}", "namespace": WORKLOAD_NAMESPACE},
+            data=data,
+            immutable=True,
+            opts=in_cluster(args.ready),
+        )
+        job = k8s.batch.v1.Job(
+            f"{name}-job",
+            metadata={
+                "name": f"{_NAME}-{digest}",
+                "namespace": WORKLOAD_NAMESPACE,
+                "labels": labels,
+                "annotations": {
+                    "pulumi.com/timeoutSeconds": str(DEADLINE_SECONDS + 60),
+                    # A Job that failed does not run again by itself: the next deployment makes another one.
+                    "pulumi.com/replaceUnready": "true",
+                },
+            },
+            spec={
+                # No time to live: a Job that is gone would be made, and run, again.
+                "backoffLimit": 2,
+                "activeDeadlineSeconds": DEADLINE_SECONDS,
+                "template": {
+                    "metadata": {
+                        "labels": {**labels, "app.kubernetes.io/part-of": "trading"},
+                        "annotations": {"karpenter.sh/do-not-disrupt": "true"},
+                    },
+                    "spec": _pod(args, services, scripts.metadata.name),
+                },
+            },
+            # The pod takes on its role, and reaches out, as it starts.
+            opts=in_cluster([*args.ready, account, policy, identity]),
+        )
+        self.ready = [job]
+        self.register_outputs({"job": job.metadata.name})
+
+
+def files(region: str) -> dict[str, str]:
+    """What the Job runs, file by file; all in one folder, as a ConfigMap is mounted."""
+    paths = [
+        *(DATABASE / name for name in ("migrate.sh", "migrate.sql", "roles.sql", "users.sql")),
+        *sorted((DATABASE / "migrations").glob("*.sql")),
+    ]
+    certificate = DATABASE / "certificates" / f"{region}.pem"
+    return {**{path.name: path.read_text() for path in paths}, "rds-ca.pem": certificate.read_text()}
+
+
+def _statements(args: MigrationsArgs) -> list[dict[str, Any]]:
+    """The secret's value, and the key for this secret alone."""
+    return [
+        {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": [args.secret_arn]},
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": [args.key_arn],
+            "Condition": {
+                "StringEquals": {
+                    "kms:ViaService": f"secretsmanager.{args.region}.amazonaws.com",
+                    # "Secret encryption and decryption in AWS Secrets Manager", user guide.
+                    "kms:EncryptionContext:SecretARN": args.secret_arn,
+                }
+            },
+        },
+    ]
+
+
+def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> dict[str, Any]:
+    def container(
+        name: str, image: str, command: list[str], environment: Mapping[str, Any], mounts: Mapping[str, str]
+    ) -> dict[str, Any]:
+        return {
+            "name": name,
+            "image": image,
+            "command": command,
+            "env": [{"name": key, "value": value} for key, value in environment.items()],
+            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [
+                {"name": volume, "mountPath": path, "readOnly": volume == "files"}
+                for volume, path in mounts.items()
+            ],
+        }
+
+    return {
+        "serviceAccountName": _NAME,
+        "automountServiceAccountToken": False,  # Pod Identity mounts its own
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",  # each try is a pod of its own, whose log stays
+        "priorityClassName": "trading-critical",
+        "nodeSelector": {"karpenter.sh/nodepool": ON_DEMAND},
+        "tolerations": [{"key": "workload", "operator": "Equal", "value": "trading", "effect": "NoSchedule"}],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "runAsGroup": 10001,
+            "fsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [
+            container(
+                "secret",
+                FETCH_IMAGE,
+                ["sh", "-c", f"{_FETCH} --output text >{_SECRET}"],
+                {"HOME": "/work", "AWS_REGION": args.region, "SECRET_ARN": args.secret_arn},
+                {"work": "/work"},
+            )
+        ],
+        "containers": [
+            container(
+                "migrate",
+                IMAGE,
+                ["sh", "/database/migrate.sh"],
+                {
+                    "HOME": "/work",
+                    "PGHOST": args.host,
+                    "PGPORT": str(args.port),
+                    "PGDATABASE": args.database_name,
+                    "PGSSLMODE": "verify-full",
+                    "PGSSLROOTCERT": "/database/rds-ca.pem",
+                    "MASTER_SECRET": _SECRET,
+                    "DBMATE_MIGRATIONS_DIR": "/database",
+                    "SERVICES": services,
+                },
+                {"files": "/database", "work": "/work"},
+            )
+        ],
+        "volumes": [
+            {"name": "files", "configMap": {"name": config_map}},
+            {"name": "work", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+        ],
+    }
