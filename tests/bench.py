@@ -36,17 +36,18 @@ def ledger() -> None:
             for number in range(accounts):
                 open_account(database, f"a{number}")
             for first in range(0, accounts, 100):
-                names = [f"a{number}" for number in range(first, min(first + 100, accounts))]
+                names = [f"a{index}" for index in range(first, min(first + 100, accounts))]
                 lines = [
                     ("house", "USD", str(-1000 * len(names))),
                     *((name, "USD", "1000") for name in names),
                 ]
                 post(database, f"deposit-{first}", lines)
             result = load.run(database, "accounts", 16, load.transfers(500, accounts, most=100))
+            title, rate = f"ledger, {accounts} accounts", result.posted / result.seconds
+            print(f"{title:<24} {result.seconds:6.1f} s  {rate:.0f} transfers a second")
             print(
-                f"ledger, {accounts:>4} accounts      {result.seconds:6.1f} s  {result.posted} transfers by 16 clients, "
-                f"{result.posted / result.seconds:.0f} a second; errors: {dict(result.refused)}; "
-                f"discrepancies: {discrepancies(database)}",
+                f"  {result.posted} transfers by 16 clients, errors {dict(result.refused)}, "
+                f"discrepancies {discrepancies(database)}",
                 flush=True,
             )
 

@@ -95,16 +95,7 @@ class Migrations(Tier):
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-policy",
             metadata={"name": _NAME, "namespace": WORKLOAD_NAMESPACE},
-            spec={
-                "podSelector": {"matchLabels": labels},
-                "policyTypes": ["Ingress", "Egress"],
-                # Beside what the namespace grants every pod: DNS and the Pod Identity agent.
-                "egress": [
-                    {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"protocol": "TCP", "port": port}]}
-                    # Secrets Manager is reached through NAT, as whatever is called seldom.
-                    for cidr, port in ((args.vpc_cidr, args.port), ("0.0.0.0/0", 443))
-                ],
-            },
+            spec=_network(args, labels),
             opts=in_cluster(args.ready),
         )
         scripts = k8s.core.v1.ConfigMap(
@@ -127,18 +118,7 @@ class Migrations(Tier):
                     "pulumi.com/replaceUnready": "true",
                 },
             },
-            spec={
-                # No time to live: a Job that is gone would be made, and run, again.
-                "backoffLimit": 2,
-                "activeDeadlineSeconds": DEADLINE_SECONDS,
-                "template": {
-                    "metadata": {
-                        "labels": {**labels, "app.kubernetes.io/part-of": "trading"},
-                        "annotations": {"karpenter.sh/do-not-disrupt": "true"},
-                    },
-                    "spec": _pod(args, services, scripts.metadata.name),
-                },
-            },
+            spec=_job(args, labels, services, scripts.metadata.name),
             # The pod takes on its role, and reaches out, as it starts.
             opts=in_cluster([*args.ready, account, policy, identity]),
         )
@@ -175,7 +155,37 @@ def _statements(args: MigrationsArgs) -> list[dict[str, Any]]:
     ]
 
 
-def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> dict[str, Any]:
+def _network(args: MigrationsArgs, labels: Mapping[str, str]) -> Any:
+    """Beside what the namespace grants every pod: DNS and the Pod Identity agent."""
+    return {
+        "podSelector": {"matchLabels": labels},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [
+            {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"protocol": "TCP", "port": port}]}
+            # Secrets Manager is reached through NAT, as whatever is called seldom.
+            for cidr, port in ((args.vpc_cidr, args.port), ("0.0.0.0/0", 443))
+        ],
+    }
+
+
+def _job(
+    args: MigrationsArgs, labels: Mapping[str, str], services: str, config_map: pulumi.Input[str]
+) -> Any:
+    return {
+        # No time to live: a Job that is gone would be made, and run, again.
+        "backoffLimit": 2,
+        "activeDeadlineSeconds": DEADLINE_SECONDS,
+        "template": {
+            "metadata": {
+                "labels": {**labels, "app.kubernetes.io/part-of": "trading"},
+                "annotations": {"karpenter.sh/do-not-disrupt": "true"},
+            },
+            "spec": _pod(args, services, config_map),
+        },
+    }
+
+
+def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> Any:
     def container(
         name: str, image: str, command: list[str], environment: Mapping[str, Any], mounts: Mapping[str, str]
     ) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -65,10 +66,10 @@ class Database:
         services: Mapping[str, Sequence[str]] = SERVICES,
         migrations: Path = DATABASE / "migrations",
         script: Path = DATABASE / "migrate.sh",
-        **more: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.Popen[str]:
         """Runs what the Job runs, against this database."""
-        environment = {
+        variables = {
             "PATH": f"{tool('dbmate').parent}:{os.environ['PATH']}",
             "PGHOST": self.socket,
             "PGPORT": "5432",
@@ -77,11 +78,11 @@ class Database:
             "PGSSLMODE": "disable",  # a socket
             "SERVICES": json.dumps(services),
             "DBMATE_MIGRATIONS_DIR": str(migrations),
-            **more,
+            **environment,
         }
         return subprocess.Popen(
             ["sh", str(script)],
-            env=environment,
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -91,10 +92,10 @@ class Database:
         self,
         services: Mapping[str, Sequence[str]] = SERVICES,
         migrations: Path = DATABASE / "migrations",
-        **more: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> Migrated:
-        """The same, to its end; `more` is its environment."""
-        return finish(self.start_migration(services, migrations, **more))
+        """The same, to its end."""
+        return finish(self.start_migration(services, migrations, environment=environment))
 
 
 def finish(migration: subprocess.Popen[str]) -> Migrated:
