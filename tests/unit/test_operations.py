@@ -56,11 +56,6 @@ def platforms() -> dict[str, Graph]:
     """Every committed stack by its platform's name, production with the settings that add alarms."""
     values = {stack: stack_values(stack) for stack in STACKS}
     values["prod"]["trading:domain"] |= {"dnssec": True}
-    second = "eu-west-1"
-    zones = [f"{second}{zone}" for zone in "abc"]
-    values["prod"]["trading:regions"].append(
-        {"name": second, "cidr": "10.1.0.0/16", "availabilityZones": zones}
-    )
     values["prod"]["trading:api"] = {"canary": {"stableVersions": {"us-east-1": 1}, "percent": 10}}
     issuer = {"issuer": "https://login.example.com", "audience": "trading"}
     values["dev"]["trading:api"] |= {"jwt": issuer}
