@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from components.database.database import MASTER_USERNAME
 from components.service.cluster import WORKLOAD_NAMESPACE
 from functions.order_intake import handler, order_service
 from sandbox.values import is_dict, is_list
@@ -538,13 +539,19 @@ def _access(platform: Platform, name: str, role: str, callers: list[str]) -> Acc
         for user in platform.here.of("aws:elasticache/user:User")
     }
     users = [r for action, r in allowed if action == "elasticache:Connect" and ":user:" in r]
+    masters = {
+        secret.outputs["arn"]: {MASTER_USERNAME}
+        for secret in platform.here.of("aws:secretsmanager/secret:Secret")
+        if secret.name == f"database-{platform.region}-master"
+    }
+    read = [r for action, r in allowed if action == "secretsmanager:GetSecretValue"]
     return Access(
         service=name,
         tables=tables,
         produces=last("kafka-cluster:WriteData$", ":topic/"),
         consumes=last("kafka-cluster:ReadData$", ":topic/"),
         cache={pattern for user in users for pattern in keys[user]},
-        database=last("rds-db:connect$", ":dbuser:"),
+        database=last("rds-db:connect$", ":dbuser:").union(*(masters.get(secret, ()) for secret in read)),
         callers=callers,
     )
 
@@ -564,12 +571,14 @@ def _callers(platform: Platform) -> dict[str, list[str]]:
     found.setdefault(ports[_port(platform.environment["ORDER_SERVICE_URL"])], []).append(ORDER_INTAKE)
     body = json.loads(platform.here.only("aws:apigateway/restApi:RestApi").inputs["body"])
     for path, methods in sorted(body["paths"].items()):
+        if path.endswith("/{proxy+}"):
+            continue  # what is below a path goes the same way
+        ways: dict[tuple[str, str], list[str]] = {}
         for method, operation in methods.items():
             integration = operation.get("x-amazon-apigateway-integration") if is_dict(operation) else None
-            if not integration or path.endswith("/{proxy+}"):
-                continue  # what is below a path goes the same way
+            if not integration:
+                continue
             service = ORDER_INTAKE if ":function:" in integration["uri"] else ports[_port(integration["uri"])]
-            verb = "" if "any-method" in method else f"{method.upper()} "
             scopes = {
                 scope
                 for entry in operation.get("security", [])
@@ -577,6 +586,9 @@ def _callers(platform: Platform) -> dict[str, list[str]]:
                 for scope in names
             }
             token = f" with {_codes(scopes)}" if scopes else ", no token"
+            ways.setdefault((service, token), []).append(method.upper())
+        for (service, token), verbs in ways.items():
+            verb = f"{verbs[0]} " if len(verbs) == 1 else ""
             found.setdefault(service, []).append(f"API Gateway: `{verb}{path}`{token}")
     return found
 

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from components.database.database import MASTER_USERNAME
 from functions.order_intake import handler
 from settings import IDEMPOTENCY_TABLE, Settings
 from tests.unit.architecture import (
@@ -115,12 +116,23 @@ def test_a_service_may_touch_what_its_settings_name_and_nothing_else(stack: str)
     intake = found.pop(ORDER_INTAKE)
     assert intake.tables == {IDEMPOTENCY_TABLE: {"read", "write"}}
     assert [intake.produces, intake.consumes, intake.cache, intake.database] == [set()] * 4
+    migrations = found.pop("migrations")
+    assert migrations.database == {MASTER_USERNAME}
+    assert [migrations.tables, migrations.produces, migrations.consumes, migrations.cache] == [
+        {},
+        *[set()] * 3,
+    ]
     assert found.keys() == {service.name for service in settings.services}
     for service in settings.services:
         access = found[service.name]
+        dead_letters = {
+            topic
+            for consumed in service.consumes
+            if (topic := settings.streaming.dead_letter_topic(consumed, service.name))
+        }
         assert access.tables == {table: {"read", "write", "delete"} for table in service.tables}
-        assert access.produces == set(service.produces)
-        assert access.consumes == set(service.consumes)
+        assert access.produces == {*service.produces, *dead_letters}
+        assert access.consumes == {*service.consumes, *dead_letters}
         assert access.cache == ({f"{service.name}:*"} if service.cache else set())
         assert access.database == ({service.name.replace("-", "_")} if service.database else set())
 

@@ -88,7 +88,7 @@ def test_brokers_samples_do_not_hide_that_the_pods_are_missing(stack: str) -> No
     watched = [
         alarm.inputs["dimensions"]["ResourceId"]
         for alarm in alarms
-        if alarm.inputs["dimensions"].get("Resource") == "IngestionRate"
+        if alarm.inputs.get("dimensions", {}).get("Resource") == "IngestionRate"
     ]
     assert len(watched) == len(set(watched)) == len(platform(stack).of("aws:amp/scraper:Scraper"))
 

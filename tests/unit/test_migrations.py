@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import subprocess
@@ -25,9 +24,7 @@ from tests.unit.harness import (
     Graph,
     Registered,
     deploy,
-    deploy_platform,
     platform,
-    stack_values,
 )
 
 ACCOUNT = "us-east-1:123456789012"
@@ -231,19 +228,8 @@ def test_namespace_grants_every_pod_dns_and_the_identity_agent() -> None:
 # In the whole platform
 
 
-@functools.cache
-def two_regions() -> Graph:
-    values = stack_values("prod")
-    more = {
-        "name": "eu-west-1",
-        "cidr": "10.1.0.0/16",
-        "availabilityZones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
-    }
-    return deploy_platform("prod", values | {"trading:regions": [*values["trading:regions"], more]})
-
-
 def test_only_the_primary_region_migrates() -> None:
-    assert [job.name for job in two_regions().of(JOB)] == ["migrations-us-east-1-job"]
+    assert [job.name for job in platform("prod").of(JOB)] == ["migrations-us-east-1-job"]
 
 
 def charts(graph: Graph, region: str) -> list[Registered]:
@@ -255,14 +241,14 @@ def charts(graph: Graph, region: str) -> list[Registered]:
 
 
 def test_services_of_the_primary_region_start_after_the_migrations() -> None:
-    for chart in charts(two_regions(), "us-east-1"):
+    for chart in charts(platform("prod"), "us-east-1"):
         assert "migrations-us-east-1-job" in chart.depends_on
-    for chart in charts(two_regions(), "eu-west-1"):
+    for chart in charts(platform("prod"), "eu-west-1"):
         assert "migrations-us-east-1-job" not in chart.depends_on
 
 
 def test_job_runs_when_the_writer_and_the_secrets_value_are_there() -> None:
-    graph = two_regions()
+    graph = platform("prod")
     needed = graph.only(JOB).depends_on
     assert {"database-us-east-1-0", "database-us-east-1-cluster", "database-us-east-1-master"} <= needed
 

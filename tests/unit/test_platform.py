@@ -69,7 +69,10 @@ def owner(graph: Graph, resource: Registered) -> str:
 @every_stack
 def test_every_tier_is_there_with_resources_of_its_own(stack: str) -> None:
     graph = platform(stack)
-    assert {owner(graph, resource) for resource in graph.resources} - {""} == set(TIERS)
+    assert {owner(graph, resource) for resource in graph.resources} - {""} == {
+        *TIERS,
+        *(["TableReplica"] if len(regions(stack)) > 1 else []),
+    }
 
 
 @every_stack
@@ -127,7 +130,7 @@ def test_only_the_alb_is_internet_facing(stack: str) -> None:
     public = [
         lb for lb in platform(stack).of("aws:lb/loadBalancer:LoadBalancer") if not lb.inputs.get("internal")
     ]
-    assert [lb.parent for lb in public] == [f"alb-{region}" for region in regions(stack)]
+    assert {lb.parent for lb in public} == {f"alb-{region}" for region in regions(stack)}
 
 
 @every_stack
@@ -173,11 +176,7 @@ def test_every_region_carries_its_name(stack: str) -> None:
 def test_second_region_changes_nothing_of_the_first() -> None:
     """One stack file with a region more: every resource of before is still there as it was."""
     values = stack_values("prod")
-    more = {
-        "name": "eu-west-1",
-        "cidr": "10.1.0.0/16",
-        "availabilityZones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
-    }
-    wider = deploy_platform("prod", values | {"trading:regions": [*values["trading:regions"], more]})
-    before = {r.urn for r in platform("prod").resources}
+    first = deploy_platform("prod", values | {"trading:regions": values["trading:regions"][:1]})
+    wider = platform("prod")
+    before = {r.urn for r in first.resources}
     assert before <= {r.urn for r in wider.resources}

@@ -227,13 +227,13 @@ def test_every_rule_is_needed_and_missed_when_it_is_gone(stack: str) -> None:
 )
 @pytest.mark.parametrize("block", [{"cidrIpv4": "0.0.0.0/0"}, {"cidrIpv6": "::/0"}])
 def test_rule_that_admits_everybody_is_found(place: str, source: str, block: dict[str, str]) -> None:
-    graph = platform("prod")
+    graph = platform("dev")
     wider = with_more(graph, rule(INGRESS, group_of(graph, place), fromPort=22, toPort=22, **block))
     assert Edge(source, place, "22") in only_region(wider) - only_region(graph)
 
 
 def test_route_out_of_the_isolated_subnets_is_found() -> None:
-    graph = platform("prod")
+    graph = platform("dev")
     table = graph.named("network-us-east-1-isolated", "aws:ec2/routeTable:RouteTable")
     nat = graph.of("aws:ec2/natGateway:NatGateway")[0]
     route = {"routeTableId": table.id, "destinationCidrBlock": "0.0.0.0/0", "natGatewayId": nat.id}
@@ -245,7 +245,7 @@ def test_route_out_of_the_isolated_subnets_is_found() -> None:
 
 
 def test_public_api_is_found() -> None:
-    graph = platform("prod")
+    graph = platform("dev")
     public = {"endpointConfiguration": {"types": "REGIONAL"}, "body": ""}
     wider = with_more(graph, resource("aws:apigateway/restApi:RestApi", "another", public))
     assert Edge(INTERNET, "API Gateway", "443") in managed_edges(wider)
