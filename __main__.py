@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from components.api import Api, ApiArgs
 from components.backup import BackupPlan, BackupPlanArgs, BackupVault, BackupVaultArgs
+from components.canary import OrderCanary, OrderCanaryArgs
 from components.database import Database, DatabaseArgs
 from components.domain import Domain, DomainArgs
 from components.event_streaming import EventStreaming, EventStreamingArgs
@@ -413,9 +414,33 @@ def deploy_region(
         opts,
     )
 
+    canaries: list[OrderCanary] = []
+    # Orders go to the first region, wherever they come from.
+    if settings.monitoring.canary and identity and primary is None:
+        canaries.append(
+            OrderCanary(
+                f"order-canary-{at}",
+                OrderCanaryArgs(
+                    platform=settings.platform,
+                    region=at,
+                    host=host,
+                    login_url=identity.login_url,
+                    client_id=identity.machine_client_id,
+                    client_secret=identity.machine_client_secret,
+                    scope=identity.scopes[settings.api.order_service],
+                    key_arn=foundation.key_arn,
+                    settings=settings.monitoring.canary,
+                    log_retention_days=retention,
+                    protect=settings.protect,
+                ),
+                opts,
+            )
+        )
+
     tiers = [
         *(foundation, network, streaming, cache, *tables.values(), database, backups, cluster, autoscaler),
         *(internal_load_balancer, *microservices, api, load_balancer, scraper, broker_metrics),
+        *canaries,
     ]
     pulumi.export(f"clusterName-{at}", cluster_name)
     pulumi.export(f"loadBalancer-{at}", load_balancer.dns_name)

@@ -1167,6 +1167,16 @@ class SpendingSettings(Model):
     """USD by which spending is out of the ordinary before it is told."""
 
 
+class CanarySettings(Model):
+    """What the canary's orders are for. The order service must know both, and hand none of these orders on:
+    `docs/operations.md`, section order-canary."""
+
+    account_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["canary"])
+    """An account of the canary's own, without buying power."""
+    symbol: str = Field(pattern=r"^[A-Z0-9][A-Z0-9.-]{0,19}$", examples=["ZVZZT"])
+    """A test symbol of the venue, in which nothing real is traded."""
+
+
 class MonitoringSettings(Model):
     """Logs, metrics and alarms."""
 
@@ -1175,6 +1185,8 @@ class MonitoringSettings(Model):
     """Where alarms are shown beside the e-mails."""
     spending: SpendingSettings | None = None
     """Without it nobody is told of what the platform costs."""
+    canary: CanarySettings | None = None
+    """Places a test order every minute and tells whether it was accepted; without it nothing does."""
     log_retention_days: RetentionDays = 365
     alarm_emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = []
     """Addresses that every alarm is sent to; each must confirm once."""

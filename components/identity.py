@@ -42,6 +42,8 @@ class Identity(Tier):
     """Client of the web app: authorization code with PKCE, no secret."""
     machine_client_id: pulumi.Output[str]
     """Client of programs: client credentials."""
+    machine_client_secret: pulumi.Output[str]
+    """A Pulumi secret."""
     login_url: pulumi.Output[str]
     """Where the OAuth endpoints are."""
 
@@ -132,6 +134,7 @@ class Identity(Tier):
         self.user_pool_arn = pool.arn
         self.web_client_id = web.id
         self.machine_client_id = machine.id
+        self.machine_client_secret = machine.client_secret
         self.login_url = pulumi.Output.format(
             "https://{0}.auth.{1}.amazoncognito.com", domain.domain, domain.region
         )

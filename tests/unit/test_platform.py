@@ -69,10 +69,10 @@ def owner(graph: Graph, resource: Registered) -> str:
 @every_stack
 def test_every_tier_is_there_with_resources_of_its_own(stack: str) -> None:
     graph = platform(stack)
-    assert {owner(graph, resource) for resource in graph.resources} - {""} == {
-        *TIERS,
-        *(["TableReplica"] if len(regions(stack)) > 1 else []),
-    }
+    canary = ["OrderCanary"] * ("canary" in stack_values(stack)["trading:monitoring"])
+    replica = ["TableReplica"] * (len(regions(stack)) > 1)
+    tiers = {owner(graph, resource) for resource in graph.resources} - {""}
+    assert tiers == {*TIERS, *canary, *replica}
 
 
 @every_stack

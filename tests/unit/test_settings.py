@@ -877,6 +877,16 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("services[0].tlsPort", "8443", "needs internalLoadBalancer.tls"),
     ),
     ("price-class", put("web.priceClass", "All"), ("web.priceClass", '"All"', "'PriceClass_All'")),
+    (
+        "canary-symbol",
+        put("monitoring.canary", {"accountId": "canary", "symbol": "zvzzt"}),
+        ("monitoring.canary.symbol", "zvzzt", "such as ZVZZT"),
+    ),
+    (
+        "canary-without-account",
+        put("monitoring.canary", {"symbol": "ZVZZT"}),
+        ("monitoring.canary.accountId", "is missing", "An account of the canary's own"),
+    ),
     ("email", put("monitoring.alarmEmails", ["oncall"]), ("monitoring.alarmEmails[0]", "oncall", "@")),
     (
         "admin-role",

@@ -1,0 +1,312 @@
+"""Tier 9, the canary: a program that places a test order every minute, as a trader's program would."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Signal, Tier, service_trust
+from settings import CanarySettings
+
+RUNTIME = "syn-python-selenium-14.0"
+"""The newest with Python ("Runtime versions using Python and Selenium Webdriver", CloudWatch user guide)."""
+SCRIPT = Path("functions/order_canary/order_canary.py")
+TIMEOUT_SECONDS = 55
+"""Below the schedule's minute, which Synthetics wants, and above the script's own deadline."""
+SLOW_MILLISECONDS = 20_000
+KEEP_RUNS_DAYS = 31
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderCanaryArgs:
+    """Settings of the canary."""
+
+    platform: str
+    region: str
+    host: str
+    """The viewer's host."""
+    login_url: pulumi.Input[str]
+    """Where the user pool's OAuth endpoints are."""
+    client_id: pulumi.Input[str]
+    """The user pool's client of programs."""
+    client_secret: pulumi.Input[str]
+    scope: str
+    """What a token must have to place orders."""
+    key_arn: pulumi.Input[str]
+    settings: CanarySettings
+    log_retention_days: int
+    protect: bool
+
+
+class OrderCanary(Tier):
+    """CloudWatch Synthetics runs `functions/order_canary` every minute.
+
+    It asks the public names, from outside of the VPC, so that what it finds is what traders find: DNS,
+    CloudFront and its web ACL, load balancer, API, authorizer, order intake, order service. One canary is
+    enough for all regions, in the primary: the viewer's host is one, and whichever region a canary stood
+    in, its orders would go to `write.origin`. Whether a region answers at all, its health checks tell from
+    elsewhere.
+
+    43,200 runs a month cost about USD 52 at USD 0.0012 each (CloudWatch's price list), and some USD 5 for
+    the function, logs and artifacts.
+    """
+
+    def __init__(self, name: str, args: OrderCanaryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self._account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        canary_name = f"{args.platform}-orders"
+        secret = aws.secretsmanager.Secret(
+            f"{name}-client-secret",
+            description="Secret of the user pool's client of programs, for the canary",
+            kms_key_id=args.key_arn,
+            # It can be had again from the user pool.
+            recovery_window_in_days=0,
+            opts=self.child(),
+        )
+        version = aws.secretsmanager.SecretVersion(
+            f"{name}-client-secret", secret_id=secret.id, secret_string=args.client_secret, opts=self.child()
+        )
+        bucket, ready = self._bucket(name, args)
+        root = Path(__file__).parent.parent
+        digest = hashlib.sha256((root / SCRIPT).read_bytes()).hexdigest()
+        code = aws.s3.BucketObjectv2(
+            f"{name}-code",
+            bucket=bucket.bucket,
+            # Named by its content: what the preview shows, and what Synthetics takes for a new version.
+            key=f"code/{digest[:16]}.zip",
+            # Synthetics looks for Python below this folder ("Packaging your Python canary files").
+            source=pulumi.AssetArchive({f"python/{SCRIPT.name}": pulumi.FileAsset(str(SCRIPT))}),
+            # An object keeps the encryption of the moment it was written.
+            opts=self.child(depends_on=ready),
+        )
+        role, permissions = self._role(name, canary_name, args, bucket, secret)
+        canary = aws.synthetics.Canary(
+            name,
+            name=canary_name,
+            runtime_version=RUNTIME,
+            handler=f"{SCRIPT.stem}.handler",
+            s3_bucket=bucket.bucket,
+            s3_key=code.key,
+            execution_role_arn=role.arn,
+            schedule={"expression": "rate(1 minute)"},
+            artifact_s3_location=pulumi.Output.format("s3://{0}/runs", bucket.bucket),
+            artifact_config={"s3_encryption": {"encryption_mode": "SSE_KMS", "kms_key_arn": args.key_arn}},
+            kms_key_arn=args.key_arn,
+            run_config={
+                "timeout_in_seconds": TIMEOUT_SECONDS,
+                "memory_in_mb": 960,
+                # No active tracing: Synthetics has it for Node.js alone ("Canaries and X-Ray tracing"). The
+                # script begins a trace itself.
+                "environment_variables": {
+                    "APP_URL": f"https://{args.host}",
+                    "TOKEN_URL": pulumi.Output.format("{0}/oauth2/token", args.login_url),
+                    "CLIENT_ID": args.client_id,
+                    "CLIENT_SECRET_ARN": secret.arn,
+                    "SCOPE": args.scope,
+                    "ACCOUNT_ID": args.settings.account_id,
+                    "SYMBOL": args.settings.symbol,
+                },
+            },
+            success_retention_period=KEEP_RUNS_DAYS,
+            failure_retention_period=KEEP_RUNS_DAYS,
+            start_canary=True,
+            delete_lambda=True,
+            # It names neither the role's permissions nor the secret's value, and its first run wants both.
+            opts=self.child(depends_on=[permissions, version]),
+        )
+        # The function's name has an id in it that Synthetics draws. Its role may not create log groups, so
+        # that there is no other than ours; whatever it says before that is there is lost.
+        aws.cloudwatch.LogGroup(
+            name,
+            name=canary.engine_arn.apply(lambda arn: f"/aws/lambda/{arn.split(':')[6]}"),
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.key_arn,
+            opts=self.child(),
+        )
+        self._watch(canary_name)
+        self.register_outputs({})
+
+    def _bucket(self, name: str, args: OrderCanaryArgs) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
+        """The bucket of code and artifacts, and what must be there before anything is written into it."""
+        # What it holds can be had again or is of no use after a month.
+        bucket = aws.s3.Bucket(name, force_destroy=not args.protect, opts=self.child(protect=args.protect))
+        access_block = aws.s3.BucketPublicAccessBlock(
+            name,
+            bucket=bucket.bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=self.child(),
+        )
+        aws.s3.BucketOwnershipControls(
+            name,
+            bucket=bucket.bucket,
+            rule={"object_ownership": "BucketOwnerEnforced"},
+            opts=self.child(),
+        )
+        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
+            name,
+            bucket=bucket.bucket,
+            rules=[
+                {
+                    "apply_server_side_encryption_by_default": {
+                        "sse_algorithm": "aws:kms",
+                        "kms_master_key_id": args.key_arn,
+                    },
+                    "bucket_key_enabled": True,
+                }
+            ],
+            opts=self.child(),
+        )
+        versioning = aws.s3.BucketVersioning(
+            name,
+            bucket=bucket.bucket,
+            versioning_configuration={"status": "Enabled"},
+            opts=self.child(),
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            name,
+            bucket=versioning.bucket,
+            rules=[
+                {
+                    "id": "forget-runs",
+                    "status": "Enabled",
+                    "filter": {"prefix": "runs/"},
+                    "expiration": {"days": KEEP_RUNS_DAYS},
+                    "noncurrent_version_expiration": {"noncurrent_days": 1},
+                    "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
+                }
+            ],
+            opts=self.child(),
+        )
+        aws.s3.BucketPolicy(
+            name,
+            bucket=bucket.bucket,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "OnlyTls",
+                            "Effect": "Deny",
+                            "Principal": "*",
+                            "Action": "s3:*",
+                            "Resource": [bucket.arn, pulumi.Output.format("{0}/*", bucket.arn)],
+                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                        }
+                    ],
+                }
+            ),
+            # S3 refuses two changes of a bucket's access at a time (OperationAborted).
+            opts=self.child(depends_on=[access_block]),
+        )
+        return bucket, [encryption, versioning]
+
+    def _role(
+        self,
+        name: str,
+        canary_name: str,
+        args: OrderCanaryArgs,
+        bucket: aws.s3.Bucket,
+        secret: aws.secretsmanager.Secret,
+    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        """What "Required roles and permissions for canaries" lists, except for creating log groups."""
+        role = aws.iam.Role(name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=self.child())
+        permissions = aws.iam.RolePolicy(
+            f"{name}-permissions",
+            role=role.id,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "OwnArtifacts",
+                            "Effect": "Allow",
+                            "Action": ["s3:PutObject", "s3:GetObject"],
+                            "Resource": pulumi.Output.format("{0}/runs/*", bucket.arn),
+                        },
+                        {
+                            "Sid": "WhereTheBucketIs",
+                            "Effect": "Allow",
+                            "Action": "s3:GetBucketLocation",
+                            "Resource": bucket.arn,
+                        },
+                        {
+                            "Sid": "NamesOfBucketsKnowNoResource",
+                            "Effect": "Allow",
+                            "Action": "s3:ListAllMyBuckets",
+                            "Resource": "*",
+                        },
+                        {
+                            "Sid": "OwnLogs",
+                            "Effect": "Allow",
+                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                            "Resource": pulumi.Output.format(
+                                "arn:aws:logs:{0}:{1}:log-group:/aws/lambda/cwsyn-{2}-*",
+                                args.region,
+                                self._account,
+                                canary_name,
+                            ),
+                        },
+                        {
+                            "Sid": "OwnMetrics",
+                            "Effect": "Allow",
+                            "Action": "cloudwatch:PutMetricData",
+                            "Resource": "*",
+                            "Condition": {"StringEquals": {"cloudwatch:namespace": "CloudWatchSynthetics"}},
+                        },
+                        {
+                            "Sid": "ClientSecret",
+                            "Effect": "Allow",
+                            "Action": "secretsmanager:GetSecretValue",
+                            "Resource": secret.arn,
+                        },
+                        {
+                            "Sid": "SecretArtifactsAndEnvironmentAreEncrypted",
+                            "Effect": "Allow",
+                            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                            "Resource": args.key_arn,
+                        },
+                    ],
+                }
+            ),
+            opts=self.child(),
+        )
+        return role, permissions
+
+    def _watch(self, canary_name: str) -> None:
+        dimensions = {"CanaryName": canary_name}
+        self.signals += [
+            Signal(
+                name="order-canary",
+                title="The canary cannot place its order",
+                namespace="CloudWatchSynthetics",
+                metric="SuccessPercent",
+                dimensions=dimensions,
+                statistic="Average",
+                comparison="below",
+                threshold=100,
+                periods=2,
+                reason="One failure may be the network's; two in a row, or no run at all, are ours.",
+                severity="critical",
+                missing_data="breaching",
+                customer_impact=True,
+            ),
+            Signal(
+                name="order-canary-duration",
+                title="The canary's order takes long",
+                namespace="CloudWatchSynthetics",
+                metric="Duration",
+                dimensions=dimensions,
+                statistic="Average",
+                threshold=SLOW_MILLISECONDS,
+                periods=5,
+                reason="Milliseconds of a run, half of its deadline; most of a healthy one is its own start.",
+                severity="warning",
+            ),
+        ]

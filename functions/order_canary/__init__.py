@@ -1,0 +1,1 @@
+"""The canary of the order path, which CloudWatch Synthetics runs."""

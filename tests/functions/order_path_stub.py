@@ -1,0 +1,161 @@
+"""The public names of the order path on loopback, over TLS: token endpoint, web app and API."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import ssl
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it arrived."""
+
+    step: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Reply:
+    """What a step is answered; a test changes what it wants to be wrong."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    hang: bool = False
+    drip: bool = False
+    """A byte at a time, for ever."""
+    cut: bool = False
+    """Promise more than is sent."""
+
+
+def _json(status: int, document: object, **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, {"Content-Type": "application/json", **named}, json.dumps(document).encode())
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up or refused the certificate is part of the tests."""
+
+
+@dataclass
+class OrderPathStub:
+    """Answers every step as it must be, but for what a test changes in `replies`."""
+
+    replies: dict[str, Reply] = field(default_factory=dict[str, Reply])
+    """Step → its answer."""
+    asked: list[Asked] = field(default_factory=list[Asked])
+
+    def __post_init__(self) -> None:
+        order = {"order_id": "o-1", "status": "accepted"}
+        self.replies = {
+            "token": _json(200, {"access_token": "the-token", "token_type": "Bearer"}),
+            "app": Reply(200, {"Content-Type": "text/html; charset=utf-8"}, b"<!doctype html>"),
+            "order": _json(201, order, X_Request_Id="req-1", X_Amz_Cf_Id="edge-1"),
+            "replay": _json(
+                201, order, X_Request_Id="req-2", X_Amz_Cf_Id="edge-2", Idempotent_Replayed="true"
+            ),
+        }
+        self._gone = threading.Event()
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer("app" if self.path == "/" else "unknown", b"")
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/oauth2/token":
+                    self._answer("token", body)
+                elif self.path == "/api/orders":
+                    self._answer("replay" if "order" in [a.step for a in stub.asked] else "order", body)
+                else:
+                    self._answer("unknown", body)
+
+            def _answer(self, step: str, body: bytes) -> None:
+                stub.asked.append(Asked(step, self.command, self.path, dict(self.headers), body))
+                reply = stub.replies[step]
+                if reply.hang:
+                    stub._gone.wait()
+                    return
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                more = 1_000_000 if reply.drip or reply.cut else 0
+                self.send_header("Content-Length", str(len(reply.body) + more))
+                self.end_headers()
+                self.wfile.write(reply.body)
+                while reply.drip and not stub._gone.wait(0.05):
+                    self.wfile.write(b" ")
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.certificate, tls = _certificate()
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._server.server_port}"
+
+    def trust(self) -> ssl.SSLContext:
+        """A client's context that knows this server, and is as strict as the default."""
+        return ssl.create_default_context(cadata=self.certificate)
+
+    def stop(self) -> None:
+        """Answers nothing more."""
+        self._gone.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _certificate() -> tuple[str, ssl.SSLContext]:
+    """A self-signed certificate for loopback, and a server's context with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "order path")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "server.pem")
+        file.write_bytes(private + pem)
+        context.load_cert_chain(file)
+    return pem.decode(), context
