@@ -339,6 +339,7 @@ def deploy_region(
     api = Api(
         f"api-{at}",
         ApiArgs(
+            platform=settings.platform,
             region=at,
             vpc_id=network.vpc_id,
             private_subnet_ids=network.private_subnet_ids,
@@ -459,6 +460,7 @@ def deploy_region(
             region=at,
             signals=[*domain.regional_signals[at], *(signal for tier in tiers for signal in tier.signals)],
             objectives=[objective for tier in tiers for objective in tier.objectives],
+            queries=[query for tier in tiers for query in tier.queries],
             critical_topic_arn=foundation.critical_topic_arn,
             warning_topic_arn=foundation.warning_topic_arn,
         ),
@@ -559,6 +561,7 @@ def deploy(settings: Settings) -> None:
                 *web.signals,
                 *routing.signals,
             ],
+            edge_queries=web.queries,
             settings=settings.monitoring,
             protect=settings.protect,
         ),

@@ -1167,7 +1167,7 @@ class SpendingSettings(Model):
     """USD by which spending is out of the ordinary before it is told."""
 
 
-class CanarySettings(Model):
+class OrderCanarySettings(Model):
     """What the canary's orders are for. The order service must know both, and hand none of these orders on:
     `docs/operations.md`, section order-canary."""
 
@@ -1185,7 +1185,7 @@ class MonitoringSettings(Model):
     """Where alarms are shown beside the e-mails."""
     spending: SpendingSettings | None = None
     """Without it nobody is told of what the platform costs."""
-    canary: CanarySettings | None = None
+    canary: OrderCanarySettings | None = None
     """Places a test order every minute and tells whether it was accepted; without it nothing does."""
     log_retention_days: RetentionDays = 365
     alarm_emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = []
@@ -1410,6 +1410,15 @@ class Settings(Model):
             raise ValueError(
                 f"loadBalancer.rules: name {len(self.additional_hosts)} hosts beside {names.host}; a "
                 f"region's certificate has room for {most}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_canary_can_sign_in(self) -> Self:
+        if self.monitoring.canary and self.api.jwt:
+            raise ValueError(
+                "monitoring.canary signs in with the platform's own user pool, of which api.jwt leaves none; "
+                "give one of the two"
             )
         return self
 

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.tier import Signal, Tier, service_trust
-from settings import CanarySettings
+from settings import OrderCanarySettings
 
 RUNTIME = "syn-python-selenium-14.0"
 """The newest with Python ("Runtime versions using Python and Selenium Webdriver", CloudWatch user guide)."""
@@ -37,7 +37,7 @@ class OrderCanaryArgs:
     scope: str
     """What a token must have to place orders."""
     key_arn: pulumi.Input[str]
-    settings: CanarySettings
+    settings: OrderCanarySettings
     log_retention_days: int
     protect: bool
 

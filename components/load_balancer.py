@@ -10,8 +10,9 @@ import pulumi
 import pulumi_aws as aws
 
 from components.domain import numbered
-from components.tier import Signal, Tier, limited_name
+from components.tier import LogQuery, Signal, Tier, limited_name
 from components.web_acl import (
+    BLOCKED_REQUESTS,
     REGIONAL_RULE_GROUPS,
     hidden_headers,
     log_delivery_policy,
@@ -411,6 +412,9 @@ class LoadBalancer(Tier):
             retention_in_days=args.log_retention_days,
             kms_key_id=args.key_arn,
             opts=self.child(),
+        )
+        self.queries.append(
+            LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(log_group.name,))
         )
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         delivery = aws.cloudwatch.LogResourcePolicy(

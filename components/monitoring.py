@@ -13,7 +13,7 @@ from components.chat import SlackChannel, SlackChannelArgs
 from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
 from components.objectives import BURN_RATES, BurnRate
 from components.spending import Spending, SpendingArgs
-from components.tier import Endpoint, Objective, Severity, Signal, Tier
+from components.tier import Endpoint, LogQuery, Objective, Severity, Signal, Tier
 from settings import MonitoringSettings
 
 T = TypeVar("T")
@@ -298,6 +298,7 @@ class MonitoredRegion:
     region: str
     signals: Sequence[Signal]
     objectives: Sequence[Objective]
+    queries: Sequence[LogQuery]
     critical_topic_arn: pulumi.Input[str]
     warning_topic_arn: pulumi.Input[str]
 
@@ -312,6 +313,8 @@ class MonitoringArgs:
     """Where the edge's metrics are, and hence its alarms and their topics: us-east-1."""
     edge_signals: Sequence[Signal]
     """Signals of CloudFront, its web ACL and Route 53."""
+    edge_queries: Sequence[LogQuery]
+    """Questions to their logs."""
     settings: MonitoringSettings
     protect: bool
 
@@ -324,8 +327,10 @@ class Monitoring(Tier):
     impact*, which is why somebody is woken; one for each burn rate of each objective; and, for what a
     healthy deployment may ring, one that keeps quiet while a deployment says that it runs.
 
+    The tiers' questions to their logs become saved queries of CloudWatch Logs Insights in each region.
+
     Raises:
-        ValueError: two signals of one region have the same name.
+        ValueError: two signals of one region have the same name, or two questions that differ.
     """
 
     dashboard_name: str
@@ -350,6 +355,7 @@ class Monitoring(Tier):
             region=args.edge_region,
             signals=[*args.edge_signals, *topics.signals],
             objectives=[],
+            queries=args.edge_queries,
             critical_topic_arn=topics.critical_arn,
             warning_topic_arn=topics.warning_arn,
         )
@@ -361,6 +367,7 @@ class Monitoring(Tier):
             self._customer_impact(args.platform, region, alarms, burning)
             self._outside_deployments(args.platform, region, alarms)
 
+        self._save_queries(args.platform, [edge, *args.regions])
         if args.settings.spending:
             Spending(
                 f"{name}-spending",
@@ -393,6 +400,25 @@ class Monitoring(Tier):
             opts=self.child(),
         )
         self.register_outputs({"dashboardName": self.dashboard_name})
+
+    def _save_queries(self, platform: str, regions: Sequence[MonitoredRegion]) -> None:
+        """Saves each question once a region, over the log groups of all tiers that ask it."""
+        asked: dict[tuple[str, str], list[LogQuery]] = {}
+        for region in regions:
+            for query in region.queries:
+                asked.setdefault((region.region, query.name), []).append(query)
+        for (region, question), queries in asked.items():
+            if len({query.query for query in queries}) > 1:
+                raise ValueError(f"tiers of {region} ask different things under the name {question}")
+            aws.cloudwatch.QueryDefinition(
+                f"{self._name}-{region}-{question}",
+                # Up to the slash it is the folder that the console shows.
+                name=f"{platform}/{question}",
+                region=region,
+                query_string=queries[0].query,
+                log_group_names=[group for query in queries for group in query.log_groups],
+                opts=self.child(),
+            )
 
     def _alarm(self, platform: str, region: MonitoredRegion, signal: Signal) -> aws.cloudwatch.MetricAlarm:
         percentile = signal.statistic.startswith("p")

@@ -68,6 +68,29 @@ class Objective:
     """Metric math over the ids: the share of bad requests, from 0 to 1."""
 
 
+LOG_METRICS = "Trading/Logs"
+"""CloudWatch namespace of what metric filters count."""
+
+FOLLOW_ONE_REQUEST = """\
+filter @message like "REQUEST-ID"
+| sort @timestamp
+| display @timestamp, @log, status, message, order, request, trace, edge, log_processed.message, @message
+| limit 500"""
+"""Question of every tier whose log lines name the request (`docs/operations.md`, "Follow one request")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogQuery:
+    """A question to logs. `Monitoring` saves it, over the log groups of all tiers that ask the same."""
+
+    name: str
+    """Unique within the platform and region, but for tiers that ask the same."""
+    query: str
+    """In the query language of CloudWatch Logs Insights."""
+    log_groups: tuple[pulumi.Input[str], ...]
+    """Names of the log groups, of one region."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """Where a data store listens, and the security group that guards it."""
@@ -82,16 +105,19 @@ class Tier(pulumi.ComponentResource):
     Attributes:
         signals: what tells that the tier is healthy.
         objectives: what its users were promised.
+        queries: what people ask its logs.
     """
 
     signals: list[Signal]
     objectives: list[Objective]
+    queries: list[LogQuery]
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         # The token is an interface: it is part of every child's URN.
         super().__init__(f"trading:tier:{type(self).__name__}", name, None, opts)
         self.signals = []
         self.objectives = []
+        self.queries = []
 
     def child(
         self,
@@ -112,6 +138,19 @@ class Tier(pulumi.ComponentResource):
             delete_before_replace=delete_before_replace,
             replace_on_changes=replace_on_changes,
             additional_secret_outputs=additional_secret_outputs,
+        )
+
+    def count_lines(self, name: str, metric: str, *, log_group_name: pulumi.Input[str], pattern: str) -> None:
+        """Counts the log events that match `pattern` as `metric` in `Trading/Logs`.
+
+        The metric has no dimensions, so its name must say whose it is ("Filter and pattern syntax").
+        """
+        aws.cloudwatch.LogMetricFilter(
+            name,
+            log_group_name=log_group_name,
+            pattern=pattern,
+            metric_transformation={"namespace": LOG_METRICS, "name": metric, "value": "1"},
+            opts=self.child(),
         )
 
     def allow_connection(

@@ -34,6 +34,14 @@ LARGE_BODY_PRIORITY = 20
 """After every rule group: it reads a label that one of them sets."""
 
 
+BLOCKED_REQUESTS = """\
+filter action = "BLOCK"
+| stats count(*) as n by terminatingRuleId, httpRequest.clientIp, httpRequest.country, httpRequest.uri
+| sort n desc
+| limit 100"""
+"""Question of both web ACLs' logs."""
+
+
 def web_acl_rules(
     own: Mapping[str, aws.wafv2.WebAclRuleStatementArgsDict], groups: Mapping[str, Sequence[str]]
 ) -> list[aws.wafv2.WebAclRuleArgsDict]:

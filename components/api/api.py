@@ -25,16 +25,32 @@ from components.api.document import (
 )
 from components.api.order_intake import OrderIntake, OrderIntakeArgs
 from components.api.token_authorizer import TokenAuthorizer, TokenAuthorizerArgs
-from components.tier import Objective, Signal, Tier, service_trust
+from components.tier import FOLLOW_ONE_REQUEST, LogQuery, Objective, Signal, Tier, service_trust
 from settings import ApiSettings, ObjectiveSettings
 
 STAGE = "live"
+
+QUERIES = {
+    "follow-one-request": FOLLOW_ONE_REQUEST,
+    "slow-orders": """\
+filter resource = "/api/orders"
+| sort latency desc
+| display @timestamp, latency, integrationLatency, status, caller, request, trace
+| limit 50""",
+    "failures-by-status-and-integration": """\
+filter status like /^[45]/
+| stats count(*) as n by status, integrationStatus, error, method, resource
+| sort n desc
+| limit 100""",
+}
+"""What people ask the access log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiArgs:
     """Settings of the API tier."""
 
+    platform: str
     region: str
     vpc_id: pulumi.Input[str]
     private_subnet_ids: Sequence[pulumi.Input[str]]
@@ -80,6 +96,7 @@ class Api(Tier):
         order_intake = OrderIntake(
             f"{name}-order-intake",
             OrderIntakeArgs(
+                platform=args.platform,
                 vpc_id=args.vpc_id,
                 private_subnet_ids=args.private_subnet_ids,
                 key_arn=args.key_arn,
@@ -141,6 +158,7 @@ class Api(Tier):
         self.signals += order_intake.signals
         if token_authorizer:
             self.signals += token_authorizer.signals
+        self.queries += order_intake.queries
         self._watch(rest_api)
         self._promise(rest_api, args.objectives)
         self.register_outputs({"restApiId": self.rest_api_id, "functionName": self.function_name})
@@ -231,6 +249,10 @@ class Api(Tier):
             kms_key_id=args.key_arn,
             opts=self.child(),
         )
+        self.queries += [
+            LogQuery(name=name, query=query, log_groups=(access_logs.name,))
+            for name, query in QUERIES.items()
+        ]
         execution_logs = aws.cloudwatch.LogGroup(
             f"{name}-execution",
             # API Gateway's own name; made by it, the group would keep logs for ever and unencrypted.
@@ -421,7 +443,7 @@ class Api(Tier):
 def access_log(subject: str) -> dict[str, str]:
     """Field → context variable of the access log; `subject` is the one of the caller."""
     return {
-        "requestId": "$context.requestId",
+        "request": "$context.requestId",
         "time": "$context.requestTimeEpoch",
         "host": "$context.domainName",
         "method": "$context.httpMethod",
@@ -434,7 +456,7 @@ def access_log(subject: str) -> dict[str, str]:
         "integrationStatus": "$context.integration.status",
         "integrationLatency": "$context.integration.latency",
         "userAgent": "$context.identity.userAgent",
-        "traceId": "$context.xrayTraceId",
+        "trace": "$context.xrayTraceId",
     }
 
 

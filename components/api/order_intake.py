@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.function_package import function_package
 from components.scaling import target_tracking
-from components.tier import Signal, Tier, service_trust
+from components.tier import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Signal, Tier, service_trust
 from settings import Canary, Range
 
 ALIAS = "live"
@@ -24,6 +24,7 @@ HTTPS = 443
 class OrderIntakeArgs:
     """Settings of the function."""
 
+    platform: str
     vpc_id: pulumi.Input[str]
     private_subnet_ids: Sequence[pulumi.Input[str]]
     key_arn: pulumi.Input[str]
@@ -115,6 +116,7 @@ class OrderIntake(Tier):
         self._watch(function, dead_letters)
         if args.canary:
             self._watch_canary(function)
+        self._watch_log(name, args.platform, log_group)
         self.register_outputs({"functionName": self.function_name, "invokeArn": self.invoke_arn})
 
     def _alias(self, name: str, canary: Canary | None, function: aws.lambda_.Function) -> aws.lambda_.Alias:
@@ -268,6 +270,29 @@ class OrderIntake(Tier):
             suspended=args.canary is not None,
             # Or it could scale before there is anything provisioned.
             depends_on=[provisioned],
+        )
+
+    def _watch_log(self, name: str, platform: str, log_group: aws.cloudwatch.LogGroup) -> None:
+        metric = f"{platform}-order-intake-errors"
+        self.count_lines(
+            f"{name}-errors", metric, log_group_name=log_group.name, pattern='{ $.level = "ERROR" }'
+        )
+        self.signals.append(
+            Signal(
+                name="order-intake-error-lines",
+                title="Order intake logs errors",
+                namespace=LOG_METRICS,
+                metric=metric,
+                dimensions={},
+                statistic="Sum",
+                threshold=5,
+                reason="Each is an order whose outcome is unknown, or a failure that nobody foresaw; a few a "
+                "minute are pods that go.",
+                severity="warning",
+            )
+        )
+        self.queries.append(
+            LogQuery(name="follow-one-request", query=FOLLOW_ONE_REQUEST, log_groups=(log_group.name,))
         )
 
     def _watch(self, function: aws.lambda_.Function, dead_letters: aws.sqs.Queue) -> None:

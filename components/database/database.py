@@ -17,13 +17,23 @@ from components.database.parameters import (
 from components.database.proxy import DatabaseProxy, DatabaseProxyArgs
 from components.database.secret_rotation import SecretRotation, SecretRotationArgs
 from components.scaling import target_tracking
-from components.tier import Endpoint, Signal, Tier, service_trust
+from components.tier import LOG_METRICS, Endpoint, LogQuery, Severity, Signal, Tier, service_trust
 from settings import DatabaseSettings
 
 DATABASE_NAME = "trading"
 MASTER_USERNAME = "trading_admin"
 PORT = 5432
 MONITORING_INTERVAL_SECONDS = 15
+
+
+SLOW_STATEMENTS = r"""
+filter @message like /duration: /
+| parse @message /duration: (?<duration>[0-9.]+) ms\s+(?<statement>[\s\S]+)/
+| fields duration * 1 as milliseconds
+| sort milliseconds desc
+| display @timestamp, milliseconds, statement, @logStream
+| limit 50""".lstrip()
+"""What `log_min_duration_statement` wrote down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +149,7 @@ class Database(Tier):
             )
             for kind in ("postgresql", "iam-db-auth-error")
         }
+        self._watch_log(name, identifier, log_groups["postgresql"])
         monitoring_role, monitoring_permission = self._monitoring_role(name)
         # RDS's own master secret is not to be had in a global database, which this cluster may join.
         password = (
@@ -412,6 +423,46 @@ class Database(Tier):
         )
         self.signals += rotation.signals
         return secret.arn
+
+    def _watch_log(self, name: str, identifier: str, log_group: aws.cloudwatch.LogGroup) -> None:
+        levels: list[tuple[str, str, int, Severity, str]] = [
+            (
+                "fatal",
+                "The database ends sessions",
+                10,
+                "warning",
+                "Refused sign-ins and ended sessions; a failover has a burst of them, an attack a stream.",
+            ),
+            ("panic", "The database crashes", 0, "critical", "All sessions end; the instance restarts."),
+        ]
+        for level, title, threshold, severity, reason in levels:
+            metric = f"{identifier}-{level}"
+            # PostgreSQL's own severities, which are what its lines have behind the prefix.
+            self.count_lines(
+                f"{name}-{level}",
+                metric,
+                log_group_name=log_group.name,
+                pattern=f'"{level.upper()}:"',
+            )
+            self.signals.append(
+                Signal(
+                    name=f"database-{level}",
+                    runbook="database-log-errors",
+                    title=title,
+                    namespace=LOG_METRICS,
+                    metric=metric,
+                    dimensions={},
+                    statistic="Sum",
+                    threshold=threshold,
+                    period_seconds=300,
+                    periods=1,
+                    reason=reason,
+                    severity=severity,
+                )
+            )
+        self.queries.append(
+            LogQuery(name="slow-statements", query=SLOW_STATEMENTS, log_groups=(log_group.name,))
+        )
 
     def _watch(self, identifier: str, *, serverless: bool, is_secondary: bool) -> None:
         of_cluster = {"DBClusterIdentifier": identifier}

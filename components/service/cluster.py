@@ -13,7 +13,7 @@ import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 
 from components.service.pod_identity import pod_identity
-from components.tier import Endpoint, Signal, Tier
+from components.tier import FOLLOW_ONE_REQUEST, LOG_METRICS, Endpoint, LogQuery, Signal, Tier
 from settings import ClusterSettings
 
 WORKLOAD_NAMESPACE = "trading"
@@ -302,6 +302,33 @@ class Cluster(Tier):
             opts=self._in_cluster([node_class]),
         )
 
+    def _watch_logs(self, cluster_name: str, log_group: aws.cloudwatch.LogGroup) -> None:
+        metric = f"{cluster_name}-application-errors"
+        self.count_lines(
+            f"{self._name}-application-errors",
+            metric,
+            log_group_name=log_group.name,
+            # Where a line is JSON, the agent's Fluent Bit puts its fields below `log_processed`.
+            pattern='{ $.kubernetes.namespace_name = "trading" && $.log_processed.level = "ERROR" }',
+        )
+        self.signals.append(
+            Signal(
+                name="service-error-lines",
+                title="Services log errors",
+                namespace=LOG_METRICS,
+                metric=metric,
+                dimensions={},
+                statistic="Sum",
+                threshold=20,
+                periods=5,
+                reason="Twenty a minute for five minutes are no single request's bad luck.",
+                severity="warning",
+                rings_in_deployments=True,
+            )
+        )
+        for name, query in (("follow-one-request", FOLLOW_ONE_REQUEST), ("pod-errors", POD_ERRORS)):
+            self.queries.append(LogQuery(name=name, query=query, log_groups=(log_group.name,)))
+
     def _observability(self, args: ClusterArgs) -> list[pulumi.Resource]:
         """Container logs and Container Insights.
 
@@ -311,6 +338,7 @@ class Cluster(Tier):
             self._log_group(f"pods-{kind}", f"/aws/containerinsights/{args.cluster_name}/{kind}", args)
             for kind in ("application", "dataplane", "host", "performance")
         ]
+        self._watch_logs(args.cluster_name, groups[0])
         _, identity = pod_identity(
             self,
             f"{self._name}-cloudwatch",
@@ -408,6 +436,14 @@ class Cluster(Tier):
             resolve_conflicts_on_update="OVERWRITE",
             opts=self.child(depends_on=depends_on),
         )
+
+
+POD_ERRORS = """\
+filter kubernetes.namespace_name = "trading" and log_processed.level = "ERROR"
+| stats count(*) as n, latest(log_processed.request) as request
+  by kubernetes.container_name, kubernetes.pod_name, log_processed.message
+| sort n desc
+| limit 100"""
 
 
 def _signals(cluster_name: str) -> list[Signal]:

@@ -9,10 +9,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
-from components.tier import Signal, Tier
+from components.tier import FOLLOW_ONE_REQUEST, LogQuery, Signal, Tier
 from components.web.bucket import app_bucket, app_bucket_policy
 from components.web.release import VIEWER_CACHE_CONTROL, current_release
 from components.web_acl import (
+    BLOCKED_REQUESTS,
     EDGE_RULE_GROUPS,
     hidden_headers,
     log_delivery_policy,
@@ -401,6 +402,10 @@ class Web(Tier):
                 ("acl", f"aws-waf-logs-{args.platform}"),
             )
         )
+        self.queries += [
+            LogQuery(name="follow-one-request", query=FOLLOW_ONE_REQUEST, log_groups=(access.name,)),
+            LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(refused.name,)),
+        ]
         delivery = aws.cloudwatch.LogResourcePolicy(
             f"{name}-log-delivery",
             policy_name=f"{args.platform}-edge-log-delivery",

@@ -82,9 +82,11 @@ class OrderIntake:
                 raise Problem(404, "not-found", "Not found", "there is nothing at this path")
 
     def _take_order(self, event: Mapping[str, Any], context: Context, request_id: str) -> dict[str, Any]:
-        order = parse_order(_body(event), _content_type(event))
+        order = parse_order(_body(event), _header(event, "content-type"))
         caller = _caller(event)
         log = {"request": request_id, "account": order.account_id, "order": order.client_order_id}
+        # The one line that leads from the edge's id, and the trace's, to all others.
+        logger.info("received", extra={**log, "trace": _trace(event), "edge": _header(event, "x-amz-cf-id")})
         try:
             record = self._store.claim(order, order.fingerprint(caller))
         except (ClientError, BotoCoreError) as error:
@@ -123,7 +125,12 @@ class OrderIntake:
             answer = self._order_service.submit(
                 order.payload(),
                 f"{order.account_id}/{order.client_order_id}",
-                {"X-Request-Id": log["request"], "X-Caller-Subject": caller},
+                {
+                    "X-Request-Id": log["request"],
+                    "X-Caller-Subject": caller,
+                    # Lambda's, below whose part of the trace the service's then hangs; not the client's.
+                    "X-Amzn-Trace-Id": os.environ.get("_X_AMZN_TRACE_ID", ""),
+                },
                 min(self._order_timeout, left),
             )
         except NotSentError as error:
@@ -181,9 +188,15 @@ def _caller(event: Mapping[str, Any]) -> str:
     return str(authorizer["claims"]["sub"] if "claims" in authorizer else authorizer["principalId"])
 
 
-def _content_type(event: Mapping[str, Any]) -> str:
+def _header(event: Mapping[str, Any], wanted: str) -> str:
     headers: Mapping[str, str] = event.get("headers") or {}
-    return next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    return next((value for name, value in headers.items() if name.lower() == wanted), "")
+
+
+def _trace(event: Mapping[str, Any]) -> str:
+    """The trace's id, as API Gateway and X-Ray write it."""
+    found = re.search(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})", _header(event, "x-amzn-trace-id"))
+    return found[1] if found else ""
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

@@ -491,9 +491,43 @@ def test_logs_carry_the_request_id_and_never_the_amounts(
 ) -> None:
     caplog.set_level("INFO", "order_intake")
     world.send()
-    (record,) = [record for record in caplog.records if record.name == "order_intake"]
-    assert record.__dict__["request"] == "req-1"
-    assert ORDER["limit_price"] not in str(record.__dict__)
+    records = [record.__dict__ for record in caplog.records if record.name == "order_intake"]
+    assert [record["msg"] for record in records] == ["received", "answered"]
+    assert {record["request"] for record in records} == {"req-1"}
+    assert ORDER["limit_price"] not in str(records)
+
+
+TRACE = "1-5759e988-bd862e3fe1be46a994272793"
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace", "edge"),
+    [
+        (
+            {"X-Amzn-Trace-Id": f"Self=1-0-0;Root={TRACE};Sampled=1", "X-Amz-Cf-Id": "edge_1-x=="},
+            TRACE,
+            "edge_1-x==",
+        ),
+        ({"x-amzn-trace-id": "Root=what a client\u2028 made up"}, "", ""),
+        ({}, "", ""),
+    ],
+)
+def test_first_line_leads_from_the_edge_and_the_trace_to_the_request(
+    world: World, caplog: pytest.LogCaptureFixture, headers: dict[str, str], trace: str, edge: str
+) -> None:
+    caplog.set_level("INFO", "order_intake")
+    assert world.send(headers={"content-type": "application/json", **headers})[0] == 201
+    received = next(record.__dict__ for record in caplog.records if record.msg == "received")
+    assert (received["request"], received["trace"], received["edge"]) == ("req-1", trace, edge)
+
+
+def test_order_services_part_of_the_trace_hangs_below_lambdas(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = f"Root={TRACE};Parent=53995c3f42cd8ad8;Sampled=1"
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", own)
+    world.send(headers={"content-type": "application/json", "X-Amzn-Trace-Id": "Root=1-the-clients"})
+    assert world.service.received[0].headers["X-Amzn-Trace-Id"] == own
 
 
 # Health

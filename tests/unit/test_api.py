@@ -62,6 +62,7 @@ def program(settings: ApiSettings, *, pool: bool | None = None) -> None:
     api = Api(
         "api-us-east-1",
         ApiArgs(
+            platform="trading-test",
             region="us-east-1",
             vpc_id="vpc-0123456789abcdef0",
             private_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
@@ -405,7 +406,7 @@ def test_each_group_opens_exactly_the_listeners_that_it_needs() -> None:
 def test_stage_throttles_traces_and_logs_without_bodies() -> None:
     stage = graph().only("aws:apigateway/stage:Stage")
     assert stage.inputs["xrayTracingEnabled"] is True
-    assert json.loads(stage.inputs["accessLogSettings"]["format"])["requestId"] == "$context.requestId"
+    assert json.loads(stage.inputs["accessLogSettings"]["format"])["request"] == "$context.requestId"
     settings = graph().only("aws:apigateway/methodSettings:MethodSettings").inputs
     assert settings["methodPath"] == "*/*"
     assert settings["settings"] == SETTINGS

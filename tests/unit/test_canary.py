@@ -33,7 +33,7 @@ def two_regions() -> Graph:
     values = stack_values("prod")
     zones = [f"eu-west-1{zone}" for zone in "abc"]
     second = {"name": "eu-west-1", "cidr": "10.1.0.0/16", "availabilityZones": zones}
-    return deploy_platform("prod", {**values, "trading:regions": [*values["trading:regions"], second]})
+    return deploy_platform("prod", {**values, "trading:regions": [values["trading:regions"][0], second]})
 
 
 def test_stack_without_the_setting_has_no_canary() -> None:

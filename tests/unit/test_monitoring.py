@@ -16,7 +16,7 @@ from components.monitoring import (
     Monitoring,
     MonitoringArgs,
 )
-from components.tier import Objective, Signal
+from components.tier import LogQuery, Objective, Signal
 from settings import MonitoringSettings, SlackSettings, SpendingSettings
 from tests.unit.harness import ROOT, Graph, deploy
 
@@ -50,12 +50,18 @@ OBJECTIVE = Objective(
 )
 
 
-def _region(name: str, signals: Sequence[Signal], objectives: Sequence[Objective] = ()) -> MonitoredRegion:
+def _region(
+    name: str,
+    signals: Sequence[Signal],
+    objectives: Sequence[Objective] = (),
+    queries: Sequence[LogQuery] = (),
+) -> MonitoredRegion:
     topic = f"arn:aws:sns:{name}:123456789012"
     return MonitoredRegion(
         region=name,
         signals=signals,
         objectives=objectives,
+        queries=queries,
         critical_topic_arn=f"{topic}:critical",
         warning_topic_arn=f"{topic}:warning",
     )
@@ -64,6 +70,7 @@ def _region(name: str, signals: Sequence[Signal], objectives: Sequence[Objective
 def _monitoring(
     *regions: MonitoredRegion,
     edge: Sequence[Signal] = (),
+    edge_queries: Sequence[LogQuery] = (),
     settings: MonitoringSettings = MonitoringSettings(),  # noqa: B008 - it is frozen
 ) -> Graph:
     return deploy(
@@ -74,6 +81,7 @@ def _monitoring(
                 regions=regions,
                 edge_region="us-east-1",
                 edge_signals=edge,
+                edge_queries=edge_queries,
                 settings=settings,
                 protect=True,
             ),
@@ -416,3 +424,33 @@ def test_pods_that_do_not_ask_for_it_are_not_scraped() -> None:
     asks = "__meta_kubernetes_pod_annotation_prometheus_io_scrape"
     assert _relabel({name: value for name, value in POD.items() if name != asks}) is None
     assert _relabel({**POD, "__meta_kubernetes_pod_phase": "Succeeded"}) is None
+
+
+QUERY = LogQuery(name="slow-orders", query="sort latency desc", log_groups=("access",))
+
+
+def test_question_is_saved_once_a_region_in_the_platforms_folder() -> None:
+    graph = _monitoring(
+        _region("us-east-1", [SIGNAL], queries=[QUERY]), _region("eu-west-1", [SIGNAL], queries=[QUERY])
+    )
+    saved = [r.inputs for r in graph.of("aws:cloudwatch/queryDefinition:QueryDefinition")]
+    assert sorted((q["region"], q["name"]) for q in saved) == [
+        ("eu-west-1", "trading-test/slow-orders"),
+        ("us-east-1", "trading-test/slow-orders"),
+    ]
+    assert {q["queryString"] for q in saved} == {"sort latency desc"}
+
+
+def test_tiers_that_ask_the_same_share_a_query_and_so_does_the_edge() -> None:
+    graph = _monitoring(
+        _region("us-east-1", [SIGNAL], queries=[QUERY, dataclasses.replace(QUERY, log_groups=("pods",))]),
+        edge_queries=[dataclasses.replace(QUERY, log_groups=("distribution",))],
+    )
+    saved = graph.only("aws:cloudwatch/queryDefinition:QueryDefinition").inputs
+    assert saved["logGroupNames"] == ["distribution", "access", "pods"]
+
+
+def test_questions_of_one_name_must_be_the_same() -> None:
+    other = dataclasses.replace(QUERY, query="sort status desc")
+    with pytest.raises(ValueError, match="eu-west-1 ask different things under the name slow-orders"):
+        _monitoring(_region("eu-west-1", [SIGNAL], queries=[QUERY, other]))
