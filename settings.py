@@ -101,6 +101,11 @@ def _vpc_cidr(value: str) -> str:
     return value
 
 
+def missing_tags(tags: Mapping[str, str], required: Sequence[str] = REQUIRED_TAGS) -> list[str]:
+    """The required tags that have no value; policies hold every provider to the same."""
+    return [tag for tag in required if not tags.get(tag)]
+
+
 def _cidr(value: str) -> str:
     try:
         ipaddress.IPv4Network(value)
@@ -121,7 +126,12 @@ def _located_country(value: str) -> str:
     return value
 
 
-def _pinned(value: str) -> str:
+def pinned_image(value: str) -> str:
+    """The image, where its version does not move; policies hold running workloads to the same.
+
+    Raises:
+        ValueError: it names no version, or `latest`.
+    """
     name = r"[^:@\s]+(:\d+/[^:@\s]+)?"
     if not re.fullmatch(rf"{name}(:[\w][\w.-]{{0,127}}|(:[\w.-]+)?@sha256:[0-9a-f]{{64}})", value):
         raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
@@ -162,7 +172,7 @@ def _colliding_topic(name: str, others: Iterable[str]) -> str | None:
 Fqdn = Annotated[str, AfterValidator(_fqdn)]
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
-Image = Annotated[str, AfterValidator(_pinned)]
+Image = Annotated[str, AfterValidator(pinned_image)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 BrokerSize = Annotated[str, Field(json_schema_extra={"pattern": _BROKER_SIZES}), AfterValidator(_broker_size)]
 Continent = Literal["AF", "AN", "AS", "EU", "NA", "OC", "SA"]
@@ -1294,7 +1304,7 @@ class Settings(Model):
     @field_validator("tags")
     @classmethod
     def _required_tags(cls, tags: dict[str, str]) -> dict[str, str]:
-        missing = [tag for tag in REQUIRED_TAGS if not tags.get(tag)]
+        missing = missing_tags(tags)
         if missing:
             raise ValueError(f"lacks {', '.join(missing)}; every resource carries {', '.join(REQUIRED_TAGS)}")
         return tags

@@ -35,13 +35,31 @@ class RuleException(BaseModel):
     expires: datetime.date
     """The last day on which it holds."""
 
-    def covers(self, rule: str, resource: Resource, today: datetime.date) -> bool:
-        """Whether `resource` need not keep `rule` today."""
-        return (
-            rule == self.rule
-            and today <= self.expires
-            and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
-        )
+    def covers(self, rule: str, resource: Resource) -> bool:
+        """Whether it is about this rule and resource."""
+        return rule == self.rule and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
+
+
+def judged(
+    exceptions: Sequence[RuleException], rule: str, resource: Resource, problem: str, today: datetime.date
+) -> str | None:
+    """What to say of a problem: nothing where an exception holds, and so where one has ended."""
+    for exception in exceptions:
+        if exception.covers(rule, resource):
+            if today <= exception.expires:
+                return None
+            return f"{problem} ({exception.owner}'s exception ended on {exception.expires})"
+    return problem
+
+
+def ended(exceptions: Sequence[RuleException], today: datetime.date) -> list[str]:
+    """The entries that no longer hold, and what would do."""
+    return [
+        f"{FILE.name}: exceptions[{index}] ({exception.rule}, {', '.join(exception.resources)}) ended on "
+        f"{exception.expires}: {exception.owner} must mend the resources and delete it, or renew it"
+        for index, exception in enumerate(exceptions)
+        if today > exception.expires
+    ]
 
 
 def load(path: Path = FILE, known_rules: Sequence[str] = ()) -> list[RuleException]:

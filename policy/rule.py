@@ -1,10 +1,17 @@
-"""What a rule is: a pure function over one resource, or over a whole stack."""
+"""What a rule is: a pure function over one resource, alone or among the others of its stack."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
+
+SECRET = "[secret]"  # noqa: S105 (it stands for one)
+"""What a rule sees in place of a secret value."""
+
+PRODUCTION = "prod"
+"""The tag `environment` of a stack that is held to more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +24,32 @@ class Resource:
     """The logical name."""
     urn: str
     properties: Mapping[str, Any]
-    """By wire name, such as `storageEncrypted`. Reading one that a preview does not know yet raises; the
-    rule is then judged in the deployment."""
+    """By wire name, such as `storageEncrypted`; a secret is `SECRET`. Reading one that a preview does not
+    know yet raises; the rule is then judged in the deployment."""
     provider: Mapping[str, Any]
     """Properties of its provider, such as `region` and `defaultTags`."""
     protect: bool
     refers_to: frozenset[str]
     """URNs of the resources whose outputs are among its properties."""
+
+    def get(self, path: str) -> Any:
+        """The property at a path such as `encryptionInfo.encryptionInTransit.inCluster`, or None."""
+        value: Any = self.properties
+        for key in path.split("."):
+            if not is_map(value):
+                return None
+            value = value.get(key)
+        return value
+
+    @property
+    def default_tags(self) -> Mapping[str, str]:
+        """The tags that its provider gives it."""
+        return default_tags(self.provider)
+
+    @property
+    def is_production(self) -> bool:
+        """Whether its provider says so."""
+        return self.default_tags.get("environment") == PRODUCTION
 
 
 @dataclass(frozen=True)
@@ -32,23 +58,13 @@ class Stack:
 
     resources: Sequence[Resource]
 
-    def of(self, *types: str) -> Iterator[Resource]:
-        """The resources of these types."""
-        return (resource for resource in self.resources if resource.type in types)
-
     def companions(self, resource: Resource, *types: str) -> Iterator[Resource]:
         """The resources of these types that refer to `resource`, such as a bucket's policy."""
-        return (other for other in self.of(*types) if resource.urn in other.refers_to)
-
-
-Finding = tuple[Resource, str]
-"""A resource, and what is wrong with it and would do."""
+        return (other for other in self.resources if other.type in types and resource.urn in other.refers_to)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """A rule: what it asks, which controls ask the same, and the function that judges."""
-
+class _Rule:
     name: str
     title: str
     """What is asked, as a sentence."""
@@ -56,7 +72,6 @@ class Rule:
     """Ids in AWS Foundational Security Best Practices, such as `RDS.27`; none for a rule of our own."""
     types: tuple[str, ...]
     """The type tokens that it judges; none for all."""
-    check: Callable[[Resource], Iterable[str]]
 
     def applies_to(self, resource: Resource) -> bool:
         """Whether the rule has anything to say about resources of this type."""
@@ -64,15 +79,18 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackRule:
-    """A rule over resources together, such as a bucket and its policy; it is judged when all are known."""
+class Rule(_Rule):
+    """A rule over one resource; it is judged before the resource is created."""
 
-    name: str
-    title: str
-    controls: tuple[str, ...]
-    types: tuple[str, ...]
-    """The type tokens that it is about."""
-    check: Callable[[Stack], Iterable[Finding]]
+    check: Callable[[Resource], Iterable[str]]
+    """Yields what is wrong and would do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackRule(_Rule):
+    """A rule over a resource and its companions; it is judged when all are known, at a preview's end."""
+
+    check: Callable[[Resource, Stack], Iterable[str]]
 
 
 def rule(
@@ -88,13 +106,95 @@ def rule(
 
 def stack_rule(
     title: str, *types: str, controls: Sequence[str] = ()
-) -> Callable[[Callable[[Stack], Iterable[Finding]]], StackRule]:
-    """Makes a rule of a function that yields what is wrong with a stack."""
+) -> Callable[[Callable[[Resource, Stack], Iterable[str]]], StackRule]:
+    """As `rule`, for a function that looks at the resource's companions too."""
 
-    def decorate(check: Callable[[Stack], Iterable[Finding]]) -> StackRule:
+    def decorate(check: Callable[[Resource, Stack], Iterable[str]]) -> StackRule:
         return StackRule(name=_name(check), title=title, controls=tuple(controls), types=types, check=check)
 
     return decorate
+
+
+def must_be(resource: Resource, path: str, *accepted: object, unset: bool = False) -> Iterator[str]:
+    """What is wrong where the property has none of the accepted values.
+
+    `unset` says that no value is as good, because AWS's default would do.
+    """
+    value = resource.get(path)
+    if value is None and unset:
+        return
+    if value not in accepted:
+        wanted = " or ".join(_shown(item) for item in accepted)
+        yield f"{path} is {'not set' if value is None else _shown(value)}: set it to {wanted}"
+
+
+def must_be_set(resource: Resource, path: str, hint: str) -> Iterator[str]:
+    """What is wrong where the property has no value."""
+    if not resource.get(path):
+        yield f"{path} is not set: {hint}"
+
+
+def must_be_at_least(resource: Resource, path: str, least: float) -> Iterator[str]:
+    """What is wrong where a number is less, or a list shorter."""
+    value = resource.get(path)
+    size: float = len(value) if is_list(value) else value or 0
+    if size < least:
+        what = "has" if is_list(value) else "is"
+        wanted = f"name at least {least:g}" if is_list(value) else f"set it to at least {least:g}"
+        yield f"{path} {'is not set' if value is None else f'{what} {size:g}'}: {wanted}"
+
+
+def statements(document: Any) -> list[Mapping[str, Any]]:
+    """The statements of a policy document, which may be JSON; none of a secret one."""
+    if isinstance(document, str):
+        document = json.loads(document) if document.startswith("{") else {}
+    if not is_map(document):
+        return []
+    found = document.get("Statement")
+    return [found] if is_map(found) else [item for item in listed(found) if is_map(item)]
+
+
+def allowed(document: Any) -> list[Mapping[str, Any]]:
+    """The statements that allow something."""
+    return [statement for statement in statements(document) if statement.get("Effect") == "Allow"]
+
+
+def principals(statement: Mapping[str, Any]) -> list[str]:
+    """Whom a statement is about."""
+    principal = statement.get("Principal")
+    if is_map(principal):
+        return [item for value in principal.values() for item in listed(value)]
+    return listed(principal)
+
+
+def listed(value: Any) -> list[Any]:
+    """A list of one or many, as policy documents write either."""
+    if value is None:
+        return []
+    return list(value) if is_list(value) else [value]
+
+
+def default_tags(provider: Mapping[str, Any]) -> Mapping[str, str]:
+    """The default tags among the properties of a provider, which the engine keeps as JSON."""
+    value = provider.get("defaultTags")
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
+    tags = value.get("tags") if is_map(value) else None
+    return tags if is_map(tags) else {}
+
+
+def is_map(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is an object; the engine wraps them."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a list; the engine wraps them."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value) if isinstance(value, str | bool | int | float) else "something else"
 
 
 def _name(check: Callable[..., object]) -> str:

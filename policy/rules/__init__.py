@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from policy.rule import Rule, StackRule
-from policy.rules import data
+from policy.rules import access, api, data, edge, kubernetes, network, operations
 
-_MODULES = (data,)
+_MODULES = (network, edge, api, data, access, operations, kubernetes)
 
 RULES: tuple[Rule, ...] = tuple(
     item for module in _MODULES for item in vars(module).values() if isinstance(item, Rule)
@@ -13,3 +13,4 @@ RULES: tuple[Rule, ...] = tuple(
 STACK_RULES: tuple[StackRule, ...] = tuple(
     item for module in _MODULES for item in vars(module).values() if isinstance(item, StackRule)
 )
+NAMES: tuple[str, ...] = tuple(rule.name for rule in (*RULES, *STACK_RULES))

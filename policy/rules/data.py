@@ -1,36 +1,343 @@
-"""Rules about what keeps data: databases, tables, caches, brokers, buckets."""
+"""Rules about what keeps data: databases, tables, caches, brokers, queues, buckets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.rule import Finding, Resource, Stack, rule, stack_rule
-
-BUCKET = "aws:s3/bucket:Bucket"
-PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
-
-
-@rule(
-    "Aurora's storage is encrypted with our key",
-    "aws:rds/cluster:Cluster",
-    controls=["RDS.27"],
+from policy.rule import (
+    Resource,
+    Stack,
+    allowed,
+    is_map,
+    listed,
+    must_be,
+    must_be_at_least,
+    must_be_set,
+    principals,
+    rule,
+    stack_rule,
+    statements,
 )
+from policy.rules.access import KEY, SECRET_VALUE_HOLDER, must_be_our_key
+
+DB_CLUSTER = "aws:rds/cluster:Cluster"
+DB_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
+DB_PARAMETERS = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
+EVENT_SUBSCRIPTION = "aws:rds/eventSubscription:EventSubscription"
+TABLE = "aws:dynamodb/table:Table"
+TABLE_REPLICA = "aws:dynamodb/tableReplica:TableReplica"
+SCALING_TARGET = "aws:appautoscaling/target:Target"
+CACHE = "aws:elasticache/replicationGroup:ReplicationGroup"
+BROKERS = "aws:msk/cluster:Cluster"
+TOPIC = "aws:sns/topic:Topic"
+TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
+QUEUE = "aws:sqs/queue:Queue"
+WORKSPACE = "aws:amp/workspace:Workspace"
+USER_POOL = "aws:cognito/userPool:UserPool"
+BUCKET = "aws:s3/bucket:Bucket"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
+LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+
+STATEFUL = (
+    *(DB_CLUSTER, DB_INSTANCE, TABLE, CACHE, BROKERS, WORKSPACE, USER_POOL, BUCKET, KEY),
+    SECRET_VALUE_HOLDER,
+)
+
+FOREIGN_BUCKET_ACTIONS = {
+    *("s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutBucketPolicy", "s3:PutEncryptionConfiguration"),
+    *("s3:PutObjectAcl", "s3:*", "*"),
+}
+"""What S3.6 keeps other accounts from (Security Hub User Guide, "Security Hub controls for Amazon S3")."""
+
+
+@rule("What keeps data in production is protected from deletion by Pulumi", *STATEFUL)
+def stateful_resource_is_protected(resource: Resource) -> Iterator[str]:
+    if resource.is_production and not resource.protect:
+        yield "is not protected: give it protect=True"
+
+
+# -- Aurora --------------------------------------------------------------------------------------
+
+
+@rule("Aurora's storage and insights are encrypted with our key", DB_CLUSTER, controls=["RDS.27"])
 def rds_cluster_is_encrypted(cluster: Resource) -> Iterator[str]:
-    """Judges `storageEncrypted` and `kmsKeyId`."""
-    if not cluster.properties.get("storageEncrypted"):
-        yield "storageEncrypted is not set: set it to true"
-    if not cluster.properties.get("kmsKeyId"):
-        yield "kmsKeyId is not set, so that AWS's own key is used: name the region's key"
+    yield from must_be(cluster, "storageEncrypted", True)
+    yield from must_be_our_key(cluster, "kmsKeyId")
+    if cluster.get("performanceInsightsEnabled"):
+        yield from must_be_our_key(cluster, "performanceInsightsKmsKeyId")
 
 
-@stack_rule("A bucket blocks public access", BUCKET, controls=["S3.1", "S3.8"])
-def bucket_blocks_public_access(stack: Stack) -> Iterator[Finding]:
-    """Every bucket has a public access block of its own, with all four settings."""
-    for bucket in stack.of(BUCKET):
-        blocks = list(stack.companions(bucket, PUBLIC_ACCESS_BLOCK))
-        if not blocks:
-            yield bucket, "has no BucketPublicAccessBlock: give it one"
-        for block in blocks:
-            for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
-                if block.properties.get(key) is not True:
-                    yield block, f"{key} is not true: set it to true"
+@rule("A database in production refuses deletion", DB_CLUSTER, controls=["RDS.7"])
+def rds_cluster_is_protected(cluster: Resource) -> Iterator[str]:
+    if cluster.is_production:
+        yield from must_be(cluster, "deletionProtection", True)
+        yield from must_be(cluster, "skipFinalSnapshot", False, unset=True)
+
+
+@rule("Users may sign in to Aurora with IAM", DB_CLUSTER, controls=["RDS.12"])
+def rds_cluster_knows_iam(cluster: Resource) -> Iterator[str]:
+    yield from must_be(cluster, "iamDatabaseAuthenticationEnabled", True)
+
+
+@rule("Aurora is backed up, for a week at least in production", DB_CLUSTER, controls=["RDS.11"])
+def rds_cluster_is_backed_up(cluster: Resource) -> Iterator[str]:
+    yield from must_be_at_least(cluster, "backupRetentionPeriod", 7 if cluster.is_production else 1)
+
+
+@rule("Snapshots of Aurora carry its tags", DB_CLUSTER, DB_INSTANCE, controls=["RDS.16", "RDS.17"])
+def rds_snapshots_carry_tags(resource: Resource) -> Iterator[str]:
+    yield from must_be(resource, "copyTagsToSnapshot", True)
+
+
+@rule("Aurora is in subnets of ours", DB_CLUSTER, controls=["RDS.18"])
+def rds_cluster_is_in_vpc(cluster: Resource) -> Iterator[str]:
+    yield from must_be_set(cluster, "dbSubnetGroupName", "name a subnet group")
+
+
+@rule("Aurora's administrator has a name of our own", DB_CLUSTER, controls=["RDS.24"])
+def rds_administrator_has_own_name(cluster: Resource) -> Iterator[str]:
+    if cluster.get("globalClusterIdentifier") and not cluster.get("masterUsername"):
+        return  # a secondary has the primary's
+    name = cluster.get("masterUsername")
+    if name in (None, "admin", "postgres"):
+        yield f"masterUsername is {name or 'not set'}: give a name that nobody guesses"
+
+
+@rule("Aurora's log is published", DB_CLUSTER, controls=["RDS.37"])
+def rds_cluster_publishes_logs(cluster: Resource) -> Iterator[str]:
+    if "postgresql" not in listed(cluster.get("enabledCloudwatchLogsExports")):
+        yield "enabledCloudwatchLogsExports lacks postgresql: add it"
+
+
+@stack_rule("Aurora in production has instances in several zones", DB_CLUSTER, controls=["RDS.15"])
+def rds_cluster_spans_zones(cluster: Resource, stack: Stack) -> Iterator[str]:
+    count = len(list(stack.companions(cluster, DB_INSTANCE)))
+    if cluster.is_production and count < 2:
+        yield f"has {count} instances: give it two at least, in zones of their own"
+
+
+@rule("Aurora's instances are not public", DB_INSTANCE, controls=["RDS.2"])
+def rds_instance_is_not_public(instance: Resource) -> Iterator[str]:
+    yield from must_be(instance, "publiclyAccessible", False, unset=True)
+
+
+@rule("Aurora's instances have enhanced monitoring", DB_INSTANCE, controls=["RDS.6"])
+def rds_instance_is_monitored(instance: Resource) -> Iterator[str]:
+    yield from must_be_at_least(instance, "monitoringInterval", 1)
+    yield from must_be_set(instance, "monitoringRoleArn", "name a role")
+
+
+@stack_rule("Somebody hears of Aurora's failures and maintenance", DB_CLUSTER, controls=["RDS.19"])
+def rds_events_reach_somebody(cluster: Resource, stack: Stack) -> Iterator[str]:
+    subscriptions = list(stack.companions(cluster, EVENT_SUBSCRIPTION))
+    if not subscriptions:
+        yield "has no EventSubscription: give it one"
+    for subscription in subscriptions:
+        categories = listed(subscription.get("eventCategories"))
+        missing = {"maintenance", "failure"}.difference(categories)
+        if categories and missing:
+            yield f"{subscription.name}: eventCategories lack {', '.join(sorted(missing))}: add them"
+
+
+@rule("Aurora takes only encrypted connections", DB_PARAMETERS, controls=["RDS.38"])
+def rds_parameters_want_tls(group: Resource) -> Iterator[str]:
+    parameters = {item.get("name"): item.get("value") for item in listed(group.get("parameters"))}
+    if parameters.get("rds.force_ssl") != "1":
+        yield "parameter rds.force_ssl is not 1: set it"
+    if parameters.get("ssl_min_protocol_version") not in ("TLSv1.2", "TLSv1.3"):
+        yield "parameter ssl_min_protocol_version is neither TLSv1.2 nor TLSv1.3: set it"
+
+
+# -- DynamoDB ------------------------------------------------------------------------------------
+
+
+@stack_rule("A table's capacity follows its load", TABLE, controls=["DynamoDB.1"])
+def table_capacity_scales(table: Resource, stack: Stack) -> Iterator[str]:
+    if table.get("billingMode") == "PAY_PER_REQUEST":
+        return
+    targets = {target.get("scalableDimension") for target in stack.companions(table, SCALING_TARGET)}
+    for dimension in ("ReadCapacityUnits", "WriteCapacityUnits"):
+        if f"dynamodb:table:{dimension}" not in targets:
+            yield f"no scaling target has its {dimension}: give it one, or bill it by request"
+
+
+@rule("A table can be restored to any second", TABLE, TABLE_REPLICA, controls=["DynamoDB.2"])
+def table_has_point_in_time_recovery(table: Resource) -> Iterator[str]:
+    path = "pointInTimeRecovery.enabled" if table.type == TABLE else "pointInTimeRecovery"
+    yield from must_be(table, path, True)
+
+
+@rule("A table in production refuses deletion", TABLE, TABLE_REPLICA, controls=["DynamoDB.6"])
+def table_is_protected(table: Resource) -> Iterator[str]:
+    if table.is_production:
+        yield from must_be(table, "deletionProtectionEnabled", True)
+
+
+@rule("A table is encrypted with our key", TABLE, TABLE_REPLICA)
+def table_is_encrypted(table: Resource) -> Iterator[str]:
+    yield from must_be_our_key(
+        table, "serverSideEncryption.kmsKeyArn" if table.type == TABLE else "kmsKeyArn"
+    )
+
+
+# -- ElastiCache ---------------------------------------------------------------------------------
+
+
+@rule("A cache has snapshots", CACHE, controls=["ElastiCache.1"])
+def cache_is_backed_up(cache: Resource) -> Iterator[str]:
+    yield from must_be_at_least(cache, "snapshotRetentionLimit", 1)
+
+
+@rule("A cache fails over by itself, to another zone", CACHE, controls=["ElastiCache.3"])
+def cache_fails_over(cache: Resource) -> Iterator[str]:
+    yield from must_be(cache, "automaticFailoverEnabled", True)
+    yield from must_be(cache, "multiAzEnabled", True)
+
+
+@rule("A cache is encrypted at rest, with our key", CACHE, controls=["ElastiCache.4"])
+def cache_is_encrypted(cache: Resource) -> Iterator[str]:
+    yield from must_be(cache, "atRestEncryptionEnabled", True)
+    yield from must_be_our_key(cache, "kmsKeyId")
+
+
+@rule("A cache speaks TLS", CACHE, controls=["ElastiCache.5"])
+def cache_uses_tls(cache: Resource) -> Iterator[str]:
+    yield from must_be(cache, "transitEncryptionEnabled", True)
+    yield from must_be(cache, "transitEncryptionMode", "required", unset=True)
+
+
+@rule("A cache's clients sign in", CACHE, controls=["ElastiCache.6"])
+def cache_clients_sign_in(cache: Resource) -> Iterator[str]:
+    yield from must_be_set(cache, "userGroupIds", "name a user group")
+
+
+@rule("A cache is in subnets of ours", CACHE, controls=["ElastiCache.7"])
+def cache_is_in_vpc(cache: Resource) -> Iterator[str]:
+    name = cache.get("subnetGroupName")
+    if name in (None, "default"):
+        yield f"subnetGroupName is {name or 'not set'}: name a subnet group"
+
+
+# -- MSK -----------------------------------------------------------------------------------------
+
+
+@rule("Kafka is encrypted on every way, and at rest with our key", BROKERS, controls=["MSK.1"])
+def brokers_are_encrypted(brokers: Resource) -> Iterator[str]:
+    transit = "encryptionInfo.encryptionInTransit"
+    yield from must_be(brokers, f"{transit}.inCluster", True, unset=True)
+    yield from must_be(brokers, f"{transit}.clientBroker", "TLS", unset=True)
+    yield from must_be_our_key(brokers, "encryptionInfo.encryptionAtRestKmsKeyArn")
+
+
+@rule("Kafka has metrics of every broker and topic", BROKERS, controls=["MSK.2"])
+def brokers_are_monitored(brokers: Resource) -> Iterator[str]:
+    yield from must_be(brokers, "enhancedMonitoring", "PER_TOPIC_PER_BROKER", "PER_TOPIC_PER_PARTITION")
+
+
+@rule("Kafka is private, and its clients sign in", BROKERS)
+def brokers_are_private(brokers: Resource) -> Iterator[str]:
+    public = "brokerNodeGroupInfo.connectivityInfo.publicAccess.type"
+    yield from must_be(brokers, public, "DISABLED", unset=True)
+    yield from must_be(brokers, "clientAuthentication.unauthenticated", False)
+
+
+@rule("Kafka in production is in three zones", BROKERS)
+def brokers_span_zones(brokers: Resource) -> Iterator[str]:
+    if brokers.is_production:
+        yield from must_be_at_least(brokers, "brokerNodeGroupInfo.clientSubnets", 3)
+
+
+# -- topics, queues, metrics ---------------------------------------------------------------------
+
+
+@rule("A topic is encrypted with our key", TOPIC, controls=["SNS.1"])
+def topic_is_encrypted(topic: Resource) -> Iterator[str]:
+    yield from must_be_our_key(topic, "kmsMasterKeyId")
+
+
+@rule("A topic is not public", TOPIC_POLICY, controls=["SNS.4"])
+def topic_is_not_public(policy: Resource) -> Iterator[str]:
+    for statement in allowed(policy.get("policy")):
+        if "*" in principals(statement) and not statement.get("Condition"):
+            yield "policy lets everybody in: name a principal, or a condition"
+
+
+@rule("A queue is encrypted with our key", QUEUE, controls=["SQS.1"])
+def queue_is_encrypted(queue: Resource) -> Iterator[str]:
+    yield from must_be_our_key(queue, "kmsMasterKeyId")
+
+
+@rule("Metrics are encrypted with our key", WORKSPACE)
+def workspace_is_encrypted(workspace: Resource) -> Iterator[str]:
+    yield from must_be_our_key(workspace, "kmsKeyArn")
+
+
+# -- S3 ------------------------------------------------------------------------------------------
+
+
+@stack_rule("A bucket blocks public access", BUCKET, controls=["S3.2", "S3.3", "S3.8"])
+def bucket_blocks_public_access(bucket: Resource, stack: Stack) -> Iterator[str]:
+    blocks = list(stack.companions(bucket, PUBLIC_ACCESS_BLOCK))
+    if not blocks:
+        yield "has no BucketPublicAccessBlock: give it one"
+    for block in blocks:
+        for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
+            yield from must_be(block, key, True)
+
+
+@stack_rule("A bucket refuses requests without TLS", BUCKET, controls=["S3.5"])
+def bucket_wants_tls(bucket: Resource, stack: Stack) -> Iterator[str]:
+    for policy in stack.companions(bucket, BUCKET_POLICY):
+        for statement in statements(policy.get("policy")):
+            condition = statement.get("Condition")
+            plain = condition.get("Bool") if is_map(condition) else None
+            if (
+                statement.get("Effect") == "Deny"
+                and "*" in principals(statement)
+                and is_map(plain)
+                and str(plain.get("aws:SecureTransport")).lower() == "false"
+            ):
+                return
+    yield "no BucketPolicy denies requests where aws:SecureTransport is false: add one"
+
+
+@rule("No bucket policy gives control away", BUCKET_POLICY, controls=["S3.6"])
+def bucket_policy_gives_no_control(policy: Resource) -> Iterator[str]:
+    for statement in allowed(policy.get("policy")):
+        for action in sorted(FOREIGN_BUCKET_ACTIONS.intersection(listed(statement.get("Action")))):
+            yield f"policy allows {action}: name the actions that are needed"
+        if "*" in principals(statement) and not statement.get("Condition"):
+            yield "policy lets everybody in: name a principal, or a condition"
+
+
+@stack_rule("A bucket keeps versions, and forgets old ones", BUCKET, controls=["S3.10", "S3.13", "S3.14"])
+def bucket_keeps_versions(bucket: Resource, stack: Stack) -> Iterator[str]:
+    versionings = list(stack.companions(bucket, VERSIONING))
+    if {item.get("versioningConfiguration.status") for item in versionings} != {"Enabled"}:
+        yield "has no BucketVersioning that is Enabled: give it one"
+    # A configuration for old versions waits for versioning, and so names the bucket through it.
+    if not any(any(stack.companions(owner, LIFECYCLE)) for owner in (bucket, *versionings)):
+        yield "has no BucketLifecycleConfiguration: give it one"
+
+
+@stack_rule("A bucket has no access control lists", BUCKET, controls=["S3.12"])
+def bucket_has_no_acls(bucket: Resource, stack: Stack) -> Iterator[str]:
+    owners = {item.get("rule.objectOwnership") for item in stack.companions(bucket, OWNERSHIP)}
+    if owners != {"BucketOwnerEnforced"}:
+        yield "has no BucketOwnershipControls with BucketOwnerEnforced: give it some"
+
+
+@stack_rule("A bucket is encrypted with our key", BUCKET, controls=["S3.17"])
+def bucket_is_encrypted(bucket: Resource, stack: Stack) -> Iterator[str]:
+    configurations = list(stack.companions(bucket, ENCRYPTION))
+    if not configurations:
+        yield "has no BucketServerSideEncryptionConfiguration: give it one"
+    for configuration in configurations:
+        for entry in listed(configuration.get("rules")):
+            default = entry.get("applyServerSideEncryptionByDefault")
+            if not is_map(default) or not default.get("kmsMasterKeyId"):
+                yield f"{configuration.name}: a rule lacks kmsMasterKeyId: name the region's key"

@@ -1,0 +1,109 @@
+"""Rules about the API: API Gateway, Lambda, and the users who sign in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.rule import Resource, Stack, must_be, must_be_at_least, must_be_set, rule, stack_rule
+
+REST_API = "aws:apigateway/restApi:RestApi"
+STAGE = "aws:apigateway/stage:Stage"
+METHOD_SETTINGS = "aws:apigateway/methodSettings:MethodSettings"
+DOMAIN_NAME = "aws:apigateway/domainName:DomainName"
+FUNCTION = "aws:lambda/function:Function"
+PERMISSION = "aws:lambda/permission:Permission"
+USER_POOL = "aws:cognito/userPool:UserPool"
+
+RUNTIMES = (
+    *("python3.10", "python3.11", "python3.12", "python3.13", "python3.14"),
+    *("nodejs22.x", "nodejs24.x", "java17", "java21", "java25", "dotnet8", "dotnet10", "ruby3.3", "ruby3.4"),
+    *("provided.al2023",),
+)
+"""Runtimes that AWS maintains (Lambda Developer Guide, "Lambda runtimes")."""
+
+
+@stack_rule("Every method of an API writes execution logs", STAGE, controls=["APIGateway.1"])
+def api_stage_is_logged(stage: Resource, stack: Stack) -> Iterator[str]:
+    settings = [
+        settings
+        for settings in stack.companions(stage, METHOD_SETTINGS)
+        if settings.get("methodPath") == "*/*"
+    ]
+    if not settings:
+        yield "has no MethodSettings for */*: give it some"
+    for item in settings:
+        yield from must_be(item, "settings.loggingLevel", "ERROR", "INFO")
+
+
+@rule("A stage of an API is traced", STAGE, controls=["APIGateway.3"])
+def api_stage_is_traced(stage: Resource) -> Iterator[str]:
+    yield from must_be(stage, "xrayTracingEnabled", True)
+
+
+@rule("A stage of an API writes an access log", STAGE)
+def api_stage_has_access_log(stage: Resource) -> Iterator[str]:
+    yield from must_be_set(stage, "accessLogSettings.destinationArn", "name a log group")
+
+
+@rule(
+    "What an API caches is encrypted, and no request's content is logged",
+    METHOD_SETTINGS,
+    controls=["APIGateway.5"],
+)
+def api_keeps_data_to_itself(settings: Resource) -> Iterator[str]:
+    if settings.get("settings.cachingEnabled"):
+        yield from must_be(settings, "settings.cacheDataEncrypted", True)
+    yield from must_be(settings, "settings.dataTraceEnabled", False, unset=True)
+
+
+@rule("An API is private", REST_API, DOMAIN_NAME)
+def api_is_private(api: Resource) -> Iterator[str]:
+    yield from must_be(api, "endpointConfiguration.types", "PRIVATE")
+
+
+@rule("An API's domain name speaks TLS 1.2 or newer", DOMAIN_NAME)
+def api_domain_uses_modern_tls(domain: Resource) -> Iterator[str]:
+    policy = str(domain.get("securityPolicy") or "")
+    if policy != "TLS_1_2" and not policy.startswith(("SecurityPolicy_TLS12", "SecurityPolicy_TLS13")):
+        yield f"securityPolicy is {policy or 'not set'}: set it to TLS_1_2"
+
+
+@rule("No function may be invoked by everybody", PERMISSION, controls=["Lambda.1"])
+def lambda_is_not_public(permission: Resource) -> Iterator[str]:
+    principal = str(permission.get("principal") or "")
+    if principal == "*":
+        yield 'principal is "*": name who may invoke the function'
+    elif principal.endswith(".amazonaws.com") and not any(
+        permission.get(key) for key in ("sourceArn", "sourceAccount")
+    ):
+        yield f"{principal} may invoke the function for any account: name sourceArn or sourceAccount"
+
+
+@rule("A function's runtime is maintained", FUNCTION, controls=["Lambda.2"])
+def lambda_runtime_is_supported(function: Resource) -> Iterator[str]:
+    if function.get("packageType") != "Image":
+        yield from must_be(function, "runtime", *RUNTIMES)
+
+
+@rule("A function is in the VPC, in several zones", FUNCTION, controls=["Lambda.3", "Lambda.5"])
+def lambda_is_in_several_zones(function: Resource) -> Iterator[str]:
+    yield from must_be_at_least(function, "vpcConfig.subnetIds", 2)
+
+
+@rule("A function is traced, and its environment encrypted with our key", FUNCTION)
+def lambda_is_traced_and_encrypted(function: Resource) -> Iterator[str]:
+    yield from must_be(function, "tracingConfig.mode", "Active")
+    yield from must_be_set(function, "kmsKeyArn", "name the region's key")
+
+
+@rule("The user pool stops suspicious sign-ins", USER_POOL, controls=["Cognito.1"])
+def user_pool_stops_suspicious_sign_ins(pool: Resource) -> Iterator[str]:
+    yield from must_be(pool, "userPoolAddOns.advancedSecurityMode", "ENFORCED")
+
+
+@rule("Users have a second factor, and only administrators add them", USER_POOL)
+def user_pool_wants_second_factor(pool: Resource) -> Iterator[str]:
+    yield from must_be(pool, "mfaConfiguration", "ON")
+    yield from must_be(pool, "adminCreateUserConfig.allowAdminCreateUserOnly", True)
+    if pool.is_production:
+        yield from must_be(pool, "deletionProtection", "ACTIVE")

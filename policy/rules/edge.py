@@ -1,0 +1,192 @@
+"""Rules about what viewers reach: CloudFront, load balancers, certificates, web ACLs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from policy.rule import (
+    Resource,
+    Stack,
+    is_map,
+    listed,
+    must_be,
+    must_be_at_least,
+    must_be_set,
+    rule,
+    stack_rule,
+)
+
+DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+LOG_DELIVERY_SOURCE = "aws:cloudwatch/logDeliverySource:LogDeliverySource"
+CERTIFICATE = "aws:acm/certificate:Certificate"
+LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+LISTENER = "aws:lb/listener:Listener"
+WEB_ACL = "aws:wafv2/webAcl:WebAcl"
+WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
+WEB_ACL_LOGGING = "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration"
+
+VIEWER_TLS = ("TLSv1.2_2021", "TLSv1.2_2025", "TLSv1.3_2025")
+"""Security policies without old ciphers (CloudFront Developer Guide, "Supported protocols and ciphers between
+viewers and CloudFront")."""
+STRONG_KEYS = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1")
+
+
+@rule("CloudFront answers / with an object", DISTRIBUTION, controls=["CloudFront.1"])
+def cloudfront_has_default_root_object(distribution: Resource) -> Iterator[str]:
+    yield from must_be_set(distribution, "defaultRootObject", "name one, such as index.html")
+
+
+@rule("Viewers reach CloudFront over HTTPS", DISTRIBUTION, controls=["CloudFront.3"])
+def cloudfront_viewers_use_https(distribution: Resource) -> Iterator[str]:
+    behaviors = [distribution.get("defaultCacheBehavior"), *listed(distribution.get("orderedCacheBehaviors"))]
+    for behavior in behaviors:
+        policy = behavior.get("viewerProtocolPolicy") if is_map(behavior) else None
+        if policy not in ("https-only", "redirect-to-https"):
+            yield f"viewerProtocolPolicy is {policy}: set it to https-only or redirect-to-https"
+
+
+@stack_rule("CloudFront's requests are logged", DISTRIBUTION, controls=["CloudFront.5"])
+def cloudfront_is_logged(distribution: Resource, stack: Stack) -> Iterator[str]:
+    if not distribution.get("loggingConfig") and not any(stack.companions(distribution, LOG_DELIVERY_SOURCE)):
+        yield "has neither a LogDeliverySource nor loggingConfig: give it the former"
+
+
+@rule("CloudFront has a web ACL", DISTRIBUTION, controls=["CloudFront.6"])
+def cloudfront_has_web_acl(distribution: Resource) -> Iterator[str]:
+    yield from must_be_set(distribution, "webAclId", "name a web ACL")
+
+
+@rule(
+    "Viewers get our certificate, by SNI and modern TLS",
+    DISTRIBUTION,
+    controls=["CloudFront.7", "CloudFront.8"],
+)
+def cloudfront_viewers_use_modern_tls(distribution: Resource) -> Iterator[str]:
+    yield from must_be_set(
+        distribution, "viewerCertificate.acmCertificateArn", "name a certificate in us-east-1"
+    )
+    yield from must_be(distribution, "viewerCertificate.sslSupportMethod", "sni-only")
+    yield from must_be(distribution, "viewerCertificate.minimumProtocolVersion", *VIEWER_TLS)
+
+
+@rule(
+    "CloudFront reaches its origins over TLS 1.2",
+    DISTRIBUTION,
+    controls=["CloudFront.9", "CloudFront.10"],
+)
+def cloudfront_origins_use_tls(distribution: Resource) -> Iterator[str]:
+    for origin in _origins(distribution):
+        custom = origin.get("customOriginConfig")
+        if not is_map(custom):
+            continue
+        name = origin.get("originId")
+        if custom.get("originProtocolPolicy") != "https-only":
+            yield f"origin {name}: originProtocolPolicy is not https-only: set it"
+        if set(listed(custom.get("originSslProtocols"))) != {"TLSv1.2"}:
+            yield f"origin {name}: originSslProtocols are not TLSv1.2 alone: set them"
+
+
+@rule("CloudFront signs what it asks of buckets", DISTRIBUTION, controls=["CloudFront.13"])
+def cloudfront_has_origin_access_control(distribution: Resource) -> Iterator[str]:
+    for origin in _origins(distribution):
+        if not is_map(origin.get("customOriginConfig")) and not origin.get("originAccessControlId"):
+            yield f"origin {origin.get('originId')}: originAccessControlId is not set: name one"
+
+
+@rule("ACM can renew a certificate by itself", CERTIFICATE, controls=["ACM.1"])
+def certificate_renews_itself(certificate: Resource) -> Iterator[str]:
+    yield from must_be(certificate, "validationMethod", "DNS")
+
+
+@rule("A certificate's key is strong", CERTIFICATE, controls=["ACM.2"])
+def certificate_key_is_strong(certificate: Resource) -> Iterator[str]:
+    yield from must_be(certificate, "keyAlgorithm", *STRONG_KEYS, unset=True)
+
+
+@rule("No listener serves plain HTTP", LISTENER, controls=["ELB.1"])
+def alb_redirects_http(listener: Resource) -> Iterator[str]:
+    if listener.get("protocol") != "HTTP":
+        return
+    for action in listed(listener.get("defaultActions")):
+        redirect = action.get("redirect")
+        if not is_map(redirect) or redirect.get("protocol") != "HTTPS":
+            yield "protocol is HTTP, and an action is no redirect to HTTPS: make it one"
+
+
+@rule("Listeners speak TLS 1.2 or newer", LISTENER)
+def listener_uses_modern_tls(listener: Resource) -> Iterator[str]:
+    if listener.get("protocol") not in ("HTTPS", "TLS"):
+        return
+    policy = str(listener.get("sslPolicy") or "")
+    # Policies named Ext add ciphers without forward secrecy.
+    if ("TLS13-1-2" not in policy and "TLS13-1-3" not in policy) or "Ext" in policy:
+        yield f"sslPolicy is {policy or 'not set'}: name one such as ELBSecurityPolicy-TLS13-1-2-2021-06"
+
+
+@rule("An application load balancer drops invalid headers", LOAD_BALANCER, controls=["ELB.4"])
+def alb_drops_invalid_headers(balancer: Resource) -> Iterator[str]:
+    if _is_application(balancer):
+        yield from must_be(balancer, "dropInvalidHeaderFields", True)
+
+
+@rule("A load balancer writes access logs", LOAD_BALANCER, controls=["ELB.5"])
+def load_balancer_is_logged(balancer: Resource) -> Iterator[str]:
+    yield from must_be(balancer, "accessLogs.enabled", True)
+
+
+@rule("A load balancer in production refuses deletion", LOAD_BALANCER, controls=["ELB.6"])
+def load_balancer_is_protected(balancer: Resource) -> Iterator[str]:
+    if balancer.is_production:
+        yield from must_be(balancer, "enableDeletionProtection", True)
+
+
+@rule("An application load balancer mitigates desynchronisation", LOAD_BALANCER, controls=["ELB.12"])
+def alb_mitigates_desync(balancer: Resource) -> Iterator[str]:
+    if _is_application(balancer):
+        yield from must_be(balancer, "desyncMitigationMode", "defensive", "strictest", unset=True)
+
+
+@rule("A load balancer is in several zones", LOAD_BALANCER, controls=["ELB.13"])
+def load_balancer_spans_zones(balancer: Resource) -> Iterator[str]:
+    if not balancer.get("subnetMappings"):
+        yield from must_be_at_least(balancer, "subnets", 2)
+
+
+@stack_rule("A public load balancer has a web ACL", LOAD_BALANCER, controls=["ELB.16"])
+def alb_has_web_acl(balancer: Resource, stack: Stack) -> Iterator[str]:
+    if _is_application(balancer) and not any(stack.companions(balancer, WEB_ACL_ASSOCIATION)):
+        yield "has no WebAclAssociation: give it one"
+
+
+@rule("Only application load balancers face the internet", LOAD_BALANCER)
+def only_albs_face_the_internet(balancer: Resource) -> Iterator[str]:
+    if not _is_application(balancer):
+        yield from must_be(balancer, "internal", True)
+
+
+@rule("A web ACL has rules", WEB_ACL, controls=["WAF.10"])
+def web_acl_has_rules(acl: Resource) -> Iterator[str]:
+    yield from must_be_at_least(acl, "rules", 1)
+
+
+@stack_rule("A web ACL writes logs", WEB_ACL, controls=["WAF.11"])
+def web_acl_is_logged(acl: Resource, stack: Stack) -> Iterator[str]:
+    if not any(stack.companions(acl, WEB_ACL_LOGGING)):
+        yield "has no WebAclLoggingConfiguration: give it one"
+
+
+@rule("Every rule of a web ACL has metrics", WEB_ACL, controls=["WAF.12"])
+def web_acl_rules_have_metrics(acl: Resource) -> Iterator[str]:
+    for entry in listed(acl.get("rules")):
+        visibility = entry.get("visibilityConfig")
+        if not is_map(visibility) or visibility.get("cloudwatchMetricsEnabled") is not True:
+            yield f"rule {entry.get('name')}: visibilityConfig.cloudwatchMetricsEnabled is not true: set it"
+
+
+def _is_application(balancer: Resource) -> bool:
+    return balancer.get("loadBalancerType") in (None, "application")
+
+
+def _origins(distribution: Resource) -> Iterator[Mapping[str, Any]]:
+    return (origin for origin in listed(distribution.get("origins")) if is_map(origin))

@@ -1,0 +1,147 @@
+"""Rules about Kubernetes: the cluster, its nodes, and what runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from policy.rule import Resource, is_map, listed, must_be, must_be_set, rule
+from policy.rules.access import must_be_our_key
+from policy.rules.network import ANYWHERE
+from settings import pinned_image
+
+COMPONENT = "eks:index:Cluster"
+CLUSTER = "aws:eks/cluster:Cluster"
+NODE_CLASS = "kubernetes:eks.amazonaws.com/v1:NodeClass"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+CHART = "kubernetes:helm.sh/v4:Chart"
+SCALED_OBJECT = "kubernetes:keda.sh/v1alpha1:ScaledObject"
+WORKLOADS = (
+    "kubernetes:apps/v1:Deployment",
+    "kubernetes:apps/v1:StatefulSet",
+    "kubernetes:apps/v1:DaemonSet",
+    "kubernetes:batch/v1:Job",
+)
+
+OLDEST_VERSION = (1, 34)
+"""The oldest in standard support (EKS User Guide, "Understand the Kubernetes version lifecycle on EKS")."""
+
+
+@rule("A cluster's Kubernetes version is supported", CLUSTER, COMPONENT, controls=["EKS.2"])
+def cluster_version_is_supported(cluster: Resource) -> Iterator[str]:
+    if _is_shell(cluster):
+        return
+    version = str(cluster.get("version") or "")
+    oldest = ".".join(map(str, OLDEST_VERSION))
+    if not version:
+        yield f"version is not set: name one, {oldest} or newer"
+    elif tuple(map(int, version.split("."))) < OLDEST_VERSION:
+        yield f"version is {version}: use {oldest} or newer"
+
+
+@rule("Kubernetes' secrets are encrypted with our key", CLUSTER, COMPONENT, controls=["EKS.3"])
+def cluster_secrets_are_encrypted(cluster: Resource) -> Iterator[str]:
+    if not _is_shell(cluster):
+        path = "encryptionConfig.provider.keyArn" if cluster.type == CLUSTER else "encryptionConfigKeyArn"
+        yield from must_be_our_key(cluster, path)
+
+
+@rule("A cluster logs what is asked of it", CLUSTER, COMPONENT, controls=["EKS.8"])
+def cluster_is_audited(cluster: Resource) -> Iterator[str]:
+    if not _is_shell(cluster) and "audit" not in listed(cluster.get("enabledClusterLogTypes")):
+        yield "enabledClusterLogTypes lacks audit: add it"
+
+
+@rule("A cluster's endpoint admits named networks only", CLUSTER, COMPONENT)
+def cluster_endpoint_is_not_open(cluster: Resource) -> Iterator[str]:
+    if _is_shell(cluster):
+        return
+    place = "vpcConfig." if cluster.type == CLUSTER else ""
+    # AWS's default is public, and open to every network.
+    if cluster.get(f"{place}endpointPublicAccess") is False:
+        return
+    networks = listed(cluster.get(f"{place}publicAccessCidrs"))
+    if not networks or set(ANYWHERE).intersection(networks):
+        yield "publicAccessCidrs admits the whole internet: name the networks that you deploy from"
+
+
+@rule("Nodes' disks are encrypted with our key", NODE_CLASS, controls=["EC2.3"])
+def node_disks_are_encrypted(node_class: Resource) -> Iterator[str]:
+    yield from must_be_our_key(node_class, "spec.ephemeralStorage.kmsKeyID")
+
+
+@rule("Traffic that no network policy admits is refused", NODE_CLASS)
+def nodes_deny_by_default(node_class: Resource) -> Iterator[str]:
+    yield from must_be(node_class, "spec.networkPolicy", "DefaultDeny")
+
+
+@rule("Charts of others have a pinned version", RELEASE, CHART)
+def chart_is_pinned(chart: Resource) -> Iterator[str]:
+    if not _is_shell(chart) and not str(chart.get("chart") or "").startswith((".", "/")):
+        yield from must_be_set(chart, "version", "name one")
+
+
+@rule("Images have a pinned version", CHART, *WORKLOADS)
+def image_is_pinned(resource: Resource) -> Iterator[str]:
+    images = [resource.get("values.image")] if resource.type == CHART else []
+    images += [container.get("image") for container in _containers(resource)]
+    for image in images:
+        if isinstance(image, str):
+            try:
+                pinned_image(image)
+            except ValueError as error:
+                yield f"image {image} {error}"
+
+
+@rule("Containers have no privileges", *WORKLOADS)
+def containers_have_no_privileges(workload: Resource) -> Iterator[str]:
+    pod = _map(workload.get("spec.template.spec.securityContext"))
+    for container in _containers(workload):
+        context = _map(container.get("securityContext"))
+        name = container.get("name")
+        if context.get("privileged"):
+            yield f"container {name} is privileged: take that away"
+        if context.get("allowPrivilegeEscalation") is not False:
+            yield f"container {name}: allowPrivilegeEscalation is not false: set it"
+        own = context.get("runAsNonRoot")
+        if not (own if own is not None else pod.get("runAsNonRoot")):
+            yield f"container {name}: runAsNonRoot is not true, here or for the pod: set it"
+
+
+@rule("Containers say what they need, and have a limit of memory", *WORKLOADS)
+def containers_have_limits(workload: Resource) -> Iterator[str]:
+    for container in _containers(workload):
+        resources = _map(container.get("resources"))
+        for kind, name in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
+            if not _map(resources.get(kind)).get(name):
+                yield f"container {container.get('name')}: resources.{kind}.{name} is not set: set it"
+
+
+@rule("Autoscaling holds still where metrics are missing", SCALED_OBJECT)
+def scaling_survives_missing_metrics(scaled: Resource) -> Iterator[str]:
+    triggers = [trigger for trigger in listed(scaled.get("spec.triggers")) if is_map(trigger)]
+    prometheus = [trigger for trigger in triggers if trigger.get("type") == "prometheus"]
+    for trigger in prometheus:
+        metadata = trigger.get("metadata")
+        # KEDA's default takes a dead exporter for no load, and scales down.
+        if not is_map(metadata) or metadata.get("ignoreNullValues") != "false":
+            yield 'a prometheus trigger\'s ignoreNullValues is not "false": set it'
+    if prometheus:
+        yield from must_be_set(scaled, "spec.fallback", "say how many replicas there are without metrics")
+
+
+def _is_shell(component: Resource) -> bool:
+    """A component that its provider registers without inputs: what it consists of is judged instead."""
+    return component.type in (COMPONENT, CHART) and not component.properties
+
+
+def _map(value: object) -> Mapping[str, Any]:
+    return value if is_map(value) else {}
+
+
+def _containers(workload: Resource) -> list[Mapping[str, Any]]:
+    pod = workload.get("spec.template.spec")
+    if not is_map(pod):
+        return []
+    found = [*listed(pod.get("initContainers")), *listed(pod.get("containers"))]
+    return [container for container in found if is_map(container)]

@@ -1,0 +1,68 @@
+"""Rules about networks: who gets in, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.rule import Resource, Stack, is_map, listed, must_be, rule, stack_rule
+
+VPC = "aws:ec2/vpc:Vpc"
+SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
+SECURITY_GROUP_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
+INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+DEFAULT_SECURITY_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
+FLOW_LOG = "aws:ec2/flowLog:FlowLog"
+ANYWHERE = ("0.0.0.0/0", "::/0")
+
+
+@rule(
+    "No security group admits the whole internet",
+    INGRESS_RULE,
+    SECURITY_GROUP,
+    SECURITY_GROUP_RULE,
+    controls=["EC2.13", "EC2.14", "EC2.18", "EC2.19"],
+)
+def security_group_admits_no_internet(group: Resource) -> Iterator[str]:
+    entries = [group.properties]
+    if group.type == SECURITY_GROUP:
+        entries = [entry for entry in listed(group.get("ingress")) if is_map(entry)]
+    if group.type == SECURITY_GROUP_RULE and group.get("type") != "ingress":
+        return
+    for entry in entries:
+        for key in ("cidrIpv4", "cidrIpv6", "cidrBlocks", "ipv6CidrBlocks"):
+            for block in listed(entry.get(key)):
+                if block in ANYWHERE:
+                    yield f"{key} admits {block}: name a security group, a prefix list or a network"
+
+
+@stack_rule("The default security group admits and allows nothing", VPC, controls=["EC2.2"])
+def default_security_group_is_empty(vpc: Resource, stack: Stack) -> Iterator[str]:
+    groups = list(stack.companions(vpc, DEFAULT_SECURITY_GROUP))
+    if not groups:
+        yield "its default security group is AWS's: take it over with an empty DefaultSecurityGroup"
+    for group in groups:
+        for key in ("ingress", "egress"):
+            if listed(group.get(key)):
+                yield f"{group.name} has {key} rules: remove them"
+
+
+@stack_rule("A VPC writes flow logs", VPC, controls=["EC2.6"])
+def vpc_has_flow_logs(vpc: Resource, stack: Stack) -> Iterator[str]:
+    logs = list(stack.companions(vpc, FLOW_LOG))
+    if not logs:
+        yield "has no FlowLog: give it one"
+    for log in logs:
+        yield from must_be(log, "trafficType", "ALL", "REJECT")
+
+
+@rule("Subnets give out no public addresses", "aws:ec2/subnet:Subnet", controls=["EC2.15"])
+def subnet_assigns_no_public_addresses(subnet: Resource) -> Iterator[str]:
+    for key in ("mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"):
+        yield from must_be(subnet, key, False, unset=True)
+
+
+@stack_rule("An elastic IP address is in use", "aws:ec2/eip:Eip", controls=["EC2.12"])
+def elastic_ip_is_in_use(address: Resource, stack: Stack) -> Iterator[str]:
+    users = ("aws:ec2/natGateway:NatGateway", "aws:lb/loadBalancer:LoadBalancer")
+    if not any(stack.companions(address, *users)):
+        yield "nothing uses it: give it to a NAT gateway, or remove it"

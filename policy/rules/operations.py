@@ -1,0 +1,63 @@
+"""Rules about running it: tags, regions, logs, alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from policy.rule import Resource, Stack, default_tags, must_be, must_be_set, rule, stack_rule
+from policy.rules.access import must_be_our_key
+from settings import REQUIRED_TAGS, RetentionDays, missing_tags
+
+PROVIDER = "pulumi:providers:aws"
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+COMPOSITE_ALARM = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
+HEALTH_CHECK = "aws:route53/healthCheck:HealthCheck"
+
+REGIONS = (
+    *("us-east-1", "us-east-2", "us-west-2", "ca-central-1"),
+    *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1"),
+    *("ap-southeast-1", "ap-southeast-2", "ap-northeast-1"),
+)
+"""Where data may be; widen it with whoever answers for where customers' data is."""
+
+
+@rule(f"Every AWS resource carries the tags {', '.join(REQUIRED_TAGS)} and environment")
+def resource_is_tagged(resource: Resource) -> Iterator[str]:
+    if resource.type == PROVIDER:
+        tags = default_tags(resource.properties)
+    elif resource.type.startswith("aws:"):
+        tags = resource.default_tags
+    else:
+        return
+    missing = missing_tags(tags, (*REQUIRED_TAGS, "environment"))
+    if missing:
+        yield f"its provider's defaultTags lack {', '.join(missing)}: use the region's provider"
+
+
+@rule("Nothing is in a region that was not agreed on")
+def region_is_allowed(resource: Resource) -> Iterator[str]:
+    if resource.type == PROVIDER or resource.type.startswith("aws:"):
+        yield from must_be(resource, "region", *REGIONS, unset=resource.type != PROVIDER)
+
+
+@rule("Logs are forgotten one day", LOG_GROUP)
+def log_group_forgets(group: Resource) -> Iterator[str]:
+    yield from must_be(group, "retentionInDays", *get_args(RetentionDays))
+
+
+@rule("Logs are encrypted with our key", LOG_GROUP)
+def log_group_is_encrypted(group: Resource) -> Iterator[str]:
+    yield from must_be_our_key(group, "kmsKeyId")
+
+
+@stack_rule("An alarm tells somebody, or another alarm or a health check", METRIC_ALARM)
+def alarm_tells_somebody(alarm: Resource, stack: Stack) -> Iterator[str]:
+    if not any(stack.companions(alarm, COMPOSITE_ALARM, HEALTH_CHECK)):
+        yield from must_be_set(alarm, "alarmActions", "name a topic")
+
+
+@rule("A composite alarm tells somebody", COMPOSITE_ALARM)
+def composite_alarm_tells_somebody(alarm: Resource) -> Iterator[str]:
+    yield from must_be_set(alarm, "alarmActions", "name a topic")
