@@ -194,7 +194,9 @@ def is_list(value: object) -> TypeGuard[Sequence[Any]]:
 
 
 def _shown(value: object) -> str:
-    return json.dumps(value) if isinstance(value, str | bool | int | float) else "something else"
+    if isinstance(value, float):
+        return f"{value:g}"  # the engine has no integers
+    return json.dumps(value) if isinstance(value, str | bool | int) else "something else"
 
 
 def _name(check: Callable[..., object]) -> str:

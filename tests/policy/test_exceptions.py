@@ -1,0 +1,96 @@
+"""An exception holds for what it names, until it ends; one that nobody needs is refused."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+from policy import exceptions
+from policy.exceptions import ExceptionsError, RuleException, ended, judged
+from policy.rules import NAMES
+from tests.policy.stacks import TODAY, all_findings, committed
+from tests.policy.test_rules import resource
+from tests.unit.harness import STACKS
+
+LAST_DAY = datetime.date(2026, 12, 31)
+NEXT_DAY = datetime.date(2027, 1, 1)
+RULE = "rds-cluster-is-encrypted"
+ENTRY = RuleException(
+    rule=RULE,
+    resources=["database-*"],
+    reason="there is a good reason for it",
+    owner="team-data",
+    expires=LAST_DAY,
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "today", "expected"),
+    [
+        (RULE, "database-us-east-1", LAST_DAY, None),
+        (RULE, "database-us-east-1", NEXT_DAY, "wrong (team-data's exception ended on 2026-12-31)"),
+        (RULE, "cache-us-east-1", LAST_DAY, "wrong"),
+        ("key-is-rotated", "database-us-east-1", LAST_DAY, "wrong"),
+    ],
+)
+def test_exception_holds_for_its_rule_and_resources_until_it_ends(
+    rule: str, name: str, today: datetime.date, expected: str | None
+) -> None:
+    assert judged([ENTRY], rule, resource("aws:rds/cluster:Cluster", name=name), "wrong", today) == expected
+
+
+def test_ended_entry_is_named() -> None:
+    assert ended([ENTRY], LAST_DAY) == []
+    assert ended([ENTRY], NEXT_DAY) == [
+        "exceptions.yaml: exceptions[0] (rds-cluster-is-encrypted, database-*) ended on 2026-12-31: "
+        "team-data must mend the resources and delete it, or renew it"
+    ]
+
+
+def test_no_committed_entry_has_ended() -> None:
+    assert ended(exceptions.load(), TODAY) == []
+
+
+def test_every_committed_entry_is_needed() -> None:
+    """Each pattern of each entry covers something that a rule finds in a committed stack."""
+    found = [(rule, it.name) for stack in STACKS for rule, it, _ in all_findings(committed(stack))]
+    stale = [
+        f"{entry.rule}: {pattern}"
+        for entry in exceptions.load(known_rules=NAMES)
+        for pattern in entry.resources
+        if not any(
+            entry.model_copy(update={"resources": [pattern]}).covers(rule, resource("any", name=name))
+            for rule, name in found
+        )
+    ]
+    assert stale == [], "nothing is found there any more: delete it"
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("rule: key-is-rotatd", "exceptions[0].rule: key-is-rotatd: no such rule"),
+        ("owner: ''", "exceptions[0].owner: "),
+        ("resources: []", "exceptions[0].resources: "),
+        ("reason: because", "exceptions[0].reason: "),
+        ("expires: never", "exceptions[0].expires: "),
+        ("until: 2027-01-01", "exceptions[0].until: "),
+    ],
+)
+def test_wrong_entry_is_named(tmp_path: Path, change: str, error: str) -> None:
+    lines = [
+        "rule: key-is-rotated",
+        "resources: [foundation-*]",
+        "reason: there is a good reason for it",
+        "owner: team",
+        "expires: 2027-01-01",
+    ]
+    key = change.split(":")[0]
+    kept = [line for line in lines if not line.startswith(f"{key}:")]
+    path = tmp_path / "exceptions.yaml"
+    path.write_text("exceptions:\n  - " + "\n    ".join([*kept, change]) + "\n")
+    with pytest.raises(ExceptionsError) as raised:
+        exceptions.load(path, known_rules=NAMES)
+    assert error in str(raised.value)

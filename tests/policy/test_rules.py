@@ -1,0 +1,676 @@
+"""Every rule passes what is right and refuses what is wrong, of plain values and of the engine's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
+
+from policy.rule import SECRET, Resource, Rule, Stack
+from policy.rules import NAMES, RULES, STACK_RULES, access, api, data, edge, kubernetes, network, operations
+from tests.unit import harness
+
+TAGS = {"owner": "team", "cost-center": "1", "environment": "prod"}
+OUR_KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+PINNED = "example/orders@sha256:" + "0" * 64
+
+
+def resource(
+    type_: str,
+    properties: dict[str, Any] | None = None,
+    name: str = "it",
+    *,
+    refers_to: str = "",
+    protect: bool = True,
+    environment: str = "prod",
+) -> Resource:
+    return Resource(
+        type=type_,
+        name=name,
+        urn=f"urn:{name}",
+        properties=properties or {},
+        provider={"defaultTags": json.dumps({"tags": {**TAGS, "environment": environment}})},
+        protect=protect,
+        refers_to=frozenset([f"urn:{refers_to}"] if refers_to else []),
+    )
+
+
+def other(type_: str, properties: dict[str, Any] | None = None) -> Resource:
+    """A companion of the resource in question."""
+    return resource(type_, properties, "other", refers_to="it")
+
+
+def policy(type_: str, key: str = "policy", **statement: Any) -> Resource:
+    return resource(type_, {key: json.dumps({"Statement": [{"Effect": "Allow", **statement}]})})
+
+
+@dataclass(frozen=True)
+class Case:
+    good: list[Resource]
+    """The first is the resource in question."""
+    bad: list[Resource]
+    says: str
+    """What the finding must contain."""
+
+
+def one(type_: str, good: dict[str, Any], bad: dict[str, Any], says: str, **more: Any) -> Case:
+    return Case([resource(type_, good, **more)], [resource(type_, bad, **more)], says)
+
+
+def pair(type_: str, companion: Resource, says: str, bad: list[Resource] | None = None, **good: Any) -> Case:
+    it = resource(type_, good)
+    return Case([it, companion], [it, *(bad or [])], says)
+
+
+def container(**properties: Any) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": {"containers": [{"name": "app", **properties}]}}}}
+
+
+def trigger(ignore: str) -> dict[str, Any]:
+    return {"type": "prometheus", "metadata": {"ignoreNullValues": ignore}}
+
+
+BLOCKED = dict.fromkeys(
+    ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
+)
+ALL_METHODS = {"methodPath": "*/*", "settings": {"loggingLevel": "ERROR"}}
+TLS_ONLY = {
+    "policy": json.dumps(
+        {
+            "Statement": [
+                {"Effect": "Deny", "Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+            ]
+        }
+    )
+}
+BY_KEY = {"rules": [{"applyServerSideEncryptionByDefault": {"kmsMasterKeyId": OUR_KEY}}]}
+BY_AWS = {"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]}
+LAMBDA = "lambda.amazonaws.com"
+DEPLOYMENT = kubernetes.WORKLOADS[0]
+LIMITS = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+VIEWER = {
+    "acmCertificateArn": "arn",
+    "sslSupportMethod": "sni-only",
+    "minimumProtocolVersion": "TLSv1.2_2025",
+}
+TLS_ORIGIN = {"originProtocolPolicy": "https-only", "originSslProtocols": ["TLSv1.2"]}
+OLD_ORIGIN = {"originProtocolPolicy": "https-only", "originSslProtocols": ["TLSv1", "TLSv1.2"]}
+REDIRECT = {"type": "redirect", "redirect": {"protocol": "HTTPS"}}
+METRICS = {"name": "a", "visibilityConfig": {"cloudwatchMetricsEnabled": True}}
+NO_METRICS = {"name": "a", "visibilityConfig": {"cloudwatchMetricsEnabled": False}}
+TARGETS = [
+    other(data.SCALING_TARGET, {"scalableDimension": f"dynamodb:table:{kind}CapacityUnits"})
+    for kind in ("Read", "Write")
+]
+
+CASES = {
+    # -- network
+    "security-group-admits-no-internet": one(
+        network.INGRESS_RULE, {"cidrIpv4": "10.0.0.0/16"}, {"cidrIpv4": "0.0.0.0/0"}, "admits 0.0.0.0/0"
+    ),
+    "default-security-group-is-empty": pair(
+        network.VPC,
+        other(network.DEFAULT_SECURITY_GROUP),
+        "ingress rules: remove",
+        [other(network.DEFAULT_SECURITY_GROUP, {"ingress": [{"protocol": "-1"}]})],
+    ),
+    "vpc-has-flow-logs": pair(network.VPC, other(network.FLOW_LOG, {"trafficType": "ALL"}), "FlowLog"),
+    "subnet-assigns-no-public-addresses": one(
+        "aws:ec2/subnet:Subnet",
+        {"mapPublicIpOnLaunch": False},
+        {"mapPublicIpOnLaunch": True},
+        "mapPublicIpOnLaunch is true: set it to false",
+    ),
+    "elastic-ip-is-in-use": pair(
+        "aws:ec2/eip:Eip", other("aws:ec2/natGateway:NatGateway"), "nothing uses it"
+    ),
+    # -- edge
+    "cloudfront-has-default-root-object": one(
+        edge.DISTRIBUTION, {"defaultRootObject": "index.html"}, {}, "index.html"
+    ),
+    "cloudfront-viewers-use-https": one(
+        edge.DISTRIBUTION,
+        {"defaultCacheBehavior": {"viewerProtocolPolicy": "https-only"}},
+        {
+            "defaultCacheBehavior": {"viewerProtocolPolicy": "https-only"},
+            "orderedCacheBehaviors": [{"viewerProtocolPolicy": "allow-all"}],
+        },
+        "viewerProtocolPolicy is allow-all",
+    ),
+    "cloudfront-is-logged": pair(
+        edge.DISTRIBUTION, other(edge.LOG_DELIVERY_SOURCE), "neither a LogDeliverySource"
+    ),
+    "cloudfront-has-web-acl": one(edge.DISTRIBUTION, {"webAclId": "arn"}, {}, "webAclId is not set"),
+    "cloudfront-viewers-use-modern-tls": one(
+        edge.DISTRIBUTION,
+        {"viewerCertificate": VIEWER},
+        {"viewerCertificate": {**VIEWER, "minimumProtocolVersion": "TLSv1"}},
+        'minimumProtocolVersion is "TLSv1"',
+    ),
+    "cloudfront-origins-use-tls": one(
+        edge.DISTRIBUTION,
+        {"origins": [{"originId": "api", "customOriginConfig": TLS_ORIGIN}]},
+        {"origins": [{"originId": "api", "customOriginConfig": OLD_ORIGIN}]},
+        "origin api: originSslProtocols",
+    ),
+    "cloudfront-has-origin-access-control": one(
+        edge.DISTRIBUTION,
+        {"origins": [{"originId": "app", "originAccessControlId": "E1"}]},
+        {"origins": [{"originId": "app"}]},
+        "origin app: originAccessControlId",
+    ),
+    "certificate-renews-itself": one(
+        edge.CERTIFICATE, {"validationMethod": "DNS"}, {"validationMethod": "EMAIL"}, '"DNS"'
+    ),
+    "certificate-key-is-strong": one(
+        edge.CERTIFICATE, {"keyAlgorithm": "RSA_2048"}, {"keyAlgorithm": "RSA_1024"}, "RSA_2048"
+    ),
+    "alb-redirects-http": one(
+        edge.LISTENER,
+        {"protocol": "HTTP", "defaultActions": [REDIRECT]},
+        {"protocol": "HTTP", "defaultActions": [{"type": "forward"}]},
+        "no redirect to HTTPS",
+    ),
+    "listener-uses-modern-tls": one(
+        edge.LISTENER,
+        {"protocol": "HTTPS", "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"},
+        {"protocol": "HTTPS", "sslPolicy": "ELBSecurityPolicy-2016-08"},
+        "sslPolicy is ELBSecurityPolicy-2016-08",
+    ),
+    "alb-drops-invalid-headers": one(
+        edge.LOAD_BALANCER, {"dropInvalidHeaderFields": True}, {}, "dropInvalidHeaderFields is not set"
+    ),
+    "load-balancer-is-logged": one(
+        edge.LOAD_BALANCER, {"accessLogs": {"enabled": True}}, {}, "accessLogs.enabled is not set"
+    ),
+    "load-balancer-is-protected": one(
+        edge.LOAD_BALANCER, {"enableDeletionProtection": True}, {}, "enableDeletionProtection"
+    ),
+    "alb-mitigates-desync": one(
+        edge.LOAD_BALANCER, {}, {"desyncMitigationMode": "monitor"}, 'desyncMitigationMode is "monitor"'
+    ),
+    "load-balancer-spans-zones": one(
+        edge.LOAD_BALANCER, {"subnets": ["a", "b"]}, {"subnets": ["a"]}, "subnets has 1: name at least 2"
+    ),
+    "alb-has-web-acl": pair(edge.LOAD_BALANCER, other(edge.WEB_ACL_ASSOCIATION), "WebAclAssociation"),
+    "only-albs-face-the-internet": one(
+        edge.LOAD_BALANCER,
+        {"loadBalancerType": "network", "internal": True},
+        {"loadBalancerType": "network", "internal": False},
+        "internal is false: set it to true",
+    ),
+    "web-acl-has-rules": one(edge.WEB_ACL, {"rules": [METRICS]}, {"rules": []}, "rules has 0"),
+    "web-acl-is-logged": pair(edge.WEB_ACL, other(edge.WEB_ACL_LOGGING), "WebAclLoggingConfiguration"),
+    "web-acl-rules-have-metrics": one(
+        edge.WEB_ACL, {"rules": [METRICS]}, {"rules": [NO_METRICS]}, "rule a: visibilityConfig"
+    ),
+    # -- api
+    "api-stage-is-logged": pair(
+        api.STAGE,
+        other(api.METHOD_SETTINGS, ALL_METHODS),
+        'loggingLevel is "OFF"',
+        [other(api.METHOD_SETTINGS, {**ALL_METHODS, "settings": {"loggingLevel": "OFF"}})],
+    ),
+    "api-stage-is-traced": one(api.STAGE, {"xrayTracingEnabled": True}, {}, "xrayTracingEnabled"),
+    "api-stage-has-access-log": one(
+        api.STAGE, {"accessLogSettings": {"destinationArn": "arn"}}, {}, "destinationArn is not set"
+    ),
+    "api-keeps-data-to-itself": one(
+        api.METHOD_SETTINGS,
+        {"settings": {"cachingEnabled": True, "cacheDataEncrypted": True}},
+        {"settings": {"cachingEnabled": True}},
+        "cacheDataEncrypted",
+    ),
+    "api-is-private": one(
+        api.REST_API,
+        {"endpointConfiguration": {"types": "PRIVATE"}},
+        {"endpointConfiguration": {"types": "REGIONAL"}},
+        'types is "REGIONAL"',
+    ),
+    "api-domain-uses-modern-tls": one(
+        api.DOMAIN_NAME, {"securityPolicy": "TLS_1_2"}, {"securityPolicy": "TLS_1_0"}, "TLS_1_0"
+    ),
+    "lambda-is-not-public": one(
+        api.PERMISSION,
+        {"principal": LAMBDA, "sourceArn": "arn"},
+        {"principal": LAMBDA},
+        "for any account",
+    ),
+    "lambda-runtime-is-supported": one(
+        api.FUNCTION, {"runtime": "python3.13"}, {"runtime": "python3.7"}, 'runtime is "python3.7"'
+    ),
+    "lambda-is-in-several-zones": one(
+        api.FUNCTION, {"vpcConfig": {"subnetIds": ["a", "b"]}}, {}, "vpcConfig.subnetIds is not set"
+    ),
+    "lambda-is-traced-and-encrypted": one(
+        api.FUNCTION,
+        {"tracingConfig": {"mode": "Active"}, "kmsKeyArn": OUR_KEY},
+        {"tracingConfig": {"mode": "Active"}},
+        "kmsKeyArn is not set",
+    ),
+    "user-pool-stops-suspicious-sign-ins": one(
+        api.USER_POOL,
+        {"userPoolAddOns": {"advancedSecurityMode": "ENFORCED"}},
+        {"userPoolAddOns": {"advancedSecurityMode": "AUDIT"}},
+        'advancedSecurityMode is "AUDIT"',
+    ),
+    "user-pool-wants-second-factor": one(
+        api.USER_POOL,
+        {
+            "mfaConfiguration": "ON",
+            "adminCreateUserConfig": {"allowAdminCreateUserOnly": True},
+            "deletionProtection": "ACTIVE",
+        },
+        {
+            "mfaConfiguration": "OPTIONAL",
+            "adminCreateUserConfig": {"allowAdminCreateUserOnly": True},
+            "deletionProtection": "ACTIVE",
+        },
+        'mfaConfiguration is "OPTIONAL"',
+    ),
+    # -- data
+    "stateful-resource-is-protected": Case(
+        [resource(data.TABLE)], [resource(data.TABLE, protect=False)], "protect=True"
+    ),
+    "rds-cluster-is-encrypted": one(
+        data.DB_CLUSTER,
+        {"storageEncrypted": True, "kmsKeyId": OUR_KEY},
+        {"storageEncrypted": True},
+        "kmsKeyId is not set",
+    ),
+    "rds-cluster-is-protected": one(
+        data.DB_CLUSTER, {"deletionProtection": True}, {}, "deletionProtection is not set"
+    ),
+    "rds-cluster-knows-iam": one(
+        data.DB_CLUSTER, {"iamDatabaseAuthenticationEnabled": True}, {}, "iamDatabaseAuthenticationEnabled"
+    ),
+    "rds-cluster-is-backed-up": one(
+        data.DB_CLUSTER, {"backupRetentionPeriod": 7}, {"backupRetentionPeriod": 1}, "at least 7"
+    ),
+    "rds-snapshots-carry-tags": one(data.DB_CLUSTER, {"copyTagsToSnapshot": True}, {}, "copyTagsToSnapshot"),
+    "rds-cluster-is-in-vpc": one(data.DB_CLUSTER, {"dbSubnetGroupName": "ours"}, {}, "subnet group"),
+    "rds-administrator-has-own-name": one(
+        data.DB_CLUSTER,
+        {"masterUsername": "trading_admin"},
+        {"masterUsername": "postgres"},
+        "masterUsername is postgres",
+    ),
+    "rds-cluster-publishes-logs": one(
+        data.DB_CLUSTER, {"enabledCloudwatchLogsExports": ["postgresql"]}, {}, "lacks postgresql"
+    ),
+    "rds-cluster-spans-zones": Case(
+        [
+            resource(data.DB_CLUSTER),
+            *(resource(data.DB_INSTANCE, name=f"instance-{n}", refers_to="it") for n in range(2)),
+        ],
+        [resource(data.DB_CLUSTER), other(data.DB_INSTANCE)],
+        "has 1 instances",
+    ),
+    "rds-instance-is-not-public": one(
+        data.DB_INSTANCE, {}, {"publiclyAccessible": True}, "publiclyAccessible is true: set it to false"
+    ),
+    "rds-instance-is-monitored": one(
+        data.DB_INSTANCE,
+        {"monitoringInterval": 15, "monitoringRoleArn": "arn"},
+        {"monitoringInterval": 0, "monitoringRoleArn": "arn"},
+        "monitoringInterval is 0",
+    ),
+    "rds-events-reach-somebody": pair(
+        data.DB_CLUSTER,
+        other(data.EVENT_SUBSCRIPTION, {"eventCategories": ["failure", "maintenance"]}),
+        "eventCategories lack maintenance",
+        [other(data.EVENT_SUBSCRIPTION, {"eventCategories": ["failure"]})],
+    ),
+    "rds-parameters-want-tls": one(
+        data.DB_PARAMETERS,
+        {
+            "parameters": [
+                {"name": "rds.force_ssl", "value": "1"},
+                {"name": "ssl_min_protocol_version", "value": "TLSv1.2"},
+            ]
+        },
+        {"parameters": [{"name": "ssl_min_protocol_version", "value": "TLSv1.2"}]},
+        "rds.force_ssl is not 1",
+    ),
+    "table-capacity-scales": Case(
+        [resource(data.TABLE), *TARGETS], [resource(data.TABLE), TARGETS[0]], "WriteCapacityUnits"
+    ),
+    "table-has-point-in-time-recovery": one(
+        data.TABLE, {"pointInTimeRecovery": {"enabled": True}}, {}, "pointInTimeRecovery.enabled is not set"
+    ),
+    "table-is-protected": one(data.TABLE, {"deletionProtectionEnabled": True}, {}, "deletionProtection"),
+    "table-is-encrypted": one(
+        data.TABLE,
+        {"serverSideEncryption": {"kmsKeyArn": OUR_KEY}},
+        {"serverSideEncryption": {"kmsKeyArn": "arn:aws:kms:us-east-1:1:alias/aws/dynamodb"}},
+        "kmsKeyArn is a key of AWS",
+    ),
+    "cache-is-backed-up": one(
+        data.CACHE, {"snapshotRetentionLimit": 1}, {"snapshotRetentionLimit": 0}, "at least 1"
+    ),
+    "cache-fails-over": one(
+        data.CACHE,
+        {"automaticFailoverEnabled": True, "multiAzEnabled": True},
+        {"automaticFailoverEnabled": True},
+        "multiAzEnabled is not set",
+    ),
+    "cache-is-encrypted": one(
+        data.CACHE,
+        {"atRestEncryptionEnabled": True, "kmsKeyId": OUR_KEY},
+        {"atRestEncryptionEnabled": True},
+        "kmsKeyId",
+    ),
+    "cache-uses-tls": one(
+        data.CACHE, {"transitEncryptionEnabled": True}, {}, "transitEncryptionEnabled is not set"
+    ),
+    "cache-clients-sign-in": one(data.CACHE, {"userGroupIds": ["ours"]}, {}, "user group"),
+    "cache-is-in-vpc": one(data.CACHE, {"subnetGroupName": "a"}, {"subnetGroupName": "default"}, "default"),
+    "brokers-are-encrypted": one(
+        data.BROKERS,
+        {"encryptionInfo": {"encryptionAtRestKmsKeyArn": OUR_KEY}},
+        {
+            "encryptionInfo": {
+                "encryptionAtRestKmsKeyArn": OUR_KEY,
+                "encryptionInTransit": {"clientBroker": "TLS_PLAINTEXT"},
+            }
+        },
+        'clientBroker is "TLS_PLAINTEXT"',
+    ),
+    "brokers-are-monitored": one(
+        data.BROKERS,
+        {"enhancedMonitoring": "PER_TOPIC_PER_BROKER"},
+        {"enhancedMonitoring": "DEFAULT"},
+        "PER_TOPIC_PER_BROKER",
+    ),
+    "brokers-are-private": one(
+        data.BROKERS,
+        {"clientAuthentication": {"unauthenticated": False}},
+        {"clientAuthentication": {"unauthenticated": True}},
+        "unauthenticated is true",
+    ),
+    "brokers-span-zones": one(
+        data.BROKERS,
+        {"brokerNodeGroupInfo": {"clientSubnets": ["a", "b", "c"]}},
+        {"brokerNodeGroupInfo": {"clientSubnets": ["a", "b"]}},
+        "at least 3",
+    ),
+    "topic-is-encrypted": one(
+        data.TOPIC, {"kmsMasterKeyId": OUR_KEY}, {"kmsMasterKeyId": "alias/aws/sns"}, "a key of AWS"
+    ),
+    "topic-is-not-public": Case(
+        [policy(data.TOPIC_POLICY, Principal={"Service": LAMBDA}, Action="sns:Publish")],
+        [policy(data.TOPIC_POLICY, Principal={"AWS": "*"}, Action="sns:Publish")],
+        "lets everybody in",
+    ),
+    "queue-is-encrypted": one(data.QUEUE, {"kmsMasterKeyId": OUR_KEY}, {}, "kmsMasterKeyId is not set"),
+    "workspace-is-encrypted": one(data.WORKSPACE, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
+    "bucket-blocks-public-access": pair(
+        data.BUCKET,
+        other(data.PUBLIC_ACCESS_BLOCK, BLOCKED),
+        "restrictPublicBuckets is false",
+        [other(data.PUBLIC_ACCESS_BLOCK, {**BLOCKED, "restrictPublicBuckets": False})],
+    ),
+    "bucket-wants-tls": pair(data.BUCKET, other(data.BUCKET_POLICY, TLS_ONLY), "aws:SecureTransport"),
+    "bucket-policy-gives-no-control": Case(
+        [policy(data.BUCKET_POLICY, Principal={"Service": LAMBDA}, Action=["s3:GetObject"])],
+        [policy(data.BUCKET_POLICY, Principal={"AWS": "123456789012"}, Action="s3:PutBucketPolicy")],
+        "allows s3:PutBucketPolicy",
+    ),
+    "bucket-keeps-versions": Case(
+        [
+            resource(data.BUCKET),
+            other(data.VERSIONING, {"versioningConfiguration": {"status": "Enabled"}}),
+            resource(data.LIFECYCLE, name="third", refers_to="other"),
+        ],
+        [
+            resource(data.BUCKET),
+            other(data.VERSIONING, {"versioningConfiguration": {"status": "Suspended"}}),
+            resource(data.LIFECYCLE, name="third", refers_to="other"),
+        ],
+        "no BucketVersioning that is Enabled",
+    ),
+    "bucket-has-no-acls": pair(
+        data.BUCKET,
+        other(data.OWNERSHIP, {"rule": {"objectOwnership": "BucketOwnerEnforced"}}),
+        "BucketOwnerEnforced",
+        [other(data.OWNERSHIP, {"rule": {"objectOwnership": "ObjectWriter"}})],
+    ),
+    "bucket-is-encrypted": pair(
+        data.BUCKET, other(data.ENCRYPTION, BY_KEY), "lacks kmsMasterKeyId", [other(data.ENCRYPTION, BY_AWS)]
+    ),
+    # -- access
+    "policy-names-its-actions": Case(
+        [policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="arn")],
+        [policy(access.ROLE_POLICY, Action=["s3:*"], Resource="arn")],
+        "allows s3:*",
+    ),
+    "role-has-no-broad-policy": one(
+        access.ATTACHMENT,
+        {"policyArn": "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"},
+        {"policyArn": "arn:aws:iam::aws:policy/AmazonS3FullAccess"},
+        "AmazonS3FullAccess",
+    ),
+    "policy-names-its-resources": Case(
+        [policy(access.ROLE_POLICY, Action="ec2:DescribeSubnets", Resource="*")],
+        [policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="*")],
+        'allows s3:GetObject on "*"',
+    ),
+    "policy-decrypts-with-named-keys": Case(
+        [policy(access.ROLE_POLICY, Action="kms:Decrypt", Resource=OUR_KEY)],
+        [policy(access.ROLE_POLICY, Action="kms:Decrypt", Resource="arn:aws:kms:*:123456789012:key/*")],
+        "name the keys",
+    ),
+    "role-trusts-somebody": Case(
+        [policy(access.ROLE, "assumeRolePolicy", Principal={"Service": LAMBDA}, Action="sts:AssumeRole")],
+        [policy(access.ROLE, "assumeRolePolicy", Principal={"AWS": "*"}, Action="sts:AssumeRole")],
+        "trusts everybody",
+    ),
+    "no-iam-users": Case([resource(access.ROLE)], [resource("aws:iam/user:User")], "use a role"),
+    "key-is-hard-to-delete": one(
+        access.KEY,
+        {"deletionWindowInDays": 30},
+        {"deletionWindowInDays": 7},
+        "deletionWindowInDays is 7: set it to 30",
+    ),
+    "key-is-rotated": one(access.KEY, {"enableKeyRotation": True}, {}, "enableKeyRotation is not set"),
+    "key-is-not-public": Case(
+        [policy(access.KEY, Principal={"AWS": "123456789012"}, Action="kms:*")],
+        [policy(access.KEY, Principal="*", Action="kms:*")],
+        "lets everybody use the key",
+    ),
+    "secret-is-rotated": pair(access.SECRET_VALUE_HOLDER, other(access.ROTATION), "SecretRotation"),
+    "secret-is-encrypted": one(access.SECRET_VALUE_HOLDER, {"kmsKeyId": OUR_KEY}, {}, "kmsKeyId is not set"),
+    "secrets-are-secret": one(
+        data.DB_CLUSTER,
+        {"masterPassword": SECRET, "tokenValidityUnits": {"accessToken": "minutes"}},
+        {"masterPassword": "hunter2"},
+        "masterPassword is plain text",
+    ),
+    # -- operations
+    "resource-is-tagged": one(
+        operations.PROVIDER,
+        {"defaultTags": json.dumps({"tags": TAGS})},
+        {"defaultTags": {"tags": {**TAGS, "owner": ""}}},
+        "lack owner",
+    ),
+    "region-is-allowed": one(
+        operations.PROVIDER, {"region": "us-east-1"}, {"region": "me-south-1"}, 'region is "me-south-1"'
+    ),
+    "log-group-forgets": one(
+        operations.LOG_GROUP, {"retentionInDays": 30}, {"retentionInDays": 0}, "retentionInDays is 0"
+    ),
+    "log-group-is-encrypted": one(operations.LOG_GROUP, {"kmsKeyId": OUR_KEY}, {}, "kmsKeyId is not set"),
+    "alarm-tells-somebody": pair(operations.METRIC_ALARM, other(operations.COMPOSITE_ALARM), "name a topic"),
+    "composite-alarm-tells-somebody": one(
+        operations.COMPOSITE_ALARM, {"alarmActions": ["arn"]}, {"alarmActions": []}, "name a topic"
+    ),
+    # -- kubernetes
+    "cluster-version-is-supported": one(
+        kubernetes.CLUSTER, {"version": "1.36"}, {"version": "1.30"}, "version is 1.30"
+    ),
+    "cluster-secrets-are-encrypted": one(
+        kubernetes.CLUSTER,
+        {"encryptionConfig": {"provider": {"keyArn": OUR_KEY}}},
+        {},
+        "encryptionConfig.provider.keyArn is not set",
+    ),
+    "cluster-is-audited": one(
+        kubernetes.CLUSTER,
+        {"enabledClusterLogTypes": ["api", "audit"]},
+        {"enabledClusterLogTypes": ["api"]},
+        "lacks audit",
+    ),
+    "cluster-endpoint-is-not-open": one(
+        kubernetes.CLUSTER,
+        {"vpcConfig": {"endpointPublicAccess": True, "publicAccessCidrs": ["203.0.113.0/24"]}},
+        {"vpcConfig": {"endpointPublicAccess": True}},
+        "whole internet",
+    ),
+    "node-disks-are-encrypted": one(
+        kubernetes.NODE_CLASS,
+        {"spec": {"ephemeralStorage": {"kmsKeyID": OUR_KEY}}},
+        {},
+        "kmsKeyID is not set",
+    ),
+    "nodes-deny-by-default": one(
+        kubernetes.NODE_CLASS, {"spec": {"networkPolicy": "DefaultDeny"}}, {}, '"DefaultDeny"'
+    ),
+    "chart-is-pinned": one(
+        kubernetes.RELEASE,
+        {"chart": "keda", "version": "2.21.0"},
+        {"chart": "keda"},
+        "version is not set",
+    ),
+    "image-is-pinned": one(
+        DEPLOYMENT, container(image=PINNED), container(image="example/orders"), "must name a version"
+    ),
+    "containers-have-no-privileges": one(
+        DEPLOYMENT,
+        container(securityContext={"allowPrivilegeEscalation": False, "runAsNonRoot": True}),
+        container(securityContext={"allowPrivilegeEscalation": False}),
+        "container app: runAsNonRoot",
+    ),
+    "containers-have-limits": one(
+        DEPLOYMENT,
+        container(resources=LIMITS),
+        container(resources={**LIMITS, "limits": {}}),
+        "resources.limits.memory is not set",
+    ),
+    "scaling-survives-missing-metrics": one(
+        kubernetes.SCALED_OBJECT,
+        {"spec": {"triggers": [trigger("false")], "fallback": {"replicas": 3}}},
+        {"spec": {"triggers": [trigger("true")], "fallback": {"replicas": 3}}},
+        "ignoreNullValues",
+    ),
+}
+
+BY_NAME = {rule.name: rule for rule in (*RULES, *STACK_RULES)}
+
+
+def judge(name: str, resources: list[Resource]) -> Iterator[str]:
+    """What a rule finds wrong with the first of these resources."""
+    rule, it = BY_NAME[name], resources[0]
+    if rule.applies_to(it):
+        yield from rule.check(it) if isinstance(rule, Rule) else rule.check(it, Stack(resources))
+
+
+def as_the_engine_has_it(it: Resource) -> Resource:
+    """The resource with the engine's wrappers, and with its numbers, which are all floats."""
+    floats = json.loads(json.dumps(it.properties), parse_int=float)
+    return replace(it, properties=unknown_checking_proxy(floats))
+
+
+def test_every_rule_has_a_case() -> None:
+    assert sorted(CASES) == sorted(NAMES)
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rule_passes_what_is_right_and_refuses_what_is_wrong(name: str) -> None:
+    case = CASES[name]
+    assert list(judge(name, case.good)) == []
+    assert case.says in "\n".join(judge(name, case.bad))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rule_judges_the_same_in_the_engine(name: str) -> None:
+    case = CASES[name]
+    for resources in (case.good, case.bad):
+        wrapped = [as_the_engine_has_it(it) for it in resources]
+        assert list(judge(name, wrapped)) == list(judge(name, resources))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rule_finds_nothing_wrong_in_what_a_preview_does_not_know(name: str) -> None:
+    good = CASES[name].good
+    for index, it in enumerate(good):
+        for key in it.properties:
+            unknown = replace(
+                it, properties=unknown_checking_proxy({**it.properties, key: UNKNOWN_STRING_VALUE})
+            )
+            try:
+                found = list(judge(name, [*good[:index], unknown, *good[index + 1 :]]))
+            except UnknownValueError:
+                continue
+            assert found == [], f"{it.name}: {key}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rule_finds_nothing_wrong_in_a_secret(name: str) -> None:
+    for key in ("policy", "assumeRolePolicy"):
+        for it in CASES[name].bad[:1]:
+            if key in it.properties:
+                assert list(judge(name, [replace(it, properties={key: SECRET})])) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "load-balancer-is-protected",
+        "stateful-resource-is-protected",
+        "rds-cluster-is-protected",
+        "rds-cluster-is-backed-up",
+        "rds-cluster-spans-zones",
+        "table-is-protected",
+        "brokers-span-zones",
+        "key-is-hard-to-delete",
+    ],
+)
+def test_only_production_is_held_to_it(name: str) -> None:
+    it, *others = CASES[name].bad
+    tags = json.dumps({"tags": {**TAGS, "environment": "dev"}})
+    assert list(judge(name, [replace(it, provider={"defaultTags": tags}), *others])) == []
+
+
+def test_no_message_shows_a_secret() -> None:
+    assert all(
+        "hunter2" not in problem for problem in judge("secrets-are-secret", CASES["secrets-are-secret"].bad)
+    )
+
+
+def test_secrets_look_alike_in_mocks_and_engine() -> None:
+    assert harness.SECRET == SECRET
+
+
+@pytest.mark.parametrize("component", [kubernetes.COMPONENT, kubernetes.CHART])
+def test_component_without_inputs_is_not_judged(component: str) -> None:
+    empty = [resource(component)]
+    assert [name for name in NAMES for _ in judge(name, empty)] == []
+
+
+def test_kubernetes_secrets_are_secret() -> None:
+    plain = resource("kubernetes:core/v1:Secret", {"stringData": {"user": "me"}})
+    environment = resource(DEPLOYMENT, container(env=[{"name": "API_TOKEN", "value": "abc"}]))
+    assert list(judge("secrets-are-secret", [plain])) == [
+        "stringData.user is plain text: make it a secret (pulumi.Output.secret)"
+    ]
+    assert "env[0].value is plain text" in "".join(judge("secrets-are-secret", [environment]))
+
+
+def test_resource_of_the_default_provider_is_refused() -> None:
+    stray = replace(resource(data.BUCKET), provider={})
+    assert "lack owner, cost-center, environment" in "".join(judge("resource-is-tagged", [stray]))
