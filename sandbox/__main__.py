@@ -60,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--stack", default="local", help="a stack with a Pulumi.<stack>.yaml (default: local)"
         )
+        if function is not _down:
+            command.add_argument(
+                "--no-policies", action="store_true", help="do not hold it to the rules of policy/pack"
+            )
         command.set_defaults(function=function)
     status = commands.add_parser("status", help="show what runs and what the sandbox holds")
     status.add_argument("--json", action="store_true", help="as JSON")
@@ -82,7 +86,8 @@ def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
     _check_stack(sandbox, options.stack)
     # No preview first: it would take as long again, and there is nothing here that must not be touched.
     with Session(sandbox) as session:
-        status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", "--skip-preview"])
+        command = ["pulumi", "up", "--stack", options.stack, "--yes", "--skip-preview"]
+        status = session.run([*command, *_policies(sandbox, options)])
     if status == 0:
         _print_tiers(sandbox.deployment(options.stack).get("resources", []))
     return status
@@ -91,7 +96,14 @@ def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
 def _preview(sandbox: Sandbox, options: argparse.Namespace) -> int:
     _check_stack(sandbox, options.stack)
     with Session(sandbox) as session:
-        return session.run(["pulumi", "preview", "--stack", options.stack, "--diff"])
+        command = ["pulumi", "preview", "--stack", options.stack, "--diff"]
+        return session.run([*command, *_policies(sandbox, options)])
+
+
+def _policies(sandbox: Sandbox, options: argparse.Namespace) -> list[str]:
+    """The engine's option for the project's policy pack, where it has one."""
+    pack = sandbox.project / "policy" / "pack"
+    return ["--policy-pack", str(pack)] if pack.is_dir() and not options.no_policies else []
 
 
 def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
@@ -108,7 +120,7 @@ def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
         )
         print(
             f"Nothing was destroyed. To allow it, set `trading:protect: false` in Pulumi.{stack}.yaml, run "
-            f"`make up STACK={stack}`, and then this again.",
+            f"`python -m sandbox up --stack {stack} --no-policies`, and then this again.",
             file=sys.stderr,
         )
         return 1

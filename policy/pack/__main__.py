@@ -38,6 +38,9 @@ from policy.rules import NAMES, RULES, STACK_RULES
 TODAY = datetime.datetime.now(datetime.UTC).date()
 EXCEPTIONS = exceptions.load(known_rules=NAMES)
 
+_asked: dict[str, Mapping[str, Any]] = {}
+"""What the program asked for, by URN. The engine judges stacks by outputs, of which previews know little."""
+
 
 def _without_secrets(value: Any) -> Any:
     """What the engine sent, with `SECRET` in place of secrets."""
@@ -66,6 +69,7 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         protect=args.opts.protect,
         refers_to=frozenset(),
     )
+    _asked[args.urn] = args.props
     for rule in RULES:
         if rule.applies_to(resource):
             _judge(rule, resource, lambda rule=rule: rule.check(resource), report)
@@ -97,7 +101,7 @@ def _resource(resource: PolicyResource) -> Resource:
         type=resource.resource_type,
         name=resource.name,
         urn=resource.urn,
-        properties=resource.props,
+        properties=_asked.get(resource.urn, resource.props),
         provider=_properties(resource.provider),
         protect=resource.opts.protect,
         refers_to=frozenset(

@@ -74,7 +74,7 @@ def trigger(ignore: str) -> dict[str, Any]:
     return {"type": "prometheus", "metadata": {"ignoreNullValues": ignore}}
 
 
-BLOCKED = dict.fromkeys(
+BLOCKED: dict[str, Any] = dict.fromkeys(
     ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
 )
 ALL_METHODS = {"methodPath": "*/*", "settings": {"loggingLevel": "ERROR"}}
