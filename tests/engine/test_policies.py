@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,8 @@ def test_resource_against_a_rule_is_never_created(project: Checked) -> None:
     assert "stateful-resource-is-protected" in output
     assert "archive: is not protected: give it protect=True" in output
     assert project.buckets() == 0
+    project.sandbox_command("up", "--stack", "local", "--no-policies")
+    assert project.buckets() == 1
 
 
 def test_rules_of_several_resources_hold_at_preview(project: Checked) -> None:
@@ -99,6 +103,17 @@ def test_what_keeps_the_rules_or_is_excepted_passes(project: Checked) -> None:
     )
     assert "[mandatory]" not in output
     assert project.buckets() == 14
+
+
+def test_exception_that_has_ended_fails_what_is_right(project: Checked) -> None:
+    (project.folder / "policy").unlink()
+    shutil.copytree(ROOT / "policy", project.folder / "policy")
+    (project.folder / "settings.py").symlink_to(ROOT / "settings.py")
+    entries = project.folder / "policy" / "exceptions.yaml"
+    entries.write_text(re.sub(r"expires: \S+", "expires: 2020-01-31", entries.read_text(), count=1))
+    output = project.preview_of("", expect=1)
+    assert "exceptions.yaml: exceptions[0]" in output
+    assert "ended on 2020-01-31: trading-platform must mend the resources" in output
 
 
 def test_plain_secret_is_refused_and_a_secret_one_is_not(project: Checked) -> None:
