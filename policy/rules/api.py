@@ -101,9 +101,20 @@ def user_pool_stops_suspicious_sign_ins(pool: Resource) -> Iterator[str]:
     yield from must_be(pool, "userPoolAddOns.advancedSecurityMode", "ENFORCED")
 
 
-@rule("Users have a second factor, and only administrators add them", USER_POOL)
+@rule("Users have a second factor, and only administrators add them", USER_POOL, controls=["Cognito.5"])
 def user_pool_wants_second_factor(pool: Resource) -> Iterator[str]:
     yield from must_be(pool, "mfaConfiguration", "ON")
     yield from must_be(pool, "adminCreateUserConfig.allowAdminCreateUserOnly", True)
+
+
+@rule("Passwords are long and mixed", USER_POOL, controls=["Cognito.3"])
+def user_pool_wants_strong_passwords(pool: Resource) -> Iterator[str]:
+    yield from must_be_at_least(pool, "passwordPolicy.minimumLength", 8)
+    for kind in ("Lowercase", "Uppercase", "Numbers", "Symbols"):
+        yield from must_be(pool, f"passwordPolicy.require{kind}", True)
+
+
+@rule("A user pool in production refuses deletion", USER_POOL, controls=["Cognito.6"])
+def user_pool_is_protected(pool: Resource) -> Iterator[str]:
     if pool.is_production:
         yield from must_be(pool, "deletionProtection", "ACTIVE")

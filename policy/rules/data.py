@@ -32,6 +32,7 @@ BROKERS = "aws:msk/cluster:Cluster"
 TOPIC = "aws:sns/topic:Topic"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
 QUEUE = "aws:sqs/queue:Queue"
+QUEUE_POLICY = "aws:sqs/queuePolicy:QueuePolicy"
 WORKSPACE = "aws:amp/workspace:Workspace"
 USER_POOL = "aws:cognito/userPool:UserPool"
 BUCKET = "aws:s3/bucket:Bucket"
@@ -238,7 +239,7 @@ def brokers_are_monitored(brokers: Resource) -> Iterator[str]:
     yield from must_be(brokers, "enhancedMonitoring", "PER_TOPIC_PER_BROKER", "PER_TOPIC_PER_PARTITION")
 
 
-@rule("Kafka is private, and its clients sign in", BROKERS)
+@rule("Kafka is private, and its clients sign in", BROKERS, controls=["MSK.4", "MSK.6"])
 def brokers_are_private(brokers: Resource) -> Iterator[str]:
     public = "brokerNodeGroupInfo.connectivityInfo.publicAccess.type"
     yield from must_be(brokers, public, "DISABLED", unset=True)
@@ -259,7 +260,7 @@ def topic_is_encrypted(topic: Resource) -> Iterator[str]:
     yield from must_be_our_key(topic, "kmsMasterKeyId")
 
 
-@rule("A topic is not public", TOPIC_POLICY, controls=["SNS.4"])
+@rule("Topics and queues are not public", TOPIC_POLICY, QUEUE_POLICY, controls=["SNS.4", "SQS.3"])
 def topic_is_not_public(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         if "*" in principals(statement) and not statement.get("Condition"):

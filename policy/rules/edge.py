@@ -60,7 +60,7 @@ def cloudfront_has_web_acl(distribution: Resource) -> Iterator[str]:
 @rule(
     "Viewers get our certificate, by SNI and modern TLS",
     DISTRIBUTION,
-    controls=["CloudFront.7", "CloudFront.8"],
+    controls=["CloudFront.7", "CloudFront.8", "CloudFront.15"],
 )
 def cloudfront_viewers_use_modern_tls(distribution: Resource) -> Iterator[str]:
     yield from must_be_set(
@@ -114,7 +114,7 @@ def alb_redirects_http(listener: Resource) -> Iterator[str]:
             yield "protocol is HTTP, and an action is no redirect to HTTPS: make it one"
 
 
-@rule("Listeners speak TLS 1.2 or newer", LISTENER)
+@rule("Listeners speak TLS 1.2 or newer", LISTENER, controls=["ELB.17"])
 def listener_uses_modern_tls(listener: Resource) -> Iterator[str]:
     if listener.get("protocol") not in ("HTTPS", "TLS"):
         return

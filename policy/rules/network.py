@@ -11,6 +11,7 @@ SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 SECURITY_GROUP_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 DEFAULT_SECURITY_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
+ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 FLOW_LOG = "aws:ec2/flowLog:FlowLog"
 ANYWHERE = ("0.0.0.0/0", "::/0")
 
@@ -66,3 +67,11 @@ def elastic_ip_is_in_use(address: Resource, stack: Stack) -> Iterator[str]:
     users = ("aws:ec2/natGateway:NatGateway", "aws:lb/loadBalancer:LoadBalancer")
     if not any(stack.companions(address, *users)):
         yield "nothing uses it: give it to a NAT gateway, or remove it"
+
+
+@stack_rule("Images reach the VPC through endpoints of its own", VPC, controls=["EC2.55", "EC2.56"])
+def vpc_has_registry_endpoints(vpc: Resource, stack: Stack) -> Iterator[str]:
+    services = [str(endpoint.get("serviceName")) for endpoint in stack.companions(vpc, ENDPOINT)]
+    for service in ("ecr.api", "ecr.dkr"):
+        if not any(name.endswith(f".{service}") for name in services):
+            yield f"has no VpcEndpoint for {service}: give it one"

@@ -100,6 +100,7 @@ VIEWER = {
 TLS_ORIGIN = {"originProtocolPolicy": "https-only", "originSslProtocols": ["TLSv1.2"]}
 OLD_ORIGIN = {"originProtocolPolicy": "https-only", "originSslProtocols": ["TLSv1", "TLSv1.2"]}
 REDIRECT = {"type": "redirect", "redirect": {"protocol": "HTTPS"}}
+MIXED = dict.fromkeys(("requireLowercase", "requireUppercase", "requireNumbers", "requireSymbols"), True)
 METRICS = {"name": "a", "visibilityConfig": {"cloudwatchMetricsEnabled": True}}
 NO_METRICS = {"name": "a", "visibilityConfig": {"cloudwatchMetricsEnabled": False}}
 TARGETS = [
@@ -127,6 +128,18 @@ CASES = {
     ),
     "elastic-ip-is-in-use": pair(
         "aws:ec2/eip:Eip", other("aws:ec2/natGateway:NatGateway"), "nothing uses it"
+    ),
+    "vpc-has-registry-endpoints": Case(
+        [
+            resource(network.VPC),
+            other(network.ENDPOINT, {"serviceName": "com.amazonaws.us-east-1.ecr.api"}),
+            resource(network.ENDPOINT, {"serviceName": "a.ecr.dkr"}, "third", refers_to="it"),
+        ],
+        [
+            resource(network.VPC),
+            other(network.ENDPOINT, {"serviceName": "com.amazonaws.us-east-1.ecr.api"}),
+        ],
+        "no VpcEndpoint for ecr.dkr",
     ),
     # -- edge
     "cloudfront-has-default-root-object": one(
@@ -260,17 +273,18 @@ CASES = {
     ),
     "user-pool-wants-second-factor": one(
         api.USER_POOL,
-        {
-            "mfaConfiguration": "ON",
-            "adminCreateUserConfig": {"allowAdminCreateUserOnly": True},
-            "deletionProtection": "ACTIVE",
-        },
-        {
-            "mfaConfiguration": "OPTIONAL",
-            "adminCreateUserConfig": {"allowAdminCreateUserOnly": True},
-            "deletionProtection": "ACTIVE",
-        },
+        {"mfaConfiguration": "ON", "adminCreateUserConfig": {"allowAdminCreateUserOnly": True}},
+        {"mfaConfiguration": "OPTIONAL", "adminCreateUserConfig": {"allowAdminCreateUserOnly": True}},
         'mfaConfiguration is "OPTIONAL"',
+    ),
+    "user-pool-wants-strong-passwords": one(
+        api.USER_POOL,
+        {"passwordPolicy": {"minimumLength": 8, **MIXED}},
+        {"passwordPolicy": {"minimumLength": 6, **MIXED}},
+        "minimumLength is 6: set it to at least 8",
+    ),
+    "user-pool-is-protected": one(
+        api.USER_POOL, {"deletionProtection": "ACTIVE"}, {"deletionProtection": "INACTIVE"}, '"ACTIVE"'
     ),
     # -- data
     "stateful-resource-is-protected": Case(
@@ -636,6 +650,7 @@ def test_rule_finds_nothing_wrong_in_a_secret(name: str) -> None:
         "rds-cluster-is-backed-up",
         "rds-cluster-spans-zones",
         "table-is-protected",
+        "user-pool-is-protected",
         "brokers-span-zones",
         "key-is-hard-to-delete",
     ],
