@@ -60,8 +60,8 @@ def test_every_object_of_the_stack_is_accepted(cluster: Cluster, stack: str):
             cluster.create(document, "test", dry_run=True)
             kinds.add(document["kind"])
     assert kinds == {
-        *("ClusterTriggerAuthentication", "ConfigMap", "Namespace", "NetworkPolicy", "NodeClass", "NodePool"),
-        *("ResourceQuota", "ScaledObject", "TargetGroupBinding"),
+        *("ClusterTriggerAuthentication", "ConfigMap", "Job", "Namespace", "NetworkPolicy", "NodeClass"),
+        *("NodePool", "ResourceQuota", "ScaledObject", "ServiceAccount", "TargetGroupBinding"),
     }
 
 
