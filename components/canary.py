@@ -65,7 +65,7 @@ class OrderCanary(Tier):
             kms_key_id=args.key_arn,
             # It can be had again from the user pool.
             recovery_window_in_days=0,
-            opts=self.child(),
+            opts=self.child(protect=args.protect),
         )
         version = aws.secretsmanager.SecretVersion(
             f"{name}-client-secret", secret_id=secret.id, secret_string=args.client_secret, opts=self.child()

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Brings the database to this version of the schema; the migrations' Job and the tests run it. Needs psql and dbmate,
 # PGHOST, PGPORT, PGDATABASE, SERVICES (see users.sql), and who signs in: a file with Secrets Manager's JSON of the
-# master user in MASTER_SECRET, or PGUSER and what else libpq reads.
+# master user in MASTER_FILE, or PGUSER and what else libpq reads.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
-if [ -n "${MASTER_SECRET:-}" ]; then
+if [ -n "${MASTER_FILE:-}" ]; then
     # No jq in the image. Passwords have no quotes and backslashes: our first one is letters and digits, and those
     # of Secrets Manager's rotation exclude them.
-    field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$MASTER_SECRET"; }
+    field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$MASTER_FILE"; }
     PGUSER=$(field username)
     PGPASSWORD=$(field password)
     export PGUSER PGPASSWORD

@@ -65,9 +65,13 @@ class SecretRotation(Tier):
                             "Resource": args.secret_arn,
                         },
                         {
-                            "Sid": "RandomPasswordsKnowNoResource",
+                            "Sid": "RandomPasswordsAndTracesKnowNoResource",
                             "Effect": "Allow",
-                            "Action": "secretsmanager:GetRandomPassword",
+                            "Action": [
+                                "secretsmanager:GetRandomPassword",
+                                "xray:PutTelemetryRecords",
+                                "xray:PutTraceSegments",
+                            ],
                             "Resource": "*",
                         },
                         {
@@ -104,6 +108,7 @@ class SecretRotation(Tier):
             memory_size=256,
             timeout=TIMEOUT_SECONDS,
             kms_key_arn=args.key_arn,
+            tracing_config={"mode": "Active"},
             environment={"variables": {"CLUSTER_IDENTIFIER": args.cluster_identifier}},
             logging_config={
                 "log_format": "JSON",

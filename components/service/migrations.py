@@ -242,7 +242,7 @@ def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> 
                     "PGDATABASE": args.database_name,
                     "PGSSLMODE": "verify-full",
                     "PGSSLROOTCERT": "/database/rds-ca.pem",
-                    "MASTER_SECRET": _SECRET,
+                    "MASTER_FILE": _SECRET,
                     "DBMATE_MIGRATIONS_DIR": "/database",
                     "SERVICES": services,
                 },

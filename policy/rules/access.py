@@ -34,6 +34,8 @@ ACTIONS_WITHOUT_RESOURCES = re.compile(
     r"|xray:Put(TelemetryRecords|TraceSegments)"
     r"|cloudwatch:PutMetricData"
     r"|logs:Describe\w+"
+    r"|s3:ListAllMyBuckets"
+    r"|secretsmanager:GetRandomPassword"
 )
 """Actions that know no resources, or none that can be named beforehand (Service Authorization Reference; for
 network interfaces: Lambda Developer Guide, "Giving functions access to resources in an Amazon VPC")."""

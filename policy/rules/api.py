@@ -85,9 +85,10 @@ def lambda_runtime_is_supported(function: Resource) -> Iterator[str]:
         yield from must_be(function, "runtime", *RUNTIMES)
 
 
-@rule("A function is in the VPC, in several zones", FUNCTION, controls=["Lambda.3", "Lambda.5"])
+@rule("A function in the VPC is in several zones", FUNCTION, controls=["Lambda.5"])
 def lambda_is_in_several_zones(function: Resource) -> Iterator[str]:
-    yield from must_be_at_least(function, "vpcConfig.subnetIds", 2)
+    if function.get("vpcConfig"):
+        yield from must_be_at_least(function, "vpcConfig.subnetIds", 2)
 
 
 @rule("A function is traced, and its environment encrypted with our key", FUNCTION)

@@ -22,6 +22,7 @@ from policy.rules.access import KEY, SECRET_VALUE_HOLDER, must_be_our_key
 
 DB_CLUSTER = "aws:rds/cluster:Cluster"
 DB_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
+BACKUP_VAULT = "aws:backup/vault:Vault"
 DB_PARAMETERS = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
 EVENT_SUBSCRIPTION = "aws:rds/eventSubscription:EventSubscription"
 TABLE = "aws:dynamodb/table:Table"
@@ -275,6 +276,11 @@ def queue_is_encrypted(queue: Resource) -> Iterator[str]:
 @rule("Metrics are encrypted with our key", WORKSPACE)
 def workspace_is_encrypted(workspace: Resource) -> Iterator[str]:
     yield from must_be_our_key(workspace, "kmsKeyArn")
+
+
+@rule("Backups are encrypted with our key", BACKUP_VAULT, controls=["Backup.1"])
+def backup_vault_is_encrypted(vault: Resource) -> Iterator[str]:
+    yield from must_be_our_key(vault, "kmsKeyArn")
 
 
 # -- S3 ------------------------------------------------------------------------------------------

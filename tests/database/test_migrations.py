@@ -163,7 +163,7 @@ def test_secret_of_the_master_user_is_read_from_the_file_of_secrets_manager(
     secret = tmp_path / "master.json"
     for user, succeeds in (("nobody_of_that_name", False), (MASTER, True)):
         secret.write_text(f'{{"engine": "postgres", "host": "x", "username": "{user}", "password": "p"}}')
-        assert empty.migrate(SERVICES, environment={"MASTER_SECRET": str(secret)}).succeeded is succeeds
+        assert empty.migrate(SERVICES, environment={"MASTER_FILE": str(secret)}).succeeded is succeeds
 
 
 def test_jobs_files_do_it_from_a_mounted_config_map(empty: Database, tmp_path: Path) -> None:

@@ -257,7 +257,10 @@ CASES = {
         api.FUNCTION, {"runtime": "python3.13"}, {"runtime": "python3.7"}, 'runtime is "python3.7"'
     ),
     "lambda-is-in-several-zones": one(
-        api.FUNCTION, {"vpcConfig": {"subnetIds": ["a", "b"]}}, {}, "vpcConfig.subnetIds is not set"
+        api.FUNCTION,
+        {"vpcConfig": {"subnetIds": ["a", "b"]}},
+        {"vpcConfig": {"subnetIds": ["a"]}},
+        "vpcConfig.subnetIds",
     ),
     "lambda-is-traced-and-encrypted": one(
         api.FUNCTION,
@@ -422,6 +425,7 @@ CASES = {
     ),
     "queue-is-encrypted": one(data.QUEUE, {"kmsMasterKeyId": OUR_KEY}, {}, "kmsMasterKeyId is not set"),
     "workspace-is-encrypted": one(data.WORKSPACE, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
+    "backup-vault-is-encrypted": one(data.BACKUP_VAULT, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
     "bucket-blocks-public-access": pair(
         data.BUCKET,
         other(data.PUBLIC_ACCESS_BLOCK, BLOCKED),

@@ -145,7 +145,7 @@ def test_secret_stays_in_memory(graph: Graph) -> None:
     assert volumes["work"]["emptyDir"]["medium"] == "Memory"
     (secret,) = pod(graph)["initContainers"]
     (path,) = re.findall(r">(\S+)$", secret["command"][-1])
-    assert environment(pod(graph)["containers"][0])["MASTER_SECRET"] == path
+    assert environment(pod(graph)["containers"][0])["MASTER_FILE"] == path
     assert path.startswith("/work/")
 
 
