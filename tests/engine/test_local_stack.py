@@ -92,7 +92,6 @@ def test_new_key_replaces_the_table_and_nothing_else_stateful(project: Project) 
                 "hashKey": {"name": "account_id"},
                 "rangeKey": {"name": "client_order_id"},
                 "ttlAttribute": "expires_at",
-                "stream": True,
             },
             {"name": "market-data", "hashKey": {"name": "instrument"}},
         ]

@@ -291,7 +291,7 @@ def test_authorizer_has_time_for_a_slow_issuer() -> None:
 
 
 def test_missing_keys_of_the_issuer_ring() -> None:
-    metric = with_issuer().only("aws:cloudwatch/logMetricFilter:LogMetricFilter").inputs
+    metric = with_issuer().named(f"{AUTHORIZER}-keys-unavailable").inputs
     deploy(lambda: program(ApiSettings(jwt=JWT)))
     (signal,) = [s for s in SIGNALS if s.name == "token-authorizer-keys-unavailable"]
     assert (signal.namespace, signal.metric) == (

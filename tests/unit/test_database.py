@@ -457,7 +457,7 @@ def test_rotation_may_touch_one_secret_and_one_cluster(graph: Graph) -> None:
     assert resources["TheSecret"] == graph.only("aws:secretsmanager/secret:Secret").outputs["arn"]
     assert resources["TheMasterPassword"] == graph.only(CLUSTER).outputs["arn"]
     assert [sid for sid, resource in resources.items() if resource == "*"] == [
-        "RandomPasswordsKnowNoResource"
+        "RandomPasswordsAndTracesKnowNoResource"
     ]
 
 
