@@ -41,6 +41,13 @@ UPDATES = {
     "aws:cognito/userPoolClient:UserPoolClient": "update",
     "aws:elasticache/userGroup:UserGroup": "update",
     "aws:cloudwatch/dashboard:Dashboard": "update",
+    # Its recorded query, its pods' alarms, its database user: the proxy's right to sign in as it, and a run of
+    # the migrations' Job, whose files are in a ConfigMap of their own name.
+    "aws:amp/ruleGroupNamespace:RuleGroupNamespace": "update",
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": "update",
+    "aws:iam/rolePolicy:RolePolicy": "update",
+    "kubernetes:batch/v1:Job": "replace",
+    "kubernetes:core/v1:ConfigMap": "replace",
 }
 """Type → operation of everything that is not new."""
 RELEASED = "aws:s3/bucketObjectv2:BucketObjectv2"
