@@ -41,8 +41,8 @@ UPDATES = {
     "aws:cognito/userPoolClient:UserPoolClient": "update",
     "aws:elasticache/userGroup:UserGroup": "update",
     "aws:cloudwatch/dashboard:Dashboard": "update",
-    # Its recorded query, its pods' alarms, its database user: the proxy's right to sign in as it, and a run of
-    # the migrations' Job, whose files are in a ConfigMap of their own name.
+    # Its recorded query, its pods' alarms, its database user: the proxy's right to sign in as it, and a run
+    # of the migrations' Job, whose files are in a ConfigMap of their own name.
     "aws:amp/ruleGroupNamespace:RuleGroupNamespace": "update",
     "aws:cloudwatch/compositeAlarm:CompositeAlarm": "update",
     "aws:iam/rolePolicy:RolePolicy": "update",
