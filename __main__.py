@@ -11,7 +11,6 @@ import pulumi_aws as aws
 
 from components.api import Api, ApiArgs
 from components.backup import BackupPlan, BackupPlanArgs, BackupVault, BackupVaultArgs
-from components.canary import OrderCanary, OrderCanaryArgs
 from components.database import Database, DatabaseArgs
 from components.domain import Domain, DomainArgs
 from components.event_streaming import EventStreaming, EventStreamingArgs
@@ -27,6 +26,8 @@ from components.monitoring import (
     MonitoredRegion,
     Monitoring,
     MonitoringArgs,
+    OrderCanary,
+    OrderCanaryArgs,
 )
 from components.network import Network, NetworkArgs
 from components.routing import RegionalOrigin, Routing, RoutingArgs

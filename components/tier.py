@@ -11,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 Severity = Literal["critical", "warning"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning")
 
 
 @dataclass(frozen=True, kw_only=True)

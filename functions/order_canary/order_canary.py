@@ -56,7 +56,7 @@ class Target:
 
     @classmethod
     def from_environment(cls) -> Target:
-        """As `components/canary.py` sets it."""
+        """As `components/monitoring/canary.py` sets it."""
         return cls(**{name: os.environ[name.upper()] for name in cls.__dataclass_fields__})
 
 

@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from components.monitoring import (
-    DEPLOYMENTS_NAMESPACE,
-    SCRAPE_CONFIGURATION,
     MetricsScraper,
     MetricsScraperArgs,
     MonitoredRegion,
     Monitoring,
     MonitoringArgs,
 )
+from components.monitoring.monitoring import DEPLOYMENTS_NAMESPACE
+from components.monitoring.scraping import SCRAPE_CONFIGURATION
 from components.tier import LogQuery, Objective, Signal
 from settings import MonitoringSettings, SlackSettings, SpendingSettings
 from tests.unit.harness import ROOT, Graph, deploy

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.objectives import BURN_RATES, PERIOD_DAYS, BurnRate
+from components.monitoring.objectives import BURN_RATES, PERIOD_DAYS, BurnRate
 
 FAST, STEADY, SLOW = BURN_RATES
 

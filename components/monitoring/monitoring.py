@@ -1,294 +1,27 @@
-"""Tier 9, monitoring: alarms and a dashboard from the tiers' signals, pods' and brokers' scrapers."""
+"""Tier 9, monitoring: alarms and a dashboard from the tiers' signals, and what stands over the alarms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict, TypeVar
+from typing import TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
-from components.chat import SlackChannel, SlackChannelArgs
 from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
-from components.objectives import BURN_RATES, BurnRate
-from components.spending import Spending, SpendingArgs
-from components.tier import Endpoint, LogQuery, Objective, Severity, Signal, Tier
+from components.monitoring.chat import SlackChannel, SlackChannelArgs
+from components.monitoring.dashboard import region_widgets
+from components.monitoring.objectives import BURN_RATES, BurnRate
+from components.monitoring.spending import Spending, SpendingArgs
+from components.tier import SEVERITIES, LogQuery, Objective, Severity, Signal, Tier
 from settings import MonitoringSettings
 
-T = TypeVar("T")
-
-SEVERITIES: tuple[Severity, ...] = ("critical", "warning")
 DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
 """Where the deployment pipeline says every minute that it runs; see `.github/actions/pulumi`."""
 COMPOSITE_LIMIT = 100
 """Alarms under a composite alarm (CloudWatch API Reference, PutCompositeAlarm)."""
-
-API_SERVER_PORT = 443
 RUNBOOKS = "docs/operations.md"
-WIDGET_LIMIT = 100
-"""Alarms or metrics that one widget shows ("Dashboard Body Structure and Syntax")."""
-
-SCRAPE_CONFIGURATION = """\
-# The pods of our services that ask to be scraped, by the annotations that their chart puts on them.
-global:
-  scrape_interval: 30s # four samples in the two minutes that the scaling queries look back on
-scrape_configs:
-  - job_name: services
-    kubernetes_sd_configs:
-      - role: pod
-        namespaces:
-          names: [trading]
-    relabel_configs:
-      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
-        action: keep
-        regex: "true"
-      - source_labels: [__meta_kubernetes_pod_phase]
-        action: keep
-        regex: Running
-      # A pod is listed once per container port: all become the metrics port, and copies fall away.
-      - source_labels: [__address__, __meta_kubernetes_pod_annotation_prometheus_io_port]
-        target_label: __address__
-        regex: ([^:]+)(?::\\d+)?;(\\d+)
-        replacement: $1:$2
-      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
-        target_label: __metrics_path__
-        regex: (.+)
-      - source_labels: [__meta_kubernetes_namespace]
-        target_label: namespace
-      - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name]
-        target_label: service
-      - source_labels: [__meta_kubernetes_pod_name]
-        target_label: pod
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricsScraperArgs:
-    """Settings of a region's scraper."""
-
-    cluster_name: str
-    cluster_arn: pulumi.Input[str]
-    workspace_arn: pulumi.Input[str]
-    subnet_ids: Sequence[pulumi.Input[str]]
-    """Private subnets, in at least two zones."""
-    cluster_security_group_id: pulumi.Input[str]
-    metrics_ports: Sequence[int]
-    """The pods' ports that serve metrics."""
-    vpc_id: pulumi.Input[str]
-    key_arn: pulumi.Input[str]
-    log_retention_days: int
-
-
-class MetricsScraper(Tier):
-    """Amazon Managed Service for Prometheus's scraper: reads the pods' metrics into the workspace.
-
-    The cluster authenticates through its API, so the scraper makes its own access entry; one of ours
-    would be refused ("Set up managed collectors for Amazon EKS").
-    """
-
-    def __init__(
-        self, name: str, args: MetricsScraperArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__(name, opts)
-        group = aws.ec2.SecurityGroup(
-            name,
-            description="Scraper of pod metrics",
-            vpc_id=args.vpc_id,
-            tags={"Name": name},
-            opts=self.child(),
-        )
-        # To the API server, which knows the pods, and to the pods.
-        for port in [API_SERVER_PORT, *args.metrics_ports]:
-            self.allow_connection(
-                f"{name}-{port}",
-                f"{name}-{port}",
-                port=port,
-                client=group.id,
-                client_is="Scraper of pod metrics",
-                server=args.cluster_security_group_id,
-                server_is="Pods that are scraped",
-            )
-        scraper = aws.amp.Scraper(
-            name,
-            alias=args.cluster_name,
-            source=aws.amp.ScraperSourceArgs(
-                eks=aws.amp.ScraperSourceEksArgs(
-                    cluster_arn=args.cluster_arn,
-                    subnet_ids=args.subnet_ids,
-                    security_group_ids=[group.id],
-                )
-            ),
-            destination=aws.amp.ScraperDestinationArgs(
-                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=args.workspace_arn)
-            ),
-            scrape_configuration=SCRAPE_CONFIGURATION,
-            opts=self.child(),
-        )
-        _log_scraper(self, name, scraper, args.cluster_name, args.key_arn, args.log_retention_days)
-        self.signals.append(
-            Signal(
-                name="metrics-ingestion",
-                title="No pod metrics arrive",
-                namespace="AWS/Usage",
-                metric="ResourceCount",
-                dimensions={
-                    "Service": "Prometheus",
-                    "Type": "Resource",
-                    "Class": "None",
-                    "Resource": "IngestionRate",
-                    "ResourceId": pulumi.Output.from_input(args.workspace_arn).apply(
-                        lambda arn: arn.rsplit("/", 1)[-1]
-                    ),
-                },
-                statistic="Maximum",
-                comparison="below",
-                threshold=1,
-                periods=5,
-                reason="Samples a second. Without any, services run at their fallback number of pods.",
-                severity="critical",
-                missing_data="breaching",
-            )
-        )
-        self.register_outputs({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class BrokerMetricsArgs:
-    """Settings of a region's metrics of Kafka."""
-
-    platform: str
-    region: str
-    vpc_id: pulumi.Input[str]
-    subnet_ids: Sequence[pulumi.Input[str]]
-    """The brokers' own, in at least two zones."""
-    dns_name: pulumi.Input[str]
-    """Has the addresses of all brokers."""
-    exporters: Endpoint
-    """Where brokers show Kafka's metrics, then their machines'."""
-    key_arn: pulumi.Input[str]
-    log_retention_days: int
-    protect: bool
-
-
-class BrokerMetrics(Tier):
-    """What the brokers' exporters show, in a Prometheus workspace of its own.
-
-    What is here is for people and their graphs; alarms are on CloudWatch's metrics of Kafka. A workspace
-    costs nothing, its samples do. In the pods' workspace, from which services scale, the brokers' samples
-    would hide that the pods' are missing.
-    """
-
-    def __init__(
-        self, name: str, args: BrokerMetricsArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__(name, opts)
-        # Not the platform's name first: AWS finds workspaces by the beginning of their alias.
-        alias = f"brokers-{args.platform}-{args.region}"
-        group = aws.ec2.SecurityGroup(
-            name,
-            description="Scraper of broker metrics",
-            vpc_id=args.vpc_id,
-            tags={"Name": name},
-            opts=self.child(),
-        )
-        for port in args.exporters.ports:
-            self.allow_connection(
-                f"{name}-{port}",
-                f"{name}-{port}",
-                port=port,
-                client=group.id,
-                client_is="Scraper of broker metrics",
-                server=args.exporters.security_group_id,
-                server_is="MSK brokers that are scraped",
-            )
-        # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User Guide,
-        # "Encryption at rest").
-        workspace = aws.amp.Workspace(name, alias=alias, opts=self.child(protect=args.protect))
-        scraper = aws.amp.Scraper(
-            name,
-            alias=alias,
-            source=aws.amp.ScraperSourceArgs(
-                vpc=aws.amp.ScraperSourceVpcArgs(subnet_ids=args.subnet_ids, security_group_ids=[group.id])
-            ),
-            destination=aws.amp.ScraperDestinationArgs(
-                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=workspace.arn)
-            ),
-            scrape_configuration=pulumi.Output.from_input(args.dns_name).apply(
-                lambda dns_name: _broker_scrape_configuration(dns_name, args.exporters.ports)
-            ),
-            opts=self.child(),
-        )
-        _log_scraper(self, name, scraper, alias, args.key_arn, args.log_retention_days)
-        self.signals.append(
-            Signal(
-                name="broker-metrics-ingestion",
-                title="No metrics arrive from the brokers' exporters",
-                namespace="AWS/Usage",
-                metric="ResourceCount",
-                dimensions={
-                    "Service": "Prometheus",
-                    "Type": "Resource",
-                    "Class": "None",
-                    "Resource": "IngestionRate",
-                    "ResourceId": workspace.id,
-                },
-                statistic="Maximum",
-                comparison="below",
-                threshold=1,
-                periods=15,
-                reason="Samples a second. Kafka's alarms do not need them, whoever looks for a cause does.",
-                severity="warning",
-                missing_data="breaching",
-            )
-        )
-        self.register_outputs({})
-
-
-def _broker_scrape_configuration(dns_name: str, ports: Sequence[int]) -> str:
-    """As in "Set up managed Prometheus collectors for Amazon MSK"; a job an exporter."""
-    jobs = "".join(
-        f"""\
-  - job_name: brokers-{exporter}
-    dns_sd_configs:
-      - names: [{dns_name}]
-        type: A
-        port: {port}
-"""
-        for exporter, port in zip(("jmx", "node"), ports, strict=True)
-    )
-    return f"""\
-global:
-  scrape_interval: 60s # as often as CloudWatch has MSK's metrics; samples are what costs
-scrape_configs:
-{jobs}"""
-
-
-def _log_scraper(
-    tier: Tier,
-    name: str,
-    scraper: aws.amp.Scraper,
-    alias: str,
-    key_arn: pulumi.Input[str],
-    log_retention_days: int,
-) -> None:
-    logs = aws.cloudwatch.LogGroup(
-        name,
-        name=f"/aws/vendedlogs/prometheus/scraper/{alias}",
-        retention_in_days=log_retention_days,
-        kms_key_id=key_arn,
-        opts=tier.child(),
-    )
-    aws.amp.ScraperLoggingConfiguration(
-        name,
-        scraper_id=scraper.id,
-        logging_destination=aws.amp.ScraperLoggingConfigurationLoggingDestinationArgs(
-            cloudwatch_logs=aws.amp.ScraperLoggingConfigurationLoggingDestinationCloudwatchLogsArgs(
-                log_group_arn=pulumi.Output.format("{0}:*", logs.arn)
-            )
-        ),
-        opts=tier.child(),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,7 +95,7 @@ class Monitoring(Tier):
         widgets: list[dict[str, object]] = []
         for title, region in [("Edge", edge), *((region.region, region) for region in args.regions)]:
             alarms = [(signal, self._alarm(args.platform, region, signal)) for signal in region.signals]
-            widgets += _widgets(title, region.region, alarms)
+            widgets += region_widgets(title, region.region, alarms)
             burning = self._burn_rate_alarms(args.platform, region)
             self._customer_impact(args.platform, region, alarms, burning)
             self._outside_deployments(args.platform, region, alarms)
@@ -646,68 +379,3 @@ def _any_rings(arns: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:].rstrip('.')}."
-
-
-def _widgets(
-    title: str, region: str, alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]]
-) -> list[dict[str, object]]:
-    """A region's part of the dashboard: all alarms' states, then graphs, a row a service of AWS.
-
-    A graph bears the name of the runbook section whose signals it shows. Without coordinates widgets
-    flow from left to right over 24 columns, so a full-width one begins a row ("Dashboard Body Structure
-    and Syntax").
-    """
-    widgets = [_heading(f"# {title}")]
-    for severity in SEVERITIES:
-        arns = [alarm.arn for signal, alarm in alarms if signal.severity == severity]
-        for batch in _batches(arns):
-            height = 2 + len(batch) // 8  # about eight names stand in a row
-            widgets.append(
-                _widget("alarm", 24, height, {"title": f"{title}: {severity}", "alarms": list(batch)})
-            )
-    signals = [signal for signal, _ in alarms]
-    for namespace in dict.fromkeys(signal.namespace for signal in signals):
-        widgets.append(_heading(f"## {namespace}"))
-        here = [signal for signal in signals if signal.namespace == namespace]
-        for anchor in dict.fromkeys(signal.anchor for signal in here):
-            family = [signal for signal in here if signal.anchor == anchor]
-            widgets += [_widget("metric", 6, 5, _graph(anchor, region, batch)) for batch in _batches(family)]
-    return widgets
-
-
-def _graph(anchor: str, region: str, signals: Sequence[Signal]) -> dict[str, object]:
-    """The signals' metrics as their alarms see them, and where they ring."""
-    return {
-        "title": anchor,
-        "region": region,
-        "view": "timeSeries",
-        "yAxis": {"left": {"min": 0}},
-        "metrics": [
-            [
-                signal.namespace,
-                signal.metric,
-                *(text for dimension in signal.dimensions.items() for text in dimension),
-                {"label": signal.name, "stat": signal.statistic, "period": signal.period_seconds},
-            ]
-            for signal in signals
-        ],
-        "annotations": {
-            "horizontal": [
-                {"label": comparison, "value": threshold, "fill": comparison}
-                for comparison, threshold in dict.fromkeys((s.comparison, s.threshold) for s in signals)
-            ]
-        },
-    }
-
-
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), WIDGET_LIMIT):
-        yield items[start : start + WIDGET_LIMIT]
-
-
-def _heading(markdown: str) -> dict[str, object]:
-    return _widget("text", 24, 1, {"markdown": markdown})
-
-
-def _widget(kind: str, width: int, height: int, properties: Mapping[str, object]) -> dict[str, object]:
-    return {"type": kind, "width": width, "height": height, "properties": properties}

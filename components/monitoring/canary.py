@@ -71,7 +71,7 @@ class OrderCanary(Tier):
             f"{name}-client-secret", secret_id=secret.id, secret_string=args.client_secret, opts=self.child()
         )
         bucket, ready = self._bucket(name, args)
-        root = Path(__file__).parent.parent
+        root = Path(__file__).parents[2]
         digest = hashlib.sha256((root / SCRIPT).read_bytes()).hexdigest()
         code = aws.s3.BucketObjectv2(
             f"{name}-code",

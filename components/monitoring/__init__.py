@@ -1,0 +1,22 @@
+"""Tier 9, monitoring: alarms, objectives, dashboard, scrapers, a canary, and what the platform costs."""
+
+from components.monitoring.canary import OrderCanary, OrderCanaryArgs
+from components.monitoring.monitoring import MonitoredRegion, Monitoring, MonitoringArgs
+from components.monitoring.scraping import (
+    BrokerMetrics,
+    BrokerMetricsArgs,
+    MetricsScraper,
+    MetricsScraperArgs,
+)
+
+__all__ = [
+    "BrokerMetrics",
+    "BrokerMetricsArgs",
+    "MetricsScraper",
+    "MetricsScraperArgs",
+    "MonitoredRegion",
+    "Monitoring",
+    "MonitoringArgs",
+    "OrderCanary",
+    "OrderCanaryArgs",
+]

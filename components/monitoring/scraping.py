@@ -1,0 +1,274 @@
+"""Tier 9, the scrapers: what pods and brokers show of themselves, in Prometheus workspaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tier import Endpoint, Signal, Tier
+
+API_SERVER_PORT = 443
+
+SCRAPE_CONFIGURATION = """\
+# The pods of our services that ask to be scraped, by the annotations that their chart puts on them.
+global:
+  scrape_interval: 30s # four samples in the two minutes that the scaling queries look back on
+scrape_configs:
+  - job_name: services
+    kubernetes_sd_configs:
+      - role: pod
+        namespaces:
+          names: [trading]
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+        action: keep
+        regex: "true"
+      - source_labels: [__meta_kubernetes_pod_phase]
+        action: keep
+        regex: Running
+      # A pod is listed once per container port: all become the metrics port, and copies fall away.
+      - source_labels: [__address__, __meta_kubernetes_pod_annotation_prometheus_io_port]
+        target_label: __address__
+        regex: ([^:]+)(?::\\d+)?;(\\d+)
+        replacement: $1:$2
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
+        target_label: __metrics_path__
+        regex: (.+)
+      - source_labels: [__meta_kubernetes_namespace]
+        target_label: namespace
+      - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name]
+        target_label: service
+      - source_labels: [__meta_kubernetes_pod_name]
+        target_label: pod
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsScraperArgs:
+    """Settings of a region's scraper."""
+
+    cluster_name: str
+    cluster_arn: pulumi.Input[str]
+    workspace_arn: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    """Private subnets, in at least two zones."""
+    cluster_security_group_id: pulumi.Input[str]
+    metrics_ports: Sequence[int]
+    """The pods' ports that serve metrics."""
+    vpc_id: pulumi.Input[str]
+    key_arn: pulumi.Input[str]
+    log_retention_days: int
+
+
+class MetricsScraper(Tier):
+    """Amazon Managed Service for Prometheus's scraper: reads the pods' metrics into the workspace.
+
+    The cluster authenticates through its API, so the scraper makes its own access entry; one of ours
+    would be refused ("Set up managed collectors for Amazon EKS").
+    """
+
+    def __init__(
+        self, name: str, args: MetricsScraperArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        group = aws.ec2.SecurityGroup(
+            name,
+            description="Scraper of pod metrics",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        # To the API server, which knows the pods, and to the pods.
+        for port in [API_SERVER_PORT, *args.metrics_ports]:
+            self.allow_connection(
+                f"{name}-{port}",
+                f"{name}-{port}",
+                port=port,
+                client=group.id,
+                client_is="Scraper of pod metrics",
+                server=args.cluster_security_group_id,
+                server_is="Pods that are scraped",
+            )
+        scraper = aws.amp.Scraper(
+            name,
+            alias=args.cluster_name,
+            source=aws.amp.ScraperSourceArgs(
+                eks=aws.amp.ScraperSourceEksArgs(
+                    cluster_arn=args.cluster_arn,
+                    subnet_ids=args.subnet_ids,
+                    security_group_ids=[group.id],
+                )
+            ),
+            destination=aws.amp.ScraperDestinationArgs(
+                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=args.workspace_arn)
+            ),
+            scrape_configuration=SCRAPE_CONFIGURATION,
+            opts=self.child(),
+        )
+        _log_scraper(self, name, scraper, args.cluster_name, args.key_arn, args.log_retention_days)
+        self.signals.append(
+            Signal(
+                name="metrics-ingestion",
+                title="No pod metrics arrive",
+                namespace="AWS/Usage",
+                metric="ResourceCount",
+                dimensions={
+                    "Service": "Prometheus",
+                    "Type": "Resource",
+                    "Class": "None",
+                    "Resource": "IngestionRate",
+                    "ResourceId": pulumi.Output.from_input(args.workspace_arn).apply(
+                        lambda arn: arn.rsplit("/", 1)[-1]
+                    ),
+                },
+                statistic="Maximum",
+                comparison="below",
+                threshold=1,
+                periods=5,
+                reason="Samples a second. Without any, services run at their fallback number of pods.",
+                severity="critical",
+                missing_data="breaching",
+            )
+        )
+        self.register_outputs({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerMetricsArgs:
+    """Settings of a region's metrics of Kafka."""
+
+    platform: str
+    region: str
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    """The brokers' own, in at least two zones."""
+    dns_name: pulumi.Input[str]
+    """Has the addresses of all brokers."""
+    exporters: Endpoint
+    """Where brokers show Kafka's metrics, then their machines'."""
+    key_arn: pulumi.Input[str]
+    log_retention_days: int
+    protect: bool
+
+
+class BrokerMetrics(Tier):
+    """What the brokers' exporters show, in a Prometheus workspace of its own.
+
+    What is here is for people and their graphs; alarms are on CloudWatch's metrics of Kafka. A workspace
+    costs nothing, its samples do. In the pods' workspace, from which services scale, the brokers' samples
+    would hide that the pods' are missing.
+    """
+
+    def __init__(
+        self, name: str, args: BrokerMetricsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        # Not the platform's name first: AWS finds workspaces by the beginning of their alias.
+        alias = f"brokers-{args.platform}-{args.region}"
+        group = aws.ec2.SecurityGroup(
+            name,
+            description="Scraper of broker metrics",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        for port in args.exporters.ports:
+            self.allow_connection(
+                f"{name}-{port}",
+                f"{name}-{port}",
+                port=port,
+                client=group.id,
+                client_is="Scraper of broker metrics",
+                server=args.exporters.security_group_id,
+                server_is="MSK brokers that are scraped",
+            )
+        # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User Guide,
+        # "Encryption at rest").
+        workspace = aws.amp.Workspace(name, alias=alias, opts=self.child(protect=args.protect))
+        scraper = aws.amp.Scraper(
+            name,
+            alias=alias,
+            source=aws.amp.ScraperSourceArgs(
+                vpc=aws.amp.ScraperSourceVpcArgs(subnet_ids=args.subnet_ids, security_group_ids=[group.id])
+            ),
+            destination=aws.amp.ScraperDestinationArgs(
+                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=workspace.arn)
+            ),
+            scrape_configuration=pulumi.Output.from_input(args.dns_name).apply(
+                lambda dns_name: _broker_scrape_configuration(dns_name, args.exporters.ports)
+            ),
+            opts=self.child(),
+        )
+        _log_scraper(self, name, scraper, alias, args.key_arn, args.log_retention_days)
+        self.signals.append(
+            Signal(
+                name="broker-metrics-ingestion",
+                title="No metrics arrive from the brokers' exporters",
+                namespace="AWS/Usage",
+                metric="ResourceCount",
+                dimensions={
+                    "Service": "Prometheus",
+                    "Type": "Resource",
+                    "Class": "None",
+                    "Resource": "IngestionRate",
+                    "ResourceId": workspace.id,
+                },
+                statistic="Maximum",
+                comparison="below",
+                threshold=1,
+                periods=15,
+                reason="Samples a second. Kafka's alarms do not need them, whoever looks for a cause does.",
+                severity="warning",
+                missing_data="breaching",
+            )
+        )
+        self.register_outputs({})
+
+
+def _broker_scrape_configuration(dns_name: str, ports: Sequence[int]) -> str:
+    """As in "Set up managed Prometheus collectors for Amazon MSK"; a job an exporter."""
+    jobs = "".join(
+        f"""\
+  - job_name: brokers-{exporter}
+    dns_sd_configs:
+      - names: [{dns_name}]
+        type: A
+        port: {port}
+"""
+        for exporter, port in zip(("jmx", "node"), ports, strict=True)
+    )
+    return f"""\
+global:
+  scrape_interval: 60s # as often as CloudWatch has MSK's metrics; samples are what costs
+scrape_configs:
+{jobs}"""
+
+
+def _log_scraper(
+    tier: Tier,
+    name: str,
+    scraper: aws.amp.Scraper,
+    alias: str,
+    key_arn: pulumi.Input[str],
+    log_retention_days: int,
+) -> None:
+    logs = aws.cloudwatch.LogGroup(
+        name,
+        name=f"/aws/vendedlogs/prometheus/scraper/{alias}",
+        retention_in_days=log_retention_days,
+        kms_key_id=key_arn,
+        opts=tier.child(),
+    )
+    aws.amp.ScraperLoggingConfiguration(
+        name,
+        scraper_id=scraper.id,
+        logging_destination=aws.amp.ScraperLoggingConfigurationLoggingDestinationArgs(
+            cloudwatch_logs=aws.amp.ScraperLoggingConfigurationLoggingDestinationCloudwatchLogsArgs(
+                log_group_arn=pulumi.Output.format("{0}:*", logs.arn)
+            )
+        ),
+        opts=tier.child(),
+    )
