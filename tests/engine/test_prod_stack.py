@@ -35,9 +35,12 @@ def test_refresh_finds_no_drift(prod: Project) -> None:
 def test_unprotected_stack_changes_in_place_and_goes_down(prod: Project) -> None:
     prod.change("prod", lambda values: values.update({"trading:protect": False}))
     operations = prod.preview("prod")
-    # The vaults' locks, which have the vaults' names, are all that goes.
+    # All that goes: the vaults' locks, which have the vaults' names, and the names of caches' last snapshots.
     gone = {name for name, operation in operations.items() if operation != "update"}
-    assert gone == {"backups-us-east-1", "backups-eu-west-1"}
+    regions = ("us-east-1", "eu-west-1")
+    assert gone == {
+        name for region in regions for name in (f"backups-{region}", f"cache-{region}-final-snapshot")
+    }
     assert {operations[name] for name in gone} == {"delete"}
     # The rules want production protected.
     prod.sandbox_command("up", "--stack", "prod", "--no-policies")
