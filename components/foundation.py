@@ -9,7 +9,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Severity, Signal, Tier
+from components.tier import Severity, Signal, Tier, policy_document
 
 _PUBLISHERS = (
     "budgets.amazonaws.com",
@@ -50,46 +50,41 @@ class EncryptionKey(Tier):
             enable_key_rotation=True,
             deletion_window_in_days=30,
             # Inline, not a KeyPolicy: whoever has the key's ARN may then rely on the policy.
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "AccountByIamPolicies",
-                            "Effect": "Allow",
-                            "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
-                            "Action": "kms:*",
-                            "Resource": "*",
-                        },
-                        {
-                            "Sid": "LogGroupsOfThisAccount",
-                            "Effect": "Allow",
-                            "Principal": {"Service": f"logs.{args.region}.amazonaws.com"},
-                            "Action": [
-                                "kms:Encrypt*",
-                                "kms:Decrypt*",
-                                "kms:ReEncrypt*",
-                                "kms:GenerateDataKey*",
-                            ],
-                            "Resource": "*",
-                            "Condition": {
-                                "ArnLike": {
-                                    "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
-                                        "arn:aws:logs:{0}:{1}:*", args.region, account
-                                    )
-                                }
-                            },
-                        },
-                        {
-                            "Sid": "PublishersToEncryptedTopics",
-                            "Effect": "Allow",
-                            "Principal": {"Service": list(_PUBLISHERS)},
-                            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-                            "Resource": "*",
-                            "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-                        },
+                    "Sid": "AccountByIamPolicies",
+                    "Effect": "Allow",
+                    "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
+                    "Action": "kms:*",
+                    "Resource": "*",
+                },
+                {
+                    "Sid": "LogGroupsOfThisAccount",
+                    "Effect": "Allow",
+                    "Principal": {"Service": f"logs.{args.region}.amazonaws.com"},
+                    "Action": [
+                        "kms:Encrypt*",
+                        "kms:Decrypt*",
+                        "kms:ReEncrypt*",
+                        "kms:GenerateDataKey*",
                     ],
-                }
+                    "Resource": "*",
+                    "Condition": {
+                        "ArnLike": {
+                            "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
+                                "arn:aws:logs:{0}:{1}:*", args.region, account
+                            )
+                        }
+                    },
+                },
+                {
+                    "Sid": "PublishersToEncryptedTopics",
+                    "Effect": "Allow",
+                    "Principal": {"Service": list(_PUBLISHERS)},
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                    "Resource": "*",
+                    "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+                },
             ),
             opts=self.child(protect=args.protect),
         )
@@ -127,28 +122,23 @@ class AlarmTopics(Tier):
         policy = aws.sns.TopicPolicy(
             f"{name}-{severity}",
             arn=topic.arn,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "PublishersOfThisAccount",
-                            "Effect": "Allow",
-                            "Principal": {"Service": list(_PUBLISHERS)},
-                            "Action": "sns:Publish",
-                            "Resource": topic.arn,
-                            "Condition": {"StringEquals": {"aws:SourceAccount": self._account}},
-                        },
-                        {
-                            "Sid": "OnlyTls",
-                            "Effect": "Deny",
-                            "Principal": "*",
-                            "Action": "sns:Publish",
-                            "Resource": topic.arn,
-                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                        },
-                    ],
-                }
+                    "Sid": "PublishersOfThisAccount",
+                    "Effect": "Allow",
+                    "Principal": {"Service": list(_PUBLISHERS)},
+                    "Action": "sns:Publish",
+                    "Resource": topic.arn,
+                    "Condition": {"StringEquals": {"aws:SourceAccount": self._account}},
+                },
+                {
+                    "Sid": "OnlyTls",
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "sns:Publish",
+                    "Resource": topic.arn,
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
             ),
             opts=self.child(),
         )

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.foundation import EncryptionKey, EncryptionKeyArgs
-from components.tier import Signal, Tier
+from components.tier import Signal, Tier, policy_document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,42 +43,37 @@ class ZoneSigning(Tier):
             key_usage="SIGN_VERIFY",
             deletion_window_in_days=30,
             # Route 53 Developer Guide, "Working with customer managed keys for DNSSEC".
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "AccountByIamPolicies",
-                            "Effect": "Allow",
-                            "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
-                            "Action": "kms:*",
-                            "Resource": "*",
-                        },
-                        {
-                            "Sid": "Route53SignsThisZone",
-                            "Effect": "Allow",
-                            "Principal": service,
-                            "Action": ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"],
-                            "Resource": "*",
-                            "Condition": {
-                                "StringEquals": {"aws:SourceAccount": account},
-                                "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
-                            },
-                        },
-                        {
-                            "Sid": "Route53GrantsItself",
-                            "Effect": "Allow",
-                            "Principal": service,
-                            "Action": "kms:CreateGrant",
-                            "Resource": "*",
-                            "Condition": {
-                                "StringEquals": {"aws:SourceAccount": account},
-                                "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
-                                "Bool": {"kms:GrantIsForAWSResource": True},
-                            },
-                        },
-                    ],
-                }
+                    "Sid": "AccountByIamPolicies",
+                    "Effect": "Allow",
+                    "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
+                    "Action": "kms:*",
+                    "Resource": "*",
+                },
+                {
+                    "Sid": "Route53SignsThisZone",
+                    "Effect": "Allow",
+                    "Principal": service,
+                    "Action": ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"],
+                    "Resource": "*",
+                    "Condition": {
+                        "StringEquals": {"aws:SourceAccount": account},
+                        "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
+                    },
+                },
+                {
+                    "Sid": "Route53GrantsItself",
+                    "Effect": "Allow",
+                    "Principal": service,
+                    "Action": "kms:CreateGrant",
+                    "Resource": "*",
+                    "Condition": {
+                        "StringEquals": {"aws:SourceAccount": account},
+                        "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
+                        "Bool": {"kms:GrantIsForAWSResource": True},
+                    },
+                },
             ),
             opts=self.child(protect=args.protect),
         )
@@ -166,22 +161,17 @@ class QueryLog(Tier):
         policy = aws.cloudwatch.LogResourcePolicy(
             name,
             policy_name=f"{args.platform}-query-log",
-            policy_document=pulumi.Output.json_dumps(
+            policy_document=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "Route53WritesQueriesOfThisZone",
-                            "Effect": "Allow",
-                            "Principal": {"Service": "route53.amazonaws.com"},
-                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                            "Resource": pulumi.Output.format("{0}:*", logs.arn),
-                            "Condition": {
-                                "StringEquals": {"aws:SourceAccount": account},
-                                "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
-                            },
-                        }
-                    ],
+                    "Sid": "Route53WritesQueriesOfThisZone",
+                    "Effect": "Allow",
+                    "Principal": {"Service": "route53.amazonaws.com"},
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": pulumi.Output.format("{0}:*", logs.arn),
+                    "Condition": {
+                        "StringEquals": {"aws:SourceAccount": account},
+                        "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
+                    },
                 }
             ),
             opts=self.child(),

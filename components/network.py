@@ -10,7 +10,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Signal, Tier, service_trust
+from components.tier import Signal, Tier, policy_document, service_trust
 from settings import ExistingVpc, SubnetPlan
 
 INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "secretsmanager", "sts")
@@ -256,23 +256,18 @@ class Network(Tier):
         policy = aws.iam.RolePolicy(
             name,
             role=role.name,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": [
-                                "logs:CreateLogStream",
-                                "logs:PutLogEvents",
-                                "logs:DescribeLogStreams",
-                            ],
-                            "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-                        },
-                        # It lists the names of all groups: there is no narrower resource.
-                        {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
+                    "Effect": "Allow",
+                    "Action": [
+                        "logs:CreateLogStream",
+                        "logs:PutLogEvents",
+                        "logs:DescribeLogStreams",
                     ],
-                }
+                    "Resource": pulumi.Output.format("{0}:*", log_group.arn),
+                },
+                # It lists the names of all groups: there is no narrower resource.
+                {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
             ),
             opts=self.child(),
         )
@@ -303,7 +298,7 @@ class Network(Tier):
                 service_name=self._service(service),
                 vpc_endpoint_type="Gateway",
                 route_table_ids=route_table_ids,
-                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+                policy=policy_document(*statements),
                 tags={"Name": f"{self._name}-{service}"},
                 opts=self.child(),
             )
@@ -352,7 +347,7 @@ class Network(Tier):
             "dynamodb",
             group,
             private_dns_enabled=False,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [self._ours()]}),
+            policy=policy_document(self._ours()),
         )
         self.dynamodb_endpoint = tables.dns_entries.apply(lambda entries: f"https://{entries[0].dns_name}")
 
@@ -403,19 +398,14 @@ class Network(Tier):
             security_group_ids=[group.id],
             private_dns_enabled=False,
             # By resource, not by principal: requests from the load balancer carry no AWS identity.
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": "*",
-                            "Action": "execute-api:Invoke",
-                            "Resource": pulumi.Output.format(
-                                "arn:aws:execute-api:{0}:{1}:*", self._args.region, self._account
-                            ),
-                        }
-                    ],
+                    "Effect": "Allow",
+                    "Principal": "*",
+                    "Action": "execute-api:Invoke",
+                    "Resource": pulumi.Output.format(
+                        "arn:aws:execute-api:{0}:{1}:*", self._args.region, self._account
+                    ),
                 }
             ),
             tags={"Name": name},

@@ -191,6 +191,11 @@ class Tier(pulumi.ComponentResource):
         )
 
 
+def policy_document(*statements: Mapping[str, Any]) -> pulumi.Output[str]:
+    """An IAM or resource policy of these statements."""
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [*statements]})
+
+
 def service_trust(service: str, condition: Mapping[str, Any] | None = None) -> pulumi.Output[str]:
     """Trust policy of a role that only the AWS service `service` (`lambda.amazonaws.com`) takes on."""
     statement: dict[str, Any] = {
@@ -200,7 +205,7 @@ def service_trust(service: str, condition: Mapping[str, Any] | None = None) -> p
     }
     if condition:
         statement["Condition"] = condition
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return policy_document(statement)
 
 
 AUTO_NAME_SUFFIX = len("-1234567")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier
+from components.tier import Tier, policy_document
 from settings import ORDERS_PATH
 
 REGIONAL_RULE_GROUPS: Mapping[str, Sequence[str]] = {
@@ -182,23 +182,16 @@ def log_delivery_policy(
 ) -> pulumi.Output[str]:
     """Lets AWS's log delivery, on this account's behalf alone, write to log groups ("Enabling logging from
     AWS services", CloudWatch Logs User Guide)."""
-    return pulumi.Output.json_dumps(
+    return policy_document(
         {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "delivery.logs.amazonaws.com"},
-                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    "Resource": [pulumi.Output.format("{0}:*", arn) for arn in group_arns],
-                    "Condition": {
-                        "StringEquals": {"aws:SourceAccount": account},
-                        "ArnLike": {
-                            "aws:SourceArn": pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, account)
-                        },
-                    },
-                }
-            ],
+            "Effect": "Allow",
+            "Principal": {"Service": "delivery.logs.amazonaws.com"},
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": [pulumi.Output.format("{0}:*", arn) for arn in group_arns],
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": account},
+                "ArnLike": {"aws:SourceArn": pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, account)},
+            },
         }
     )
 

@@ -10,7 +10,15 @@ import pulumi_aws as aws
 
 from components.function_package import function_package
 from components.scaling import target_tracking
-from components.tier import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Signal, Tier, service_trust
+from components.tier import (
+    FOLLOW_ONE_REQUEST,
+    LOG_METRICS,
+    LogQuery,
+    Signal,
+    Tier,
+    policy_document,
+    service_trust,
+)
 from settings import Canary, Range
 
 ALIAS = "live"
@@ -194,51 +202,46 @@ class OrderIntake(Tier):
         permissions = aws.iam.RolePolicy(
             name,
             role=role.id,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "IdempotencyRecords",
-                            "Effect": "Allow",
-                            "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-                            "Resource": args.idempotency_table_arn,
-                        },
-                        {
-                            "Sid": "OwnLogs",
-                            "Effect": "Allow",
-                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                            "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-                        },
-                        {
-                            "Sid": "DeadLetters",
-                            "Effect": "Allow",
-                            "Action": "sqs:SendMessage",
-                            "Resource": dead_letters.arn,
-                        },
-                        {
-                            "Sid": "TableQueueAndEnvironmentAreEncrypted",
-                            "Effect": "Allow",
-                            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                            "Resource": args.key_arn,
-                        },
-                        {
-                            "Sid": "NetworkInterfacesAndTracesKnowNoResources",
-                            "Effect": "Allow",
-                            "Action": [
-                                "ec2:AssignPrivateIpAddresses",
-                                "ec2:CreateNetworkInterface",
-                                "ec2:DeleteNetworkInterface",
-                                "ec2:DescribeNetworkInterfaces",
-                                "ec2:DescribeSubnets",
-                                "ec2:UnassignPrivateIpAddresses",
-                                "xray:PutTelemetryRecords",
-                                "xray:PutTraceSegments",
-                            ],
-                            "Resource": "*",
-                        },
+                    "Sid": "IdempotencyRecords",
+                    "Effect": "Allow",
+                    "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                    "Resource": args.idempotency_table_arn,
+                },
+                {
+                    "Sid": "OwnLogs",
+                    "Effect": "Allow",
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": pulumi.Output.format("{0}:*", log_group.arn),
+                },
+                {
+                    "Sid": "DeadLetters",
+                    "Effect": "Allow",
+                    "Action": "sqs:SendMessage",
+                    "Resource": dead_letters.arn,
+                },
+                {
+                    "Sid": "TableQueueAndEnvironmentAreEncrypted",
+                    "Effect": "Allow",
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                    "Resource": args.key_arn,
+                },
+                {
+                    "Sid": "NetworkInterfacesAndTracesKnowNoResources",
+                    "Effect": "Allow",
+                    "Action": [
+                        "ec2:AssignPrivateIpAddresses",
+                        "ec2:CreateNetworkInterface",
+                        "ec2:DeleteNetworkInterface",
+                        "ec2:DescribeNetworkInterfaces",
+                        "ec2:DescribeSubnets",
+                        "ec2:UnassignPrivateIpAddresses",
+                        "xray:PutTelemetryRecords",
+                        "xray:PutTraceSegments",
                     ],
-                }
+                    "Resource": "*",
+                },
             ),
             opts=self.child(),
         )

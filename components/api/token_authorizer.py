@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.function_package import function_package
-from components.tier import Signal, Tier, service_trust
+from components.tier import Signal, Tier, policy_document, service_trust
 from settings import JwtSettings
 
 ALIAS = "live"
@@ -126,7 +126,7 @@ class TokenAuthorizer(Tier):
         permissions = aws.iam.RolePolicy(
             name,
             role=role.id,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+            policy=policy_document(*statements),
             opts=self.child(),
         )
         return role, permissions

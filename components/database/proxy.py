@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Endpoint, Signal, Tier, service_trust
+from components.tier import Endpoint, Signal, Tier, policy_document, service_trust
 
 BORROW_TIMEOUT_SECONDS = 5
 """Half of what order intake waits for its service: rather a clear refusal than an order whose end is
@@ -137,17 +137,12 @@ class DatabaseProxy(Tier):
         permissions = aws.iam.RolePolicy(
             name,
             role=role.id,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "SignInAsTheServices",
-                            "Effect": "Allow",
-                            "Action": "rds-db:connect",
-                            "Resource": users,
-                        }
-                    ],
+                    "Sid": "SignInAsTheServices",
+                    "Effect": "Allow",
+                    "Action": "rds-db:connect",
+                    "Resource": users,
                 }
             ),
             opts=self.child(),

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.function_package import function_package
-from components.tier import Signal, Tier, service_trust
+from components.tier import Signal, Tier, policy_document, service_trust
 
 ROTATION_DAYS = 30
 TIMEOUT_SECONDS = 300
@@ -49,51 +49,46 @@ class SecretRotation(Tier):
         permissions = aws.iam.RolePolicy(
             name,
             role=role.id,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "TheSecret",
-                            "Effect": "Allow",
-                            "Action": [
-                                "secretsmanager:DescribeSecret",
-                                "secretsmanager:GetSecretValue",
-                                "secretsmanager:PutSecretValue",
-                                "secretsmanager:UpdateSecretVersionStage",
-                            ],
-                            "Resource": args.secret_arn,
-                        },
-                        {
-                            "Sid": "RandomPasswordsAndTracesKnowNoResource",
-                            "Effect": "Allow",
-                            "Action": [
-                                "secretsmanager:GetRandomPassword",
-                                "xray:PutTelemetryRecords",
-                                "xray:PutTraceSegments",
-                            ],
-                            "Resource": "*",
-                        },
-                        {
-                            "Sid": "TheMasterPassword",
-                            "Effect": "Allow",
-                            "Action": ["rds:DescribeDBClusters", "rds:ModifyDBCluster"],
-                            "Resource": args.cluster_arn,
-                        },
-                        {
-                            "Sid": "OwnLogs",
-                            "Effect": "Allow",
-                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                            "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-                        },
-                        {
-                            "Sid": "SecretAndEnvironmentAreEncrypted",
-                            "Effect": "Allow",
-                            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                            "Resource": args.key_arn,
-                        },
+                    "Sid": "TheSecret",
+                    "Effect": "Allow",
+                    "Action": [
+                        "secretsmanager:DescribeSecret",
+                        "secretsmanager:GetSecretValue",
+                        "secretsmanager:PutSecretValue",
+                        "secretsmanager:UpdateSecretVersionStage",
                     ],
-                }
+                    "Resource": args.secret_arn,
+                },
+                {
+                    "Sid": "RandomPasswordsAndTracesKnowNoResource",
+                    "Effect": "Allow",
+                    "Action": [
+                        "secretsmanager:GetRandomPassword",
+                        "xray:PutTelemetryRecords",
+                        "xray:PutTraceSegments",
+                    ],
+                    "Resource": "*",
+                },
+                {
+                    "Sid": "TheMasterPassword",
+                    "Effect": "Allow",
+                    "Action": ["rds:DescribeDBClusters", "rds:ModifyDBCluster"],
+                    "Resource": args.cluster_arn,
+                },
+                {
+                    "Sid": "OwnLogs",
+                    "Effect": "Allow",
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": pulumi.Output.format("{0}:*", log_group.arn),
+                },
+                {
+                    "Sid": "SecretAndEnvironmentAreEncrypted",
+                    "Effect": "Allow",
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                    "Resource": args.key_arn,
+                },
             ),
             opts=self.child(),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Signal, Tier, service_trust
+from components.tier import Signal, Tier, policy_document, service_trust
 from settings import OrderCanarySettings
 
 RUNTIME = "syn-python-selenium-14.0"
@@ -187,19 +187,14 @@ class OrderCanary(Tier):
         aws.s3.BucketPolicy(
             name,
             bucket=bucket.bucket,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "OnlyTls",
-                            "Effect": "Deny",
-                            "Principal": "*",
-                            "Action": "s3:*",
-                            "Resource": [bucket.arn, pulumi.Output.format("{0}/*", bucket.arn)],
-                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                        }
-                    ],
+                    "Sid": "OnlyTls",
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "s3:*",
+                    "Resource": [bucket.arn, pulumi.Output.format("{0}/*", bucket.arn)],
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                 }
             ),
             # S3 refuses two changes of a bucket's access at a time (OperationAborted).
@@ -220,60 +215,55 @@ class OrderCanary(Tier):
         permissions = aws.iam.RolePolicy(
             f"{name}-permissions",
             role=role.id,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "OwnArtifacts",
-                            "Effect": "Allow",
-                            "Action": ["s3:PutObject", "s3:GetObject"],
-                            "Resource": pulumi.Output.format("{0}/runs/*", bucket.arn),
-                        },
-                        {
-                            "Sid": "WhereTheBucketIs",
-                            "Effect": "Allow",
-                            "Action": "s3:GetBucketLocation",
-                            "Resource": bucket.arn,
-                        },
-                        {
-                            "Sid": "NamesOfBucketsKnowNoResource",
-                            "Effect": "Allow",
-                            "Action": "s3:ListAllMyBuckets",
-                            "Resource": "*",
-                        },
-                        {
-                            "Sid": "OwnLogs",
-                            "Effect": "Allow",
-                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                            "Resource": pulumi.Output.format(
-                                "arn:aws:logs:{0}:{1}:log-group:/aws/lambda/cwsyn-{2}-*",
-                                args.region,
-                                self._account,
-                                canary_name,
-                            ),
-                        },
-                        {
-                            "Sid": "OwnMetrics",
-                            "Effect": "Allow",
-                            "Action": "cloudwatch:PutMetricData",
-                            "Resource": "*",
-                            "Condition": {"StringEquals": {"cloudwatch:namespace": "CloudWatchSynthetics"}},
-                        },
-                        {
-                            "Sid": "ClientSecret",
-                            "Effect": "Allow",
-                            "Action": "secretsmanager:GetSecretValue",
-                            "Resource": secret.arn,
-                        },
-                        {
-                            "Sid": "SecretArtifactsAndEnvironmentAreEncrypted",
-                            "Effect": "Allow",
-                            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                            "Resource": args.key_arn,
-                        },
-                    ],
-                }
+                    "Sid": "OwnArtifacts",
+                    "Effect": "Allow",
+                    "Action": ["s3:PutObject", "s3:GetObject"],
+                    "Resource": pulumi.Output.format("{0}/runs/*", bucket.arn),
+                },
+                {
+                    "Sid": "WhereTheBucketIs",
+                    "Effect": "Allow",
+                    "Action": "s3:GetBucketLocation",
+                    "Resource": bucket.arn,
+                },
+                {
+                    "Sid": "NamesOfBucketsKnowNoResource",
+                    "Effect": "Allow",
+                    "Action": "s3:ListAllMyBuckets",
+                    "Resource": "*",
+                },
+                {
+                    "Sid": "OwnLogs",
+                    "Effect": "Allow",
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": pulumi.Output.format(
+                        "arn:aws:logs:{0}:{1}:log-group:/aws/lambda/cwsyn-{2}-*",
+                        args.region,
+                        self._account,
+                        canary_name,
+                    ),
+                },
+                {
+                    "Sid": "OwnMetrics",
+                    "Effect": "Allow",
+                    "Action": "cloudwatch:PutMetricData",
+                    "Resource": "*",
+                    "Condition": {"StringEquals": {"cloudwatch:namespace": "CloudWatchSynthetics"}},
+                },
+                {
+                    "Sid": "ClientSecret",
+                    "Effect": "Allow",
+                    "Action": "secretsmanager:GetSecretValue",
+                    "Resource": secret.arn,
+                },
+                {
+                    "Sid": "SecretArtifactsAndEnvironmentAreEncrypted",
+                    "Effect": "Allow",
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                    "Resource": args.key_arn,
+                },
             ),
             opts=self.child(),
         )

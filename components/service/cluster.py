@@ -13,7 +13,7 @@ import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 
 from components.service.pod_identity import pod_identity
-from components.tier import FOLLOW_ONE_REQUEST, LOG_METRICS, Endpoint, LogQuery, Signal, Tier
+from components.tier import FOLLOW_ONE_REQUEST, LOG_METRICS, Endpoint, LogQuery, Signal, Tier, policy_document
 from settings import ClusterSettings
 
 WORKLOAD_NAMESPACE = "trading"
@@ -208,29 +208,24 @@ class Cluster(Tier):
             f"{self._name}-disk-key",
             role=cluster.eks_cluster.role_arn.apply(lambda arn: str(arn).rsplit("/", 1)[-1]),
             # "Enable EBS Volume Encryption with Customer Managed KMS Keys for EKS Auto Mode", EKS user guide.
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": [
-                                "kms:Encrypt",
-                                "kms:Decrypt",
-                                "kms:ReEncrypt*",
-                                "kms:GenerateDataKey*",
-                                "kms:DescribeKey",
-                            ],
-                            "Resource": args.key_arn,
-                        },
-                        {
-                            "Effect": "Allow",
-                            "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
-                            "Resource": args.key_arn,
-                            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
-                        },
+                    "Effect": "Allow",
+                    "Action": [
+                        "kms:Encrypt",
+                        "kms:Decrypt",
+                        "kms:ReEncrypt*",
+                        "kms:GenerateDataKey*",
+                        "kms:DescribeKey",
                     ],
-                }
+                    "Resource": args.key_arn,
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
+                    "Resource": args.key_arn,
+                    "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+                },
             ),
             opts=self.child(),
         )

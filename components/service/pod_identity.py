@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier
+from components.tier import Tier, policy_document
 
 
 def pod_identity(
@@ -31,24 +31,19 @@ def pod_identity(
         f"{name}-role",
         description=f"Pods of {namespace}/{service_account}",
         # The tags of the session are EKS's own ("List of session tags added by EKS Pod Identity").
-        assume_role_policy=pulumi.Output.json_dumps(
+        assume_role_policy=policy_document(
             {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "pods.eks.amazonaws.com"},
-                        "Action": ["sts:AssumeRole", "sts:TagSession"],
-                        "Condition": {
-                            "StringEquals": {
-                                "aws:SourceAccount": cluster.apply(lambda arn: arn.split(":")[4]),
-                                "aws:RequestTag/eks-cluster-arn": cluster,
-                                "aws:RequestTag/kubernetes-namespace": namespace,
-                                "aws:RequestTag/kubernetes-service-account": service_account,
-                            }
-                        },
+                "Effect": "Allow",
+                "Principal": {"Service": "pods.eks.amazonaws.com"},
+                "Action": ["sts:AssumeRole", "sts:TagSession"],
+                "Condition": {
+                    "StringEquals": {
+                        "aws:SourceAccount": cluster.apply(lambda arn: arn.split(":")[4]),
+                        "aws:RequestTag/eks-cluster-arn": cluster,
+                        "aws:RequestTag/kubernetes-namespace": namespace,
+                        "aws:RequestTag/kubernetes-service-account": service_account,
                     }
-                ],
+                },
             }
         ),
         opts=tier.child(),
@@ -64,7 +59,7 @@ def pod_identity(
             aws.iam.RolePolicy(
                 f"{name}-policy",
                 role=role.name,
-                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+                policy=policy_document(*statements),
                 opts=tier.child(),
             )
         )

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier
+from components.tier import Tier, policy_document
 from components.web.release import CACHE_CONTROL, CONTENT_TYPES, Release
 
 
@@ -102,24 +102,19 @@ def app_bucket_policy(
     aws.s3.BucketPolicy(
         name,
         bucket=bucket.id,
-        policy=pulumi.Output.json_dumps(
+        policy=policy_document(
+            {"Sid": "ReadApp", **reader, "Action": "s3:GetObject", "Resource": objects},
+            # With it S3 says 404 for a missing file, not 403. No viewer can list the bucket:
+            # the router gives / another path, and query strings are not forwarded.
+            {"Sid": "TellMissing", **reader, "Action": "s3:ListBucket", "Resource": bucket.arn},
             {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Sid": "ReadApp", **reader, "Action": "s3:GetObject", "Resource": objects},
-                    # With it S3 says 404 for a missing file, not 403. No viewer can list the bucket:
-                    # the router gives / another path, and query strings are not forwarded.
-                    {"Sid": "TellMissing", **reader, "Action": "s3:ListBucket", "Resource": bucket.arn},
-                    {
-                        "Sid": "RefusePlaintext",
-                        "Effect": "Deny",
-                        "Principal": "*",
-                        "Action": "s3:*",
-                        "Resource": [bucket.arn, objects],
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    },
-                ],
-            }
+                "Sid": "RefusePlaintext",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket.arn, objects],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            },
         ),
         opts=tier.child(),
     )

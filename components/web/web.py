@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
-from components.tier import FOLLOW_ONE_REQUEST, LogQuery, Signal, Tier
+from components.tier import FOLLOW_ONE_REQUEST, LogQuery, Signal, Tier, policy_document
 from components.web.bucket import app_bucket, app_bucket_policy
 from components.web.release import VIEWER_CACHE_CONTROL, current_release
 from components.web_acl import (
@@ -335,44 +335,35 @@ class Web(Tier):
         return aws.kms.KeyPolicy(
             f"{name}-key",
             key_id=key.id,
-            policy=pulumi.Output.json_dumps(
+            policy=policy_document(
                 {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "DelegateToIam",
-                            "Effect": "Allow",
-                            "Principal": {
-                                "AWS": pulumi.Output.format("arn:aws:iam::{0}:root", self._account)
-                            },
-                            "Action": "kms:*",
-                            "Resource": "*",
-                        },
-                        {
-                            "Sid": "DistributionReadsApp",
-                            "Effect": "Allow",
-                            "Principal": {"Service": "cloudfront.amazonaws.com"},
-                            "Action": "kms:Decrypt",
-                            "Resource": "*",
-                            "Condition": {"StringEquals": {"aws:SourceArn": distribution.arn}},
-                        },
-                        {
-                            "Sid": "EncryptLogGroups",
-                            "Effect": "Allow",
-                            "Principal": {
-                                "Service": pulumi.Output.format("logs.{0}.amazonaws.com", key.region)
-                            },
-                            "Action": [
-                                "kms:Encrypt*",
-                                "kms:Decrypt*",
-                                "kms:ReEncrypt*",
-                                "kms:GenerateDataKey*",
-                            ],
-                            "Resource": "*",
-                            "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs_arn}},
-                        },
+                    "Sid": "DelegateToIam",
+                    "Effect": "Allow",
+                    "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", self._account)},
+                    "Action": "kms:*",
+                    "Resource": "*",
+                },
+                {
+                    "Sid": "DistributionReadsApp",
+                    "Effect": "Allow",
+                    "Principal": {"Service": "cloudfront.amazonaws.com"},
+                    "Action": "kms:Decrypt",
+                    "Resource": "*",
+                    "Condition": {"StringEquals": {"aws:SourceArn": distribution.arn}},
+                },
+                {
+                    "Sid": "EncryptLogGroups",
+                    "Effect": "Allow",
+                    "Principal": {"Service": pulumi.Output.format("logs.{0}.amazonaws.com", key.region)},
+                    "Action": [
+                        "kms:Encrypt*",
+                        "kms:Decrypt*",
+                        "kms:ReEncrypt*",
+                        "kms:GenerateDataKey*",
                     ],
-                }
+                    "Resource": "*",
+                    "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs_arn}},
+                },
             ),
             opts=self.child(),
         )
