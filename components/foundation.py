@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_aws as aws
 
+from components.bucket import bucket_policy, private_bucket
 from components.tier import Severity, Signal, Tier, policy_document
 
 _PUBLISHERS = (
@@ -254,77 +255,30 @@ class Foundation(Tier):
     def _log_bucket(self, name: str, args: FoundationArgs) -> pulumi.Output[str]:
         """The bucket's name, from its policy: a load balancer tries to write when logging is switched on."""
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        bucket = aws.s3.Bucket(name, force_destroy=not args.protect, opts=self.child(protect=args.protect))
-        access_block = aws.s3.BucketPublicAccessBlock(
+        private = private_bucket(
+            self,
             name,
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=self.child(),
+            key_arn=None,
+            lifecycle={
+                "id": "expire",
+                "status": "Enabled",
+                "filter": {"prefix": ""},
+                "expiration": {"days": args.bucket_log_retention_days},
+                # Log files are written once, so versions cost nothing, and a deletion can be undone.
+                "noncurrent_version_expiration": {"noncurrent_days": 30},
+                "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+            },
+            protect=args.protect,
         )
-        aws.s3.BucketOwnershipControls(
-            name,
-            bucket=bucket.bucket,
-            rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
-            opts=self.child(),
-        )
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
-            bucket=bucket.bucket,
-            rules=[
-                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-                    apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                        sse_algorithm="AES256"
-                    )
-                )
-            ],
-            opts=self.child(),
-        )
-        # Log files are written once, so versions cost nothing, and a deletion can be undone.
-        versioning = aws.s3.BucketVersioning(
-            name,
-            bucket=bucket.bucket,
-            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=self.child(),
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            name,
-            bucket=bucket.bucket,
-            rules=[
-                aws.s3.BucketLifecycleConfigurationRuleArgs(
-                    id="expire",
-                    status="Enabled",
-                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-                    expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(
-                        days=args.bucket_log_retention_days
-                    ),
-                    noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                        noncurrent_days=30
-                    ),
-                    abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                        days_after_initiation=7
-                    ),
-                )
-            ],
-            # A rule about noncurrent versions asks for a versioned bucket; no value shows that.
-            opts=self.child(depends_on=[versioning]),
-        )
-        policy = aws.s3.BucketPolicy(
-            name,
-            bucket=bucket.bucket,
-            policy=pulumi.Output.json_dumps(_log_bucket_policy(bucket.arn, account, args.region)),
-            # S3 refuses two changes of a bucket's access at a time (OperationAborted).
-            opts=self.child(depends_on=[access_block]),
-        )
+        statements = _log_delivery(private.bucket.arn, account, args.region)
+        policy = bucket_policy(self, name, private, *statements)
         return policy.bucket
 
 
-def _log_bucket_policy(
+def _log_delivery(
     bucket_arn: pulumi.Output[str], account: pulumi.Output[str], region: str
-) -> dict[str, object]:
-    """Lets the load balancers of this account deliver their logs, and nobody speak without TLS.
+) -> list[dict[str, Any]]:
+    """Lets the load balancers of this account deliver their logs.
 
     Sources: "Enable access logs for your Application Load Balancer" (its service principal replaces the
     account ids of regions; the account in the path is what keeps other accounts out) and "Enable access
@@ -334,45 +288,34 @@ def _log_bucket_policy(
         "StringEquals": {"aws:SourceAccount": account},
         "ArnLike": {"aws:SourceArn": pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, account)},
     }
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "ApplicationLoadBalancers",
-                "Effect": "Allow",
-                "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
-                "Action": "s3:PutObject",
-                "Resource": pulumi.Output.format("{0}/alb/AWSLogs/{1}/*", bucket_arn, account),
-            },
-            {
-                "Sid": "NetworkLoadBalancers",
-                "Effect": "Allow",
-                "Principal": {"Service": "delivery.logs.amazonaws.com"},
-                "Action": "s3:PutObject",
-                "Resource": pulumi.Output.format("{0}/nlb/AWSLogs/{1}/*", bucket_arn, account),
-                "Condition": {
-                    "StringEquals": {
-                        "s3:x-amz-acl": "bucket-owner-full-control",
-                        **of_this_account["StringEquals"],
-                    },
-                    "ArnLike": of_this_account["ArnLike"],
+    return [
+        {
+            "Sid": "ApplicationLoadBalancers",
+            "Effect": "Allow",
+            "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": pulumi.Output.format("{0}/alb/AWSLogs/{1}/*", bucket_arn, account),
+        },
+        {
+            "Sid": "NetworkLoadBalancers",
+            "Effect": "Allow",
+            "Principal": {"Service": "delivery.logs.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": pulumi.Output.format("{0}/nlb/AWSLogs/{1}/*", bucket_arn, account),
+            "Condition": {
+                "StringEquals": {
+                    "s3:x-amz-acl": "bucket-owner-full-control",
+                    **of_this_account["StringEquals"],
                 },
+                "ArnLike": of_this_account["ArnLike"],
             },
-            {
-                "Sid": "NetworkLoadBalancersLookFirst",
-                "Effect": "Allow",
-                "Principal": {"Service": "delivery.logs.amazonaws.com"},
-                "Action": ["s3:GetBucketAcl", "s3:ListBucket"],
-                "Resource": bucket_arn,
-                "Condition": of_this_account,
-            },
-            {
-                "Sid": "OnlyTls",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [bucket_arn, pulumi.Output.format("{0}/*", bucket_arn)],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            },
-        ],
-    }
+        },
+        {
+            "Sid": "NetworkLoadBalancersLookFirst",
+            "Effect": "Allow",
+            "Principal": {"Service": "delivery.logs.amazonaws.com"},
+            "Action": ["s3:GetBucketAcl", "s3:ListBucket"],
+            "Resource": bucket_arn,
+            "Condition": of_this_account,
+        },
+    ]

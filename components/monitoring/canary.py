@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+from components.bucket import bucket_policy, private_bucket
 from components.tier import Signal, Tier, policy_document, service_trust
 from settings import OrderCanarySettings
 
@@ -70,7 +71,23 @@ class OrderCanary(Tier):
         version = aws.secretsmanager.SecretVersion(
             f"{name}-client-secret", secret_id=secret.id, secret_string=args.client_secret, opts=self.child()
         )
-        bucket, ready = self._bucket(name, args)
+        private = private_bucket(
+            self,
+            name,
+            key_arn=args.key_arn,
+            # What it holds can be had again or is of no use after a month.
+            lifecycle={
+                "id": "forget-runs",
+                "status": "Enabled",
+                "filter": {"prefix": "runs/"},
+                "expiration": {"days": KEEP_RUNS_DAYS},
+                "noncurrent_version_expiration": {"noncurrent_days": 1},
+                "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
+            },
+            protect=args.protect,
+        )
+        bucket_policy(self, name, private)
+        bucket = private.bucket
         root = Path(__file__).parents[2]
         digest = hashlib.sha256((root / SCRIPT).read_bytes()).hexdigest()
         code = aws.s3.BucketObjectv2(
@@ -80,8 +97,7 @@ class OrderCanary(Tier):
             key=f"code/{digest[:16]}.zip",
             # Synthetics looks for Python below this folder ("Packaging your Python canary files").
             source=pulumi.AssetArchive({f"python/{SCRIPT.name}": pulumi.FileAsset(str(SCRIPT))}),
-            # An object keeps the encryption of the moment it was written.
-            opts=self.child(depends_on=ready),
+            opts=self.child(depends_on=[*private.ready]),
         )
         role, permissions = self._role(name, canary_name, args, bucket, secret)
         canary = aws.synthetics.Canary(
@@ -129,78 +145,6 @@ class OrderCanary(Tier):
         )
         self._watch(canary_name)
         self.register_outputs({})
-
-    def _bucket(self, name: str, args: OrderCanaryArgs) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
-        """The bucket of code and artifacts, and what must be there before anything is written into it."""
-        # What it holds can be had again or is of no use after a month.
-        bucket = aws.s3.Bucket(name, force_destroy=not args.protect, opts=self.child(protect=args.protect))
-        access_block = aws.s3.BucketPublicAccessBlock(
-            name,
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=self.child(),
-        )
-        aws.s3.BucketOwnershipControls(
-            name,
-            bucket=bucket.bucket,
-            rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=self.child(),
-        )
-        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
-            bucket=bucket.bucket,
-            rules=[
-                {
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": args.key_arn,
-                    },
-                    "bucket_key_enabled": True,
-                }
-            ],
-            opts=self.child(),
-        )
-        versioning = aws.s3.BucketVersioning(
-            name,
-            bucket=bucket.bucket,
-            versioning_configuration={"status": "Enabled"},
-            opts=self.child(),
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            name,
-            bucket=versioning.bucket,
-            rules=[
-                {
-                    "id": "forget-runs",
-                    "status": "Enabled",
-                    "filter": {"prefix": "runs/"},
-                    "expiration": {"days": KEEP_RUNS_DAYS},
-                    "noncurrent_version_expiration": {"noncurrent_days": 1},
-                    "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
-                }
-            ],
-            opts=self.child(),
-        )
-        aws.s3.BucketPolicy(
-            name,
-            bucket=bucket.bucket,
-            policy=policy_document(
-                {
-                    "Sid": "OnlyTls",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "s3:*",
-                    "Resource": [bucket.arn, pulumi.Output.format("{0}/*", bucket.arn)],
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                }
-            ),
-            # S3 refuses two changes of a bucket's access at a time (OperationAborted).
-            opts=self.child(depends_on=[access_block]),
-        )
-        return bucket, [encryption, versioning]
 
     def _role(
         self,

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import pulumi
 import pulumi_aws as aws
 
+from components.bucket import private_bucket
 from components.tier import Tier, policy_document
 from components.web.release import CACHE_CONTROL, CONTENT_TYPES, Release
 
@@ -19,74 +20,31 @@ def app_bucket(
     Returns:
         The bucket, and the objects, all of which must be there before viewers are sent to the release.
     """
-    bucket = aws.s3.Bucket(
+    private = private_bucket(
+        tier,
         name,
-        # Old versions would keep an unprotected stack's bucket from being deleted.
-        force_destroy=not protect,
-        opts=tier.child(protect=protect),
-    )
-    aws.s3.BucketPublicAccessBlock(
-        name,
-        bucket=bucket.id,
-        block_public_acls=True,
-        block_public_policy=True,
-        ignore_public_acls=True,
-        restrict_public_buckets=True,
-        opts=tier.child(),
-    )
-    aws.s3.BucketOwnershipControls(
-        name,
-        bucket=bucket.id,
-        rule={"object_ownership": "BucketOwnerEnforced"},
-        opts=tier.child(),
-    )
-    encryption = aws.s3.BucketServerSideEncryptionConfiguration(
-        name,
-        bucket=bucket.id,
-        rules=[
-            {
-                "apply_server_side_encryption_by_default": {
-                    "sse_algorithm": "aws:kms",
-                    "kms_master_key_id": key_arn,
-                },
-                "bucket_key_enabled": True,
-            }
-        ],
-        opts=tier.child(),
-    )
-    versioning = aws.s3.BucketVersioning(
-        name,
-        bucket=bucket.id,
-        versioning_configuration={"status": "Enabled"},
-        opts=tier.child(),
-    )
-    aws.s3.BucketLifecycleConfiguration(
-        name,
-        bucket=versioning.bucket,
-        rules=[
-            {
-                "id": "forget-old-versions",
-                "status": "Enabled",
-                "filter": {"prefix": ""},
-                "noncurrent_version_expiration": {"noncurrent_days": 90},
-            }
-        ],
-        opts=tier.child(),
+        key_arn=key_arn,
+        lifecycle={
+            "id": "forget-old-versions",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "noncurrent_version_expiration": {"noncurrent_days": 90},
+        },
+        protect=protect,
     )
     objects: list[pulumi.Resource] = [
         aws.s3.BucketObjectv2(
             f"{name}/{path}",
-            bucket=bucket.id,
+            bucket=private.bucket.id,
             key=pulumi.Output.format("{0}/{1}", release.name, path),
             source=content,
             content_type=CONTENT_TYPES[PurePosixPath(path).suffix],
             cache_control=CACHE_CONTROL,
-            # An object keeps the encryption and versioning of the moment it was written.
-            opts=tier.child(depends_on=[encryption, versioning]),
+            opts=tier.child(depends_on=[*private.ready]),
         )
         for path, content in release.files.items()
     ]
-    return bucket, objects
+    return private.bucket, objects
 
 
 def app_bucket_policy(
