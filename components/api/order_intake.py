@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from components.function_package import function_package
+from components.function import function_logs, python_function, writes_logs
 from components.scaling import target_tracking
 from components.tier import (
     FOLLOW_ONE_REQUEST,
@@ -16,8 +17,6 @@ from components.tier import (
     LogQuery,
     Signal,
     Tier,
-    policy_document,
-    service_trust,
 )
 from settings import Canary, Range
 
@@ -62,12 +61,8 @@ class OrderIntake(Tier):
     def __init__(self, name: str, args: OrderIntakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         security_group = self._security_group(name, args)
-        log_group = aws.cloudwatch.LogGroup(
-            name,
-            name_prefix=f"/aws/lambda/{name}-",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
+        log_group = function_logs(
+            self, name, key_arn=args.key_arn, log_retention_days=args.log_retention_days
         )
         # API Gateway calls synchronously and gets every failure back. The queue holds what anybody else
         # invokes asynchronously, such as an operator's replay.
@@ -77,42 +72,26 @@ class OrderIntake(Tier):
             message_retention_seconds=14 * 24 * 3600,
             opts=self.child(),
         )
-        role, permissions = self._role(name, args, log_group, dead_letters)
-        function = aws.lambda_.Function(
+        function = python_function(
+            self,
             name,
+            "order_intake",
             description="Validates orders, makes them idempotent, hands them to the order service",
-            runtime=aws.lambda_.Runtime.PYTHON3D13,
-            architectures=["arm64"],
-            handler="order_intake.handler.handler",
-            code=function_package("order_intake"),
-            role=role.arn,
+            statements=_statements(args, log_group, dead_letters),
+            log_group=log_group,
+            key_arn=args.key_arn,
             memory_size=512,
             timeout=TIMEOUT_SECONDS,
-            # Each change is a version; none is deleted before the function is, so an alias can go back.
-            publish=True,
-            reserved_concurrent_executions=args.reserved_concurrency,
-            vpc_config={"subnet_ids": args.private_subnet_ids, "security_group_ids": [security_group.id]},
-            # Lambda keeps its network interfaces for a while, and they would keep the group from going.
-            replace_security_groups_on_destroy=True,
-            kms_key_arn=args.key_arn,
             environment={
-                "variables": {
-                    "TABLE_NAME": args.idempotency_table,
-                    "ORDER_SERVICE_URL": args.order_service_url,
-                    "ORDER_SERVICE_READY_PATH": args.order_service_ready_path,
-                    "ORDER_SERVICE_TIMEOUT_SECONDS": str(ORDER_SERVICE_TIMEOUT_SECONDS),
-                }
+                "TABLE_NAME": args.idempotency_table,
+                "ORDER_SERVICE_URL": args.order_service_url,
+                "ORDER_SERVICE_READY_PATH": args.order_service_ready_path,
+                "ORDER_SERVICE_TIMEOUT_SECONDS": str(ORDER_SERVICE_TIMEOUT_SECONDS),
             },
-            logging_config={
-                "log_format": "JSON",
-                "log_group": log_group.name,
-                "application_log_level": "INFO",
-                "system_log_level": "WARN",
-            },
-            tracing_config={"mode": "Active"},
-            dead_letter_config={"target_arn": dead_letters.arn},
-            # The function names the role only, but Lambda tries the role's permissions when it creates it.
-            opts=self.child(depends_on=[permissions]),
+            publish=True,  # an alias can go back to any version
+            reserved_concurrency=args.reserved_concurrency,
+            vpc_config={"subnet_ids": args.private_subnet_ids, "security_group_ids": [security_group.id]},
+            dead_letters_arn=dead_letters.arn,
         )
         alias = self._alias(name, args.canary, function)
         if args.provisioned_concurrency.min:
@@ -186,66 +165,6 @@ class OrderIntake(Tier):
             server_is="Order service through the internal load balancer",
         )
         return security_group
-
-    def _role(
-        self,
-        name: str,
-        args: OrderIntakeArgs,
-        log_group: aws.cloudwatch.LogGroup,
-        dead_letters: aws.sqs.Queue,
-    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
-        role = aws.iam.Role(
-            name,
-            assume_role_policy=service_trust("lambda.amazonaws.com"),
-            opts=self.child(),
-        )
-        permissions = aws.iam.RolePolicy(
-            name,
-            role=role.id,
-            policy=policy_document(
-                {
-                    "Sid": "IdempotencyRecords",
-                    "Effect": "Allow",
-                    "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-                    "Resource": args.idempotency_table_arn,
-                },
-                {
-                    "Sid": "OwnLogs",
-                    "Effect": "Allow",
-                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-                },
-                {
-                    "Sid": "DeadLetters",
-                    "Effect": "Allow",
-                    "Action": "sqs:SendMessage",
-                    "Resource": dead_letters.arn,
-                },
-                {
-                    "Sid": "TableQueueAndEnvironmentAreEncrypted",
-                    "Effect": "Allow",
-                    "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                    "Resource": args.key_arn,
-                },
-                {
-                    "Sid": "NetworkInterfacesAndTracesKnowNoResources",
-                    "Effect": "Allow",
-                    "Action": [
-                        "ec2:AssignPrivateIpAddresses",
-                        "ec2:CreateNetworkInterface",
-                        "ec2:DeleteNetworkInterface",
-                        "ec2:DescribeNetworkInterfaces",
-                        "ec2:DescribeSubnets",
-                        "ec2:UnassignPrivateIpAddresses",
-                        "xray:PutTelemetryRecords",
-                        "xray:PutTraceSegments",
-                    ],
-                    "Resource": "*",
-                },
-            ),
-            opts=self.child(),
-        )
-        return role, permissions
 
     def _scale(
         self, name: str, args: OrderIntakeArgs, function: aws.lambda_.Function, alias: aws.lambda_.Alias
@@ -398,3 +317,45 @@ class OrderIntake(Tier):
                 periods=1,
             )
         )
+
+
+def _statements(
+    args: OrderIntakeArgs, log_group: aws.cloudwatch.LogGroup, dead_letters: aws.sqs.Queue
+) -> list[dict[str, Any]]:
+    """What the function may do."""
+    return [
+        {
+            "Sid": "IdempotencyRecords",
+            "Effect": "Allow",
+            "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+            "Resource": args.idempotency_table_arn,
+        },
+        writes_logs(log_group),
+        {
+            "Sid": "DeadLetters",
+            "Effect": "Allow",
+            "Action": "sqs:SendMessage",
+            "Resource": dead_letters.arn,
+        },
+        {
+            "Sid": "TableQueueAndEnvironmentAreEncrypted",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": args.key_arn,
+        },
+        {
+            "Sid": "NetworkInterfacesAndTracesKnowNoResources",
+            "Effect": "Allow",
+            "Action": [
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:UnassignPrivateIpAddresses",
+                "xray:PutTelemetryRecords",
+                "xray:PutTraceSegments",
+            ],
+            "Resource": "*",
+        },
+    ]

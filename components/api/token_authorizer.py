@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.function_package import function_package
-from components.tier import Signal, Tier, policy_document, service_trust
+from components.function import function_logs, python_function, writes_logs
+from components.tier import Signal, Tier
 from settings import JwtSettings
 
 ALIAS = "live"
@@ -46,45 +46,42 @@ class TokenAuthorizer(Tier):
         self, name: str, args: TokenAuthorizerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, opts)
-        log_group = aws.cloudwatch.LogGroup(
-            name,
-            name_prefix=f"/aws/lambda/{name}-",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
+        log_group = function_logs(
+            self, name, key_arn=args.key_arn, log_retention_days=args.log_retention_days
         )
-        role, permissions = self._role(name, args, log_group)
-        function = aws.lambda_.Function(
+        function = python_function(
+            self,
             name,
+            "token_authorizer",
             description="Verifies access tokens of an outside issuer",
-            runtime=aws.lambda_.Runtime.PYTHON3D13,
-            architectures=["arm64"],
-            handler="token_authorizer.handler.handler",
-            code=function_package("token_authorizer"),
-            role=role.arn,
+            statements=[
+                writes_logs(log_group),
+                {
+                    "Sid": "EnvironmentIsEncrypted",
+                    "Effect": "Allow",
+                    "Action": "kms:Decrypt",
+                    "Resource": args.key_arn,
+                },
+                {
+                    "Sid": "TracesKnowNoResources",
+                    "Effect": "Allow",
+                    "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+                    "Resource": "*",
+                },
+            ],
+            log_group=log_group,
+            key_arn=args.key_arn,
             memory_size=512,
             timeout=TIMEOUT_SECONDS,
-            publish=True,
-            reserved_concurrent_executions=args.settings.reserved_concurrency,
-            kms_key_arn=args.key_arn,
             environment={
-                "variables": {
-                    "ISSUER": args.settings.issuer,
-                    "AUDIENCE": args.settings.audience,
-                    "JWKS_URL": args.settings.jwks_url or "",
-                    "SCOPE_CLAIM": args.settings.scope_claim,
-                    "ROUTES": json.dumps(args.opened_by_scope, sort_keys=True, separators=(",", ":")),
-                }
+                "ISSUER": args.settings.issuer,
+                "AUDIENCE": args.settings.audience,
+                "JWKS_URL": args.settings.jwks_url or "",
+                "SCOPE_CLAIM": args.settings.scope_claim,
+                "ROUTES": json.dumps(args.opened_by_scope, sort_keys=True, separators=(",", ":")),
             },
-            logging_config={
-                "log_format": "JSON",
-                "log_group": log_group.name,
-                "application_log_level": "INFO",
-                "system_log_level": "WARN",
-            },
-            tracing_config={"mode": "Active"},
-            # The function names the role only, but Lambda tries the role's permissions when it creates it.
-            opts=self.child(depends_on=[permissions]),
+            publish=True,
+            reserved_concurrency=args.settings.reserved_concurrency,
         )
         alias = aws.lambda_.Alias(
             f"{name}-{ALIAS}",
@@ -98,38 +95,6 @@ class TokenAuthorizer(Tier):
         self.invoke_arn = alias.invoke_arn
         self._watch(name, function, log_group)
         self.register_outputs({"functionName": self.function_name, "invokeArn": self.invoke_arn})
-
-    def _role(
-        self, name: str, args: TokenAuthorizerArgs, log_group: aws.cloudwatch.LogGroup
-    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
-        role = aws.iam.Role(name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=self.child())
-        statements: list[dict[str, object]] = [
-            {
-                "Sid": "OwnLogs",
-                "Effect": "Allow",
-                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-            },
-            {
-                "Sid": "EnvironmentIsEncrypted",
-                "Effect": "Allow",
-                "Action": "kms:Decrypt",
-                "Resource": args.key_arn,
-            },
-            {
-                "Sid": "TracesKnowNoResources",
-                "Effect": "Allow",
-                "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
-                "Resource": "*",
-            },
-        ]
-        permissions = aws.iam.RolePolicy(
-            name,
-            role=role.id,
-            policy=policy_document(*statements),
-            opts=self.child(),
-        )
-        return role, permissions
 
     def _watch(self, name: str, function: aws.lambda_.Function, log_group: aws.cloudwatch.LogGroup) -> None:
         metric = f"{name}-keys-unavailable"

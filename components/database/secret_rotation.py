@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.function_package import function_package
-from components.tier import Signal, Tier, policy_document, service_trust
+from components.function import function_logs, python_function, writes_logs
+from components.tier import Signal, Tier
 
 ROTATION_DAYS = 30
 TIMEOUT_SECONDS = 300
@@ -38,18 +38,15 @@ class SecretRotation(Tier):
         self, name: str, args: SecretRotationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, opts)
-        log_group = aws.cloudwatch.LogGroup(
-            name,
-            name_prefix=f"/aws/lambda/{name}-",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
+        log_group = function_logs(
+            self, name, key_arn=args.key_arn, log_retention_days=args.log_retention_days
         )
-        role = aws.iam.Role(name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=self.child())
-        permissions = aws.iam.RolePolicy(
+        function = python_function(
+            self,
             name,
-            role=role.id,
-            policy=policy_document(
+            "rotate_database_secret",
+            description="Gives the database's master user a new password",
+            statements=[
                 {
                     "Sid": "TheSecret",
                     "Effect": "Allow",
@@ -77,42 +74,19 @@ class SecretRotation(Tier):
                     "Action": ["rds:DescribeDBClusters", "rds:ModifyDBCluster"],
                     "Resource": args.cluster_arn,
                 },
-                {
-                    "Sid": "OwnLogs",
-                    "Effect": "Allow",
-                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-                },
+                writes_logs(log_group),
                 {
                     "Sid": "SecretAndEnvironmentAreEncrypted",
                     "Effect": "Allow",
                     "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
                     "Resource": args.key_arn,
                 },
-            ),
-            opts=self.child(),
-        )
-        function = aws.lambda_.Function(
-            name,
-            description="Gives the database's master user a new password",
-            runtime=aws.lambda_.Runtime.PYTHON3D13,
-            architectures=["arm64"],
-            handler="rotate_database_secret.handler.handler",
-            code=function_package("rotate_database_secret"),
-            role=role.arn,
+            ],
+            log_group=log_group,
+            key_arn=args.key_arn,
             memory_size=256,
             timeout=TIMEOUT_SECONDS,
-            kms_key_arn=args.key_arn,
-            tracing_config={"mode": "Active"},
-            environment={"variables": {"CLUSTER_IDENTIFIER": args.cluster_identifier}},
-            logging_config={
-                "log_format": "JSON",
-                "log_group": log_group.name,
-                "application_log_level": "INFO",
-                "system_log_level": "WARN",
-            },
-            # The function names the role only, but Lambda tries the role's permissions when it creates it.
-            opts=self.child(depends_on=[permissions]),
+            environment={"CLUSTER_IDENTIFIER": args.cluster_identifier},
         )
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         invocation = aws.lambda_.Permission(

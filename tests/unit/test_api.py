@@ -20,7 +20,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 from components.api import Api, ApiArgs, token_authorizer
 from components.api.document import DOCUMENT, INTEGRATION_TIMEOUT_SECONDS
 from components.api.order_intake import ORDER_SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
-from components.function_package import function_package
+from components.function import function_package
 from components.identity import Identity, IdentityArgs
 from components.tier import Objective, Signal
 from functions.order_intake.handler import MIN_SUBMIT_SECONDS, RESERVE_SECONDS
