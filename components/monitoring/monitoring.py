@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -71,7 +71,7 @@ class Monitoring(Tier):
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         _refuse_duplicates(args)
-        self._name = name
+        self._name, self._platform = name, args.platform
         key = EncryptionKey(
             f"{name}-key",
             EncryptionKeyArgs(
@@ -94,11 +94,11 @@ class Monitoring(Tier):
         )
         widgets: list[dict[str, object]] = []
         for title, region in [("Edge", edge), *((region.region, region) for region in args.regions)]:
-            alarms = [(signal, self._alarm(args.platform, region, signal)) for signal in region.signals]
+            alarms = [(signal, self._alarm(region, signal)) for signal in region.signals]
             widgets += region_widgets(title, region.region, alarms)
-            burning = self._burn_rate_alarms(args.platform, region)
-            self._customer_impact(args.platform, region, alarms, burning)
-            self._outside_deployments(args.platform, region, alarms)
+            burning = self._burn_rate_alarms(region)
+            self._customer_impact(region, alarms, burning)
+            self._outside_deployments(region, alarms)
 
         self._save_queries(args.platform, [edge, *args.regions])
         if args.settings.spending:
@@ -153,11 +153,11 @@ class Monitoring(Tier):
                 opts=self.child(),
             )
 
-    def _alarm(self, platform: str, region: MonitoredRegion, signal: Signal) -> aws.cloudwatch.MetricAlarm:
+    def _alarm(self, region: MonitoredRegion, signal: Signal) -> aws.cloudwatch.MetricAlarm:
         percentile = signal.statistic.startswith("p")
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-{signal.name}",
-            name=f"{platform}-{region.region}-{signal.name}",
+            name=f"{self._platform}-{region.region}-{signal.name}",
             region=region.region,
             alarm_description=(
                 f"{signal.title}. {_sentence(signal.reason)} Runbook: {RUNBOOKS}#{signal.anchor}"
@@ -182,7 +182,7 @@ class Monitoring(Tier):
         )
 
     def _burn_rate_alarms(
-        self, platform: str, region: MonitoredRegion
+        self, region: MonitoredRegion
     ) -> list[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]]:
         """An alarm a burn rate of each objective: it rings while both of its windows burn."""
         composites: list[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]] = []
@@ -190,22 +190,16 @@ class Monitoring(Tier):
             for rate in BURN_RATES:
                 part = f"{objective.name}-{rate.name}"
                 windows = [
-                    self._burning(f"{part}-{length}", platform, region, objective, rate, seconds)
+                    self._burning(f"{part}-{length}", region, objective, rate, seconds)
                     for length, seconds in (("long", rate.long_seconds), ("short", rate.short_seconds))
                 ]
-                composite = aws.cloudwatch.CompositeAlarm(
-                    f"{self._name}-{region.region}-{part}",
-                    alarm_name=f"{platform}-{region.region}-{part}",
-                    region=region.region,
-                    alarm_description=(
-                        f"{objective.title}: {rate.budget_share:.0%} of a month's error budget within "
-                        f"{rate.long_seconds // 3600} h. Runbook: {RUNBOOKS}#{objective.name}"
-                    ),
-                    alarm_rule=pulumi.Output.all(*(alarm.arn for alarm in windows)).apply(
-                        lambda arns: " AND ".join(f'ALARM("{arn}")' for arn in arns)
-                    ),
-                    **_notify(region, rate.severity),
-                    opts=self.child(),
+                composite = self._composite(
+                    part,
+                    region,
+                    rate.severity,
+                    description=f"{objective.title}: {rate.budget_share:.0%} of a month's error budget "
+                    f"within {rate.long_seconds // 3600} h. Runbook: {RUNBOOKS}#{objective.name}",
+                    rule=_rings("AND", [alarm.arn for alarm in windows]),
                 )
                 composites.append((rate, composite))
         return composites
@@ -213,7 +207,6 @@ class Monitoring(Tier):
     def _burning(
         self,
         part: str,
-        platform: str,
         region: MonitoredRegion,
         objective: Objective,
         rate: BurnRate,
@@ -223,7 +216,7 @@ class Monitoring(Tier):
         least = rate.least_requests(objective.target)
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-{part}",
-            name=f"{platform}-{region.region}-{part}",
+            name=f"{self._platform}-{region.region}-{part}",
             region=region.region,
             alarm_description=(
                 f"One window of a burn rate; the alarm over both notifies. "
@@ -261,7 +254,6 @@ class Monitoring(Tier):
 
     def _customer_impact(
         self,
-        platform: str,
         region: MonitoredRegion,
         alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]],
         burning: Sequence[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]],
@@ -270,20 +262,17 @@ class Monitoring(Tier):
         arns = [alarm.arn for signal, alarm in alarms if signal.customer_impact]
         arns += [alarm.arn for rate, alarm in burning if rate.severity == "critical"]
         if arns:
-            aws.cloudwatch.CompositeAlarm(
-                f"{self._name}-{region.region}-customer-impact",
-                alarm_name=f"{platform}-{region.region}-customer-impact",
-                region=region.region,
-                alarm_description=f"Orders fail or are late. Runbook: {RUNBOOKS}#customer-impact",
-                alarm_rule=_any_rings(arns),
-                # Never suppressed: a deployment that breaks orders is the one to hear about.
-                **_notify(region, "critical"),
-                opts=self.child(),
+            # Never suppressed: a deployment that breaks orders is the one to hear about.
+            self._composite(
+                "customer-impact",
+                region,
+                "critical",
+                description=f"Orders fail or are late. Runbook: {RUNBOOKS}#customer-impact",
+                rule=_rings("OR", arns),
             )
 
     def _outside_deployments(
         self,
-        platform: str,
         region: MonitoredRegion,
         alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]],
     ) -> None:
@@ -293,14 +282,14 @@ class Monitoring(Tier):
             return
         deploying = aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-deployment-runs",
-            name=f"{platform}-{region.region}-deployment-runs",
+            name=f"{self._platform}-{region.region}-deployment-runs",
             region=region.region,
             alarm_description=(
                 f"A deployment runs and says so every minute. Runbook: {RUNBOOKS}#deployment-runs"
             ),
             namespace=DEPLOYMENTS_NAMESPACE,
             metric_name="Running",
-            dimensions={"Platform": platform},
+            dimensions={"Platform": self._platform},
             statistic="Maximum",
             comparison_operator="GreaterThanThreshold",
             threshold=0,
@@ -313,25 +302,43 @@ class Monitoring(Tier):
             arns = [alarm.arn for signal, alarm in quiet if signal.severity == severity]
             if not arns:
                 continue
-            aws.cloudwatch.CompositeAlarm(
-                f"{self._name}-{region.region}-workload-{severity}",
-                alarm_name=f"{platform}-{region.region}-workload-{severity}",
-                region=region.region,
-                alarm_description=(
-                    f"Pods, targets or nodes are unwell, and no deployment explains it. "
-                    f"Runbook: {RUNBOOKS}#workload"
-                ),
-                alarm_rule=_any_rings(arns),
-                actions_suppressor=aws.cloudwatch.CompositeAlarmActionsSuppressorArgs(
+            self._composite(
+                f"workload-{severity}",
+                region,
+                severity,
+                description="Pods, targets or nodes are unwell, and no deployment explains it. "
+                f"Runbook: {RUNBOOKS}#workload",
+                rule=_rings("OR", arns),
+                suppressor=aws.cloudwatch.CompositeAlarmActionsSuppressorArgs(
                     alarm=deploying.name,
                     # A deployment may ring a pod's alarm before its own first word has been evaluated, and
                     # its pods need a few minutes after its last.
                     wait_period=120,
                     extension_period=300,
                 ),
-                **_notify(region, severity),
-                opts=self.child(),
             )
+
+    def _composite(
+        self,
+        part: str,
+        region: MonitoredRegion,
+        severity: Severity,
+        *,
+        description: str,
+        rule: pulumi.Output[str],
+        suppressor: aws.cloudwatch.CompositeAlarmActionsSuppressorArgs | None = None,
+    ) -> aws.cloudwatch.CompositeAlarm:
+        """An alarm over alarms of the region, which notifies in their stead."""
+        return aws.cloudwatch.CompositeAlarm(
+            f"{self._name}-{region.region}-{part}",
+            alarm_name=f"{self._platform}-{region.region}-{part}",
+            region=region.region,
+            alarm_description=description,
+            alarm_rule=rule,
+            actions_suppressor=suppressor,
+            **_notify(region, severity),
+            opts=self.child(),
+        )
 
 
 def _refuse_duplicates(args: MonitoringArgs) -> None:
@@ -366,7 +373,7 @@ def _notify(region: MonitoredRegion, severity: Severity | None) -> _Actions:
             return {"alarm_actions": [], "ok_actions": []}
 
 
-def _any_rings(arns: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
+def _rings(operator: Literal["AND", "OR"], arns: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
     """Rule of a composite alarm over alarms of its own account and region.
 
     Raises:
@@ -374,7 +381,9 @@ def _any_rings(arns: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
     """
     if len(arns) > COMPOSITE_LIMIT:
         raise ValueError(f"a composite alarm has {len(arns)} alarms; at most {COMPOSITE_LIMIT} are allowed")
-    return pulumi.Output.all(*arns).apply(lambda known: " OR ".join(f'ALARM("{arn}")' for arn in known))
+    return pulumi.Output.all(*arns).apply(
+        lambda known: f" {operator} ".join(f'ALARM("{arn}")' for arn in known)
+    )
 
 
 def _sentence(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Endpoint, Signal, Tier
+from components.tier import Endpoint, Severity, Signal, Tier
 
 API_SERVER_PORT = 443
 
@@ -109,28 +109,15 @@ class MetricsScraper(Tier):
             opts=self.child(),
         )
         _log_scraper(self, name, scraper, args.cluster_name, args.key_arn, args.log_retention_days)
+        workspace_id = pulumi.Output.from_input(args.workspace_arn).apply(lambda arn: arn.rsplit("/", 1)[-1])
         self.signals.append(
-            Signal(
+            _ingestion(
+                workspace_id,
                 name="metrics-ingestion",
                 title="No pod metrics arrive",
-                namespace="AWS/Usage",
-                metric="ResourceCount",
-                dimensions={
-                    "Service": "Prometheus",
-                    "Type": "Resource",
-                    "Class": "None",
-                    "Resource": "IngestionRate",
-                    "ResourceId": pulumi.Output.from_input(args.workspace_arn).apply(
-                        lambda arn: arn.rsplit("/", 1)[-1]
-                    ),
-                },
-                statistic="Maximum",
-                comparison="below",
-                threshold=1,
                 periods=5,
                 reason="Samples a second. Without any, services run at their fallback number of pods.",
                 severity="critical",
-                missing_data="breaching",
             )
         )
         self.register_outputs({})
@@ -204,25 +191,13 @@ class BrokerMetrics(Tier):
         )
         _log_scraper(self, name, scraper, alias, args.key_arn, args.log_retention_days)
         self.signals.append(
-            Signal(
+            _ingestion(
+                workspace.id,
                 name="broker-metrics-ingestion",
                 title="No metrics arrive from the brokers' exporters",
-                namespace="AWS/Usage",
-                metric="ResourceCount",
-                dimensions={
-                    "Service": "Prometheus",
-                    "Type": "Resource",
-                    "Class": "None",
-                    "Resource": "IngestionRate",
-                    "ResourceId": workspace.id,
-                },
-                statistic="Maximum",
-                comparison="below",
-                threshold=1,
                 periods=15,
                 reason="Samples a second. Kafka's alarms do not need them, whoever looks for a cause does.",
                 severity="warning",
-                missing_data="breaching",
             )
         )
         self.register_outputs({})
@@ -245,6 +220,32 @@ global:
   scrape_interval: 60s # as often as CloudWatch has MSK's metrics; samples are what costs
 scrape_configs:
 {jobs}"""
+
+
+def _ingestion(
+    workspace_id: pulumi.Output[str], *, name: str, title: str, periods: int, reason: str, severity: Severity
+) -> Signal:
+    """Rings while a workspace takes in no samples."""
+    return Signal(
+        name=name,
+        title=title,
+        namespace="AWS/Usage",
+        metric="ResourceCount",
+        dimensions={
+            "Service": "Prometheus",
+            "Type": "Resource",
+            "Class": "None",
+            "Resource": "IngestionRate",
+            "ResourceId": workspace_id,
+        },
+        statistic="Maximum",
+        comparison="below",
+        threshold=1,
+        periods=periods,
+        reason=reason,
+        severity=severity,
+        missing_data="breaching",
+    )
 
 
 def _log_scraper(
