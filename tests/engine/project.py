@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -70,15 +71,27 @@ class Project:
 
     def preview(self, stack: str) -> dict[str, str]:
         """What a deployment would do: logical name → operation, for all that is not `same`."""
+        return {step["urn"].rsplit("::", 1)[-1]: step["op"] for step in self.steps(stack)}
+
+    def steps(self, stack: str) -> list[dict[str, Any]]:
+        """The steps of a deployment that are not `same`."""
         text = self.pulumi("preview", "--stack", stack, "--json")
-        steps = json.loads(text[text.index("{\n") :])["steps"]
-        return {step["urn"].rsplit("::", 1)[-1]: step["op"] for step in steps if step["op"] != "same"}
+        return [step for step in json.loads(text[text.index("{\n") :])["steps"] if step["op"] != "same"]
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """The resources of the stack's state."""
         text = self.pulumi("stack", "export", "--stack", stack)
         return json.loads(text[text.index("{\n") :])["deployment"].get("resources", [])
 
+    def state(self, stack: str) -> dict[str, Any]:
+        """What two deployments are compared by: URN → the resource's id and inputs."""
+        return {r["urn"]: (r.get("id"), _plain(r.get("inputs"))) for r in self.resources(stack)}
+
     def status(self) -> dict[str, Any]:
         """What the sandbox holds."""
         return json.loads(self.sandbox_command("status", "--json"))
+
+
+def _plain(inputs: Any) -> str:
+    """Inputs without the text of secrets, which each deployment encrypts anew."""
+    return re.sub(r'"ciphertext": "[^"]*"', "", json.dumps(inputs, sort_keys=True))

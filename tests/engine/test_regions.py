@@ -5,8 +5,6 @@ The tests run in this order on one sandbox; each leaves it for the next.
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -38,16 +36,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def before(project: Project) -> dict[str, Any]:
     """The stack with one region: URN → the resource's id and inputs."""
     project.sandbox_command("up", "--stack", "local")
-    return state(project)
-
-
-def state(project: Project) -> dict[str, Any]:
-    return {r["urn"]: (r.get("id"), plain(r.get("inputs"))) for r in project.resources("local")}
-
-
-def plain(inputs: Any) -> str:
-    """Inputs without the text of secrets, which each deployment encrypts anew."""
-    return re.sub(r'"ciphertext": "[^"]*"', "", json.dumps(inputs, sort_keys=True))
+    return project.state("local")
 
 
 def names(state: dict[str, Any]) -> set[str]:
@@ -67,7 +56,7 @@ def test_second_region_leaves_everything_of_the_first_as_it_was(
     project: Project, before: dict[str, Any]
 ) -> None:
     project.sandbox_command("up", "--stack", "local")
-    after = state(project)
+    after = project.state("local")
     touched = {urn for urn, resource in before.items() if after.get(urn) != resource}
     assert names(dict.fromkeys(touched)) == LISTS_REGIONS
     assert len(after) > 1.7 * len(before), "a region has most of a stack's resources"
@@ -148,7 +137,7 @@ def test_region_leaves_with_its_resources_only(project: Project, before: dict[st
     assert changed == dict.fromkeys(LISTS_REGIONS, "update")
     assert not names(before) & (set(operations) - LISTS_REGIONS)
     project.sandbox_command("up", "--stack", "local")
-    assert state(project) == before
+    assert project.state("local") == before
     assert len(project.status()["clusters"]) == 1
 
 

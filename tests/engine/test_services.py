@@ -7,8 +7,6 @@ it for the next.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from typing import Any
 
@@ -63,23 +61,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def before(project: Project) -> dict[str, Any]:
     """The stack without the service: URN → the resource's id and inputs."""
     project.sandbox_command("up", "--stack", "local")
-    return state(project)
-
-
-def state(project: Project) -> dict[str, Any]:
-    return {r["urn"]: (r.get("id"), plain(r.get("inputs"))) for r in project.resources("local")}
-
-
-def plain(inputs: Any) -> str:
-    """Inputs without the text of secrets, which each deployment encrypts anew."""
-    return re.sub(r'"ciphertext": "[^"]*"', "", json.dumps(inputs, sort_keys=True))
+    return project.state("local")
 
 
 def steps(project: Project) -> Counter[tuple[str, str]]:
     """What a deployment would do: type and operation → how often, for all that is not `same`."""
-    text = project.pulumi("preview", "--stack", "local", "--json")
-    found: list[Values] = json.loads(text[text.index("{\n") :])["steps"]
-    return Counter((kind(step["urn"]), step["op"]) for step in found if step["op"] != "same")
+    return Counter((kind(step["urn"]), step["op"]) for step in project.steps("local"))
 
 
 def kind(urn: str) -> str:
@@ -121,7 +108,7 @@ def test_preview_of_a_new_service_adds_and_replaces_nothing_but_the_apis_deploym
 
 def test_new_service_leaves_everything_else_as_it_was(project: Project, before: dict[str, Any]) -> None:
     project.sandbox_command("up", "--stack", "local")
-    after = state(project)
+    after = project.state("local")
     assert changed(before, after) == set(UPDATES)
     assert before.keys() < after.keys()
     assert steps(project) == Counter()
@@ -153,7 +140,7 @@ def test_load_balancer_encrypts_to_the_port_that_the_binding_registers(project: 
 def test_service_leaves_with_its_resources_only(project: Project, before: dict[str, Any]) -> None:
     project.change("local", remove)
     project.sandbox_command("up", "--stack", "local")
-    after = state(project)
+    after = project.state("local")
     assert after.keys() == before.keys()
     # The old document is deployed anew, under another id.
     assert changed(before, after) == {
