@@ -10,7 +10,7 @@ import yaml
 from components.service.cluster import SECRETS_STORE_NAMESPACE
 from sandbox.kubernetes.client import ApiError, Cluster
 from tests.cluster.test_chart import helm
-from tests.unit.harness import ROOT, STACKS, deploy_platform
+from tests.unit.harness import ROOT, STACKS, platform
 
 COMPONENTS = (
     "kubernetes:helm.sh/v3:Release",
@@ -28,7 +28,7 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def charts(stack: str, directory: Path) -> Iterator[dict[str, Any]]:
-    for chart in deploy_platform(stack).of("kubernetes:helm.sh/v4:Chart"):
+    for chart in platform(stack).of("kubernetes:helm.sh/v4:Chart"):
         rendered = helm(directory, "template", chart.inputs["name"], **chart.inputs["values"])
         assert rendered.returncode == 0, rendered.stderr
         yield from (document for document in yaml.safe_load_all(rendered.stdout) if document)
@@ -51,7 +51,7 @@ def test_manifests_are_accepted(cluster: Cluster):
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_object_of_the_stack_is_accepted(cluster: Cluster, stack: str):
     kinds: set[str] = set()
-    for resource in deploy_platform(stack).resources:
+    for resource in platform(stack).resources:
         if resource.type.startswith("kubernetes:") and resource.type not in COMPONENTS:
             document: dict[str, Any] = {"metadata": {"name": resource.name}, **resource.inputs}
             if document["metadata"].get("namespace") == SECRETS_STORE_NAMESPACE:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 import json
 import ssl
@@ -14,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.functions.certificates import self_signed, server_context
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,10 @@ class OrderPathStub:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self.certificate, tls = _certificate()
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory, "server.pem")
+            self.certificate = self_signed(x509.IPAddress(ipaddress.ip_address("127.0.0.1")), file)
+            tls = server_context(file)
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -129,33 +130,3 @@ class OrderPathStub:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-def _certificate() -> tuple[str, ssl.SSLContext]:
-    """A self-signed certificate for loopback, and a server's context with it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "order path")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory, "server.pem")
-        file.write_bytes(private + pem)
-        context.load_cert_chain(file)
-    return pem.decode(), context

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import datetime
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from functions.order_intake.order_service import NotSentError, OrderService
+from tests.functions.certificates import self_signed, server_context
 from tests.functions.order_service_stub import OrderServiceStub
 
 
 def certificate(directory: Path, host: str) -> Path:
     """A certificate for a name, signed by itself, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     path = directory / f"{host}.pem"
-    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + private)
+    self_signed(x509.DNSName(host), path)
     return path
 
 
 def serving(path: Path) -> OrderServiceStub:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path)
-    return OrderServiceStub(tls=context)
+    return OrderServiceStub(tls=server_context(path))
 
 
 @pytest.fixture
