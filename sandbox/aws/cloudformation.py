@@ -133,7 +133,6 @@ _CONDITIONAL = re.compile(r"\bif\b|\bwhen\b|except", re.IGNORECASE)
 # Where Terraform takes another form of the value than CloudFormation does.
 _OTHER_VALUES = {
     "AWS::ApiGateway::DomainName": {"endpointConfiguration"},
-    "AWS::CE::AnomalySubscription": {"thresholdExpression"},
     "AWS::EC2::FlowLog": {"logDestination"},
     "AWS::EC2::SecurityGroupIngress": {"ipProtocol"},
 }
