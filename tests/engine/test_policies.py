@@ -108,7 +108,7 @@ def test_what_keeps_the_rules_or_is_excepted_passes(project: Checked) -> None:
 def test_exception_that_has_ended_fails_what_is_right(project: Checked) -> None:
     (project.folder / "policy").unlink()
     shutil.copytree(ROOT / "policy", project.folder / "policy")
-    (project.folder / "settings.py").symlink_to(ROOT / "settings.py")
+    (project.folder / "settings").symlink_to(ROOT / "settings")
     entries = project.folder / "policy" / "exceptions.yaml"
     entries.write_text(re.sub(r"expires: \S+", "expires: 2020-01-31", entries.read_text(), count=1))
     output = project.preview_of("", expect=1)

@@ -81,7 +81,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     directory = tmp_path_factory.mktemp("streaming")
     folder = directory / "project"
     folder.mkdir()
-    for name in ("components", "settings.py"):
+    for name in ("components", "settings"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "__main__.py").write_text(PROGRAM)
     (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")

@@ -116,7 +116,7 @@ def make(directory: Path) -> Stores:
     (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
     (folder / "Pulumi.local.yaml").write_text("config: {}")
     (folder / "__main__.py").write_text(PROGRAM)
-    for name in ("components", "settings.py"):
+    for name in ("components", "settings"):
         (folder / name).symlink_to(ROOT / name)
     return Stores(folder, directory / "sandbox")
 

@@ -985,9 +985,9 @@ def test_editors_find_the_schema(stack: str) -> None:
 
 def test_schema_file_is_what_the_models_say() -> None:
     written = (ROOT / "settings.schema.json").read_text()
-    command = [sys.executable, "settings.py"]
+    command = [sys.executable, "-m", "settings"]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert written == printed, "run `python settings.py > settings.schema.json`"
+    assert written == printed, "run `python -m settings > settings.schema.json`"
 
 
 def test_schema_refuses_a_misspelled_key() -> None:

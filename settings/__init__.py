@@ -1,0 +1,89 @@
+"""One stack's configuration, typed and validated: a module a part, and `stack` with the whole.
+
+`Settings.load()` reads every `trading:` key of the stack and either returns a `Settings` or raises
+`SettingsError`, whose text names each wrong key, its value and what would be accepted. It runs before
+any resource is registered. Defaults are those of a production stack; a stack file holds what differs.
+
+`python -m settings` prints the JSON Schema of the stack files (see `settings.schema.json`).
+"""
+
+from settings.api import ORDERS_PATH, ApiSettings, Canary, CanarySettings, JwtSettings, RouteSettings
+from settings.cache import CacheReplicas, CacheSettings
+from settings.cluster import ClusterSettings
+from settings.countries import COUNTRIES
+from settings.database import DatabaseSettings, ServerlessCapacity
+from settings.domain import DomainSettings
+from settings.errors import SettingsError
+from settings.load_balancer import (
+    RULE_VALUES,
+    FixedResponseSettings,
+    InternalLoadBalancerSettings,
+    LoadBalancerSettings,
+    RedirectSettings,
+)
+from settings.model import Range
+from settings.monitoring import (
+    MonitoringSettings,
+    ObjectiveSettings,
+    OrderCanarySettings,
+    RetentionDays,
+    SlackSettings,
+    SpendingSettings,
+)
+from settings.regions import ExistingSubnet, ExistingVpc, RegionSettings, ServedLocations, SubnetPlan
+from settings.schema import stack_schema
+from settings.service import DatabaseRole, ServiceSettings, pinned_image
+from settings.stack import Settings
+from settings.streaming import StreamingSettings, TopicSettings
+from settings.table import IDEMPOTENCY_TABLE, AttributeSettings, IndexSettings, RequestUnits, TableSettings
+from settings.tags import REQUIRED_TAGS, missing_tags
+from settings.web import WebSettings
+
+__all__ = [
+    "COUNTRIES",
+    "IDEMPOTENCY_TABLE",
+    "ORDERS_PATH",
+    "REQUIRED_TAGS",
+    "RULE_VALUES",
+    "ApiSettings",
+    "AttributeSettings",
+    "CacheReplicas",
+    "CacheSettings",
+    "Canary",
+    "CanarySettings",
+    "ClusterSettings",
+    "DatabaseRole",
+    "DatabaseSettings",
+    "DomainSettings",
+    "ExistingSubnet",
+    "ExistingVpc",
+    "FixedResponseSettings",
+    "IndexSettings",
+    "InternalLoadBalancerSettings",
+    "JwtSettings",
+    "LoadBalancerSettings",
+    "MonitoringSettings",
+    "ObjectiveSettings",
+    "OrderCanarySettings",
+    "Range",
+    "RedirectSettings",
+    "RegionSettings",
+    "RequestUnits",
+    "RetentionDays",
+    "RouteSettings",
+    "ServedLocations",
+    "ServerlessCapacity",
+    "ServiceSettings",
+    "Settings",
+    "SettingsError",
+    "SlackSettings",
+    "SpendingSettings",
+    "StreamingSettings",
+    "SubnetPlan",
+    "TableSettings",
+    "TopicSettings",
+    "WebSettings",
+    "missing_tags",
+    "pinned_image",
+    "stack_schema",
+]

@@ -1,0 +1,56 @@
+"""Tier 6: the cache."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from settings.model import Model, Range
+
+_SCALING_CACHE_NODES = r"cache\.(r5|r[678]g|r[678]gd|m5|m[678]g|c[78]gn)\.(large|xlarge|2xlarge)"
+"""Node types whose replicas scale by themselves (ElastiCache User Guide, "Auto Scaling Valkey and Redis OSS
+clusters")."""
+
+
+class CacheReplicas(Range):
+    """How many replicas each shard has; more nodes than that ElastiCache does not take."""
+
+    max: int = Field(ge=0, le=5)
+    """The most."""
+
+
+class CacheSettings(Model):
+    """ElastiCache for Valkey, cluster mode."""
+
+    node_type: str = Field(default="cache.r7g.large", pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")
+    engine_version: str = Field(default="8.1", pattern=r"^\d+\.\d+$")
+    shards: int = Field(default=3, ge=1, le=500)
+    """Parts that the keys are spread over. More make room for data and writes; they are moved online."""
+    replicas: CacheReplicas = CacheReplicas(min=2, max=4)
+    """Replicas of each shard: `min` at first, the auto-scaling adds up to `max`; the same where it is off."""
+    replica_cpu_percent: Annotated[int, Field(ge=35, le=70)] = 60
+    """Average engine CPU of the replicas that the auto-scaling aims at (its own limits: 35 to 70)."""
+    snapshot_retention_days: int = Field(default=7, ge=0, le=35)
+
+    @property
+    def scales(self) -> bool:
+        """Whether replicas come and go with the load."""
+        return self.replicas.min < self.replicas.max
+
+    @model_validator(mode="after")
+    def _nodes_that_scale(self) -> Self:
+        if not self.scales:
+            return self
+        if not re.fullmatch(_SCALING_CACHE_NODES, self.node_type):
+            raise ValueError(
+                f"replicas.max ({self.replicas.max}) is above replicas.min ({self.replicas.min}), but "
+                f"{self.node_type} does not scale by itself: give both the same, or a nodeType that does, "
+                "such as cache.r7g.large"
+            )
+        if self.replicas.min < 1:
+            raise ValueError(
+                "replicas.min must be at least 1 where replicas scale: their CPU is what they follow"
+            )
+        return self

@@ -1,0 +1,144 @@
+"""The regions, and the network of each."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from settings.countries import Continent, LocatedCountry
+from settings.model import Cidr, Model
+
+_RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+
+
+def _vpc_cidr(value: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"must be an IPv4 network such as 10.0.0.0/16 ({error})") from error
+    if not any(network.subnet_of(private) for private in _RFC_1918):
+        raise ValueError("must be a private network (RFC 1918), such as 10.0.0.0/16")
+    if not 16 <= network.prefixlen <= 20:
+        raise ValueError(
+            f"must be between /16 (the largest VPC) and /20 (the smallest that holds the subnets), "
+            f"not /{network.prefixlen}"
+        )
+    return value
+
+
+VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
+
+
+@dataclass(frozen=True)
+class SubnetPlan:
+    """The address blocks of one VPC, a block a zone in each list."""
+
+    public: tuple[str, ...]
+    private: tuple[str, ...]
+    isolated: tuple[str, ...]
+    endpoint: tuple[str, ...]
+
+
+class ExistingSubnet(Model):
+    """A subnet of a VPC that is not ours. Its block is needed for the pinned endpoint address."""
+
+    id: str = Field(pattern=r"^subnet-[0-9a-f]{8,17}$", examples=["subnet-0123456789abcdef0"])
+    """The subnet's id."""
+    cidr: Cidr
+    """The subnet's block, such as 10.0.0.0/24."""
+
+
+class ExistingVpc(Model):
+    """A VPC that exists already: its subnets, one a zone in each list, in the order of the zones."""
+
+    id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$", examples=["vpc-0123456789abcdef0"])
+    """The VPC's id."""
+    public_subnets: list[ExistingSubnet]
+    """Subnets with a route to the internet, for the public load balancer."""
+    private_subnets: list[ExistingSubnet]
+    """Subnets that reach the internet through NAT, for the nodes and the internal load balancer."""
+    isolated_subnets: list[ExistingSubnet]
+    """Subnets with no way out, for the data stores."""
+    endpoint_subnets: list[ExistingSubnet]
+    """Subnets for interface endpoints; the ninth address of each must be free."""
+    route_table_ids: list[str] = []
+    """Route tables that get the S3 and DynamoDB gateway endpoints."""
+
+
+class ServedLocations(Model):
+    """The places whose reads one region answers whatever the latency, while it is healthy.
+
+    CloudFront asks for the origin's name, so a place is that of the edge location a viewer uses: near the
+    viewer as a rule, and no proof of where anybody's data stay.
+    """
+
+    continents: list[Continent] = []
+    """Route 53's codes: AF Africa, AN Antarctica, AS Asia, EU Europe, NA North America, OC Oceania,
+    SA South America."""
+    countries: list[LocatedCountry] = []
+    """ISO 3166-1 alpha-2 codes; a country goes before its continent."""
+
+
+class RegionSettings(Model):
+    """One region of the platform. The first of the list is the primary: writes go there."""
+
+    name: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])
+    """AWS's name of the region."""
+    cidr: VpcCidr
+    """Block of the region's VPC, /16 to /20, such as 10.0.0.0/16; the regions' blocks lie apart."""
+    availability_zones: list[str] = Field(min_length=2, max_length=3)
+    """Zone names. Three in production: MSK and Aurora keep a copy in each. MSK takes no more."""
+    nat_gateways: Literal["perZone", "one"] = "perZone"
+    """One a zone survives the loss of a zone; one in all is cheaper. Interface endpoints follow."""
+    existing_vpc: ExistingVpc | None = None
+    serves: ServedLocations = ServedLocations()
+    """Places that are this region's own. All others go to the region that is nearest by latency."""
+
+    @field_validator("availability_zones")
+    @classmethod
+    def _distinct_zones(cls, zones: list[str], info: ValidationInfo) -> list[str]:
+        region = info.data.get("name", "")
+        for zone in zones:
+            if not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):
+                raise ValueError(f"{zone} is not a zone of {region}; its zones are {region}a, {region}b, …")
+        if len(set(zones)) != len(zones):
+            raise ValueError("names a zone twice")
+        return zones
+
+    @model_validator(mode="after")
+    def _one_existing_subnet_a_zone(self) -> Self:
+        if self.existing_vpc:
+            for kind in ("public", "private", "isolated", "endpoint"):
+                subnets = getattr(self.existing_vpc, f"{kind}_subnets")
+                if len(subnets) != len(self.availability_zones):
+                    raise ValueError(
+                        f"existingVpc.{kind}Subnets has {len(subnets)} subnets for "
+                        f"{len(self.availability_zones)} zones; give one a zone"
+                    )
+        return self
+
+    def subnet_plan(self) -> SubnetPlan:
+        """Cuts the VPC's block into subnets.
+
+        Eighths of the block: the first four are the zones' private subnets (pods live there, so they
+        are the largest); the fifth and the sixth are cut in four for the public and the isolated
+        subnets; the seventh holds a /28 (AWS's smallest) a zone for interface endpoints; the last is
+        spare. The cut does not depend on the number of zones, so adding one moves nothing.
+        """
+        zones = len(self.availability_zones)
+        eighths = list(ipaddress.IPv4Network(self.cidr).subnets(prefixlen_diff=3))
+
+        def cut(block: ipaddress.IPv4Network, prefix: int) -> tuple[str, ...]:
+            blocks = block.subnets(new_prefix=prefix)
+            return tuple(str(next(blocks)) for _ in range(zones))
+
+        return SubnetPlan(
+            private=tuple(str(block) for block in eighths[:zones]),
+            public=cut(eighths[4], eighths[4].prefixlen + 2),
+            isolated=cut(eighths[5], eighths[5].prefixlen + 2),
+            endpoint=cut(eighths[6], 28),
+        )

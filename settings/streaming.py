@@ -1,0 +1,110 @@
+"""Tier 7: event streaming."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from settings.model import Model, Range, refuse_duplicates
+
+_BROKER_SIZES = r"^kafka\.(m5|m7g)\.(\d*x)?large$"
+KAFKA_NAME_LENGTH = 249
+"""Characters in a topic's name, which is a folder's with a partition's number behind it (Kafka)."""
+
+
+def _broker_size(value: str) -> str:
+    if not re.fullmatch(_BROKER_SIZES, value):
+        raise ValueError("must be a kafka.m5 or kafka.m7g size (MSK takes no kafka.t3 for a new cluster)")
+    return value
+
+
+BrokerSize = Annotated[str, Field(json_schema_extra={"pattern": _BROKER_SIZES}), AfterValidator(_broker_size)]
+KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$", max_length=KAFKA_NAME_LENGTH)]
+"""Kafka's own topics begin with an underscore."""
+
+
+class TopicSettings(Model):
+    """A Kafka topic."""
+
+    name: KafkaTopic
+    """Name that services refer to it by."""
+    partitions: int = Field(default=12, ge=1, le=1000)
+    """The most consumers that share its work. More can be added, and keys are spread anew from then on;
+    Kafka never takes one away."""
+    retention_hours: int = Field(default=168, ge=1)
+    """How long a record is kept. Not for compacted topics, which keep the last record of every key."""
+    cleanup_policy: Literal["delete", "compact"] = "delete"
+    dead_letter: bool = True
+    """Whether each consuming service has a topic `NAME.SERVICE.dlq` for records that it cannot process."""
+
+    @model_validator(mode="after")
+    def _compaction_knows_no_age(self) -> Self:
+        if self.cleanup_policy == "compact" and "retention_hours" in self.model_fields_set:
+            raise ValueError(
+                f"{self.name} has retentionHours ({self.retention_hours}), but a compacted topic keeps the "
+                "last record of every key for ever: leave retentionHours out, or set cleanupPolicy to delete"
+            )
+        return self
+
+
+class StreamingSettings(Model):
+    """Amazon MSK."""
+
+    kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^(3\.[89]|4\.\d+)\.x\.kraft$")
+    """As MSK writes it. KRaft, which a cluster is created with or never has; 3.8 or newer, because before
+    a client that signs in with IAM cannot end a transaction (MSK guide, "Semantics of IAM … actions")."""
+    instance_type: BrokerSize = "kafka.m7g.large"
+    brokers_per_zone: int = Field(default=1, ge=1, le=20)
+    """Can grow in place. Topics stay where they are until their partitions are reassigned."""
+    volume_gib: Range = Range(min=500, max=4000)
+    """Size of each broker's volume at first, and up to which it grows; 16,384 at most (MSK quotas)."""
+    dead_letter_retention_hours: int = Field(default=720, ge=1)
+    """How long a record that a service could not process is kept: at least as long as in its topic."""
+    topics: list[TopicSettings] = [
+        TopicSettings(name="orders"),
+        TopicSettings(name="executions"),
+        TopicSettings(name="market-data", retention_hours=24),
+        TopicSettings(name="balances", cleanup_policy="compact"),
+    ]
+
+    def dead_letter_topic(self, topic: str, service: str) -> str | None:
+        """The topic of those records of `topic` that `service` cannot process, if it has one."""
+        wanted = any(settings.dead_letter for settings in self.topics if settings.name == topic)
+        return f"{topic}.{service}.dlq" if wanted else None
+
+    @field_validator("volume_gib")
+    @classmethod
+    def _volume_limits(cls, volume: Range) -> Range:
+        if volume.min < 1 or volume.max > 16_384:
+            raise ValueError(f"{volume.min} to {volume.max} must lie within 1 and 16384 GiB, MSK's limits")
+        return volume
+
+    @field_validator("topics")
+    @classmethod
+    def _distinct_topics(cls, topics: list[TopicSettings]) -> list[TopicSettings]:
+        refuse_duplicates("name", (topic.name for topic in topics))
+        for index, topic in enumerate(topics):
+            if other := colliding_topic(topic.name, (topic.name for topic in topics[:index])):
+                raise ValueError(
+                    f"{topic.name} and {other} differ in . and _ alone, which Kafka refuses; rename one"
+                )
+        return topics
+
+    @model_validator(mode="after")
+    def _dead_letters_outlive_their_topics(self) -> Self:
+        for topic in self.topics:
+            kept = topic.retention_hours if topic.cleanup_policy == "delete" else 0
+            if topic.dead_letter and kept > self.dead_letter_retention_hours:
+                raise ValueError(
+                    f"deadLetterRetentionHours ({self.dead_letter_retention_hours}) must not be below "
+                    f"retentionHours ({kept}) of {topic.name}, or set its deadLetter to false"
+                )
+        return self
+
+
+def colliding_topic(name: str, others: Iterable[str]) -> str | None:
+    """The topic beside which Kafka refuses one of this name: metrics are named after it, with `_` for `.`."""
+    return next((other for other in others if other.replace(".", "_") == name.replace(".", "_")), None)

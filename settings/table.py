@@ -1,0 +1,127 @@
+"""Tier 6: the DynamoDB tables."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from settings.model import Model, Range, refuse_duplicates
+
+IDEMPOTENCY_TABLE = "orders-idempotency"
+"""The table in which order intake remembers which orders it has handed on."""
+
+
+class AttributeSettings(Model):
+    """A DynamoDB key attribute."""
+
+    name: str = Field(min_length=1, max_length=255)
+    """Name of the attribute in the items."""
+    type: Literal["S", "N", "B"] = "S"
+
+
+class IndexSettings(Model):
+    """A global secondary index that projects every attribute."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$", examples=["by-venue"])
+    """Name of the index, unique in its table."""
+    hash_key: AttributeSettings
+    range_key: AttributeSettings | None = None
+
+
+class RequestUnits(Model):
+    """The most that an on-demand table takes, and each of its indexes; beyond, requests are throttled."""
+
+    read: int = Field(ge=-1)
+    """Read request units a second; -1 lifts a maximum that was set."""
+    write: int = Field(ge=-1)
+    """Write request units a second; -1 lifts a maximum that was set."""
+
+    @model_validator(mode="after")
+    def _something_or_no_limit(self) -> Self:
+        for key in ("read", "write"):
+            if getattr(self, key) == 0:
+                raise ValueError(f"{key} must be at least 1; -1 lifts a maximum that was set")
+        return self
+
+
+class TableSettings(Model):
+    """A DynamoDB table. With several regions it is a global table, with a replica in each."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]{3,64}$", examples=["market-data"])
+    """Name that services refer to it by."""
+    hash_key: AttributeSettings
+    range_key: AttributeSettings | None = None
+    indexes: list[IndexSettings] = []
+    ttl_attribute: str | None = None
+    billing: Literal["provisioned", "onDemand"] = "provisioned"
+    """Capacity that follows the traffic within bounds, or payment by request. On-demand to provisioned
+    wants a step by hand: *Change how a table is billed* in docs/operations.md."""
+    max_request_units: RequestUnits | None = None
+    """Of an on-demand table; without it the account's quotas are the only limit."""
+    read_capacity: Range = Range(min=5, max=1000)
+    """Read units a second, of the table and of each index, where it is provisioned."""
+    write_capacity: Range = Range(min=5, max=1000)
+    """Write units a second, of the table and of each index, where it is provisioned."""
+    target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
+    """Per cent of the capacity that auto-scaling aims at (its own limits: 20 to 90)."""
+
+    @field_validator("indexes")
+    @classmethod
+    def _distinct_indexes(cls, indexes: list[IndexSettings]) -> list[IndexSettings]:
+        refuse_duplicates("name", (index.name for index in indexes))
+        return indexes
+
+    @model_validator(mode="after")
+    def _one_type_an_attribute(self) -> Self:
+        types: dict[str, str] = {}
+        for keyed in (self, *self.indexes):
+            if keyed.range_key and keyed.range_key.name == keyed.hash_key.name:
+                raise ValueError(f"{keyed.name}: hashKey and rangeKey are both {keyed.hash_key.name}")
+            for key in (keyed.hash_key, keyed.range_key):
+                if key and types.setdefault(key.name, key.type) != key.type:
+                    raise ValueError(
+                        f"attribute {key.name} has type {key.type} in {keyed.name} and "
+                        f"{types[key.name]} elsewhere; give it one type"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _capacity_for_everything(self) -> Self:
+        for key in ("read_capacity", "write_capacity"):
+            if getattr(self, key).min < 1:
+                raise ValueError(f"{to_camel(key)}.min must be at least 1: provisioned capacity is never 0")
+        return self
+
+    @model_validator(mode="after")
+    def _request_units_on_demand(self) -> Self:
+        if self.max_request_units and self.billing != "onDemand":
+            raise ValueError(
+                "maxRequestUnits is for billing onDemand; a provisioned table is bounded by the max of "
+                "readCapacity and writeCapacity"
+            )
+        return self
+
+
+DEFAULT_TABLES = [
+    TableSettings(
+        name=IDEMPOTENCY_TABLE,
+        hash_key=AttributeSettings(name="account_id"),
+        range_key=AttributeSettings(name="client_order_id"),
+        ttl_attribute="expires_at",
+    ),
+    TableSettings(
+        name="market-data",
+        hash_key=AttributeSettings(name="symbol"),
+        range_key=AttributeSettings(name="at", type="N"),
+        indexes=[
+            IndexSettings(
+                name="by-venue",
+                hash_key=AttributeSettings(name="venue"),
+                range_key=AttributeSettings(name="at", type="N"),
+            )
+        ],
+        ttl_attribute="expires_at",
+    ),
+]
