@@ -46,6 +46,8 @@ class Program:
     linker_flags: str = "-s -w"
     module: Path = MODULE
     """Folder of the `go.mod`."""
+    tags: str = ""
+    """Build tags, with commas between them."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -64,6 +66,14 @@ PROGRAMS = {
     "dbmate": Program(
         "github.com/amacneil/dbmate/v2", module=MODULE / "dbmate", environment={"CGO_ENABLED": "0"}
     ),
+    # The tests' own too, to check rules and scrapers and the alert manager's definition. Two modules: each
+    # wants its own client library. Of the ways to find targets only those that our scrapers use are built.
+    "promtool": Program(
+        "github.com/prometheus/prometheus/cmd/promtool",
+        module=MODULE / "prometheus",
+        tags="netgo,remove_all_sd,enable_dns_sd,enable_kubernetes_sd",
+    ),
+    "amtool": Program("github.com/prometheus/alertmanager/cmd/amtool", module=MODULE / "alertmanager"),
 }
 
 
@@ -83,19 +93,13 @@ def tool(name: str) -> Path:
     wanted = PROGRAMS[name]
     version = pinned_version(wanted.package, wanted.module)
     flags = wanted.linker_flags.format(*version.removeprefix("v").split("."))
-    with _made(f"bin/{name}", f"{wanted.package}@{version} {flags}") as target:
+    with _made(f"bin/{name}", f"{wanted.package}@{version} {flags} {wanted.tags}".rstrip()) as target:
         if target:
             command = [
-                go(),
-                "build",
-                "-C",
-                str(wanted.module),
-                "-mod=readonly",
-                "-trimpath",
-                "-ldflags",
-                flags,
+                *(go(), "build", "-C", str(wanted.module), "-mod=readonly", "-trimpath"),
+                *("-tags", wanted.tags, "-ldflags", flags, "-o", str(target), wanted.package),
             ]
-            _run(f"{name} {version}", [*command, "-o", str(target), wanted.package], wanted.environment)
+            _run(f"{name} {version}", command, wanted.environment)
     return TOOLS / "bin" / name
 
 
