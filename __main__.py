@@ -28,6 +28,8 @@ from components.monitoring import (
     MonitoringArgs,
     OrderCanary,
     OrderCanaryArgs,
+    ServiceAlerts,
+    ServiceAlertsArgs,
 )
 from components.network import Network, NetworkArgs
 from components.routing import RegionalOrigin, Routing, RoutingArgs
@@ -400,6 +402,21 @@ def deploy_region(
         ),
         opts,
     )
+    alerts = ServiceAlerts(
+        f"service-alerts-{at}",
+        ServiceAlertsArgs(
+            region=at,
+            workspace_arn=foundation.workspace_arn,
+            services=settings.services,
+            order_service=settings.api.order_service,
+            load_metric=autoscaler.load_metric,
+            scaling_rule_group=autoscaler.rule_group,
+            critical_topic_arn=foundation.critical_topic_arn,
+            warning_topic_arn=foundation.warning_topic_arn,
+            ready=[*microservices, scraper],
+        ),
+        opts,
+    )
     broker_metrics = BrokerMetrics(
         f"broker-metrics-{at}",
         BrokerMetricsArgs(
@@ -441,7 +458,7 @@ def deploy_region(
 
     tiers = [
         *(foundation, network, streaming, cache, *tables.values(), database, backups, cluster, autoscaler),
-        *(internal_load_balancer, *microservices, api, load_balancer, scraper, broker_metrics),
+        *(internal_load_balancer, *microservices, api, load_balancer, scraper, alerts, broker_metrics),
         *canaries,
     ]
     pulumi.export(f"clusterName-{at}", cluster_name)

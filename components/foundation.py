@@ -13,12 +13,14 @@ from components.bucket import bucket_policy, private_bucket
 from components.tier import Severity, Signal, Tier, policy_document
 
 _PUBLISHERS = (
+    "aps.amazonaws.com",
     "budgets.amazonaws.com",
     "cloudwatch.amazonaws.com",
     "costalerts.amazonaws.com",
     "events.rds.amazonaws.com",
 )
-"""Services that publish to the alarm topics: CloudWatch its alarms, RDS its events, billing its warnings."""
+"""Services that publish to the alarm topics: CloudWatch its alarms, Managed Prometheus its alerts,
+RDS its events, billing its warnings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,9 @@ class AlarmTopics(Tier):
                     "Sid": "PublishersOfThisAccount",
                     "Effect": "Allow",
                     "Principal": {"Service": list(_PUBLISHERS)},
-                    "Action": "sns:Publish",
+                    # The alert manager looks at a topic before it publishes ("Giving Amazon Managed Service
+                    # for Prometheus permission to send alert messages to your Amazon SNS topic").
+                    "Action": ["sns:Publish", "sns:GetTopicAttributes"],
                     "Resource": topic.arn,
                     "Condition": {"StringEquals": {"aws:SourceAccount": self._account}},
                 },

@@ -12,6 +12,8 @@ import pulumi_aws as aws
 
 Severity = Literal["critical", "warning"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning")
+RUNBOOKS = "docs/operations.md"
+"""What to do about every alarm and alert, a section each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from settings.monitoring import (
 )
 from settings.regions import ExistingSubnet, ExistingVpc, RegionSettings, ServedLocations, SubnetPlan
 from settings.schema import stack_schema
-from settings.service import DatabaseRole, ServiceSettings, pinned_image
+from settings.service import DatabaseRole, ServiceAlertSettings, ServiceSettings, pinned_image
 from settings.stack import Settings
 from settings.streaming import StreamingSettings, TopicSettings
 from settings.table import IDEMPOTENCY_TABLE, AttributeSettings, IndexSettings, RequestUnits, TableSettings
@@ -73,6 +73,7 @@ __all__ = [
     "RouteSettings",
     "ServedLocations",
     "ServerlessCapacity",
+    "ServiceAlertSettings",
     "ServiceSettings",
     "Settings",
     "SettingsError",

@@ -59,6 +59,17 @@ class ScalingSettings(Model):
     """The least number of pods while the query has no value; `replicas.min` where nothing is given."""
 
 
+class ServiceAlertSettings(Model):
+    """When a service's requests ring, by its own metrics: the counter `http_requests_total` with the label
+    `status`, and the histogram `http_request_duration_seconds`."""
+
+    error_percent: float = Field(default=1, gt=0, lt=100)
+    """Share of requests that are answered with 5xx."""
+    latency_ms: int = Field(default=500, ge=1, lt=10_000)
+    """Milliseconds within which 99 of 100 requests are answered. The histogram's last bucket ends at 10 s by
+    default: nothing is seen to be slower."""
+
+
 class ServiceSettings(Model):
     """One microservice."""
 
@@ -88,6 +99,8 @@ class ServiceSettings(Model):
     arm64: bool = False
     """Whether the image is built for arm64 too: then pods may run on Graviton nodes."""
     scaling: ScalingSettings = ScalingSettings()
+    alerts: ServiceAlertSettings | None = ServiceAlertSettings()
+    """`null` for a service that has no such metrics: then nothing watches its requests."""
     tables: list[str] = []
     """DynamoDB tables that the service reads and writes."""
     produces: list[KafkaTopic] = []

@@ -1,5 +1,6 @@
-"""Tier 9, monitoring: alarms, objectives, dashboard, scrapers, a canary, and what the platform costs."""
+"""Tier 9, monitoring: alarms, objectives, dashboard, scrapers, alerts, a canary, and the costs."""
 
+from components.monitoring.alerting import ServiceAlerts, ServiceAlertsArgs
 from components.monitoring.canary import OrderCanary, OrderCanaryArgs
 from components.monitoring.monitoring import MonitoredRegion, Monitoring, MonitoringArgs
 from components.monitoring.scraping import (
@@ -19,4 +20,6 @@ __all__ = [
     "MonitoringArgs",
     "OrderCanary",
     "OrderCanaryArgs",
+    "ServiceAlerts",
+    "ServiceAlertsArgs",
 ]

@@ -14,14 +14,13 @@ from components.monitoring.chat import SlackChannel, SlackChannelArgs
 from components.monitoring.dashboard import region_widgets
 from components.monitoring.objectives import BURN_RATES, BurnRate
 from components.monitoring.spending import Spending, SpendingArgs
-from components.tier import SEVERITIES, LogQuery, Objective, Severity, Signal, Tier
+from components.tier import RUNBOOKS, SEVERITIES, LogQuery, Objective, Severity, Signal, Tier
 from settings import MonitoringSettings
 
 DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
 """Where the deployment pipeline says every minute that it runs; see `.github/actions/pulumi`."""
 COMPOSITE_LIMIT = 100
 """Alarms under a composite alarm (CloudWatch API Reference, PutCompositeAlarm)."""
-RUNBOOKS = "docs/operations.md"
 
 
 @dataclass(frozen=True, kw_only=True)

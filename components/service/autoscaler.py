@@ -19,6 +19,8 @@ OPERATOR = "keda-operator"
 """Name of KEDA's operator and of its service account: the chart's own."""
 LOAD_METRIC = "trading:scaling_load"
 """What the recording rules write: the value of each service's scaling query, with the label `service`."""
+RULES = "scaling"
+"""Name of the recording rules' namespace in the workspace, and of the group in it."""
 RULE_INTERVAL_SECONDS = 30
 """As often as pods are scraped: more often would see nothing new."""
 
@@ -51,6 +53,10 @@ class Autoscaler(Tier):
 
     authentication: str
     """Name of the `ClusterTriggerAuthentication` that scaled objects refer to."""
+    load_metric: str
+    """The series that scaled objects read, with the label `service`."""
+    rule_group: str
+    """Of the rules that write it, as CloudWatch calls it: `NAMESPACE;GROUP`."""
     ready: list[pulumi.Resource]
     """Scaled objects depend on these (KEDA's CRDs come with the release)."""
 
@@ -120,13 +126,15 @@ class Autoscaler(Tier):
         )
         aws.amp.RuleGroupNamespace(
             f"{name}-rules",
-            name="scaling",
+            name=RULES,
             workspace_id=pulumi.Output.from_input(args.workspace_arn).apply(
                 lambda arn: arn.rsplit("/", 1)[-1]
             ),
             data=recording_rules(args.queries),
             opts=self.child(),
         )
+        self.load_metric = LOAD_METRIC
+        self.rule_group = f"{RULES};{RULES}"
         self.ready = [authentication, metrics_server]
         self.signals.append(
             Signal(
@@ -153,7 +161,7 @@ def recording_rules(queries: Mapping[str, str]) -> str:
         {"record": LOAD_METRIC, "expr": query, "labels": {"service": service}}
         for service, query in queries.items()
     ]
-    group = {"name": "scaling", "interval": f"{RULE_INTERVAL_SECONDS}s", "rules": rules}
+    group = {"name": RULES, "interval": f"{RULE_INTERVAL_SECONDS}s", "rules": rules}
     return json.dumps({"groups": [group]}, indent=2)
 
 

@@ -70,14 +70,25 @@ def composite_alarms(graph: Graph) -> list[dict[str, Any]]:
     return [alarm.inputs for alarm in graph.of("aws:cloudwatch/compositeAlarm:CompositeAlarm")]
 
 
+def prometheus_alerts(graph: Graph) -> list[dict[str, Any]]:
+    """The alerts that somebody is told of."""
+    namespaces = graph.of("aws:amp/ruleGroupNamespace:RuleGroupNamespace")
+    groups = [group for namespace in namespaces for group in json.loads(namespace.inputs["data"])["groups"]]
+    return [rule for group in groups for rule in group["rules"] if "severity" in rule.get("labels", {})]
+
+
 def anchors() -> set[str]:
-    descriptions = [
-        alarm["alarmDescription"]
-        for graph in platforms().values()
-        for alarm in (*alarms(graph), *composite_alarms(graph))
+    graphs = platforms().values()
+    texts = [
+        alarm["alarmDescription"] for graph in graphs for alarm in (*alarms(graph), *composite_alarms(graph))
     ]
-    found = [re.search(r"Runbook: docs/operations\.md#([a-z0-9-]+)$", text) for text in descriptions]
-    assert all(found), [text for text, match in zip(descriptions, found, strict=True) if not match]
+    texts += [
+        f"Runbook: {alert['annotations']['runbook']}"
+        for graph in graphs
+        for alert in prometheus_alerts(graph)
+    ]
+    found = [re.search(r"Runbook: docs/operations\.md#([a-z0-9-]+)$", text) for text in texts]
+    assert all(found), [text for text, match in zip(texts, found, strict=True) if not match]
     return {match[1] for match in found if match}
 
 

@@ -392,6 +392,16 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     ),
     ("threshold", put("services.0.scaling.threshold", 0), ("services[0].scaling.threshold", "0", "greater")),
     (
+        "errors-that-are-all",
+        put("services.0.alerts", {"errorPercent": 100}),
+        ("services[0].alerts.errorPercent", "100", "less than 100"),
+    ),
+    (
+        "latency-beyond-the-last-bucket",
+        put("services.0.alerts", {"latencyMs": 10_000}),
+        ("services[0].alerts.latencyMs", "10000", "less than 10000"),
+    ),
+    (
         "log-retention",
         put("monitoring.logRetentionDays", 8),
         ("monitoring.logRetentionDays", "8", "7, 14"),

@@ -1,0 +1,361 @@
+"""Tier 9, alerts: rules over what the services' pods show of themselves, and who is told."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import yaml
+
+from components.tier import RUNBOOKS, Severity, Signal, Tier
+from settings import ServiceSettings
+
+NAMESPACE = "alerts"
+"""Of the rules in the workspace."""
+GROUPS = ("requests", "services")
+"""The group of recording rules and that of alerting rules."""
+EVALUATION_SECONDS = 60
+REQUESTS = "trading:requests:rate5m"
+ERRORS = "trading:request_errors:ratio_rate5m"
+LATENCY = "trading:request_duration_seconds:p99_rate5m"
+"""What the recording rules write, a series a service: requests a second, the share of them that ended in 5xx,
+and the seconds within which 99 of 100 were answered, each over five minutes."""
+_TEMPLATES = "trading"
+"""Name of the file of templates in the definition."""
+WATCHDOG = "Watchdog"
+"""The alert that always fires and tells nobody: while the alert manager gets it, the others would arrive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """A rule of the workspace that rings; the alert manager tells the topic of its severity."""
+
+    name: str
+    """As is custom in Prometheus, such as `ServiceNotScraped`; several services share it."""
+    service: str
+    expression: str
+    """PromQL; it rings while it has a value."""
+    minutes: int
+    """How long it must have one."""
+    title: str
+    """What has happened, in a few words, without quotation marks: it stands in JSON."""
+    reason: str
+    """Why limit and time are what they are, likewise."""
+    severity: Severity
+    runbook: str
+    """Section of `docs/operations.md`."""
+
+    def rule(self) -> dict[str, Any]:
+        """As in a rules file."""
+        return {
+            "alert": self.name,
+            "expr": self.expression,
+            "for": f"{self.minutes}m",
+            "labels": {"service": self.service, "severity": self.severity},
+            "annotations": {
+                "summary": self.title,
+                "description": self.reason,
+                "runbook": f"{RUNBOOKS}#{self.runbook}",
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceAlertsArgs:
+    """Settings of a region's alerts."""
+
+    region: str
+    workspace_arn: pulumi.Input[str]
+    """The Prometheus workspace that has the pods' metrics."""
+    services: Sequence[ServiceSettings]
+    order_service: str
+    """The one whose failures wake somebody."""
+    load_metric: str
+    """The series that services scale from, with the label `service`."""
+    scaling_rule_group: str
+    """Of the rules that write it: `NAMESPACE;GROUP`."""
+    critical_topic_arn: pulumi.Input[str]
+    warning_topic_arn: pulumi.Input[str]
+    """Standard topics of this region, to which the alert manager may publish."""
+    ready: list[pulumi.Resource]
+    """The services and their scraper: before them everything rings."""
+
+
+class ServiceAlerts(Tier):
+    """Rules of the workspace that ring, and its alert manager, which tells the region's alarm topics.
+
+    CloudWatch knows no service behind the internal load balancer by its requests. The alert manager joins
+    the alerts of a service in one message, holds back what follows from another one, and repeats what nobody
+    has mended.
+    """
+
+    def __init__(
+        self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        workspace_id = pulumi.Output.from_input(args.workspace_arn).apply(lambda arn: arn.rsplit("/", 1)[-1])
+        manager = aws.amp.AlertManagerDefinition(
+            name,
+            workspace_id=workspace_id,
+            definition=pulumi.Output.all(args.critical_topic_arn, args.warning_topic_arn).apply(
+                lambda topics: alert_manager_definition(args.region, *topics)
+            ),
+            opts=self.child(),
+        )
+        aws.amp.RuleGroupNamespace(
+            name,
+            name=NAMESPACE,
+            workspace_id=workspace_id,
+            data=rules_file(args.services, args.order_service, args.load_metric),
+            # Nobody would be told of what rings before there is an alert manager.
+            opts=self.child(depends_on=[manager, *args.ready]),
+        )
+        groups = [args.scaling_rule_group, *(f"{NAMESPACE};{group}" for group in GROUPS)]
+        self.signals += _signals(workspace_id, groups)
+        self.register_outputs({})
+
+
+def rules_file(services: Sequence[ServiceSettings], order_service: str, load_metric: str) -> str:
+    """The rules: JSON, which is YAML too, so that no query can break its quoting."""
+    alerts = [
+        alert.rule() for service in services for alert in service_alerts(service, order_service, load_metric)
+    ]
+    watchdog = {
+        "alert": WATCHDOG,
+        "expr": "vector(1)",
+        "annotations": {"summary": "Rules are evaluated and reach the alert manager"},
+    }
+    groups = [
+        {"name": name, "interval": f"{EVALUATION_SECONDS}s", "rules": rules}
+        for name, rules in zip(GROUPS, ([*_recording_rules()], [*alerts, watchdog]), strict=True)
+    ]
+    return json.dumps({"groups": groups}, indent=2)
+
+
+def _recording_rules() -> list[dict[str, str]]:
+    requests = 'http_requests_total{namespace="trading"}'
+    failed = 'http_requests_total{namespace="trading",status=~"5.."}'
+    buckets = 'http_request_duration_seconds_bucket{namespace="trading"}'
+    return [
+        {"record": REQUESTS, "expr": f"sum by (service) (rate({requests}[5m]))"},
+        {"record": ERRORS, "expr": f"sum by (service) (rate({failed}[5m])) / {REQUESTS}"},
+        {
+            "record": LATENCY,
+            "expr": f"histogram_quantile(0.99, sum by (service, le) (rate({buckets}[5m])))",
+        },
+    ]
+
+
+def service_alerts(service: ServiceSettings, order_service: str, load_metric: str) -> Iterator[Alert]:
+    """What is watched of a service. A rollout rings none of it: its pods answer within the times given."""
+    name = service.name
+    pods = f'{{namespace="trading",service="{name}"}}'
+    series = f'{{service="{name}"}}'
+    yield Alert(
+        name="ServiceNotScraped",
+        service=name,
+        # Without any pod there is no `up` at all. Both sides have the same labels, so it is one alert.
+        expression=f"avg by (namespace, service) (up{pods}) < 0.5 or absent(up{pods})",
+        minutes=10,
+        title=f"Fewer than half of the pods of {name} show their metrics",
+        reason="It is scaled and watched by the rest of them. New pods are scraped within a minute.",
+        severity="warning",
+        runbook="service-not-scraped",
+    )
+    yield Alert(
+        name="ServiceScalingLoadMissing",
+        service=name,
+        expression=f"absent({load_metric}{series})",
+        minutes=10,
+        title=f"The query that scales {name} has no value",
+        reason="KEDA keeps its pods, or takes the fallback; it does not follow the load.",
+        severity="warning",
+        runbook="service-scaling-load-missing",
+    )
+    yield Alert(
+        name="ServiceOpenFiles",
+        service=name,
+        expression=f"max(process_open_fds{pods} / process_max_fds{pods}) > 0.8",
+        minutes=10,
+        title=f"A pod of {name} has used 80 per cent of its file descriptors",
+        reason="At the end it accepts no connection. A leak grows for hours; a burst is over in minutes.",
+        severity="warning",
+        runbook="service-open-files",
+    )
+    if service.alerts is None:
+        return
+    limits = service.alerts
+    yield Alert(
+        name="ServiceRequestErrors",
+        service=name,
+        expression=f"{ERRORS}{series} > {limits.error_percent / 100:g}",
+        minutes=10,
+        title=f"{name} answers more than {limits.error_percent:g} per cent of requests with 5xx",
+        reason="Twice as long as the share looks back, so that it takes more than one burst.",
+        severity="critical" if name == order_service else "warning",
+        runbook="service-request-errors",
+    )
+    yield Alert(
+        name="ServiceRequestLatency",
+        service=name,
+        expression=f"{LATENCY}{series} > {limits.latency_ms / 1000:g}",
+        minutes=10,
+        title=f"{name} is slower than {limits.latency_ms} ms for more than one in a hundred requests",
+        reason="Twice as long as the percentile looks back. Orders that are late ring order-latency.",
+        severity="warning",
+        runbook="service-request-latency",
+    )
+    yield Alert(
+        name="ServiceRequestsUncounted",
+        service=name,
+        # A counter with labels begins with its first request, and a night may have none.
+        expression=" or ".join(
+            f"absent_over_time({metric}{pods}[1d])"
+            for metric in ("http_requests_total", "http_request_duration_seconds_bucket")
+        ),
+        minutes=60,
+        title=f"{name} does not count its requests and how long they take",
+        reason="Nothing watches its errors and its latency. A day without one request is none.",
+        severity="warning",
+        runbook="service-requests-uncounted",
+    )
+
+
+def alert_manager_definition(region: str, critical_topic_arn: str, warning_topic_arn: str) -> str:
+    """The alert manager's definition ("Create an alert manager configuration", AMP user guide)."""
+
+    def topic(name: str, arn: str, *, resolved: bool) -> dict[str, Any]:
+        return {
+            "name": name,
+            "sns_configs": [
+                {
+                    "topic_arn": arn,
+                    "sigv4": {"region": region},
+                    "subject": '{{ template "trading.subject" . }}',
+                    "message": '{{ template "trading.message" . }}',
+                    "send_resolved": resolved,
+                }
+            ],
+        }
+
+    def explains(cause: str, effects: str) -> dict[str, Any]:
+        return {
+            "source_matchers": [f'alertname = "{cause}"'],
+            "target_matchers": [f'alertname =~ "{effects}"'],
+            "equal": ["service"],
+        }
+
+    configuration = {
+        "templates": [_TEMPLATES],
+        "route": {
+            "receiver": "warning",
+            # A message for all alerts of a service, which mostly have one cause.
+            "group_by": ["service", "severity"],
+            "group_wait": "30s",
+            "group_interval": "5m",
+            "repeat_interval": "24h",
+            "routes": [
+                {"receiver": "nobody", "matchers": [f'alertname = "{WATCHDOG}"']},
+                {"receiver": "critical", "matchers": ['severity = "critical"'], "repeat_interval": "4h"},
+            ],
+        },
+        "inhibit_rules": [
+            explains("ServiceNotScraped", "ServiceScalingLoadMissing|ServiceRequestsUncounted"),
+            explains("ServiceRequestErrors", "ServiceRequestLatency"),
+        ],
+        "receivers": [
+            {"name": "nobody"},
+            # As alarms do: the end of what was critical is told, the end of a warning asks nothing.
+            topic("critical", critical_topic_arn, resolved=True),
+            topic("warning", warning_topic_arn, resolved=False),
+        ],
+    }
+    # Blocks, not strings with escapes: people read it in previews.
+    return (
+        f"alertmanager_config: |\n{_indented(yaml.safe_dump(configuration, sort_keys=False, width=200), 2)}"
+        f"template_files:\n  {_TEMPLATES}: |\n{_indented(_templates(region), 4)}"
+    )
+
+
+def _indented(text: str, columns: int) -> str:
+    return textwrap.indent(text, " " * columns)
+
+
+def _templates(region: str) -> str:
+    """A subject of at most 100 characters and a message that people read in an e-mail and the chat shows.
+
+    The chat shows no other text than this form of JSON ("Custom notifications using Amazon Q Developer in
+    chat applications"). What stands in it is our rules' own text, which has nothing to escape.
+    """
+    title = f"{{{{ .Status | toUpper }}}} {{{{ .CommonLabels.service }}}} in {region}"
+    alert = "{{ .Annotations.summary }}. {{ .Annotations.description }} Runbook: {{ .Annotations.runbook }}"
+    alerts = (
+        r"{{ range $index, $alert := .Alerts }}{{ if $index }}\n{{ end }}"
+        r"{{ if eq .Status `resolved` }}Over: {{ end }}" + alert + "{{ end }}"
+    )
+    return f"""\
+{{{{ define "trading.subject" }}}}{title}{{{{ end }}}}
+{{{{ define "trading.message" }}}}{{
+  "version": "1.0",
+  "source": "custom",
+  "content": {{
+    "textType": "client-markdown",
+    "title": "{title}",
+    "description": "{alerts}"
+  }}
+}}{{{{ end }}}}
+"""
+
+
+def _signals(workspace_id: pulumi.Output[str], rule_groups: Sequence[str]) -> list[Signal]:
+    """Of "Use CloudWatch metrics to monitor Amazon Managed Service for Prometheus resources"."""
+    return [
+        Signal(
+            name="alerts-not-evaluated",
+            title="Alerts on the services' metrics do not reach the alert manager",
+            namespace="AWS/Prometheus",
+            metric="AlertManagerAlertsReceived",
+            dimensions={"Workspace": workspace_id},
+            statistic="Sum",
+            comparison="below",
+            threshold=1,
+            period_seconds=300,
+            reason="One alert always fires and is sent again every few minutes.",
+            severity="warning",
+            missing_data="breaching",
+        ),
+        Signal(
+            name="alerts-not-delivered",
+            title="The alert manager cannot tell the topics of an alert",
+            namespace="AWS/Prometheus",
+            metric="AlertManagerNotificationsFailed",
+            dimensions={"Workspace": workspace_id},
+            statistic="Sum",
+            threshold=0,
+            period_seconds=300,
+            periods=1,
+            reason="An alert that nobody hears is none.",
+            severity="critical",
+        ),
+        *(
+            Signal(
+                name=f"rules-{group.split(';')[1]}-failed",
+                runbook="rules-failed",
+                title=f"The workspace cannot evaluate rules of the group {group}",
+                namespace="AWS/Prometheus",
+                metric="RuleEvaluationFailures",
+                dimensions={"Workspace": workspace_id, "RuleGroup": group},
+                statistic="Sum",
+                threshold=0,
+                period_seconds=300,
+                reason="What they would record is missing, and what they would ring stays silent.",
+                severity="warning",
+            )
+            for group in rule_groups
+        ),
+    ]

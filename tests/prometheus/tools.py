@@ -1,0 +1,21 @@
+"""Runs Prometheus's own checkers, on files that the test lays out."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from sandbox.tools import tool
+
+
+def run(directory: Path, program: str, *arguments: str) -> str:
+    """The output of a checker that finds nothing wrong.
+
+    Raises:
+        AssertionError: it finds something; the text is its own.
+    """
+    result = subprocess.run(
+        [tool(program), *arguments], cwd=directory, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
