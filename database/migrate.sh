@@ -19,4 +19,7 @@ export DATABASE_URL="postgres:///$PGDATABASE?host=$PGHOST&port=$PGPORT"
 export DBMATE_MIGRATIONS_DIR="${DBMATE_MIGRATIONS_DIR:-$here/migrations}"
 export DBMATE_MIGRATIONS_TABLE=migrations.applied
 
-exec psql --no-psqlrc --quiet --set services="$SERVICES" --file "$here/migrate.sql"
+# The files' digests by number, as JSON.
+digests=$(cd "$DBMATE_MIGRATIONS_DIR" && sha256sum [0-9]*.sql | sed 's/^\([0-9a-f]*\) *\([0-9]*\).*/"\2": "\1"/' | paste -sd, -)
+
+exec psql --no-psqlrc --quiet --set services="$SERVICES" --set digests="{$digests}" --file "$here/migrate.sql"

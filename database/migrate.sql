@@ -8,11 +8,42 @@ SELECT pg_advisory_lock(7226463528) \g /dev/null
 
 \ir roles.sql
 
+-- A file that was edited after it had been applied would run in new databases alone, which would differ from this
+-- one. dbmate keeps no digests, so they are kept here.
+SET ROLE trading_owner;
+CREATE SCHEMA IF NOT EXISTS migrations;
+CREATE TABLE IF NOT EXISTS migrations.digests (version text PRIMARY KEY, sha256 text NOT NULL);
+SELECT set_config('trading.digests', :'digests', false) \g /dev/null
+DO $$
+DECLARE edited text;
+BEGIN
+    SELECT string_agg(version, ', ' ORDER BY version) INTO edited
+    FROM json_each_text(current_setting('trading.digests')::json) AS file (version, sha256)
+    JOIN migrations.digests AS applied USING (version)
+    WHERE file.sha256 <> applied.sha256;
+    IF edited IS NOT NULL THEN
+        RAISE 'migration % was edited after it had been applied; put it back, and write what it should do into a '
+            'migration of its own', edited;
+    END IF;
+END $$;
+RESET ROLE;
+
 -- Each migration is one transaction of its own, in which dbmate also notes it as done. A migration that cannot get
 -- a lock within five seconds gives up, rather than hold up every query that queues behind it.
 \setenv PGOPTIONS '-c role=trading_owner -c lock_timeout=5s'
 \set migrated `dbmate --no-dump-schema migrate --strict >&2 && echo true || echo false`
 \setenv PGOPTIONS
+-- Of those that are applied by now, whether or not a later one failed.
+SET ROLE trading_owner;
+SELECT to_regclass('migrations.applied') IS NOT NULL AS begun \gset
+\if :begun
+    INSERT INTO migrations.digests
+    SELECT version, sha256 FROM json_each_text(:'digests'::json) AS file (version, sha256)
+    JOIN migrations.applied USING (version)
+    ON CONFLICT DO NOTHING;
+\endif
+RESET ROLE;
+
 \if :migrated
     \ir users.sql
 \else

@@ -105,6 +105,31 @@ def test_migration_that_comes_before_an_applied_one_is_refused(migrated: Databas
     assert "0000" not in applied(migrated)
 
 
+def test_migration_that_was_edited_after_it_was_applied_is_refused(migrated: Database, copy: Path) -> None:
+    migration(copy, "9001_first.sql", "CREATE TABLE ledger.first (id int);")
+    assert migrated.migrate(migrations=copy).succeeded
+    migration(copy, "9001_first.sql", "CREATE TABLE ledger.first (id bigint);")
+    migration(copy, "9002_second.sql", "CREATE TABLE ledger.second (id int);")
+    edited = migrated.migrate(migrations=copy)
+    assert not edited.succeeded
+    assert "migration 9001 was edited after it had been applied; put it back" in edited.output
+    assert applied(migrated)[-1] == "9001", "nothing was done"
+
+    migration(copy, "9001_first.sql", "CREATE TABLE ledger.first (id int);")
+    back = migrated.migrate(migrations=copy)
+    assert back.succeeded, back.output
+    assert applied(migrated)[-1] == "9002"
+
+
+def test_what_was_applied_before_a_failure_may_not_be_edited_either(empty: Database, copy: Path) -> None:
+    migration(copy, "9001_good.sql", "CREATE TABLE ledger.good (id int);")
+    migration(copy, "9002_broken.sql", "SELECT no_such_column;")
+    assert not empty.migrate(migrations=copy).succeeded
+    migration(copy, "9001_good.sql", "CREATE TABLE ledger.other (id int);")
+    migration(copy, "9002_broken.sql", "SELECT 1;")
+    assert "migration 9001 was edited" in empty.migrate(migrations=copy).output
+
+
 def test_migration_that_cannot_get_a_lock_gives_up(migrated: Database, copy: Path) -> None:
     migration(copy, "9001_alter.sql", "ALTER TABLE ledger.accounts ADD COLUMN note text;")
     with migrated.connect("reports") as reader:
