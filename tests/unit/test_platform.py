@@ -28,6 +28,7 @@ TIERS = [
     "Api",
     "LoadBalancer",
     "MetricsScraper",
+    "ServiceAlerts",
     "BrokerMetrics",
     "Web",
     "Routing",
