@@ -8,15 +8,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.load_balancer import SSL_POLICY
 from components.tier import Signal, Tier, limited_name
-from settings import InternalLoadBalancerSettings
+from settings import BALANCER_NAME_LENGTH, InternalLoadBalancerSettings
 
-NAME_LIMIT = 32
-"""Characters in the name of a load balancer or target group (Elastic Load Balancing API Reference)."""
 LOG_PREFIX = "nlb"
-SSL_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
-"""TLS 1.3, and 1.2 with forward secrecy: the console's default (Security policies for your Network Load
-Balancer). Towards pods it means 1.0 to 1.3, whatever they choose."""
 DEREGISTRATION_SECONDS = 60
 """How long a pod that goes keeps its connections."""
 
@@ -98,7 +94,7 @@ class InternalLoadBalancer(Tier):
         )
         self._rules_to_pods(name, args, security_group)
         load_balancer = aws.lb.LoadBalancer(
-            limited_name(name, NAME_LIMIT),
+            limited_name(name, BALANCER_NAME_LENGTH),
             load_balancer_type="network",
             internal=True,
             subnets=args.subnet_ids,
@@ -181,7 +177,7 @@ class InternalLoadBalancer(Tier):
         load_balancer: aws.lb.LoadBalancer,
     ) -> aws.lb.TargetGroup:
         target_group = aws.lb.TargetGroup(
-            limited_name(f"{service.name}-{name}", NAME_LIMIT),
+            limited_name(f"{service.name}-{name}", BALANCER_NAME_LENGTH),
             vpc_id=args.vpc_id,
             target_type="ip",
             protocol="TLS" if service.pod_tls else "TCP",
@@ -215,6 +211,7 @@ class InternalLoadBalancer(Tier):
             port=service.listener_port,
             protocol="TLS" if args.settings.tls else "TCP",
             certificate_arn=args.certificate_arn if args.settings.tls else None,
+            # Towards pods it means TLS 1.0 to 1.3, whatever they choose.
             ssl_policy=SSL_POLICY if args.settings.tls else None,
             default_actions=[{"type": "forward", "target_group_arn": target_group.arn}],
             opts=self.child(),

@@ -21,7 +21,13 @@ from components.web_acl import (
     visibility,
     web_acl_rules,
 )
-from settings import FixedResponseSettings, LoadBalancerSettings, RedirectSettings
+from settings import (
+    BALANCER_NAME_LENGTH,
+    RULE_PRIORITIES,
+    FixedResponseSettings,
+    LoadBalancerSettings,
+    RedirectSettings,
+)
 
 ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
 """Header that proves a request came through our distribution."""
@@ -34,11 +40,12 @@ LOG_PREFIX = "alb"
 
 PRIORITY_STEP = 1000
 """What a rule's priority in the settings is multiplied by."""
-LAST_STEP = 49
+LAST_STEP = RULE_PRIORITIES + 1
 """Of the standard rule; priorities end at 50,000 (Elastic Load Balancing API, CreateRule)."""
 
-NAME_LIMIT = 32
-"""Characters in the name of a load balancer or target group (Elastic Load Balancing API)."""
+SSL_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+"""TLS 1.3 with post-quantum key exchange; 1.2 with forward-secret AEAD ciphers for those that have no 1.3.
+What AWS recommends (Security policies for your Application Load Balancer)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +122,7 @@ class LoadBalancer(Tier):
         )
 
         load_balancer = aws.lb.LoadBalancer(
-            limited_name(name, NAME_LIMIT),
+            limited_name(name, BALANCER_NAME_LENGTH),
             load_balancer_type="application",
             internal=False,
             # CloudFront and the checkers come over IPv4; viewers' IPv6 ends at the edge.
@@ -190,7 +197,7 @@ class LoadBalancer(Tier):
 
     def _target_group(self, name: str, args: LoadBalancerArgs) -> aws.lb.TargetGroup:
         target_group = aws.lb.TargetGroup(
-            limited_name(f"{name}-api", NAME_LIMIT),
+            limited_name(f"{name}-api", BALANCER_NAME_LENGTH),
             vpc_id=args.vpc_id,
             target_type="ip",
             port=443,
@@ -283,9 +290,7 @@ class LoadBalancer(Tier):
             port=443,
             protocol="HTTPS",
             certificate_arn=args.certificate_arn,
-            # TLS 1.3 with post-quantum key exchange; 1.2 with forward-secret AEAD ciphers for those that
-            # have no 1.3. What AWS recommends (Security policies for your Application Load Balancer).
-            ssl_policy="ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
+            ssl_policy=SSL_POLICY,
             routing_http_response_server_enabled=False,
             default_actions=[
                 {

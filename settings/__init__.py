@@ -7,7 +7,15 @@ any resource is registered. Defaults are those of a production stack; a stack fi
 `python -m settings` prints the JSON Schema of the stack files (see `settings.schema.json`).
 """
 
-from settings.api import ORDERS_PATH, ApiSettings, Canary, CanarySettings, JwtSettings, RouteSettings
+from settings.api import (
+    INTEGRATION_TIMEOUT_SECONDS,
+    ORDERS_PATH,
+    ApiSettings,
+    Canary,
+    CanarySettings,
+    JwtSettings,
+    RouteSettings,
+)
 from settings.cache import CacheReplicas, CacheSettings
 from settings.cluster import ClusterSettings
 from settings.countries import COUNTRIES
@@ -15,13 +23,15 @@ from settings.database import DatabaseSettings, ServerlessCapacity
 from settings.domain import DomainSettings
 from settings.errors import SettingsError
 from settings.load_balancer import (
+    BALANCER_NAME_LENGTH,
+    RULE_PRIORITIES,
     RULE_VALUES,
     FixedResponseSettings,
     InternalLoadBalancerSettings,
     LoadBalancerSettings,
     RedirectSettings,
 )
-from settings.model import Range
+from settings.model import Range, is_the_internet
 from settings.monitoring import (
     MonitoringSettings,
     ObjectiveSettings,
@@ -30,9 +40,18 @@ from settings.monitoring import (
     SlackSettings,
     SpendingSettings,
 )
-from settings.regions import ExistingSubnet, ExistingVpc, RegionSettings, ServedLocations, SubnetPlan
+from settings.pinned import pinned_chart, pinned_image
+from settings.regions import (
+    LEAST_ZONES,
+    ExistingSubnet,
+    ExistingVpc,
+    Region,
+    RegionSettings,
+    ServedLocations,
+    SubnetPlan,
+)
 from settings.schema import stack_schema
-from settings.service import DatabaseRole, ServiceAlertSettings, ServiceSettings, pinned_image
+from settings.service import DatabaseRole, ServiceAlertSettings, ServiceSettings
 from settings.stack import Settings
 from settings.streaming import StreamingSettings, TopicSettings
 from settings.table import IDEMPOTENCY_TABLE, AttributeSettings, IndexSettings, RequestUnits, TableSettings
@@ -40,10 +59,14 @@ from settings.tags import REQUIRED_TAGS, missing_tags
 from settings.web import WebSettings
 
 __all__ = [
+    "BALANCER_NAME_LENGTH",
     "COUNTRIES",
     "IDEMPOTENCY_TABLE",
+    "INTEGRATION_TIMEOUT_SECONDS",
+    "LEAST_ZONES",
     "ORDERS_PATH",
     "REQUIRED_TAGS",
+    "RULE_PRIORITIES",
     "RULE_VALUES",
     "ApiSettings",
     "AttributeSettings",
@@ -67,6 +90,7 @@ __all__ = [
     "OrderCanarySettings",
     "Range",
     "RedirectSettings",
+    "Region",
     "RegionSettings",
     "RequestUnits",
     "RetentionDays",
@@ -84,7 +108,9 @@ __all__ = [
     "TableSettings",
     "TopicSettings",
     "WebSettings",
+    "is_the_internet",
     "missing_tags",
+    "pinned_chart",
     "pinned_image",
     "stack_schema",
 ]

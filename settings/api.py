@@ -13,6 +13,8 @@ from settings.model import LABEL, Model, Range, refuse_duplicates
 
 ORDERS_PATH = "/api/orders"
 """Where order intake listens (`api/openapi.yaml`); everything below it is an order's too."""
+INTEGRATION_TIMEOUT_SECONDS = 29
+"""The most that API Gateway waits without a raised quota; below the load balancer's idle time-out."""
 BEHAVIORS_LIMIT = 75
 """Cache behaviours of a distribution, the default one among them (CloudFront Developer Guide, "Quotas")."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from settings.model import Cidr, Model, refuse_duplicates
+from settings.pinned import ChartVersion
 
 AddonVersion = Annotated[
     str, Field(pattern=r"^v\d+\.\d+\.\d+-eksbuild\.\d+$", examples=["v0.9.0-eksbuild.11"])
@@ -41,7 +42,7 @@ class ClusterSettings(Model):
     """IAM roles that administer the cluster beside its creator."""
     viewer_role_arns: list[RoleArn] = []
     """IAM roles that read everything in the cluster, its Secrets too: those of previews."""
-    keda_version: str = Field(default="2.21.0", pattern=r"^\d+\.\d+\.\d+$")
+    keda_version: ChartVersion = "2.21.0"
     """Version of KEDA's Helm chart."""
     pods_quota: int = Field(default=500, ge=10)
     """The most pods in the services' namespace."""

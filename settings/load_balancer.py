@@ -8,6 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from settings.model import Fqdn, Model, refuse_duplicates
 
+BALANCER_NAME_LENGTH = 32
+"""Characters in the name of a load balancer or target group (Elastic Load Balancing API Reference)."""
+RULE_PRIORITIES = 48
+"""Rules that fit before the standard one."""
 RULE_VALUES = 5
 """Values of all conditions of one listener rule, and as many wildcards; neither can be raised ("Quotas for
 your Application Load Balancers")."""
@@ -54,7 +58,7 @@ class ListenerRuleSettings(Model):
     It has one action: `forward`, `respond` or `redirect`.
     """
 
-    priority: int = Field(ge=1, le=48)
+    priority: int = Field(ge=1, le=RULE_PRIORITIES)
     """The lowest that matches decides. Unique; leave gaps, so that another rule fits between two."""
     hosts: list[Fqdn] = []
     """Names that it is for; none means `domain.host` where it forwards, and every name otherwise. A name

@@ -22,11 +22,25 @@ def _fqdn(value: str) -> str:
     return value
 
 
+def is_the_internet(block: str) -> bool:
+    """Whether an address block is everybody's. Policies let nobody in by such a block either.
+
+    It is where it is larger than a /8, the most that one holder was ever given (IANA IPv4 Address Space
+    Registry): half of the internet is no network of somebody's, either.
+    """
+    try:
+        return ipaddress.ip_network(block, strict=False).prefixlen < 8
+    except ValueError:
+        return False
+
+
 def _cidr(value: str) -> str:
     try:
         ipaddress.IPv4Network(value)
     except ValueError as error:
         raise ValueError(f"must be an IPv4 network such as 203.0.113.0/24 ({error})") from error
+    if is_the_internet(value):
+        raise ValueError("must be a network of yours such as 203.0.113.0/24, not the internet")
     return value
 
 

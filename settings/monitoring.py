@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from settings.api import INTEGRATION_TIMEOUT_SECONDS
 from settings.model import Model
 
 RetentionDays = Literal[
@@ -20,7 +21,7 @@ class ObjectiveSettings(Model):
     """Share of orders that do not fail on our side."""
     latency: float = Field(default=0.99, gt=0.95, lt=1)
     """Share of orders that are answered within `latencyMs`."""
-    latency_ms: int = Field(default=1000, ge=50, le=29_000)
+    latency_ms: int = Field(default=1000, ge=50, le=INTEGRATION_TIMEOUT_SECONDS * 1000)
     """Milliseconds, measured at API Gateway, which gives up after 29,000."""
 
 

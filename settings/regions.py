@@ -12,6 +12,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from settings.countries import Continent, LocatedCountry
 from settings.model import Cidr, Model
 
+LEAST_ZONES = 2
+"""Zones that an ALB, a cluster, brokers and a DB subnet group have at least (the user guides of ELB, EKS, MSK
+and RDS)."""
+
 _RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
 
@@ -30,6 +34,22 @@ def _vpc_cidr(value: str) -> str:
     return value
 
 
+Region = Literal[
+    "us-east-1",
+    "us-east-2",
+    "us-west-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eu-north-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-northeast-1",
+]
+"""Where data may be; widen it with whoever answers for where customers' data is. Policies hold every
+resource to the same."""
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 
 
@@ -86,11 +106,11 @@ class ServedLocations(Model):
 class RegionSettings(Model):
     """One region of the platform. The first of the list is the primary: writes go there."""
 
-    name: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["us-east-1"])
+    name: Region = Field(examples=["us-east-1"])
     """AWS's name of the region."""
     cidr: VpcCidr
     """Block of the region's VPC, /16 to /20, such as 10.0.0.0/16; the regions' blocks lie apart."""
-    availability_zones: list[str] = Field(min_length=2, max_length=3)
+    availability_zones: list[str] = Field(min_length=LEAST_ZONES, max_length=3)
     """Zone names. Three in production: MSK and Aurora keep a copy in each. MSK takes no more."""
     nat_gateways: Literal["perZone", "one"] = "perZone"
     """One a zone survives the loss of a zone; one in all is cheaper. Interface endpoints follow."""
@@ -101,8 +121,8 @@ class RegionSettings(Model):
     @field_validator("availability_zones")
     @classmethod
     def _distinct_zones(cls, zones: list[str], info: ValidationInfo) -> list[str]:
-        region = info.data.get("name", "")
-        for zone in zones:
+        region: str = info.data.get("name", "")  # none where it is wrong itself
+        for zone in zones if region else ():
             if not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):
                 raise ValueError(f"{zone} is not a zone of {region}; its zones are {region}a, {region}b, …")
         if len(set(zones)) != len(zones):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.model import DnsLabel, Model, Percent, Port, Range, refuse_duplicates
+from settings.pinned import Image
 from settings.streaming import KafkaTopic
 
 _RESERVED_ROLES = (
@@ -16,22 +17,6 @@ _RESERVED_ROLES = (
 )
 """PostgreSQL's, RDS's and our own roles (`database/roles.sql`), which a service's user must not be."""
 
-
-def pinned_image(value: str) -> str:
-    """The image, where its version does not move; policies hold running workloads to the same.
-
-    Raises:
-        ValueError: it names no version, or `latest`.
-    """
-    name = r"[^:@\s]+(:\d+/[^:@\s]+)?"
-    if not re.fullmatch(rf"{name}(:[\w][\w.-]{{0,127}}|(:[\w.-]+)?@sha256:[0-9a-f]{{64}})", value):
-        raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
-    if value.endswith(":latest"):
-        raise ValueError("must name a version that does not move; 'latest' does")
-    return value
-
-
-Image = Annotated[str, AfterValidator(pinned_image)]
 SecretFile = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$", examples=["PARTNER_API_KEY"])]
 SecretId = Annotated[
     str,

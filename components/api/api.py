@@ -11,7 +11,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components.api.document import (
-    ORDERS,
     ORDERS_METHOD,
     Authorizer,
     DocumentArgs,
@@ -26,7 +25,7 @@ from components.api.document import (
 from components.api.order_intake import OrderIntake, OrderIntakeArgs
 from components.api.token_authorizer import TokenAuthorizer, TokenAuthorizerArgs
 from components.tier import FOLLOW_ONE_REQUEST, LogQuery, Objective, Signal, Tier, service_trust
-from settings import ApiSettings, ObjectiveSettings
+from settings import ORDERS_PATH, ApiSettings, ObjectiveSettings
 
 STAGE = "live"
 
@@ -291,7 +290,7 @@ class Api(Tier):
         """
         throttles = {"*/*": (settings.throttle_rate, settings.throttle_burst)}
         if settings.orders_throttle_rate or settings.orders_throttle_burst:
-            throttles[_method_path(ORDERS, ORDERS_METHOD)] = (
+            throttles[_method_path(ORDERS_PATH, ORDERS_METHOD)] = (
                 settings.orders_throttle_rate or settings.throttle_rate,
                 settings.orders_throttle_burst or settings.throttle_burst,
             )

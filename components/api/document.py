@@ -11,14 +11,10 @@ import pulumi
 import yaml
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
-from settings import RouteSettings
+from settings import INTEGRATION_TIMEOUT_SECONDS, ORDERS_PATH, RouteSettings
 
 DOCUMENT = Path(__file__).parents[2] / "api" / "openapi.yaml"
-ORDERS = "/api/orders"
 ORDERS_METHOD = "POST"
-INTEGRATION_TIMEOUT_SECONDS = 29
-"""The most that API Gateway waits without a raised quota; below the load balancer's idle time-out."""
-
 READS = ("GET", "HEAD")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 WITH_BODY = ("POST", "PUT", "PATCH")
@@ -83,7 +79,7 @@ def opened_by_scope(
     Methods are named one by one: `*` would match any characters, so that `*/api/accounts` would open
     `GET/api/market-data/api/accounts` too.
     """
-    opened: dict[str, list[str]] = {scopes[order_service]: [f"{ORDERS_METHOD}{ORDERS}"]}
+    opened: dict[str, list[str]] = {scopes[order_service]: [f"{ORDERS_METHOD}{ORDERS_PATH}"]}
     for route in routes:
         opened.setdefault(scopes[route.service], []).extend(
             f"{method}{path}" for path in (route.path, f"{route.path}/*") for method in methods(route)
@@ -114,7 +110,7 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
     }
     operations = document["paths"]
     operations["/healthz"]["get"]["x-amazon-apigateway-integration"] = function
-    orders = operations[ORDERS][ORDERS_METHOD.lower()]
+    orders = operations[ORDERS_PATH][ORDERS_METHOD.lower()]
     orders["x-amazon-apigateway-integration"] = function
     orders["security"] = _security(args, args.order_service)
     for route in args.routes:

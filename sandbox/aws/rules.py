@@ -19,7 +19,7 @@ from sandbox.aws.store import ACCOUNT, ARN, PREFIXED_ID, Row, Store, strings
 from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import shown, step
 from sandbox.values import UNKNOWN
-from settings import RULE_VALUES
+from settings import BALANCER_NAME_LENGTH, LEAST_ZONES, RULE_VALUES
 
 Finding = tuple[str, str]
 """A property's path, and what is wrong with it."""
@@ -311,13 +311,14 @@ def _subnets(change: Change, values: Any) -> list[Row]:
     return [row for row in rows if row]
 
 
-def _too_few_zones(change: Change, path: str, values: Any, least: int) -> Iterator[Finding]:
+def _too_few_zones(change: Change, path: str, values: Any) -> Iterator[Finding]:
     if not isinstance(values, list) or UNKNOWN in values:
         return
     rows = _subnets(change, values)
     zones = {str(row.outputs.get("availabilityZone")) for row in rows}
-    if len(rows) == len(values) and len(zones) < least:  # pyright: ignore[reportUnknownArgumentType]
-        yield path, f"subnets in at least {least} Availability Zones are needed; these are in {sorted(zones)}"
+    if len(rows) == len(values) and len(zones) < LEAST_ZONES:  # pyright: ignore[reportUnknownArgumentType]
+        wanted = f"subnets in at least {LEAST_ZONES} Availability Zones are needed"
+        yield path, f"{wanted}; these are in {sorted(zones)}"
 
 
 @rule("ec2/subnet:Subnet")
@@ -364,8 +365,8 @@ def vpc_size(change: Change) -> Iterator[Finding]:
 def load_balancer_names(change: Change) -> Iterator[Finding]:
     """Names of load balancers and target groups have up to 32 letters, digits and hyphens."""
     name = change.get("name", "")
-    if len(name) > 32:
-        yield "name", f"{name!r} has {len(name)} characters; AWS allows 32"
+    if len(name) > BALANCER_NAME_LENGTH:
+        yield "name", f"{name!r} has {len(name)} characters; AWS allows {BALANCER_NAME_LENGTH}"
     if name and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", name):
         yield "name", f"{name!r}: only letters, digits and hyphens, and no hyphen at the ends"
     if name.startswith("internal-") and change.type.endswith(":LoadBalancer"):
@@ -376,26 +377,26 @@ def load_balancer_names(change: Change) -> Iterator[Finding]:
 def load_balancer_zones(change: Change) -> Iterator[Finding]:
     """An Application Load Balancer stands in two Availability Zones."""
     if change.get("loadBalancerType", "application") == "application":
-        yield from _too_few_zones(change, "subnets", change.get("subnets"), 2)
+        yield from _too_few_zones(change, "subnets", change.get("subnets"))
 
 
 @rule("rds/subnetGroup:SubnetGroup")
 def database_subnet_zones(change: Change) -> Iterator[Finding]:
     """A DB subnet group covers two Availability Zones."""
-    yield from _too_few_zones(change, "subnetIds", change.get("subnetIds"), 2)
+    yield from _too_few_zones(change, "subnetIds", change.get("subnetIds"))
 
 
 @rule("eks/cluster:Cluster")
 def cluster_zones(change: Change) -> Iterator[Finding]:
     """An EKS control plane has interfaces in two Availability Zones."""
-    yield from _too_few_zones(change, "vpcConfig.subnetIds", change.get("vpcConfig", {}).get("subnetIds"), 2)
+    yield from _too_few_zones(change, "vpcConfig.subnetIds", change.get("vpcConfig", {}).get("subnetIds"))
 
 
 @rule("msk/cluster:Cluster")
 def broker_zones(change: Change) -> Iterator[Finding]:
     """Brokers are spread evenly over two or three Availability Zones."""
     subnets = change.get("brokerNodeGroupInfo", {}).get("clientSubnets")
-    yield from _too_few_zones(change, "brokerNodeGroupInfo.clientSubnets", subnets, 2)
+    yield from _too_few_zones(change, "brokerNodeGroupInfo.clientSubnets", subnets)
     brokers = change.get("numberOfBrokerNodes")
     if isinstance(subnets, list) and brokers and int(brokers) % len(subnets):  # pyright: ignore[reportUnknownArgumentType]
         yield "numberOfBrokerNodes", f"{brokers} is no multiple of the {len(subnets)} client subnets"  # pyright: ignore[reportUnknownArgumentType]

@@ -18,7 +18,7 @@ import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from components.api import Api, ApiArgs, token_authorizer
-from components.api.document import DOCUMENT, INTEGRATION_TIMEOUT_SECONDS
+from components.api.document import DOCUMENT
 from components.api.order_intake import ORDER_SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
 from components.function import function_package
 from components.identity import Identity, IdentityArgs
@@ -28,7 +28,15 @@ from functions.order_intake.idempotency import LEASE_SECONDS
 from functions.order_intake.problems import Problem
 from functions.order_intake.validation import parse_order
 from functions.token_authorizer.key_set import TIMEOUT_SECONDS as ISSUER_TIMEOUT_SECONDS
-from settings import ApiSettings, CanarySettings, JwtSettings, ObjectiveSettings, Range, RouteSettings
+from settings import (
+    INTEGRATION_TIMEOUT_SECONDS,
+    ApiSettings,
+    CanarySettings,
+    JwtSettings,
+    ObjectiveSettings,
+    Range,
+    RouteSettings,
+)
 from tests.unit.harness import STACKS, Graph, deploy, deploy_platform, platform, stack_values
 
 ENDPOINT = "vpce-0123456789abcdef0"

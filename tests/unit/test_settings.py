@@ -117,6 +117,11 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     ("no-region", put("regions", []), ("regions", "[]", "at least 1")),
     ("region-not-one", put("regions.0.name", "Virginia"), ("regions[0].name", "Virginia", "us-east-1")),
     (
+        "region-not-agreed-on",
+        put("regions.0.name", "me-south-1"),
+        ("regions[0].name", "me-south-1", "'us-east-1'", "1 problem:"),
+    ),
+    (
         "region-twice",
         append("regions", {**SECOND_REGION, "name": "us-east-1", "availabilityZones": ["us-east-1a"] * 2}),
         ("regions[1].availabilityZones", "names a zone twice"),
@@ -907,6 +912,21 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         "public-access",
         put("cluster.publicAccessCidrs", ["all"]),
         ("publicAccessCidrs[0]", "all", "203.0.113.0/24"),
+    ),
+    (
+        "public-access-for-all",
+        put("cluster.publicAccessCidrs", ["203.0.113.0/24", "0.0.0.0/0"]),
+        ("publicAccessCidrs[1]", "0.0.0.0/0", "203.0.113.0/24", "not the internet"),
+    ),
+    (
+        "deployer-from-half-the-internet",
+        put("cluster.deployerCidrs", ["128.0.0.0/1"]),
+        ("deployerCidrs[0]", "128.0.0.0/1", "not the internet"),
+    ),
+    (
+        "chart-unpinned",
+        put("cluster.kedaVersion", "2.x"),
+        ("cluster.kedaVersion", "2.x", "such as 2.21.0", "no range"),
     ),
     (
         "viewer-role",
