@@ -167,6 +167,14 @@ def principals(statement: Mapping[str, Any]) -> list[str]:
     return listed(principal)
 
 
+def is_public(document: Any) -> bool:
+    """Whether a policy document allows something to everybody, under no condition."""
+    return any(
+        not statement.get("Condition") and ("*" in principals(statement) or "NotPrincipal" in statement)
+        for statement in allowed(document)
+    )
+
+
 def listed(value: Any) -> list[Any]:
     """A list of one or many, as policy documents write either."""
     if value is None:

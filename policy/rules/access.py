@@ -13,6 +13,7 @@ from policy.rule import (
     allowed,
     is_list,
     is_map,
+    is_public,
     listed,
     must_be,
     principals,
@@ -40,6 +41,10 @@ ACTIONS_WITHOUT_RESOURCES = re.compile(
 """Actions that know no resources, or none that can be named beforehand (Service Authorization Reference; for
 network interfaces: Lambda Developer Guide, "Giving functions access to resources in an Amazon VPC")."""
 
+ANY_RESOURCE = re.compile(r"\*|arn:[^:]*:[^:]*:[^:]*:([^:]*:|[^:]+:[\w-]+[/:])\*")
+"""Every resource there is, of a service, or of a type: the ARN names none. A bucket's has no account, and its
+first part is the bucket."""
+
 DECRYPTING = {"kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncrypt*", "kms:*", "*"}
 
 SECRET_NAME = re.compile(
@@ -50,10 +55,15 @@ SECRET_NAME = re.compile(
 _UNITS = "tokenValidityUnits"
 
 
+def is_our_key(key: object) -> bool:
+    """Whether a property names a key, and none of AWS's own."""
+    return bool(key) and not re.search(r"(^|:)alias/aws/", str(key))
+
+
 def must_be_our_key(resource: Resource, path: str) -> Iterator[str]:
     """What is wrong where a property does not name a key of ours."""
     key = resource.get(path)
-    if not key or re.search(r"(^|:)alias/aws/", str(key)):
+    if not is_our_key(key):
         yield f"{path} is {'a key of AWS' if key else 'not set'}: name the region's key"
 
 
@@ -81,11 +91,10 @@ def policy_names_its_resources(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         if "NotResource" in statement:
             yield "a statement is about all but some resources (NotResource): name those that are needed"
-        if "*" not in listed(statement.get("Resource")):
-            continue
-        for action in listed(statement.get("Action")):
-            if not ACTIONS_WITHOUT_RESOURCES.fullmatch(action):
-                yield f'allows {action} on "*": name the resources'
+        for resource in filter(ANY_RESOURCE.fullmatch, listed(statement.get("Resource"))):
+            for action in listed(statement.get("Action")):
+                if resource != "*" or not ACTIONS_WITHOUT_RESOURCES.fullmatch(action):
+                    yield f'allows {action} on "{resource}": name the resources'
 
 
 @rule("No policy decrypts with every key", ROLE_POLICY, POLICY, controls=["KMS.1", "KMS.2"])
@@ -93,15 +102,14 @@ def policy_decrypts_with_named_keys(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         if not DECRYPTING.intersection(listed(statement.get("Action"))):
             continue
-        for resource in listed(statement.get("Resource")):
-            if resource == "*" or re.fullmatch(r"arn:aws:kms:[^:]*:[^:]*:(key/)?\*", resource):
-                yield f"decrypts with {resource}: name the keys"
+        for resource in filter(ANY_RESOURCE.fullmatch, listed(statement.get("Resource"))):
+            yield f"decrypts with {resource}: name the keys"
 
 
-@rule("Nobody at all may assume a role", ROLE)
+@rule("A role names who may assume it", ROLE)
 def role_trusts_somebody(role: Resource) -> Iterator[str]:
     for statement in allowed(role.get("assumeRolePolicy")):
-        if "*" in principals(statement):
+        if "NotPrincipal" in statement or any("*" in principal for principal in principals(statement)):
             yield "assumeRolePolicy trusts everybody: name who may assume the role"
 
 
@@ -135,9 +143,8 @@ def key_is_rotated(key: Resource) -> Iterator[str]:
 
 @rule("Keys are not public", KEY, KEY_POLICY, controls=["KMS.5"])
 def key_is_not_public(key: Resource) -> Iterator[str]:
-    for statement in allowed(key.get("policy")):
-        if "*" in principals(statement) and not statement.get("Condition"):
-            yield "policy lets everybody use the key: name a principal, or a condition"
+    if is_public(key.get("policy")):
+        yield "policy lets everybody use the key: name a principal, or a condition"
 
 
 @stack_rule("A secret is rotated", SECRET_VALUE_HOLDER, controls=["SecretsManager.1", "SecretsManager.4"])

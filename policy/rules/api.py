@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.rule import Resource, Stack, must_be, must_be_at_least, must_be_set, rule, stack_rule
+from policy.rules.access import must_be_our_key
+from settings import LEAST_ZONES
 
 REST_API = "aws:apigateway/restApi:RestApi"
 STAGE = "aws:apigateway/stage:Stage"
@@ -88,13 +90,13 @@ def lambda_runtime_is_supported(function: Resource) -> Iterator[str]:
 @rule("A function in the VPC is in several zones", FUNCTION, controls=["Lambda.5"])
 def lambda_is_in_several_zones(function: Resource) -> Iterator[str]:
     if function.get("vpcConfig"):
-        yield from must_be_at_least(function, "vpcConfig.subnetIds", 2)
+        yield from must_be_at_least(function, "vpcConfig.subnetIds", LEAST_ZONES)
 
 
 @rule("A function is traced, and its environment encrypted with our key", FUNCTION)
 def lambda_is_traced_and_encrypted(function: Resource) -> Iterator[str]:
     yield from must_be(function, "tracingConfig.mode", "Active")
-    yield from must_be_set(function, "kmsKeyArn", "name the region's key")
+    yield from must_be_our_key(function, "kmsKeyArn")
 
 
 @rule("The user pool stops suspicious sign-ins", USER_POOL, controls=["Cognito.1"])

@@ -9,6 +9,7 @@ from policy.rule import (
     Stack,
     allowed,
     is_map,
+    is_public,
     listed,
     must_be,
     must_be_at_least,
@@ -18,11 +19,13 @@ from policy.rule import (
     stack_rule,
     statements,
 )
-from policy.rules.access import KEY, SECRET_VALUE_HOLDER, must_be_our_key
+from policy.rules.access import KEY, SECRET_VALUE_HOLDER, is_our_key, must_be_our_key
+from settings import LEAST_ZONES
 
 DB_CLUSTER = "aws:rds/cluster:Cluster"
 DB_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
 BACKUP_VAULT = "aws:backup/vault:Vault"
+DB_PROXY = "aws:rds/proxy:Proxy"
 DB_PARAMETERS = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
 EVENT_SUBSCRIPTION = "aws:rds/eventSubscription:EventSubscription"
 TABLE = "aws:dynamodb/table:Table"
@@ -117,9 +120,12 @@ def rds_cluster_publishes_logs(cluster: Resource) -> Iterator[str]:
 
 @stack_rule("Aurora in production has instances in several zones", DB_CLUSTER, controls=["RDS.15"])
 def rds_cluster_spans_zones(cluster: Resource, stack: Stack) -> Iterator[str]:
-    count = len(list(stack.companions(cluster, DB_INSTANCE)))
-    if cluster.is_production and count < 2:
-        yield f"has {count} instances: give it two at least, in zones of their own"
+    instances = list(stack.companions(cluster, DB_INSTANCE))
+    # One that names no zone is given one by AWS.
+    zones = {instance.get("availabilityZone") or instance.name for instance in instances}
+    if cluster.is_production and len(zones) < LEAST_ZONES:
+        found = f"has {len(instances)} instances in {len(zones)} zones"
+        yield f"{found}: give it {LEAST_ZONES} at least, in zones of their own"
 
 
 @rule("Aurora's instances are not public", DB_INSTANCE, controls=["RDS.2"])
@@ -152,6 +158,11 @@ def rds_parameters_want_tls(group: Resource) -> Iterator[str]:
         yield "parameter rds.force_ssl is not 1: set it"
     if parameters.get("ssl_min_protocol_version") not in ("TLSv1.2", "TLSv1.3"):
         yield "parameter ssl_min_protocol_version is neither TLSv1.2 nor TLSv1.3: set it"
+
+
+@rule("Aurora's proxy takes only encrypted connections", DB_PROXY)
+def rds_proxy_wants_tls(proxy: Resource) -> Iterator[str]:
+    yield from must_be(proxy, "requireTls", True)
 
 
 # -- DynamoDB ------------------------------------------------------------------------------------
@@ -263,9 +274,8 @@ def topic_is_encrypted(topic: Resource) -> Iterator[str]:
 
 @rule("Topics and queues are not public", TOPIC_POLICY, QUEUE_POLICY, controls=["SNS.4", "SQS.3"])
 def topic_is_not_public(policy: Resource) -> Iterator[str]:
-    for statement in allowed(policy.get("policy")):
-        if "*" in principals(statement) and not statement.get("Condition"):
-            yield "policy lets everybody in: name a principal, or a condition"
+    if is_public(policy.get("policy")):
+        yield "policy lets everybody in: name a principal, or a condition"
 
 
 @rule("A queue is encrypted with our key", QUEUE, controls=["SQS.1"])
@@ -317,8 +327,8 @@ def bucket_policy_gives_no_control(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         for action in sorted(FOREIGN_BUCKET_ACTIONS.intersection(listed(statement.get("Action")))):
             yield f"policy allows {action}: name the actions that are needed"
-        if "*" in principals(statement) and not statement.get("Condition"):
-            yield "policy lets everybody in: name a principal, or a condition"
+    if is_public(policy.get("policy")):
+        yield "policy lets everybody in: name a principal, or a condition"
 
 
 @stack_rule("A bucket keeps versions, and forgets old ones", BUCKET, controls=["S3.10", "S3.13", "S3.14"])
@@ -346,5 +356,5 @@ def bucket_is_encrypted(bucket: Resource, stack: Stack) -> Iterator[str]:
     for configuration in configurations:
         for entry in listed(configuration.get("rules")):
             default = entry.get("applyServerSideEncryptionByDefault")
-            if not is_map(default) or not default.get("kmsMasterKeyId"):
-                yield f"{configuration.name}: a rule lacks kmsMasterKeyId: name the region's key"
+            if not is_map(default) or not is_our_key(default.get("kmsMasterKeyId")):
+                yield f"{configuration.name}: a rule lacks a kmsMasterKeyId of ours: name the region's key"

@@ -16,6 +16,7 @@ from policy.rule import (
     rule,
     stack_rule,
 )
+from settings import LEAST_ZONES
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 LOG_DELIVERY_SOURCE = "aws:cloudwatch/logDeliverySource:LogDeliverySource"
@@ -150,7 +151,7 @@ def alb_mitigates_desync(balancer: Resource) -> Iterator[str]:
 @rule("A load balancer is in several zones", LOAD_BALANCER, controls=["ELB.13"])
 def load_balancer_spans_zones(balancer: Resource) -> Iterator[str]:
     if not balancer.get("subnetMappings"):
-        yield from must_be_at_least(balancer, "subnets", 2)
+        yield from must_be_at_least(balancer, "subnets", LEAST_ZONES)
 
 
 @stack_rule("A public load balancer has a web ACL", LOAD_BALANCER, controls=["ELB.16"])

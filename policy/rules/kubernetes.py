@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from policy.rule import Resource, is_map, listed, must_be, must_be_set, rule
 from policy.rules.access import must_be_our_key
-from policy.rules.network import ANYWHERE
-from settings import pinned_image
+from settings import is_the_internet, pinned_chart, pinned_image
 
 COMPONENT = "eks:index:Cluster"
 CLUSTER = "aws:eks/cluster:Cluster"
@@ -61,7 +60,7 @@ def cluster_endpoint_is_not_open(cluster: Resource) -> Iterator[str]:
     if cluster.get(f"{place}endpointPublicAccess") is False:
         return
     networks = listed(cluster.get(f"{place}publicAccessCidrs"))
-    if not networks or set(ANYWHERE).intersection(networks):
+    if not networks or any(map(is_the_internet, networks)):
         yield "publicAccessCidrs admits the whole internet: name the networks that you deploy from"
 
 
@@ -78,7 +77,11 @@ def nodes_deny_by_default(node_class: Resource) -> Iterator[str]:
 @rule("Charts of others have a pinned version", RELEASE, CHART)
 def chart_is_pinned(chart: Resource) -> Iterator[str]:
     if not _is_shell(chart) and not str(chart.get("chart") or "").startswith((".", "/")):
-        yield from must_be_set(chart, "version", "name one")
+        version = chart.get("version")
+        if not version:
+            yield "version is not set: name one"
+        else:
+            yield from _refusal(pinned_chart, "version", version)
 
 
 @rule("Images have a pinned version", CHART, *WORKLOADS)
@@ -87,10 +90,7 @@ def image_is_pinned(resource: Resource) -> Iterator[str]:
     images += [container.get("image") for container in _containers(resource)]
     for image in images:
         if isinstance(image, str):
-            try:
-                pinned_image(image)
-            except ValueError as error:
-                yield f"image {image} {error}"
+            yield from _refusal(pinned_image, "image", image)
 
 
 @rule("Containers have no privileges", *WORKLOADS)
@@ -128,6 +128,13 @@ def scaling_survives_missing_metrics(scaled: Resource) -> Iterator[str]:
             yield 'a prometheus trigger\'s ignoreNullValues is not "false": set it'
     if prometheus:
         yield from must_be_set(scaled, "spec.fallback", "say how many replicas there are without metrics")
+
+
+def _refusal(check: Callable[[str], str], what: str, value: str) -> Iterator[str]:
+    try:
+        check(value)
+    except ValueError as error:
+        yield f"{what} {value} {error}"
 
 
 def _is_shell(component: Resource) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.rule import Resource, Stack, is_map, listed, must_be, rule, stack_rule
+from settings import is_the_internet
 
 VPC = "aws:ec2/vpc:Vpc"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
@@ -13,7 +14,6 @@ INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 DEFAULT_SECURITY_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 FLOW_LOG = "aws:ec2/flowLog:FlowLog"
-ANYWHERE = ("0.0.0.0/0", "::/0")
 
 
 @rule(
@@ -32,7 +32,7 @@ def security_group_admits_no_internet(group: Resource) -> Iterator[str]:
     for entry in entries:
         for key in ("cidrIpv4", "cidrIpv6", "cidrBlocks", "ipv6CidrBlocks"):
             for block in listed(entry.get(key)):
-                if block in ANYWHERE:
+                if is_the_internet(str(block)):
                     yield f"{key} admits {block}: name a security group, a prefix list or a network"
 
 

@@ -7,20 +7,13 @@ from typing import get_args
 
 from policy.rule import Resource, Stack, default_tags, must_be, must_be_set, rule, stack_rule
 from policy.rules.access import must_be_our_key
-from settings import REQUIRED_TAGS, RetentionDays, missing_tags
+from settings import REQUIRED_TAGS, Region, RetentionDays, missing_tags
 
 PROVIDER = "pulumi:providers:aws"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 COMPOSITE_ALARM = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
 HEALTH_CHECK = "aws:route53/healthCheck:HealthCheck"
-
-REGIONS = (
-    *("us-east-1", "us-east-2", "us-west-2", "ca-central-1"),
-    *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1"),
-    *("ap-southeast-1", "ap-southeast-2", "ap-northeast-1"),
-)
-"""Where data may be; widen it with whoever answers for where customers' data is."""
 
 
 @rule(f"Every AWS resource carries the tags {', '.join(REQUIRED_TAGS)} and environment")
@@ -39,7 +32,7 @@ def resource_is_tagged(resource: Resource) -> Iterator[str]:
 @rule("Nothing is in a region that was not agreed on")
 def region_is_allowed(resource: Resource) -> Iterator[str]:
     if resource.type == PROVIDER or resource.type.startswith("aws:"):
-        yield from must_be(resource, "region", *REGIONS, unset=resource.type != PROVIDER)
+        yield from must_be(resource, "region", *get_args(Region), unset=resource.type != PROVIDER)
 
 
 @rule("Logs are forgotten one day", LOG_GROUP)

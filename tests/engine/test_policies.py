@@ -91,7 +91,7 @@ def test_rules_of_several_resources_hold_at_preview(project: Checked) -> None:
     """Of what does not exist yet: its id is unknown, and companions are found by what they refer to."""
     output = project.preview_of('bucket("archive")', expect=1)
     assert "bucket-is-encrypted [S3.17]" in output
-    assert "archive: a rule lacks kmsMasterKeyId: name the region's key" in output
+    assert "archive: a rule lacks a kmsMasterKeyId of ours: name the region's key" in output
     assert output.count("[mandatory]") == 1
 
 

@@ -322,10 +322,15 @@ CASES = {
     "rds-cluster-spans-zones": Case(
         [
             resource(data.DB_CLUSTER),
-            *(resource(data.DB_INSTANCE, name=f"instance-{n}", refers_to="it") for n in range(2)),
+            other(data.DB_INSTANCE, {"availabilityZone": "us-east-1a"}),
+            resource(data.DB_INSTANCE, {"availabilityZone": "us-east-1b"}, "third", refers_to="it"),
         ],
-        [resource(data.DB_CLUSTER), other(data.DB_INSTANCE)],
-        "has 1 instances",
+        [
+            resource(data.DB_CLUSTER),
+            other(data.DB_INSTANCE, {"availabilityZone": "us-east-1a"}),
+            resource(data.DB_INSTANCE, {"availabilityZone": "us-east-1a"}, "third", refers_to="it"),
+        ],
+        "has 2 instances in 1 zones",
     ),
     "rds-instance-is-not-public": one(
         data.DB_INSTANCE, {}, {"publiclyAccessible": True}, "publiclyAccessible is true: set it to false"
@@ -352,6 +357,9 @@ CASES = {
         },
         {"parameters": [{"name": "ssl_min_protocol_version", "value": "TLSv1.2"}]},
         "rds.force_ssl is not 1",
+    ),
+    "rds-proxy-wants-tls": one(
+        data.DB_PROXY, {"requireTls": True}, {"requireTls": False}, "requireTls is false: set it to true"
     ),
     "table-capacity-scales": Case(
         [resource(data.TABLE), *TARGETS], [resource(data.TABLE), TARGETS[0]], "WriteCapacityUnits"
@@ -458,7 +466,10 @@ CASES = {
         [other(data.OWNERSHIP, {"rule": {"objectOwnership": "ObjectWriter"}})],
     ),
     "bucket-is-encrypted": pair(
-        data.BUCKET, other(data.ENCRYPTION, BY_KEY), "lacks kmsMasterKeyId", [other(data.ENCRYPTION, BY_AWS)]
+        data.BUCKET,
+        other(data.ENCRYPTION, BY_KEY),
+        "lacks a kmsMasterKeyId of ours",
+        [other(data.ENCRYPTION, BY_AWS)],
     ),
     # -- access
     "policy-names-its-actions": Case(
@@ -586,6 +597,70 @@ CASES = {
     ),
 }
 
+WRONG_TOO = [
+    ("security-group-admits-no-internet", resource(network.INGRESS_RULE, {"cidrIpv4": "128.0.0.0/1"})),
+    ("security-group-admits-no-internet", resource(network.INGRESS_RULE, {"cidrIpv6": "::/0"})),
+    (
+        "cluster-endpoint-is-not-open",
+        resource(kubernetes.CLUSTER, {"vpcConfig": {"publicAccessCidrs": ["203.0.113.0/24", "0.0.0.0/0"]}}),
+    ),
+    ("chart-is-pinned", resource(kubernetes.RELEASE, {"chart": "keda", "version": "^2.21.0"})),
+    ("image-is-pinned", resource(DEPLOYMENT, container(image="example/orders:latest"))),
+    (
+        "policy-names-its-resources",
+        policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="arn:aws:s3:::*"),
+    ),
+    (
+        "policy-names-its-resources",
+        policy(access.ROLE_POLICY, Action="dynamodb:GetItem", Resource="arn:aws:dynamodb:*:1:table/*"),
+    ),
+    (
+        "policy-names-its-resources",
+        policy(access.POLICY, Action="iam:PassRole", Resource="arn:aws:iam::123456789012:role/*"),
+    ),
+    ("policy-names-its-resources", policy(access.POLICY, Action="s3:GetObject", NotResource="arn")),
+    (
+        "role-trusts-somebody",
+        policy(access.ROLE, "assumeRolePolicy", NotPrincipal={"AWS": "1"}, Action="sts:AssumeRole"),
+    ),
+    ("topic-is-not-public", policy(data.TOPIC_POLICY, NotPrincipal={"AWS": "1"}, Action="sns:Publish")),
+    ("bucket-policy-gives-no-control", policy(data.BUCKET_POLICY, Principal="*", Action="s3:GetObject")),
+    (
+        "lambda-is-traced-and-encrypted",
+        resource(
+            api.FUNCTION,
+            {"tracingConfig": {"mode": "Active"}, "kmsKeyArn": "arn:aws:kms:a:1:alias/aws/lambda"},
+        ),
+    ),
+]
+"""Other ways to be wrong than the cases'."""
+
+RIGHT_TOO = [
+    (
+        "policy-names-its-resources",
+        policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="arn:aws:s3:::bucket/*"),
+    ),
+    (
+        "policy-names-its-resources",
+        policy(
+            access.ROLE_POLICY,
+            Action="dynamodb:Query",
+            Resource="arn:aws:dynamodb:us-east-1:123456789012:table/market-data/index/*",
+        ),
+    ),
+    (
+        "topic-is-not-public",
+        policy(
+            data.TOPIC_POLICY,
+            Principal="*",
+            Action="sns:Publish",
+            Condition={"StringEquals": {"aws:SourceAccount": "123456789012"}},
+        ),
+    ),
+    ("chart-is-pinned", resource(kubernetes.CHART, {"chart": "./k8s/charts/microservice"})),
+]
+"""What a stricter rule would refuse."""
+
 BY_NAME = {rule.name: rule for rule in (*RULES, *STACK_RULES)}
 
 
@@ -612,6 +687,16 @@ def test_rule_passes_what_is_right_and_refuses_what_is_wrong(name: str) -> None:
     case = CASES[name]
     assert list(judge(name, case.good)) == []
     assert case.says in "\n".join(judge(name, case.bad))
+
+
+@pytest.mark.parametrize(("name", "it"), WRONG_TOO)
+def test_rule_refuses_this_too(name: str, it: Resource) -> None:
+    assert len(list(judge(name, [it]))) == 1
+
+
+@pytest.mark.parametrize(("name", "it"), RIGHT_TOO)
+def test_rule_passes_this_too(name: str, it: Resource) -> None:
+    assert list(judge(name, [it])) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
