@@ -1,6 +1,6 @@
 -- The roles of the database, made before the migrations, which grant to them. Run by migrate.sql as the master
 -- user; it repeats harmlessly. A group role is one thing that a service may do: `databaseRoles` of its settings
--- names them (settings.py, DatabaseRole).
+-- names them (settings/service.py, DatabaseRole).
 
 SELECT format('CREATE ROLE %I NOLOGIN', name)
 FROM unnest(ARRAY [
