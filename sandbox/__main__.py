@@ -84,10 +84,11 @@ def _exec(sandbox: Sandbox, options: argparse.Namespace) -> int:
 
 def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
     _check_stack(sandbox, options.stack)
-    # No preview first: it would take as long again, and there is nothing here that must not be touched.
+    # Rules over several resources are judged at a preview's end: only so is nothing created that breaks one.
+    # Without rules a preview is time for nothing, as no one looks at it.
+    rules = _policies(sandbox, options) or ["--skip-preview"]
     with Session(sandbox) as session:
-        command = ["pulumi", "up", "--stack", options.stack, "--yes", "--skip-preview"]
-        status = session.run([*command, *_policies(sandbox, options)])
+        status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", *rules])
     if status == 0:
         _print_tiers(sandbox.deployment(options.stack).get("resources", []))
     return status

@@ -87,6 +87,14 @@ def test_resource_against_a_rule_is_never_created(project: Checked) -> None:
     assert project.buckets() == 1
 
 
+def test_what_breaks_a_rule_of_several_resources_is_never_created(project: Checked) -> None:
+    output = project.up('bucket("archive")', expect=1)
+    assert "bucket-is-encrypted [S3.17]" in output
+    assert project.buckets() == 0
+    project.sandbox_command("up", "--stack", "local", "--no-policies")
+    assert project.buckets() == 7
+
+
 def test_rules_of_several_resources_hold_at_preview(project: Checked) -> None:
     """Of what does not exist yet: its id is unknown, and companions are found by what they refer to."""
     output = project.preview_of('bucket("archive")', expect=1)
