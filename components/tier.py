@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pulumi
@@ -32,13 +32,20 @@ class Signal:
     dimensions: Mapping[str, pulumi.Input[str]]
     statistic: str
     """`Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`."""
+    expression: str = ""
+    """Metric math that is compared in the metric's place; it calls the metric `metric`, and `others` by
+    their ids."""
+    others: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """Id → metric and statistic, of the same namespace and dimensions, that `expression` names as well."""
     comparison: Literal["above", "below"] = "above"
     threshold: float
-    """In the metric's unit; the alarm rings beyond it."""
+    """In the unit of the metric, or of `expression`; the alarm rings beyond it."""
     reason: str
     """Why the threshold is what it is."""
     severity: Severity
     period_seconds: int = 60
+    """At least as long as the time between two values of the metric: what is missing in between would keep
+    `periods` in a row from ever being full."""
     periods: int = 3
     """How many periods in a row must be beyond the threshold."""
     missing_data: Literal["notBreaching", "breaching", "ignore", "missing"] = "notBreaching"

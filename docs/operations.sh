@@ -5,9 +5,10 @@
 export PLATFORM=${1:?usage: . docs/operations.sh PLATFORM REGION} REGION=${2:?usage: . docs/operations.sh PLATFORM REGION}
 export AWS_REGION=$REGION AWS_PAGER=
 
-# alarm SIGNAL: the alarm as it stands.
+# alarm SIGNAL: the alarm as it stands; one that compares metric math with what it calls `metric`.
 alarm() {
-  aws cloudwatch describe-alarms --alarm-names "$PLATFORM-$AWS_REGION-$1" --query 'MetricAlarms[0]' --output json
+  aws cloudwatch describe-alarms --alarm-names "$PLATFORM-$AWS_REGION-$1" --query 'MetricAlarms[0]' --output json |
+    jq '. + ([.Metrics[]? | select(.Id == "metric").MetricStat | .Metric + {Period, Statistic: .Stat}] | first // {})'
 }
 
 # dim SIGNAL DIMENSION: what the alarm watches, such as the name that AWS gave a function.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -49,15 +50,7 @@ def _graph(anchor: str, region: str, signals: Sequence[Signal]) -> dict[str, obj
         "region": region,
         "view": "timeSeries",
         "yAxis": {"left": {"min": 0}},
-        "metrics": [
-            [
-                signal.namespace,
-                signal.metric,
-                *(text for dimension in signal.dimensions.items() for text in dimension),
-                {"label": signal.name, "stat": signal.statistic, "period": signal.period_seconds},
-            ]
-            for signal in signals
-        ],
+        "metrics": [line for number, signal in enumerate(signals) for line in _lines(signal, number)],
         "annotations": {
             "horizontal": [
                 {"label": comparison, "value": threshold, "fill": comparison}
@@ -65,6 +58,24 @@ def _graph(anchor: str, region: str, signals: Sequence[Signal]) -> dict[str, obj
             ]
         },
     }
+
+
+def _lines(signal: Signal, number: int) -> Iterator[list[object]]:
+    """A signal's metric; or its metric math, and hidden the metrics that it names.
+
+    Their ids get the signal's number, for an id stands once in a graph.
+    """
+    about = {"stat": signal.statistic, "period": signal.period_seconds}
+    dimensions = [text for dimension in signal.dimensions.items() for text in dimension]
+    if not signal.expression:
+        yield [signal.namespace, signal.metric, *dimensions, {"label": signal.name, **about}]
+        return
+    operands = {"metric": (signal.metric, signal.statistic), **signal.others}
+    names = re.compile(rf"\b({'|'.join(operands)})\b")
+    yield [{"expression": names.sub(rf"\g<1>{number}", signal.expression), "label": signal.name}]
+    for operand, (metric, statistic) in operands.items():
+        hidden = {"id": f"{operand}{number}", "visible": False, **about, "stat": statistic}
+        yield [signal.namespace, metric, *dimensions, hidden]
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

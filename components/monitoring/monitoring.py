@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -153,7 +153,6 @@ class Monitoring(Tier):
             )
 
     def _alarm(self, region: MonitoredRegion, signal: Signal) -> aws.cloudwatch.MetricAlarm:
-        percentile = signal.statistic.startswith("p")
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-{signal.name}",
             name=f"{self._platform}-{region.region}-{signal.name}",
@@ -161,18 +160,11 @@ class Monitoring(Tier):
             alarm_description=(
                 f"{signal.title}. {_sentence(signal.reason)} Runbook: {RUNBOOKS}#{signal.anchor}"
             ),
-            namespace=signal.namespace,
-            metric_name=signal.metric,
-            dimensions=signal.dimensions,
-            statistic=None if percentile else signal.statistic,
-            extended_statistic=signal.statistic if percentile else None,
-            # With few requests a percentile is one request's value, and no reason to wake anybody.
-            evaluate_low_sample_count_percentiles="ignore" if percentile else None,
+            **_compared(signal),
             comparison_operator=(
                 "GreaterThanThreshold" if signal.comparison == "above" else "LessThanThreshold"
             ),
             threshold=signal.threshold,
-            period=signal.period_seconds,
             evaluation_periods=signal.periods,
             datapoints_to_alarm=signal.periods,
             treat_missing_data=signal.missing_data,
@@ -221,28 +213,15 @@ class Monitoring(Tier):
                 f"One window of a burn rate; the alarm over both notifies. "
                 f"Runbook: {RUNBOOKS}#{objective.name}"
             ),
-            metric_queries=[
-                aws.cloudwatch.MetricAlarmMetricQueryArgs(
-                    id="bad_share",
-                    label=f"{objective.name} in {seconds // 60} min",
-                    expression=f"IF(requests >= {least}, {objective.bad_share}, 0)",
-                    return_data=True,
-                ),
-                *(
-                    aws.cloudwatch.MetricAlarmMetricQueryArgs(
-                        id=identifier,
-                        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-                            namespace=objective.namespace,
-                            metric_name=metric,
-                            dimensions=objective.dimensions,
-                            stat=statistic,
-                            period=seconds,
-                        ),
-                        return_data=False,
-                    )
-                    for identifier, (metric, statistic) in objective.metrics.items()
-                ),
-            ],
+            metric_queries=_metric_queries(
+                "bad_share",
+                f"IF(requests >= {least}, {objective.bad_share}, 0)",
+                f"{objective.name} in {seconds // 60} min",
+                namespace=objective.namespace,
+                dimensions=objective.dimensions,
+                metrics=objective.metrics,
+                period_seconds=seconds,
+            ),
             comparison_operator="GreaterThanThreshold",
             threshold=rate.bad_share(objective.target),
             evaluation_periods=1,
@@ -353,6 +332,79 @@ def _refuse_duplicates(args: MonitoringArgs) -> None:
                     f"two signals of {region} are named {signal.name}; each needs a name of its own"
                 )
             seen.add((region, signal.name))
+
+
+class _Compared(TypedDict, total=False):
+    namespace: str
+    metric_name: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: str
+    extended_statistic: str
+    evaluate_low_sample_count_percentiles: str
+    period: int
+    metric_queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgs]
+
+
+def _compared(signal: Signal) -> _Compared:
+    """What a signal's alarm compares with the threshold: its metric, or its metric math."""
+    if signal.expression:
+        return {
+            "metric_queries": _metric_queries(
+                "compared",
+                signal.expression,
+                signal.name,
+                namespace=signal.namespace,
+                dimensions=signal.dimensions,
+                metrics={"metric": (signal.metric, signal.statistic), **signal.others},
+                period_seconds=signal.period_seconds,
+            )
+        }
+    compared: _Compared = {
+        "namespace": signal.namespace,
+        "metric_name": signal.metric,
+        "dimensions": signal.dimensions,
+        "period": signal.period_seconds,
+    }
+    if signal.statistic.startswith("p"):
+        # With few requests a percentile is one request's value, and no reason to wake anybody.
+        percentile: _Compared = {
+            "extended_statistic": signal.statistic,
+            "evaluate_low_sample_count_percentiles": "ignore",
+        }
+        return {**compared, **percentile}
+    return {**compared, "statistic": signal.statistic}
+
+
+def _metric_queries(
+    identifier: str,
+    expression: str,
+    label: str,
+    *,
+    namespace: str,
+    dimensions: Mapping[str, pulumi.Input[str]],
+    metrics: Mapping[str, tuple[str, str]],
+    period_seconds: int,
+) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
+    """An expression, which the alarm compares, and the metrics that it names by their ids."""
+    return [
+        aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            id=identifier, label=label, expression=expression, return_data=True
+        ),
+        *(
+            aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                id=operand,
+                metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                    namespace=namespace,
+                    metric_name=metric,
+                    dimensions=dimensions,
+                    stat=statistic,
+                    period=period_seconds,
+                ),
+                return_data=False,
+            )
+            for operand, (metric, statistic) in metrics.items()
+        ),
+    ]
 
 
 class _Actions(TypedDict):

@@ -329,3 +329,15 @@ def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Grap
 
 platform = functools.cache(deploy_platform)
 """The graph of a committed stack, deployed once a process. It is shared: change a copy."""
+
+
+@functools.cache
+def platforms_with_everything() -> dict[str, Graph]:
+    """Every committed stack by its platform's name, with the settings that add alarms. Change a copy only."""
+    values = {stack: stack_values(stack) for stack in STACKS}
+    values["prod"]["trading:domain"] |= {"dnssec": True}
+    values["prod"]["trading:api"] = {"canary": {"stableVersions": {"us-east-1": 1}, "percent": 10}}
+    values["prod"]["trading:web"] = {"shieldAdvanced": True}
+    issuer = {"issuer": "https://login.example.com", "audience": "trading"}
+    values["dev"]["trading:api"] |= {"jwt": issuer}
+    return {f"trading-{stack}": deploy_platform(stack, values[stack]) for stack in STACKS}

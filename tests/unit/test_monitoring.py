@@ -118,6 +118,29 @@ def test_percentile_is_an_extended_statistic() -> None:
     assert (errors["statistic"], errors.get("extendedStatistic")) == ("Sum", None)
 
 
+SHARE = dataclasses.replace(
+    SIGNAL,
+    name="share",
+    expression="IF(metric >= 10, metric / requests, 0)",
+    others={"requests": ("RequestCount", "Sum")},
+    threshold=0.01,
+)
+
+
+def test_metric_math_is_compared_in_the_metrics_place() -> None:
+    alarm = _alarm(_monitoring(_region("eu-west-1", [SHARE])), "eu-west-1-share")
+    assert not alarm.keys() & {"metricName", "namespace", "statistic", "period", "dimensions"}
+    compared, *operands = alarm["metricQueries"]
+    assert (compared["expression"], compared["returnData"]) == (SHARE.expression, True)
+    assert {
+        query["id"]: (query["metric"]["metricName"], query["metric"]["stat"], query["metric"]["period"])
+        for query in operands
+    } == {"metric": (SIGNAL.metric, "Sum", 60), "requests": ("RequestCount", "Sum", 60)}
+    assert {query["metric"]["dimensions"]["LoadBalancer"] for query in operands} == {
+        "app/public/50dc6c495c0c9188"
+    }
+
+
 def test_description_names_the_runbook() -> None:
     alarm = _alarm(_monitoring(_region("eu-west-1", [SIGNAL])), "eu-west-1-errors")
     assert alarm["alarmDescription"] == (
@@ -324,6 +347,22 @@ def test_graph_shows_what_the_alarm_sees() -> None:
         ]
     ]
     assert latency["annotations"]["horizontal"] == [{"label": "above", "value": 0.5, "fill": "above"}]
+
+
+def test_graph_shows_the_metric_math_and_hides_what_it_is_made_of() -> None:
+    brokers = [dataclasses.replace(SHARE, name=f"{n}-share", runbook="share") for n in range(2)]
+    graphs = _dashboard(_monitoring(_region("eu-west-1", brokers)), "metric")
+    (shown,) = [shown for shown in graphs if shown["title"] == "share"]
+    assert [line[-1].get("expression") for line in shown["metrics"] if "expression" in line[-1]] == [
+        "IF(metric0 >= 10, metric0 / requests0, 0)",
+        "IF(metric1 >= 10, metric1 / requests1, 0)",
+    ]
+    hidden = {line[-1]["id"]: line[1] for line in shown["metrics"] if line[-1].get("visible") is False}
+    assert hidden == {
+        name: metric
+        for number in range(2)
+        for name, metric in ((f"metric{number}", SIGNAL.metric), (f"requests{number}", "RequestCount"))
+    }
 
 
 def test_signals_of_a_kind_share_a_graph() -> None:

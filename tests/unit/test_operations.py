@@ -16,7 +16,7 @@ import pytest
 from botocore import xform_name
 
 from components.api.api import access_log
-from tests.unit.harness import ROOT, STACKS, Graph, deploy_platform, stack_values
+from tests.unit.harness import ROOT, Graph, platforms_with_everything
 
 RUNBOOKS = ROOT / "docs" / "operations.md"
 FUNCTIONS = ROOT / "docs" / "operations.sh"
@@ -51,17 +51,6 @@ PLATFORM=trading-prod REGION=us-east-1 SERVICE=orders
 """No command is found, so each is recorded, prints something, and does nothing; grep finds nothing."""
 
 
-@functools.cache
-def platforms() -> dict[str, Graph]:
-    """Every committed stack by its platform's name, production with the settings that add alarms."""
-    values = {stack: stack_values(stack) for stack in STACKS}
-    values["prod"]["trading:domain"] |= {"dnssec": True}
-    values["prod"]["trading:api"] = {"canary": {"stableVersions": {"us-east-1": 1}, "percent": 10}}
-    issuer = {"issuer": "https://login.example.com", "audience": "trading"}
-    values["dev"]["trading:api"] |= {"jwt": issuer}
-    return {f"trading-{stack}": deploy_platform(stack, values[stack]) for stack in STACKS}
-
-
 def alarms(graph: Graph) -> list[dict[str, Any]]:
     return [alarm.inputs for alarm in graph.of("aws:cloudwatch/metricAlarm:MetricAlarm")]
 
@@ -78,7 +67,7 @@ def prometheus_alerts(graph: Graph) -> list[dict[str, Any]]:
 
 
 def anchors() -> set[str]:
-    graphs = platforms().values()
+    graphs = platforms_with_everything().values()
     texts = [
         alarm["alarmDescription"] for graph in graphs for alarm in (*alarms(graph), *composite_alarms(graph))
     ]
@@ -159,7 +148,11 @@ def calls(name: str) -> list[list[str]]:
 
 
 def test_queries_read_log_groups_that_exist() -> None:
-    groups = [g for graph in platforms().values() for g in graph.of("aws:cloudwatch/logGroup:LogGroup")]
+    groups = [
+        g
+        for graph in platforms_with_everything().values()
+        for g in graph.of("aws:cloudwatch/logGroup:LogGroup")
+    ]
     names = [
         group.inputs.get("name") or group.inputs.get("namePrefix") or f"{group.name}-" for group in groups
     ]
@@ -168,11 +161,19 @@ def test_queries_read_log_groups_that_exist() -> None:
     assert sorted(prefix for prefix in queried if not any(n.startswith(prefix) for n in names)) == []
 
 
+def watched(alarm: dict[str, Any]) -> dict[str, Any]:
+    """The dimensions of what an alarm watches, as the shell function `alarm` finds them."""
+    for query in alarm.get("metricQueries", []):
+        if query["id"] == "metric":
+            return query["metric"]["dimensions"]
+    return alarm.get("dimensions", {})
+
+
 @pytest.mark.parametrize("function", ["metric", "dim", "targets"])
 def test_functions_are_given_signals_that_exist(function: str) -> None:
     dimensions = {
-        re.sub(rf"^{platform}-(us-east|eu-west)-1-", "", alarm["name"]): alarm.get("dimensions", {})
-        for platform, graph in platforms().items()
+        re.sub(rf"^{platform}-(us-east|eu-west)-1-", "", alarm["name"]): watched(alarm)
+        for platform, graph in platforms_with_everything().items()
         for alarm in alarms(graph)
         if "name" in alarm
     }
@@ -185,7 +186,7 @@ def test_functions_are_given_signals_that_exist(function: str) -> None:
 
 
 def test_master_users_secret_is_found_by_its_description() -> None:
-    secrets = platforms()["trading-prod"].of("aws:secretsmanager/secret:Secret")
+    secrets = platforms_with_everything()["trading-prod"].of("aws:secretsmanager/secret:Secret")
     found = [
         s.inputs for s in secrets if "trading-prod-database-us-east-1;" in s.inputs.get("description", "")
     ]
@@ -195,7 +196,7 @@ def test_master_users_secret_is_found_by_its_description() -> None:
 
 def test_resources_to_replace_exist() -> None:
     assert "`identity-machine`" in PROCEDURES
-    assert "identity-machine" in {r.name for r in platforms()["trading-prod"].resources}
+    assert "identity-machine" in {r.name for r in platforms_with_everything()["trading-prod"].resources}
 
 
 def test_queries_of_the_access_log_name_its_fields() -> None:
