@@ -47,6 +47,9 @@ SSL_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 """TLS 1.3 with post-quantum key exchange; 1.2 with forward-secret AEAD ciphers for those that have no 1.3.
 What AWS recommends (Security policies for your Application Load Balancer)."""
 
+LEAST_FAILURES = 10
+"""Failed requests a minute below which their share means nothing: at night, one is much of all there are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancerArgs:
@@ -446,6 +449,7 @@ class LoadBalancer(Tier):
     ) -> None:
         dimensions = {"LoadBalancer": load_balancer.arn_suffix}
         namespace = "AWS/ApplicationELB"
+        requests = {"requests": ("RequestCount", "Sum")}
         self.signals += [
             Signal(
                 name="alb-5xx",
@@ -454,9 +458,12 @@ class LoadBalancer(Tier):
                 metric="HTTPCode_ELB_5XX_Count",
                 dimensions=dimensions,
                 statistic="Sum",
-                threshold=10,
+                # Requests for which there was no target are in no request count, which has no value when all are.
+                expression=f"IF(metric >= {LEAST_FAILURES}, metric / (metric + FILL(requests, 0)), 0)",
+                others=requests,
+                threshold=0.01,
                 reason="The load balancer's own 5xx mean no healthy target or a time-out; a few come with a "
-                "target's replacement, ten a minute for three minutes do not.",
+                "target's replacement, one request in a hundred for three minutes does not.",
                 severity="critical",
                 customer_impact=True,
             ),
@@ -467,8 +474,10 @@ class LoadBalancer(Tier):
                 metric="HTTPCode_Target_5XX_Count",
                 dimensions=dimensions,
                 statistic="Sum",
-                threshold=50,
-                reason="About 1 % of 5,000 requests a minute.",
+                expression=f"IF(metric >= {LEAST_FAILURES}, metric / requests, 0)",
+                others=requests,
+                threshold=0.01,
+                reason="One request in a hundred fails; single ones are pods that go.",
                 severity="critical",
             ),
             Signal(
