@@ -191,13 +191,13 @@ class Web(Tier):
         app_bucket_policy(self, f"{name}-app", bucket=bucket, distribution_arn=distribution.arn)
         self._logs(name, args, key, key_policy, web_acl, distribution)
         if args.settings.shield_advanced:
-            aws.shield.Protection(f"{name}-shield", resource_arn=distribution.arn, opts=self.child())
+            self._shield(name, distribution)
 
         self.distribution_id = distribution.id
         self.distribution_domain_name = distribution.domain_name
         self.distribution_zone_id = distribution.hosted_zone_id
         self.bucket = bucket.bucket
-        self._watch(distribution, router, metric_name=f"{args.platform}-web")
+        self._watch(name, distribution, router, metric_name=f"{args.platform}-web")
         self.register_outputs(
             {
                 "distributionId": self.distribution_id,
@@ -434,10 +434,56 @@ class Web(Tier):
             opts=self.child(depends_on=may_deliver),
         )
 
+    def _shield(self, name: str, distribution: aws.cloudfront.Distribution) -> None:
+        aws.shield.Protection(f"{name}-shield", resource_arn=distribution.arn, opts=self.child())
+        self.signals.append(
+            Signal(
+                name="web-ddos",
+                title="AWS Shield sees an attack on the distribution",
+                namespace="AWS/DDoSProtection",
+                metric="DDoSDetected",
+                dimensions={"ResourceArn": distribution.arn},
+                statistic="Maximum",
+                threshold=0,
+                reason="Shield mitigates by itself; its response team helps whoever calls it while it lasts.",
+                severity="warning",
+                periods=1,
+            )
+        )
+
     def _watch(
-        self, distribution: aws.cloudfront.Distribution, router: aws.cloudfront.Function, *, metric_name: str
+        self,
+        name: str,
+        distribution: aws.cloudfront.Distribution,
+        router: aws.cloudfront.Function,
+        *,
+        metric_name: str,
     ) -> None:
+        # Eight metrics more, at CloudWatch's USD 0.30 a month each ("Estimating cost for the additional
+        # CloudFront metrics"): the origins' latency, and the shares of 502, 503 and 504 to look into it.
+        subscription = aws.cloudfront.MonitoringSubscription(
+            name,
+            distribution_id=distribution.id,
+            monitoring_subscription={
+                "realtime_metrics_subscription_config": {"realtime_metrics_subscription_status": "Enabled"}
+            },
+            opts=self.child(),
+        )
         self.signals += [
+            Signal(
+                name="web-latency",
+                title="One request in a hundred waits for its origin for more than three seconds",
+                namespace="AWS/CloudFront",
+                metric="OriginLatency",
+                # From the subscription: without it there is no such metric.
+                dimensions={"DistributionId": subscription.distribution_id, "Region": "Global"},
+                statistic="p99",
+                threshold=3000,
+                reason="Milliseconds to the first byte of what is not cached: an API that is slow takes two "
+                "seconds, and the way to a far region and back one.",
+                severity="warning",
+                periods=5,
+            ),
             Signal(
                 name="web-5xx",
                 title="More than one viewer's request in a hundred fails",

@@ -474,6 +474,13 @@ def test_access_logs_say_who_asked_what_and_hold_no_credentials() -> None:
     assert "web-log-delivery" in delivery.depends_on, "nothing may be delivered without the policy"
 
 
+def test_latency_is_watched_by_metrics_that_are_switched_on() -> None:
+    subscription = graph().only("aws:cloudfront/monitoringSubscription:MonitoringSubscription").inputs
+    assert subscription["distributionId"] == graph().only("aws:cloudfront/distribution:Distribution").id
+    status = subscription["monitoringSubscription"]["realtimeMetricsSubscriptionConfig"]
+    assert status == {"realtimeMetricsSubscriptionStatus": "Enabled"}
+
+
 def test_shield_advanced_is_a_choice_that_says_its_price() -> None:
     assert graph().of("aws:shield/protection:Protection") == []
     protection = graph(shield=True).only("aws:shield/protection:Protection")
