@@ -24,10 +24,20 @@ from components.api.document import (
 )
 from components.api.order_intake import OrderIntake, OrderIntakeArgs
 from components.api.token_authorizer import TokenAuthorizer, TokenAuthorizerArgs
-from components.tier import FOLLOW_ONE_REQUEST, LogQuery, Objective, Signal, Tier, service_trust
+from components.tier import (
+    FOLLOW_ONE_REQUEST,
+    LOG_METRICS,
+    LogQuery,
+    Objective,
+    Signal,
+    Tier,
+    service_trust,
+)
 from settings import ORDERS_PATH, ApiSettings, ObjectiveSettings
 
 STAGE = "live"
+LEAST_REQUESTS = 100
+"""A minute, below which the share of refused ones means nothing: one scanner may be much of all there are."""
 
 QUERIES = {
     "follow-one-request": FOLLOW_ONE_REQUEST,
@@ -252,6 +262,7 @@ class Api(Tier):
             LogQuery(name=name, query=query, log_groups=(access_logs.name,))
             for name, query in QUERIES.items()
         ]
+        self._watch_throttles(name, args, access_logs)
         execution_logs = aws.cloudwatch.LogGroup(
             f"{name}-execution",
             # API Gateway's own name; made by it, the group would keep logs for ever and unencrypted.
@@ -376,6 +387,31 @@ class Api(Tier):
             opts=self.child(),
         )
 
+    def _watch_throttles(self, name: str, args: ApiArgs, access_logs: aws.cloudwatch.LogGroup) -> None:
+        """API Gateway has no metric of what it throttles: 429s are among the 4xx, which are no failures."""
+        metric = f"{args.platform}-orders-throttled"
+        self.count_lines(
+            f"{name}-orders-throttled",
+            metric,
+            log_group_name=access_logs.name,
+            pattern=f'{{ $.status = "429" && $.resource = "{ORDERS_PATH}" }}',
+        )
+        self.signals.append(
+            Signal(
+                name="api-orders-throttled",
+                title="Orders are turned away by the API's throttle",
+                namespace=LOG_METRICS,
+                metric=metric,
+                dimensions={},
+                statistic="Sum",
+                threshold=10,
+                reason="All callers share the throttle: once it is full, it turns away anybody's orders. A "
+                "burst ends within a minute.",
+                severity="critical",
+                customer_impact=True,
+            )
+        )
+
     def _watch(self, rest_api: aws.apigateway.RestApi) -> None:
         dimensions: dict[str, pulumi.Input[str]] = {"ApiName": rest_api.name, "Stage": STAGE}
         self.signals += [
@@ -390,6 +426,21 @@ class Api(Tier):
                 reason="One request in a hundred fails; single ones are pods that go.",
                 severity="critical",
                 customer_impact=True,
+            ),
+            Signal(
+                name="api-client-errors",
+                title="The API refuses a quarter of all requests",
+                namespace="AWS/ApiGateway",
+                metric="4XXError",
+                dimensions=dimensions,
+                statistic="Sum",
+                expression=f"IF(requests >= {LEAST_REQUESTS}, metric / requests, 0)",
+                others={"requests": ("Count", "Sum")},
+                threshold=0.25,
+                reason="Some callers are always wrong; so many are wrong when tokens, routes or throttles of "
+                "ours are, which no 5xx tells.",
+                severity="warning",
+                periods=10,
             ),
             Signal(
                 name="api-latency",

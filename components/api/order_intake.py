@@ -100,7 +100,7 @@ class OrderIntake(Tier):
         self.function_name = function.name
         self.alias_name = alias.name
         self.invoke_arn = alias.invoke_arn
-        self._watch(function, dead_letters)
+        self._watch(function, dead_letters, args.reserved_concurrency)
         if args.canary:
             self._watch_canary(function)
         self._watch_log(name, args.platform, log_group)
@@ -217,7 +217,9 @@ class OrderIntake(Tier):
             LogQuery(name="follow-one-request", query=FOLLOW_ONE_REQUEST, log_groups=(log_group.name,))
         )
 
-    def _watch(self, function: aws.lambda_.Function, dead_letters: aws.sqs.Queue) -> None:
+    def _watch(
+        self, function: aws.lambda_.Function, dead_letters: aws.sqs.Queue, reserved_concurrency: int
+    ) -> None:
         dimensions = {"FunctionName": function.name}
         live = {**dimensions, "Resource": pulumi.Output.format("{0}:{1}", function.name, ALIAS)}
         self.signals += [
@@ -244,6 +246,19 @@ class OrderIntake(Tier):
                 reason="The reserved concurrency is used up; every throttle is an order refused.",
                 severity="critical",
                 customer_impact=True,
+            ),
+            Signal(
+                name="order-intake-concurrency",
+                title="Order intake has used up most of its concurrency",
+                namespace="AWS/Lambda",
+                metric="ConcurrentExecutions",
+                dimensions=dimensions,
+                statistic="Maximum",
+                threshold=0.8 * reserved_concurrency,
+                reason="Executions at once, four fifths of the reserved: the rest is for a burst; beyond it "
+                "orders are turned away.",
+                severity="warning",
+                periods=5,
             ),
             Signal(
                 name="order-intake-duration",

@@ -119,6 +119,17 @@ class TokenAuthorizer(Tier):
                 severity="critical",
             ),
             Signal(
+                name="token-authorizer-duration",
+                title="Tokens are judged slowly",
+                namespace="AWS/Lambda",
+                metric="Duration",
+                dimensions={"FunctionName": function.name},
+                statistic="p99",
+                threshold=TIMEOUT_SECONDS * 1000 / 2,
+                reason="Half of the time-out (milliseconds), at which callers get 500: the issuer hangs.",
+                severity="warning",
+            ),
+            Signal(
                 name="token-authorizer-throttles",
                 title="Requests are turned away because their tokens cannot be judged",
                 namespace="AWS/Lambda",

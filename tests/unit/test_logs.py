@@ -170,6 +170,7 @@ def test_control_plane_and_functions_keep_nothing_back(stack: str) -> None:
 
 
 FILTERS = {
+    "api-{}-orders-throttled": ("api-{}-access", "api-orders-throttled"),
     "api-{}-order-intake-errors": ("api-{}-order-intake", "order-intake-error-lines"),
     "cluster-{}-application-errors": ("cluster-{}-pods-application-logs", "service-error-lines"),
     "database-{}-fatal": ("database-{}-postgresql", "database-fatal"),
@@ -179,7 +180,7 @@ FILTERS = {
 
 
 @every_stack
-def test_errors_in_logs_ring_and_two_stacks_of_an_account_do_not_add_up(stack: str) -> None:
+def test_what_is_counted_in_logs_rings_and_two_stacks_of_an_account_do_not_add_up(stack: str) -> None:
     graph = platform(stack)
     filters = {f.name: f for f in graph.of("aws:cloudwatch/logMetricFilter:LogMetricFilter")}
     assert filters.keys() == {name.format(region) for region in regions(stack) for name in FILTERS}
@@ -202,6 +203,7 @@ def test_filters_match_the_lines_that_they_are_for() -> None:
         for f in platform("prod").of("aws:cloudwatch/logMetricFilter:LogMetricFilter")
     }
     assert patterns["api-us-east-1-order-intake"] == '{ $.level = "ERROR" }'
+    assert patterns["api-us-east-1-orders"] == '{ $.status = "429" && $.resource = "/api/orders" }'
     assert patterns["cluster-us-east-1-application"] == (
         '{ $.kubernetes.namespace_name = "trading" && $.log_processed.level = "ERROR" }'
     )
