@@ -214,7 +214,8 @@ class Network(Tier):
             tags={"Name": name},
             opts=self.child(),
         )
-        self.signals.append(
+        # "Monitor NAT gateways with Amazon CloudWatch", VPC user guide.
+        self.signals += [
             Signal(
                 name=f"nat-port-allocation-{zone}",
                 runbook="nat-port-allocation",
@@ -226,8 +227,26 @@ class Network(Tier):
                 threshold=0,
                 reason="A NAT gateway has 55,000 ports to one destination; beyond them connections fail.",
                 severity="warning",
-            )
-        )
+            ),
+            Signal(
+                name=f"nat-packets-dropped-{zone}",
+                runbook="nat-packets-dropped",
+                title=f"NAT gateway of {zone} drops packets",
+                namespace="AWS/NATGateway",
+                metric="PacketsDropCount",
+                dimensions={"NatGatewayId": nat.id},
+                statistic="Sum",
+                expression="metric / (outwards + inwards)",
+                others={
+                    "outwards": ("PacketsInFromSource", "Sum"),
+                    "inwards": ("PacketsInFromDestination", "Sum"),
+                },
+                threshold=0.0001,
+                reason="Of all packets; more than one in ten thousand is what AWS looks into.",
+                severity="warning",
+                period_seconds=300,
+            ),
+        ]
         return nat
 
     def _flow_logs(self) -> None:
