@@ -105,7 +105,7 @@ class Cluster(Tier):
         pools = self._node_pools(args, cluster)
         secrets = self._secrets_store(args)
         self.ready = [manifests, quota, *pools, *self._observability(args), *secrets]
-        self.signals += _signals(args.cluster_name)
+        self.signals += _signals(args.cluster_name, args.settings.pods_quota)
         self.register_outputs({"arn": self.arn, "securityGroupId": self.security_group_id})
 
     def _in_cluster(self, depends_on: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
@@ -441,9 +441,13 @@ filter kubernetes.namespace_name = "trading" and log_processed.level = "ERROR"
 | limit 100"""
 
 
-def _signals(cluster_name: str) -> list[Signal]:
+def _signals(cluster_name: str, pods_quota: int) -> list[Signal]:
     """Of the metrics that EKS publishes itself ("Basic metrics in Amazon CloudWatch", EKS user guide) and of
     Container Insights ("Enhanced Container Insights (Classic) metric reference", CloudWatch user guide).
+
+    Under the cluster's name alone the agent puts the values of all nodes, so that the largest is the fullest
+    node's. Full disks are among what makes a node a failed one: the metric of disks has the nodes' read-only
+    ones as well.
     """
     dimensions = {"ClusterName": cluster_name}
     return [
@@ -481,6 +485,37 @@ def _signals(cluster_name: str) -> list[Signal]:
             threshold=0,
             periods=15,
             reason="Auto Mode replaces a node that stays unwell; after a quarter of an hour it has not.",
+            severity="warning",
+        ),
+        *(
+            Signal(
+                name=f"cluster-node-{resource}",
+                runbook="cluster-node-use",
+                title=f"A node uses nearly all of its {what}",
+                namespace="ContainerInsights",
+                metric=f"node_{resource}_utilization",
+                dimensions=dimensions,
+                statistic="Maximum",
+                threshold=90,
+                periods=15,
+                reason=reason,
+                severity="warning",
+            )
+            for resource, what, reason in (
+                ("cpu", "CPU", "Per cent. Pods use more than they request, and slow each other down."),
+                ("memory", "memory", "Per cent. Kubernetes evicts pods when none is left."),
+            )
+        ),
+        Signal(
+            name="cluster-pods-quota",
+            title="The quota of pods is nearly used up",
+            namespace="ContainerInsights",
+            metric="namespace_number_of_running_pods",
+            dimensions={**dimensions, "Namespace": WORKLOAD_NAMESPACE},
+            statistic="Maximum",
+            threshold=0.9 * pods_quota,
+            periods=5,
+            reason="Pods beyond it are not made, so that none is pending: services stop to scale unseen.",
             severity="warning",
         ),
         Signal(

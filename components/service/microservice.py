@@ -482,4 +482,18 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
             reason="Restarts in five minutes: one is an accident, a loop goes on.",
             severity="warning",
         ),
+        Signal(
+            name=f"{service.name}-crash-loop",
+            runbook="service-crash-loop",
+            title=f"A container of {service.name} crashes whenever it starts",
+            namespace="ContainerInsights",
+            metric="pod_container_status_waiting_reason_crash_loop_back_off",
+            dimensions={**dimensions, "PodName": service.name},
+            statistic="Maximum",
+            threshold=0,
+            periods=5,
+            reason="Kubernetes waits longer before each restart, up to five minutes: soon they are too few "
+            "for the alarm on restarts.",
+            severity="warning",
+        ),
     ]
