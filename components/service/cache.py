@@ -221,6 +221,11 @@ class Cache(Tier):
 
 _OF_A_NODE = (
     (
+        *("cpu", "CPUUtilization", "Average", 90, "has no CPU left"),
+        "of all cores, which snapshots, replication and TLS need beside the engine; what to watch on nodes "
+        "of two cores (ElastiCache User Guide, Which metrics should I monitor)",
+    ),
+    (
         *("engine-cpu", "EngineCPUUtilization", "Average", 90, "is at its CPU's limit"),
         "the engine runs commands on one thread; above 90 % latency climbs steeply (ElastiCache User Guide, "
         "Which metrics should I monitor)",

@@ -143,7 +143,7 @@ def test_every_node_that_there_may_be_is_watched() -> None:
     cache(CacheSettings(shards=2, replicas=CacheReplicas(min=1, max=2)), signals=signals)
     watched = {signal.name for signal in signals}
     nodes = [f"{shard:04}-{node:03}" for shard in (1, 2) for node in (1, 2, 3)]
-    kinds = ("engine-cpu", "memory", "evictions", "connections", "replication-lag")
+    kinds = ("engine-cpu", "cpu", "memory", "evictions", "connections", "replication-lag")
     assert watched == {f"cache-{node}-{kind}" for node in nodes for kind in kinds}
 
 
