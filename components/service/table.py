@@ -13,6 +13,13 @@ from components.scaling import target_tracking
 from components.tier import Signal, Tier
 from settings import AttributeSettings, IndexSettings, Range, TableSettings
 
+ZERO_WHEN_MISSING = "FILL(metric, 0)"
+"""Metric math for what is reported only when it happens. Alarms on DynamoDB's metrics ignore missing data,
+whatever they are told (CloudWatch API Reference, PutMetricAlarm): they would ring once, and never end.
+
+Its periods are longer than what the metric is late by: the last one would always be a zero, and hide those
+before it (CloudWatch User Guide, "Using metric math")."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableArgs:
@@ -240,20 +247,38 @@ def _signals(
         what = f"Index {index.name} of table {settings.name}" if index else f"Table {settings.name}"
         for direction in ("Read", "Write"):
             more = "; meanwhile the table's own writes wait" if index and direction == "Write" else ""
+            of_part = {**of_table, **({"GlobalSecondaryIndexName": index.name} if index else {})}
             yield Signal(
                 name=f"table-{part}-{direction.lower()}-throttled",
                 runbook="table-throttled",
                 title=f"{what} throttles {direction.lower()}s",
                 namespace="AWS/DynamoDB",
                 metric=f"{direction}ThrottleEvents",
-                dimensions={**of_table, **({"GlobalSecondaryIndexName": index.name} if index else {})},
+                dimensions=of_part,
                 statistic="Sum",
+                expression=ZERO_WHEN_MISSING,
                 threshold=0,
                 reason="scaling needs a few minutes for a burst; throttling that outlasts them means that "
                 f"{limit} or one key is hot{more}",
                 severity="warning",
-                periods=5,
+                period_seconds=300,
+                periods=2,
             )
+            capacity = settings.read_capacity if direction == "Read" else settings.write_capacity
+            if settings.billing == "provisioned" and capacity.min < capacity.max:
+                yield Signal(
+                    name=f"table-{part}-{direction.lower()}-at-maximum",
+                    runbook="table-at-maximum",
+                    title=f"{what} has scaled its {direction.lower()}s to their end",
+                    namespace="AWS/DynamoDB",
+                    metric=f"Provisioned{direction}CapacityUnits",
+                    dimensions=of_part,
+                    statistic="Maximum",
+                    threshold=capacity.max - 1,
+                    reason="a burst passes in a quarter of an hour; a load that stays will be throttled",
+                    severity="warning",
+                    period_seconds=300,
+                )
     yield Signal(
         name=f"table-{settings.name}-system-errors",
         runbook="table-system-errors",
@@ -262,9 +287,12 @@ def _signals(
         metric="SystemErrors",
         dimensions={**of_table, "Operation": "PutItem"},
         statistic="Sum",
-        threshold=10,
-        reason="clients retry a few errors 500; more in each of three minutes is an outage at AWS",
+        expression=ZERO_WHEN_MISSING,
+        threshold=30,
+        reason="clients retry a few errors 500; more than thirty in five minutes are an outage at AWS",
         severity="critical",
+        period_seconds=300,
+        periods=1,
     )
     for peer in peers:
         yield Signal(
@@ -276,11 +304,14 @@ def _signals(
             # DynamoDB reports it where the item was written, for each region that receives it.
             dimensions={**of_table, "ReceivingRegion": peer},
             statistic="Average",
+            expression=ZERO_WHEN_MISSING,
             threshold=10_000,
             reason="milliseconds; a second or two is usual. What has not arrived is lost to a failover, "
             "until this region is back",
             severity="warning",
-            periods=5,
+            # DynamoDB reports it every five minutes, and some time later.
+            period_seconds=900,
+            periods=1,
         )
 
 

@@ -272,6 +272,31 @@ def test_a_replica_is_watched_as_its_table() -> None:
     assert {s.name for s in there} == {s.name for s in signals} | {"table-quotes-replication-to-us-east-1"}
 
 
+def test_a_capacity_that_cannot_grow_any_more_rings() -> None:
+    signals: list[Signal] = []
+    table(QUOTES, signals=signals)
+    at_maximum = {
+        (s.metric, s.dimensions.get("GlobalSecondaryIndexName"), s.threshold)
+        for s in signals
+        if s.anchor == "table-at-maximum"
+    }
+    assert at_maximum == {
+        (f"Provisioned{direction}CapacityUnits", index, most - 1)
+        for direction, most in (("Read", 50), ("Write", 100))
+        for index in (None, "by-venue", "by-day")
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"billing": "onDemand"}, {"read_capacity": Range(min=5, max=5), "write_capacity": Range(min=5, max=5)}],
+)
+def test_a_capacity_that_does_not_scale_has_no_maximum(change: dict[str, object]) -> None:
+    signals: list[Signal] = []
+    table(QUOTES.model_copy(update=change), signals=signals)
+    assert "table-at-maximum" not in {signal.anchor for signal in signals}
+
+
 def test_throttling_of_table_and_indexes_rings() -> None:
     signals: list[Signal] = []
     table(QUOTES, signals=signals)
