@@ -17,6 +17,9 @@ from settings import ServiceSettings, StreamingSettings, TopicSettings
 IAM_PORT = 9098
 """Where brokers speak TLS with IAM authentication (MSK Developer Guide, *Port information*)."""
 
+IAM_CONNECTIONS = 3000
+"""Which a broker takes of clients that sign in with IAM (MSK Developer Guide, *MSK quota*)."""
+
 EXPORTER_PORTS = (11001, 11002)
 """Where brokers show Kafka's metrics, then their machines' (MSK Developer Guide, *Open monitoring*)."""
 
@@ -239,6 +242,49 @@ class EventStreaming(Tier):
         for broker in range(1, brokers + 1):
             of_broker = {**of_cluster, "Broker ID": str(broker)}
             self.signals += [
+                Signal(
+                    name=f"kafka-broker-{broker}-cpu",
+                    runbook="kafka-broker-cpu",
+                    title=f"Kafka broker {broker} has too little CPU to take over from another",
+                    namespace="AWS/Kafka",
+                    metric="CpuUser",
+                    dimensions=of_broker,
+                    statistic="Average",
+                    expression="metric + system",
+                    others={"system": ("CpuSystem", "Average")},
+                    threshold=60,
+                    reason="AWS's best practice for MSK, in per cent; the rest carries what another leads",
+                    severity="warning",
+                    period_seconds=300,
+                ),
+                Signal(
+                    name=f"kafka-broker-{broker}-memory",
+                    runbook="kafka-broker-memory",
+                    title=f"Kafka broker {broker} is short of heap",
+                    namespace="AWS/Kafka",
+                    metric="HeapMemoryAfterGC",
+                    dimensions=of_broker,
+                    statistic="Maximum",
+                    threshold=60,
+                    reason="AWS's best practice for MSK, in per cent after a garbage collection; a broker "
+                    "that has none left ends",
+                    severity="warning",
+                    period_seconds=300,
+                ),
+                Signal(
+                    name=f"kafka-broker-{broker}-connections",
+                    runbook="kafka-broker-connections",
+                    title=f"Kafka broker {broker} has nearly as many connections as it takes",
+                    namespace="AWS/Kafka",
+                    metric="ConnectionCount",
+                    dimensions=of_broker,
+                    # Each of its network threads reports its own.
+                    statistic="Sum",
+                    threshold=0.8 * IAM_CONNECTIONS,
+                    reason="four fifths of the quota, at which new connections are refused; a pod has a few",
+                    severity="warning",
+                    periods=5,
+                ),
                 Signal(
                     name=f"kafka-broker-{broker}-under-min-isr",
                     runbook="kafka-broker-under-min-isr",

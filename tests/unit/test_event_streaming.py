@@ -196,6 +196,16 @@ def test_every_broker_is_watched() -> None:
     }
 
 
+def test_a_brokers_cpu_is_that_of_user_and_system() -> None:
+    cpu = next(s for s in signals(StreamingSettings()) if s.name == "kafka-broker-2-cpu")
+    assert (cpu.metric, cpu.others, cpu.expression) == (
+        "CpuUser",
+        {"system": ("CpuSystem", "Average")},
+        "metric + system",
+    )
+    assert cpu.threshold == 60, "AWS's best practice for MSK"
+
+
 def test_lag_of_every_consumer_is_watched_in_time_and_in_records() -> None:
     found = [signal for signal in signals(StreamingSettings(), SERVICES) if "Lag" in signal.metric]
     assert {(s.metric, s.dimensions["Consumer Group"], s.dimensions["Topic"]) for s in found} == {
