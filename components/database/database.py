@@ -16,6 +16,7 @@ from components.database.parameters import (
 )
 from components.database.proxy import DatabaseProxy, DatabaseProxyArgs
 from components.database.secret_rotation import SecretRotation, SecretRotationArgs
+from components.database.signals import cluster_signals
 from components.scaling import target_tracking
 from components.tier import LOG_METRICS, Endpoint, LogQuery, Severity, Signal, Tier, service_trust
 from settings import DatabaseSettings
@@ -270,10 +271,12 @@ class Database(Tier):
             self._global_database(name, args, cluster, instances) if args.has_secondaries else None
         )
         self.secret_arn = self._master_secret(name, args, cluster, instances, password) if password else None
-        self.signals += proxy.signals
-        self._watch(
-            identifier, serverless=settings.serverless is not None, is_secondary=args.joins is not None
-        )
+        self.signals += [
+            *proxy.signals,
+            *cluster_signals(
+                identifier, settings, in_global_database=args.has_secondaries or args.joins is not None
+            ),
+        ]
         self.register_outputs(
             {
                 "writerEndpoint": self.writer_endpoint,
@@ -463,101 +466,6 @@ class Database(Tier):
         self.queries.append(
             LogQuery(name="slow-statements", query=SLOW_STATEMENTS, log_groups=(log_group.name,))
         )
-
-    def _watch(self, identifier: str, *, serverless: bool, is_secondary: bool) -> None:
-        of_cluster = {"DBClusterIdentifier": identifier}
-        of_writer = {**of_cluster, "Role": "WRITER"}
-        memory = Signal(
-            name="database-memory",
-            title="The database's writer is short of memory",
-            namespace="AWS/RDS",
-            metric="FreeableMemory",
-            dimensions=of_writer,
-            statistic="Minimum",
-            comparison="below",
-            threshold=1024**3,
-            reason="bytes; below 1 GiB the next large sort or burst of connections ends in a restart",
-            severity="critical",
-            periods=5,
-        )
-        capacity = Signal(
-            name="database-capacity",
-            title="The database's writer is at its largest capacity",
-            namespace="AWS/RDS",
-            metric="ACUUtilization",
-            dimensions=of_writer,
-            statistic="Average",
-            threshold=90,
-            reason="per cent of serverless.max; there is nothing left to scale to",
-            severity="warning",
-            periods=5,
-        )
-        self.signals += [
-            capacity if serverless else memory,
-            Signal(
-                name="database-writer-cpu",
-                title="The database's writer is at its CPU's limit",
-                namespace="AWS/RDS",
-                metric="CPUUtilization",
-                dimensions=of_writer,
-                statistic="Average",
-                threshold=80,
-                reason="readers scale by themselves and the writer does not; the rest carries a failover",
-                severity="warning",
-                periods=10,
-            ),
-            Signal(
-                name="database-replica-lag",
-                title="The database's readers are behind the writer",
-                namespace="AWS/RDS",
-                metric="AuroraReplicaLagMaximum",
-                dimensions=of_cluster,
-                statistic="Maximum",
-                threshold=1000,
-                reason="milliseconds; below 100 is usual, and a balance read a second late is a wrong one",
-                severity="warning",
-                periods=5,
-            ),
-            Signal(
-                name="database-deadlocks",
-                title="Transactions deadlock",
-                namespace="AWS/RDS",
-                metric="Deadlocks",
-                dimensions=of_cluster,
-                statistic="Maximum",
-                threshold=0.1,
-                reason="a second; transfers lock accounts in one order, so a steady rate is a fault",
-                severity="warning",
-                periods=5,
-            ),
-            Signal(
-                name="database-transaction-ids",
-                title="The database nears transaction-id wraparound",
-                namespace="AWS/RDS",
-                metric="MaximumUsedTransactionIDs",
-                dimensions=of_cluster,
-                statistic="Maximum",
-                threshold=1_000_000_000,
-                reason="vacuum has failed for long; PostgreSQL stops taking writes at about two billion",
-                severity="critical",
-                period_seconds=300,
-            ),
-        ]
-        if is_secondary:
-            self.signals.append(
-                Signal(
-                    name="database-global-lag",
-                    title="The region's database is behind the primary region's",
-                    namespace="AWS/RDS",
-                    metric="AuroraGlobalDBReplicationLag",
-                    dimensions=of_cluster,
-                    statistic="Maximum",
-                    threshold=5000,
-                    reason="milliseconds; below a second is usual, and what lags is lost with the primary",
-                    severity="critical",
-                    periods=5,
-                )
-            )
 
 
 def _not_ours(args: DatabaseArgs) -> list[str]:

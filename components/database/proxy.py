@@ -166,6 +166,18 @@ class DatabaseProxy(Tier):
                 periods=5,
             ),
             Signal(
+                name="database-proxy-sign-in-failed",
+                title="The proxy refuses services that sign in",
+                namespace="AWS/RDS",
+                metric="ClientConnectionsSetupFailedAuth",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=10,
+                reason="an expired token is tried anew once; more in each of three minutes is a service that "
+                "lost its right, or its certificates of RDS",
+                severity="warning",
+            ),
+            Signal(
                 name="database-proxy-connections-failed",
                 title="The proxy cannot sign in to the database",
                 namespace="AWS/RDS",

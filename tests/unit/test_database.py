@@ -224,11 +224,53 @@ def test_lag_deadlocks_and_the_writers_cpu_ring() -> None:
     signals: list[Signal] = []
     database(DatabaseSettings(), signals=signals)
     assert {signal.metric for signal in signals} >= {
-        "AuroraReplicaLagMaximum",
+        "AuroraReplicaLag",
         "CPUUtilization",
         "Deadlocks",
         "MaximumUsedTransactionIDs",
     }
+
+
+def test_readers_are_watched_as_the_writer_is() -> None:
+    """A secondary region has readers alone."""
+    signals: list[Signal] = []
+    database(DatabaseSettings(), signals=signals, secondary=True)
+    for metric in ("CPUUtilization", "FreeableMemory"):
+        assert {s.dimensions.get("Role") for s in signals if s.metric == metric} == {"WRITER", "READER"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "documented"),
+    [
+        (DatabaseSettings(instance_class="db.r6g.large"), 1722),
+        (DatabaseSettings(instance_class="db.r6g.xlarge"), 3479),
+        (DatabaseSettings(instance_class="db.r6g.16xlarge"), 5000),
+        (DatabaseSettings(instance_class="db.t4g.medium"), 405),
+        (DatabaseSettings(serverless=ServerlessCapacity(min=1, max=1)), 189),
+        (DatabaseSettings(serverless=ServerlessCapacity(min=1, max=16)), 3360),
+        (DatabaseSettings(serverless=ServerlessCapacity(min=0.5, max=64)), 2000),
+    ],
+)
+def test_connections_ring_before_the_proxy_lets_callers_wait(
+    settings: DatabaseSettings, documented: int
+) -> None:
+    """Against the figures of "Maximum connections to an Aurora PostgreSQL DB instance"."""
+    signals: list[Signal] = []
+    database(settings, signals=signals)
+    (connections,) = [signal for signal in signals if signal.name == "database-connections"]
+    assert 0.7 * documented < connections.threshold < 0.9 * documented
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "documented_gib"),
+    [("db.r6g.large", 32), ("db.r6g.xlarge", 63), ("db.r6g.16xlarge", 1008), ("db.t4g.medium", 8.13)],
+)
+def test_local_storage_rings_at_a_fifth_of_what_there_is(instance_class: str, documented_gib: float) -> None:
+    """Against the figures of "Temporary storage limits for Aurora PostgreSQL"."""
+    signals: list[Signal] = []
+    database(DatabaseSettings(instance_class=instance_class), signals=signals)
+    (storage,) = [signal for signal in signals if signal.metric == "FreeLocalStorage"]
+    assert storage.threshold / 2**30 == pytest.approx(0.2 * documented_gib, rel=0.05)
 
 
 def test_readers_scale_on_connections_where_the_settings_say_so() -> None:
@@ -423,14 +465,15 @@ def test_what_a_global_database_writes_into_its_members_is_no_difference() -> No
         assert "replicationSourceIdentifier" in graph.only(CLUSTER).ignore_changes
 
 
-def test_lag_behind_the_primary_region_rings_in_a_secondary_only() -> None:
-    def metrics(secondary: bool) -> set[str]:
+def test_lag_behind_the_primary_region_rings_whichever_region_is_the_secondary() -> None:
+    def rings(*, secondary: bool, has_secondaries: bool) -> bool:
         signals: list[Signal] = []
-        database(DatabaseSettings(), secondary=secondary, signals=signals)
-        return {signal.metric for signal in signals}
+        database(DatabaseSettings(), secondary=secondary, has_secondaries=has_secondaries, signals=signals)
+        return "AuroraGlobalDBReplicationLag" in {signal.metric for signal in signals}
 
-    assert "AuroraGlobalDBReplicationLag" in metrics(secondary=True)
-    assert "AuroraGlobalDBReplicationLag" not in metrics(secondary=False)
+    assert rings(secondary=True, has_secondaries=False)
+    assert rings(secondary=False, has_secondaries=True)
+    assert not rings(secondary=False, has_secondaries=False)
 
 
 # -- the master secret's rotation ----------------------------------------------------------------
