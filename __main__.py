@@ -203,6 +203,7 @@ def deploy_region(
         BackupVaultArgs(
             key_arn=foundation.key_arn,
             min_retention_days=settings.database.backup_retention_days,
+            daily=primary is None,
             protect=settings.protect,
         ),
         opts,

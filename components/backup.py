@@ -20,6 +20,8 @@ class BackupVaultArgs:
     key_arn: pulumi.Input[str]
     min_retention_days: int
     """What a locked vault keeps every backup for."""
+    daily: bool
+    """Whether the plan makes backups here; otherwise there are copies of other regions' only."""
     protect: bool
 
 
@@ -69,9 +71,30 @@ class BackupVault(Tier):
             )
             for job, metric, title in (
                 ("job", "NumberOfBackupJobsFailed", "A backup failed"),
+                ("start", "NumberOfBackupJobsExpired", "A backup could not begin in its time"),
                 ("copy", "NumberOfCopyJobsFailed", "A backup could not be copied to another region"),
             )
         ]
+        if args.daily:
+            self.signals.append(
+                Signal(
+                    name="backup-missing",
+                    title="No backup has been made for two days",
+                    namespace="AWS/Backup",
+                    metric="NumberOfBackupJobsCompleted",
+                    dimensions={"BackupVaultName": vault.name},
+                    statistic="Sum",
+                    # Else CloudWatch looks for values of days further back before it takes them for missing.
+                    expression="FILL(metric, 0)",
+                    comparison="below",
+                    threshold=1,
+                    reason="one a day; what keeps a job from being started fails none",
+                    severity="warning",
+                    period_seconds=86400,
+                    periods=2,
+                    missing_data="breaching",
+                )
+            )
         self.register_outputs({"arn": self.arn})
 
 

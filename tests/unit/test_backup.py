@@ -14,9 +14,10 @@ PLAN = "aws:backup/plan:Plan"
 LOCK = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
 
 
-def vault(*, protect: bool = True, signals: list[Signal] | None = None) -> Graph:
+def vault(*, protect: bool = True, daily: bool = True, signals: list[Signal] | None = None) -> Graph:
     def program() -> None:
-        made = BackupVault("backups", BackupVaultArgs(key_arn=KEY, min_retention_days=35, protect=protect))
+        args = BackupVaultArgs(key_arn=KEY, min_retention_days=35, daily=daily, protect=protect)
+        made = BackupVault("backups", args)
         if signals is not None:
             signals.extend(made.signals)
 
@@ -58,8 +59,20 @@ def test_an_unprotected_vault_goes_with_what_is_in_it() -> None:
 
 def test_failed_backups_and_copies_ring() -> None:
     signals: list[Signal] = []
+    vault(signals=signals, daily=False)
+    assert {signal.metric for signal in signals} == {
+        "NumberOfBackupJobsFailed",
+        "NumberOfBackupJobsExpired",
+        "NumberOfCopyJobsFailed",
+    }
+
+
+def test_a_backup_that_nobody_began_rings_where_one_is_made_every_day() -> None:
+    signals: list[Signal] = []
     vault(signals=signals)
-    assert {signal.metric for signal in signals} == {"NumberOfBackupJobsFailed", "NumberOfCopyJobsFailed"}
+    (missing,) = [signal for signal in signals if signal.metric == "NumberOfBackupJobsCompleted"]
+    assert (missing.comparison, missing.threshold, missing.missing_data) == ("below", 1, "breaching")
+    assert missing.period_seconds * missing.periods == 2 * 24 * 3600
 
 
 def test_a_backup_a_day_and_one_a_month() -> None:
