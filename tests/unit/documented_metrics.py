@@ -1,0 +1,211 @@
+"""What AWS documents of the CloudWatch metrics that our alarms compare, written down from its pages.
+
+An alarm on a metric that does not exist, or under other dimensions than it is reported with, never rings, and
+nothing says so. A metric that is not in here is looked up before it gets an alarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MINUTE = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace:
+    """The metrics of one namespace."""
+
+    document: str
+    """The page's title, and the guide it is in."""
+    metrics: Mapping[tuple[str, ...], str]
+    """Dimensions that are given together → the metrics that are reported with them."""
+    seconds: int = MINUTE
+    """Between two values of a metric."""
+    seldom: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Metrics that have fewer values → seconds between two of them."""
+
+
+NAMESPACES: Mapping[str, Namespace] = {
+    "AWS/ApiGateway": Namespace(
+        document="Amazon API Gateway dimensions and metrics (API Gateway Developer Guide)",
+        metrics={
+            ("ApiName", "Stage"): "4XXError 5XXError Count Latency",
+            ("ApiName", "Stage", "Resource", "Method"): "5XXError Count Latency",
+        },
+    ),
+    "AWS/ApplicationELB": Namespace(
+        document="CloudWatch metrics for your Application Load Balancer (Elastic Load Balancing)",
+        metrics={
+            (
+                "LoadBalancer",
+            ): "HTTPCode_ELB_5XX_Count HTTPCode_Target_5XX_Count RequestCount TargetResponseTime",
+            ("LoadBalancer", "TargetGroup"): "HealthyHostCount UnHealthyHostCount",
+        },
+    ),
+    "AWS/Backup": Namespace(
+        document="Monitoring AWS Backup metrics with CloudWatch (AWS Backup Developer Guide)",
+        metrics={
+            (
+                "BackupVaultName",
+            ): "NumberOfBackupJobsCompleted NumberOfBackupJobsExpired NumberOfBackupJobsFailed "
+            "NumberOfCopyJobsFailed"
+        },
+        seconds=5 * MINUTE,
+    ),
+    "AWS/CertificateManager": Namespace(
+        document="Supported CloudWatch metrics (AWS Certificate Manager User Guide)",
+        metrics={("CertificateArn",): "DaysToExpiry"},
+        seconds=12 * 60 * MINUTE,
+    ),
+    "AWS/CloudFront": Namespace(
+        document="Types of metrics for CloudFront (CloudFront Developer Guide)",
+        metrics={
+            ("DistributionId", "Region"): "5xxErrorRate OriginLatency",
+            ("FunctionName", "Region"): "FunctionExecutionErrors",
+        },
+    ),
+    "AWS/Cognito": Namespace(
+        document="Metrics for Amazon Cognito user pools (Cognito Developer Guide)",
+        metrics={("UserPool", "UserPoolClient"): "SignInThrottles"},
+    ),
+    "AWS/DDoSProtection": Namespace(
+        document="AWS Shield Advanced metrics (AWS WAF Developer Guide): each minute during an event",
+        metrics={("ResourceArn",): "DDoSDetected"},
+    ),
+    "AWS/DynamoDB": Namespace(
+        document="DynamoDB metrics and dimensions (DynamoDB Developer Guide)",
+        metrics={
+            ("TableName",): "ProvisionedReadCapacityUnits ProvisionedWriteCapacityUnits ReadThrottleEvents "
+            "WriteThrottleEvents",
+            ("TableName", "GlobalSecondaryIndexName"): "ProvisionedReadCapacityUnits "
+            "ProvisionedWriteCapacityUnits ReadThrottleEvents WriteThrottleEvents",
+            ("TableName", "Operation"): "SystemErrors",
+            ("TableName", "ReceivingRegion"): "ReplicationLatency",
+        },
+        seldom={
+            "ProvisionedReadCapacityUnits": 5 * MINUTE,
+            "ProvisionedWriteCapacityUnits": 5 * MINUTE,
+            "ReplicationLatency": 5 * MINUTE,
+        },
+    ),
+    "AWS/EKS": Namespace(
+        document="Basic metrics in Amazon CloudWatch (EKS User Guide)",
+        metrics={
+            ("ClusterName",): "apiserver_request_total_5XX apiserver_storage_size_bytes "
+            "scheduler_pending_pods_UNSCHEDULABLE"
+        },
+    ),
+    "AWS/ElastiCache": Namespace(
+        document="Host-level metrics; Metrics for Valkey and Redis OSS (ElastiCache User Guide)",
+        metrics={
+            ("CacheClusterId",): "CPUUtilization CurrConnections DatabaseMemoryUsagePercentage "
+            "EngineCPUUtilization Evictions ReplicationLag"
+        },
+    ),
+    "AWS/Kafka": Namespace(
+        document="Metrics for monitoring Standard brokers with CloudWatch (MSK Developer Guide)",
+        metrics={
+            ("Cluster Name",): "ActiveControllerCount OfflinePartitionsCount",
+            ("Cluster Name", "Broker ID"): "ConnectionCount CpuSystem CpuUser HeapMemoryAfterGC "
+            "KafkaDataLogsDiskUsed UnderMinIsrPartitionCount UnderReplicatedPartitions",
+            ("Cluster Name", "Broker ID", "Topic"): "MessagesInPerSec",
+            # The guide leaves out the cluster, with which the console lists them.
+            ("Cluster Name", "Consumer Group", "Topic"): "EstimatedMaxTimeLag SumOffsetLag",
+        },
+    ),
+    "AWS/Lambda": Namespace(
+        document="Types of metrics for Lambda functions (Lambda Developer Guide)",
+        metrics={
+            ("FunctionName",): "ConcurrentExecutions DeadLetterErrors Duration Errors Throttles",
+            ("FunctionName", "Resource"): "ProvisionedConcurrencySpilloverInvocations",
+            ("FunctionName", "Resource", "ExecutedVersion"): "Errors",
+        },
+    ),
+    "AWS/NATGateway": Namespace(
+        document="Monitor NAT gateways with Amazon CloudWatch (VPC User Guide)",
+        metrics={
+            (
+                "NatGatewayId",
+            ): "ErrorPortAllocation PacketsDropCount PacketsInFromDestination PacketsInFromSource"
+        },
+    ),
+    "AWS/NetworkELB": Namespace(
+        document="CloudWatch metrics for your Network Load Balancer (Elastic Load Balancing)",
+        metrics={
+            (
+                "LoadBalancer",
+            ): "ClientTLSNegotiationErrorCount PortAllocationErrorCount TCP_Target_Reset_Count "
+            "TargetTLSNegotiationErrorCount",
+            ("LoadBalancer", "TargetGroup"): "HealthyHostCount UnHealthyHostCount",
+        },
+    ),
+    "AWS/PrivateLinkEndpoints": Namespace(
+        document="CloudWatch metrics for AWS PrivateLink (AWS PrivateLink)",
+        metrics={("Endpoint Type", "Service Name", "VPC Endpoint Id", "VPC Id"): "PacketsDropped"},
+    ),
+    "AWS/RDS": Namespace(
+        document="Amazon CloudWatch metrics for Amazon Aurora; Monitoring RDS Proxy metrics with Amazon "
+        "CloudWatch (Aurora User Guide)",
+        metrics={
+            ("DBClusterIdentifier",): "AuroraGlobalDBReplicationLag Deadlocks FreeLocalStorage "
+            "MaximumUsedTransactionIDs VolumeBytesUsed",
+            ("DBClusterIdentifier", "Role"): "ACUUtilization AuroraReplicaLag CPUUtilization CommitLatency "
+            "DatabaseConnections FreeableMemory",
+            ("ProxyName",): "ClientConnectionsSetupFailedAuth DatabaseConnectionsBorrowLatency "
+            "DatabaseConnectionsSetupFailed",
+        },
+        seldom={"VolumeBytesUsed": 5 * MINUTE},
+    ),
+    "AWS/Route53": Namespace(
+        document="Monitoring resources with Amazon Route 53 health checks; Monitoring hosted zones (Route 53 "
+        "Developer Guide)",
+        metrics={
+            ("HealthCheckId",): "HealthCheckStatus",
+            ("HostedZoneId",): "DNSSECInternalFailure DNSSECKeySigningKeysNeedingAction",
+        },
+        seldom={
+            "DNSSECInternalFailure": 4 * 60 * MINUTE,
+            "DNSSECKeySigningKeysNeedingAction": 4 * 60 * MINUTE,
+        },
+    ),
+    "AWS/SNS": Namespace(
+        document="Monitoring Amazon SNS topics using CloudWatch (SNS Developer Guide)",
+        metrics={("TopicName",): "NumberOfNotificationsFailed"},
+        seconds=5 * MINUTE,
+    ),
+    "AWS/SQS": Namespace(
+        document="Available CloudWatch metrics for Amazon SQS (SQS Developer Guide)",
+        metrics={("QueueName",): "ApproximateNumberOfMessagesVisible"},
+    ),
+    "AWS/Usage": Namespace(
+        document="Use CloudWatch metrics to monitor Amazon Managed Service for Prometheus resources (AMP "
+        "User Guide)",
+        metrics={("Service", "Type", "Class", "Resource", "ResourceId"): "ResourceCount"},
+    ),
+    "AWS/WAFV2": Namespace(
+        document="AWS WAF metrics and dimensions (AWS WAF Developer Guide): a Region but for CloudFront",
+        metrics={("Rule", "WebACL"): "BlockedRequests", ("Region", "Rule", "WebACL"): "BlockedRequests"},
+    ),
+    "CloudWatchSynthetics": Namespace(
+        document="CloudWatch metrics published by canaries (CloudWatch User Guide)",
+        metrics={("CanaryName",): "Duration SuccessPercent"},
+    ),
+    "ContainerInsights": Namespace(
+        document="Enhanced Container Insights (Classic) metric reference (CloudWatch User Guide)",
+        # Also under the cluster alone, as the CloudWatch agent declares them (`awsemf/kubernetes.go`).
+        metrics={
+            ("ClusterName",): "cluster_failed_node_count node_cpu_utilization node_memory_utilization",
+            ("ClusterName", "Namespace"): "namespace_number_of_running_pods",
+            (
+                "ClusterName",
+                "Namespace",
+                "PodName",
+            ): "pod_container_status_waiting_reason_crash_loop_back_off "
+            "pod_memory_utilization_over_pod_limit pod_number_of_container_restarts",
+            ("ClusterName", "Namespace", "Service"): "service_number_of_running_pods",
+        },
+    ),
+}
+OURS = {"Trading/Api", "Trading/Deployments", "Trading/Logs"}
+"""Namespaces of what we count ourselves."""
