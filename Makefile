@@ -22,6 +22,7 @@ lint: $(INSTALLED)
 golden: $(INSTALLED)  ## renew the golden resource graphs after an intended change
 	$(BIN)/python -m tests.unit.golden
 	$(BIN)/python -m tests.unit.architecture
+	$(BIN)/python -m tests.unit.alarms
 	$(BIN)/python -m tests.policy.controls
 
 bench: $(INSTALLED) tools  ## how long the everyday commands take
