@@ -144,6 +144,14 @@ NAMESPACES: Mapping[str, Namespace] = {
         document="CloudWatch metrics for AWS PrivateLink (AWS PrivateLink)",
         metrics={("Endpoint Type", "Service Name", "VPC Endpoint Id", "VPC Id"): "PacketsDropped"},
     ),
+    "AWS/Prometheus": Namespace(
+        document="Use CloudWatch metrics to monitor Amazon Managed Service for Prometheus resources (AMP User "
+        "Guide)",
+        metrics={
+            ("Workspace",): "AlertManagerAlertsReceived AlertManagerNotificationsFailed",
+            ("Workspace", "RuleGroup"): "RuleEvaluationFailures",
+        },
+    ),
     "AWS/RDS": Namespace(
         document="Amazon CloudWatch metrics for Amazon Aurora; Monitoring RDS Proxy metrics with Amazon "
         "CloudWatch (Aurora User Guide)",
