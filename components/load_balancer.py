@@ -458,7 +458,7 @@ class LoadBalancer(Tier):
                 metric="HTTPCode_ELB_5XX_Count",
                 dimensions=dimensions,
                 statistic="Sum",
-                # Requests for which there was no target are in no request count, which has no value when all are.
+                # The count is of requests that had a target; when none has, it has no value.
                 expression=f"IF(metric >= {LEAST_FAILURES}, metric / (metric + FILL(requests, 0)), 0)",
                 others=requests,
                 threshold=0.01,

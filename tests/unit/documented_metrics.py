@@ -145,8 +145,8 @@ NAMESPACES: Mapping[str, Namespace] = {
         metrics={("Endpoint Type", "Service Name", "VPC Endpoint Id", "VPC Id"): "PacketsDropped"},
     ),
     "AWS/Prometheus": Namespace(
-        document="Use CloudWatch metrics to monitor Amazon Managed Service for Prometheus resources (AMP User "
-        "Guide)",
+        document="Use CloudWatch metrics to monitor Amazon Managed Service for Prometheus resources (AMP "
+        "User Guide)",
         metrics={
             ("Workspace",): "AlertManagerAlertsReceived AlertManagerNotificationsFailed",
             ("Workspace", "RuleGroup"): "RuleEvaluationFailures",
