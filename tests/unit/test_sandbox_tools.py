@@ -23,7 +23,7 @@ SDK = importlib.metadata.version("pulumi")
 
 @pytest.fixture(autouse=True)
 def _uncached() -> None:
-    for function in (tools.tool, tools.go, tools.language_runner, tools.keda_crds):
+    for function in (tools.tool, tools.go, tools.language_runner, tools.keda_crds, tools.checkov):
         function.cache_clear()
 
 
@@ -102,6 +102,27 @@ def test_tool_is_built_once_and_again_when_its_version_changes(
     monkeypatch.setattr(tools, "pinned_version", newer)
     tools.tool("etcd")
     assert (empty / "builds").read_text() == "x\nx\n"
+
+
+def test_checkov_is_fetched_once_and_again_when_its_pins_change(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = program(
+        empty / "python",
+        f'echo "$*" >> {empty}/calls; while [ "$1" != --target ]; do shift; done; /bin/mkdir "$2"',
+    )
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(tools, "MODULE", empty)
+    pins = empty / "checkov" / "requirements.txt"
+    pins.parent.mkdir()
+    for version in ("1", "1", "2"):
+        pins.write_text(f"checkov=={version}")
+        assert tools.checkov() == empty / "tools" / "checkov"
+        tools.checkov.cache_clear()
+    calls = (empty / "calls").read_text().splitlines()
+    assert len(calls) == 2
+    # Nothing that the file does not pin, and no code of a package's build.
+    assert all("--require-hashes --no-deps --only-binary :all:" in call for call in calls)
 
 
 def test_failed_build_leaves_nothing_and_shows_what_failed(empty: Path) -> None:
