@@ -1,4 +1,4 @@
-"""What every bucket of the platform has: it is closed, without ACLs, encrypted and versioned."""
+"""What every bucket of the platform is: closed, without ACLs, encrypted, versioned, and without half uploads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ import pulumi
 import pulumi_aws as aws
 
 from components.tier import Tier, policy_document
+
+FORGET_UPLOADS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
+    "id": "forget-uploads",
+    "status": "Enabled",
+    "filter": {"prefix": ""},
+    "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+}
+"""An upload in parts that is never completed is no object: nobody sees it, and it is paid for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +39,10 @@ def private_bucket(
     lifecycle: aws.s3.BucketLifecycleConfigurationRuleArgsDict,
     protect: bool,
 ) -> PrivateBucket:
-    """A closed bucket; without a key it has S3's own encryption. An unprotected one goes with its objects."""
+    """A closed bucket; without a key it has S3's own encryption. An unprotected one goes with its objects.
+
+    `lifecycle` says how long objects stay.
+    """
     bucket = aws.s3.Bucket(name, force_destroy=not protect, opts=tier.child(protect=protect))
     access_block = aws.s3.BucketPublicAccessBlock(
         name,
@@ -69,7 +80,7 @@ def private_bucket(
         name,
         # From the versioning: a rule about noncurrent versions asks for a versioned bucket.
         bucket=versioning.bucket,
-        rules=[lifecycle],
+        rules=[lifecycle, FORGET_UPLOADS],
         opts=tier.child(),
     )
     return PrivateBucket(bucket=bucket, access_block=access_block, ready=[encryption, versioning])

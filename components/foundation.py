@@ -270,7 +270,6 @@ class Foundation(Tier):
                 "expiration": {"days": args.bucket_log_retention_days},
                 # Log files are written once, so versions cost nothing, and a deletion can be undone.
                 "noncurrent_version_expiration": {"noncurrent_days": 30},
-                "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
             },
             protect=args.protect,
         )

@@ -82,7 +82,6 @@ class OrderCanary(Tier):
                 "filter": {"prefix": "runs/"},
                 "expiration": {"days": KEEP_RUNS_DAYS},
                 "noncurrent_version_expiration": {"noncurrent_days": 1},
-                "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
             },
             protect=args.protect,
         )

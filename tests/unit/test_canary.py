@@ -126,9 +126,9 @@ def test_artifacts_are_encrypted_with_our_key_and_forgotten() -> None:
         "encryptionMode": "SSE_KMS",
         "kmsKeyArn": key(),
     }
-    (rule,) = graph.named(
+    rule = graph.named(
         "order-canary-us-east-1", "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-    ).inputs["rules"]
+    ).inputs["rules"][0]
     assert (rule["filter"]["prefix"], rule["expiration"]["days"]) == ("runs/", 31)
 
 
