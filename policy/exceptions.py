@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,20 +15,25 @@ from policy.rule import Resource
 
 FILE = Path(__file__).with_name("exceptions.yaml")
 
+CHECKOV_ID = re.compile(r"CKV2?_AWS_\d+")
+"""Names a check of Checkov's, which `python -m policy.scan` runs; the pack knows its own rules alone."""
+
 
 class ExceptionsError(Exception):
     """The file of exceptions cannot be used; the text says which entry and what would do."""
 
 
 class RuleException(BaseModel):
-    """One rule that some resources need not keep."""
+    """One rule, or check of Checkov's, that some resources need not keep."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: str
-    """Name of the rule."""
+    """Name of the rule, or Checkov's id."""
     resources: list[str] = Field(min_length=1)
     """Logical names, with `*` and `?`."""
+    environments: list[str] = Field(default_factory=list[str])
+    """The stacks where it holds, by their tag `environment`; all where none is named."""
     reason: str = Field(min_length=20)
     """Why it is right, or not worth mending."""
     owner: str = Field(min_length=1)
@@ -37,7 +43,11 @@ class RuleException(BaseModel):
 
     def covers(self, rule: str, resource: Resource) -> bool:
         """Whether it is about this rule and resource."""
-        return rule == self.rule and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
+        return (
+            rule == self.rule
+            and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
+            and (not self.environments or resource.default_tags.get("environment") in self.environments)
+        )
 
 
 def judged(
@@ -77,7 +87,8 @@ def load(path: Path = FILE, known_rules: Sequence[str] = ()) -> list[RuleExcepti
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             raise ExceptionsError(f"{path.name}: exceptions[{index}].{key}: {first['msg']}") from None
-        if known_rules and exception.rule not in known_rules:
+        known = exception.rule in known_rules or CHECKOV_ID.fullmatch(exception.rule)
+        if known_rules and not known:
             raise ExceptionsError(
                 f"{path.name}: exceptions[{index}].rule: {exception.rule}: no such rule; "
                 "rules are listed in docs/controls.md"
