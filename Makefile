@@ -5,10 +5,13 @@ BIN := .venv/bin
 # Written when an install has ended well; its age against requirements.txt says whether another is due.
 INSTALLED := .venv/.installed
 
-.PHONY: up preview down test lint golden bench lock install tools clean
+.PHONY: up preview down scan test lint golden bench lock install tools clean
 
 up preview down: $(INSTALLED)  ## deploy, preview or destroy STACK (default: local) in the sandbox
 	@$(BIN)/python -m sandbox $@ --stack '$(STACK)'
+
+scan: $(INSTALLED)  ## what Checkov says of STACK as deployed in the sandbox (default: local)
+	@$(BIN)/python -m policy.scan --stack '$(STACK)'
 
 test: $(INSTALLED) tools  ## all tests: fast ones on all cores, then those on the real engine and API server
 	$(BIN)/python -m pytest -n auto --ignore=tests/engine --ignore=tests/cluster

@@ -89,6 +89,10 @@ class Type:
     values: tuple[Any, ...] = ()
     options: tuple[Type, ...] = ()
 
+    def option(self, kind: str) -> Type | None:
+        """The type itself, or the one among a union's options, that is of a kind."""
+        return next((option for option in self.options or (self,) if option.kind == kind), None)
+
     def __str__(self) -> str:
         match self.kind:
             case "list" | "map":

@@ -50,8 +50,8 @@ class Registered:
     """Plain values by wire name; a secret is `SECRET`."""
     depends_on: frozenset[str]
     """Logical names of everything it depends on, by value or explicitly."""
-    refers_to: frozenset[str]
-    """URNs of everything whose outputs are among its inputs."""
+    sources: dict[str, frozenset[str]]
+    """Input → URNs of everything whose outputs are in it."""
     protect: bool
     provider: str
     """Logical name of its provider, empty for the default one."""
@@ -62,6 +62,11 @@ class Registered:
     """As other resources' inputs refer to it; the logical name where the sandbox does not answer."""
     outputs: dict[str, Any]
     """Plain values by wire name, secrets included."""
+
+    @property
+    def refers_to(self) -> frozenset[str]:
+        """URNs of everything whose outputs are among its inputs."""
+        return frozenset[str]().union(*self.sources.values())
 
 
 @dataclass
@@ -138,9 +143,10 @@ class _Monitor(mocks.MockMonitor):
                 parent_urn=request.parent,
                 inputs=recorded,
                 depends_on=frozenset(_dependencies(request)),
-                refers_to=frozenset(
-                    urn for dependencies in request.propertyDependencies.values() for urn in dependencies.urns
-                ),
+                sources={
+                    name: frozenset(dependencies.urns)
+                    for name, dependencies in request.propertyDependencies.items()
+                },
                 protect=request.protect,
                 provider=request.provider.split("::")[-2] if request.provider else "",
                 ignore_changes=tuple(request.ignoreChanges),

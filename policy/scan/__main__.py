@@ -1,0 +1,179 @@
+"""`python -m policy.scan`: what Checkov, an outside scanner, says of a stack's state.
+
+Exit status: 0 where all that fails has an exception, 1 where something else fails, 2 where it cannot be told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from policy import exceptions
+from policy.exceptions import ExceptionsError
+from policy.rules import NAMES
+from policy.scan.checkov import CheckovError, judge
+from policy.scan.plan import PlanError, State, plan
+from sandbox.project import Sandbox, SandboxError
+from sandbox.sdk_schema import UnknownTypeError
+from sandbox.tools import ToolError
+
+
+class ScanError(Exception):
+    """There is nothing to scan; the text says what would do."""
+
+
+_FAILURES = (
+    *(CheckovError, ExceptionsError, PlanError, SandboxError, ScanError, ToolError),
+    UnknownTypeError,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check that fails."""
+
+    check: str
+    title: str
+    type: str
+    name: str
+    urn: str
+    attributes: Sequence[str]
+    """What the check looked at, in Terraform's names."""
+    note: str
+    """Of an exception that has ended; else empty."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a scan found."""
+
+    checkov: str
+    """Its version."""
+    resources: int
+    passed: int
+    excepted: int
+    failed: Sequence[Finding]
+    unseen: Sequence[str]
+    """What nobody but the stack's key can read, so that no check judged it."""
+
+
+def scan(state: Sequence[State], today: datetime.date) -> Verdict:
+    """Judges a stack by its resources, as `pulumi stack export` shows them.
+
+    Raises:
+        PlanError, UnknownTypeError, CheckovError, ToolError, ExceptionsError: it cannot be told.
+    """
+    entries = exceptions.load(known_rules=NAMES)
+    made = plan(state)
+    report = judge(made.document)
+    failed: list[Finding] = []
+    excepted = 0
+    for result in sorted((r for r in report.results if not r.passed), key=lambda r: (r.check, r.address)):
+        resource = made.resources[result.address]
+        note = exceptions.judged(entries, result.check, resource, "", today)
+        if note is None:
+            excepted += 1
+        else:
+            failed.append(
+                Finding(
+                    check=result.check,
+                    title=result.title,
+                    type=resource.type,
+                    name=resource.name,
+                    urn=resource.urn,
+                    attributes=result.attributes,
+                    note=note.strip(),
+                )
+            )
+    return Verdict(
+        checkov=report.version,
+        resources=sum(it.type.startswith("aws:") for it in made.resources.values()),
+        passed=sum(result.passed for result in report.results),
+        excepted=excepted,
+        failed=failed,
+        unseen=sorted(made.hidden),
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Scans one stack, prints what it found, and returns the exit status."""
+    options = _parser().parse_args(arguments)
+    today = datetime.datetime.now(datetime.UTC).date()
+    try:
+        verdict = scan(_state(options), today)
+    except _FAILURES as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(asdict(verdict), indent=2))
+    else:
+        print(_text(verdict, "the state" if options.state else f"stack {options.stack}"))
+    return 1 if verdict.failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m policy.scan", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--stack", default="local", help="a stack that is deployed in the sandbox (default: local)"
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="what `pulumi stack export` wrote of a stack elsewhere; - for standard input",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    return parser
+
+
+def _state(options: argparse.Namespace) -> Sequence[State]:
+    if options.state:
+        try:
+            text = sys.stdin.read() if options.state == "-" else Path(options.state).read_text()
+            document: Mapping[str, Any] = json.loads(text)
+            return document["deployment"].get("resources") or []
+        except OSError as error:
+            raise ScanError(str(error)) from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ScanError(f"{options.state} is not what `pulumi stack export` writes") from None
+    resources = Sandbox.of(Path()).deployment(options.stack).get("resources")
+    if not resources:
+        raise ScanError(
+            f"stack {options.stack} is not deployed in the sandbox: run `make up STACK={options.stack}` "
+            "first. A stack elsewhere is scanned by "
+            "`pulumi stack export --stack NAME | .venv/bin/python -m policy.scan --state -`"
+        )
+    return resources
+
+
+def _text(verdict: Verdict, what: str) -> str:
+    lines: list[str] = []
+    for (check, title), findings in groupby(
+        verdict.failed, key=lambda finding: (finding.check, finding.title)
+    ):
+        lines.append(f"{check}: {title}")
+        for finding in findings:
+            lines.append(f"  {finding.type} {finding.name}{f' {finding.note}' if finding.note else ''}")
+            if finding.attributes:
+                lines.append(f"    looked at {', '.join(finding.attributes)}")
+        lines.append("")
+    lines += [f"Not judged, because it is secret as a whole: {item}" for item in verdict.unseen]
+    lines.append(
+        f"Checkov {verdict.checkov} on {what} ({verdict.resources} AWS resources): {verdict.passed} checks "
+        f"passed, {len(verdict.failed)} failed, {verdict.excepted} excepted (policy/exceptions.yaml)."
+    )
+    if verdict.failed:
+        lines.append(
+            "Mend them in their tier, or say in policy/exceptions.yaml why they are right as they are."
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

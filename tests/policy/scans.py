@@ -1,0 +1,201 @@
+"""The committed stacks as a state shows them, and what Checkov says of them."""
+
+from __future__ import annotations
+
+import ast
+import fcntl
+import json
+import pickle
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pulumi.runtime.proto import provider_pb2, resource_pb2
+
+from policy.rule import is_list, is_map
+from policy.scan.checkov import Report, judge, run
+from policy.scan.plan import Plan, State, plan
+from sandbox import tools, values
+from sandbox.construct import Component
+from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
+from sandbox.rpc import from_struct, to_struct
+from tests.unit.harness import SECRET, Graph, Registered, platform
+
+T = TypeVar("T")
+
+EKS_CLUSTER = "eks:index:Cluster"
+
+SECRET_VALUE = {values.SIGNATURE: values.SECRET, "ciphertext": "v1:AAAA:BBBB"}
+"""A secret in a state."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A plan, and what Checkov says of it."""
+
+    plan: Plan
+    report: Report
+
+    def failed(self) -> set[tuple[str, str]]:
+        """Check and logical name of all that fails."""
+        return {(r.check, self.plan.resources[r.address].name) for r in self.report.results if not r.passed}
+
+
+def scan(state: list[State]) -> Scan:
+    """Runs Checkov on a state."""
+    made = plan(state)
+    return Scan(made, judge(made.document))
+
+
+def once(path: Path, make: Callable[[], T]) -> T:
+    """What `make` returns, which is called by one of all the processes that share the file."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            path.write_bytes(pickle.dumps(make()))
+        return pickle.loads(path.read_bytes())
+
+
+def committed_state(stack: str) -> list[State]:
+    """A committed stack: what the mocks registered, and below the EKS component what its stand-in does."""
+    return state_of(platform(stack))
+
+
+def state_of(graph: Graph) -> list[State]:
+    """A graph as `pulumi stack export` shows it, as far as a scan looks."""
+    providers = {item.name: f"{item.urn}::{item.id}" for item in graph.of("pulumi:providers:aws")}
+    by_urn = {item.urn: item for item in graph.resources}
+    state: list[State] = [
+        {
+            "urn": item.urn,
+            "type": item.type,
+            "id": item.id,
+            "provider": providers.get(item.provider, ""),
+            "inputs": _sealed(item.inputs),
+            "propertyDependencies": {name: sorted(urns) for name, urns in item.sources.items()},
+        }
+        for item in graph.resources
+    ]
+    for item in graph.of(EKS_CLUSTER):
+        # The mocks do not say which providers a component gives its children: that of its VPC's.
+        neighbour = by_urn[min(item.sources["vpcId"])]
+        component = _Children(item, providers[neighbour.provider])
+        with component:
+            _Cluster(component).build()
+        state += component.state
+    return state
+
+
+class _Children(Component):
+    """Records what the EKS component registers, as a preview that knows no outputs would see it."""
+
+    def __init__(self, component: Registered, provider: str) -> None:
+        self.state: list[State] = []
+        self._provider = provider
+        super().__init__(
+            provider_pb2.ConstructRequest(
+                type=component.type,
+                name=component.name,
+                inputs=to_struct(component.inputs),
+                dryRun=True,
+                monitorEndpoint="localhost:0",  # nobody listens there; nothing is sent either
+            )
+        )
+
+    def _register(
+        self, request: resource_pb2.RegisterResourceRequest
+    ) -> resource_pb2.RegisterResourceResponse:
+        urn = f"urn:pulumi:stack::project::{request.type}::{request.name}"
+        if request.custom:
+            self.state.append(
+                {
+                    "urn": urn,
+                    "type": request.type,
+                    "id": request.name,
+                    "provider": self._provider,
+                    "inputs": values.plain_properties(from_struct(request.object)),
+                    "propertyDependencies": {
+                        name: list(item.urns) for name, item in request.propertyDependencies.items()
+                    },
+                }
+            )
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=request.name)
+
+
+def _sealed(value: Any) -> Any:
+    """Inputs with secrets as a state has them."""
+    if is_map(value):
+        return {key: _sealed(item) for key, item in value.items()}
+    if is_list(value):
+        return [_sealed(item) for item in value]
+    return SECRET_VALUE if value == SECRET else value
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of Checkov's for one of Terraform's types."""
+
+    id: str
+    type: str
+    source: str
+    """Path of its file in Checkov's repository, which is also that in `.tools/checkov`."""
+
+    @property
+    def is_of_one_resource(self) -> bool:
+        """Whether it judges a resource by itself, and not by what it is connected with."""
+        return "/checks/resource/" in self.source
+
+    def attributes(self) -> set[str]:
+        """The names of Terraform's attributes that it asks for."""
+        path = tools.checkov() / self.source
+        text = path.read_text()
+        names = _of_code(text) if path.suffix == ".py" else _of_query(json.loads(text), self.type)
+        return {name for name in names if re.fullmatch("[a-z][a-z0-9_]*", name)}
+
+
+def checks() -> list[Check]:
+    """All checks of AWS's resources, by `checkov --list`."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(["--list", "--framework", "terraform", "--skip-download"], Path(folder))
+    rows = [[cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()]
+    return [
+        Check(row[2], row[4], row[7].partition("/blob/main/")[2])
+        for row in rows
+        if len(row) > 7 and row[4].startswith("aws_")
+    ]
+
+
+def _of_code(text: str) -> set[str]:
+    """Strings that a Python check looks up: `conf.get("x")`, `conf["x"]`, `"x" in conf`, and its key."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=str(name)), *_]):
+                found.add(name)
+            case ast.Subscript(slice=ast.Constant(value=str(name))):
+                found.add(name)
+            case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()]):
+                found.add(name)
+            case ast.FunctionDef(name="get_inspected_key" | "get_excluded_key"):
+                returns = [item.value for item in ast.walk(node) if isinstance(item, ast.Return)]
+                for item in returns:
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                        found.update(item.value.split("/"))
+            case _:
+                pass
+    return found
+
+
+def _of_query(query: Any, kind: str) -> Iterator[str]:
+    """Attributes that a check over several resources looks at, of one type."""
+    if is_map(query):
+        if query.get("cond_type") == "attribute" and kind in query.get("resource_types", []):
+            yield from str(query["attribute"]).split(".")
+        for item in query.values():
+            yield from _of_query(item, kind)
+    elif is_list(query):
+        for item in query:
+            yield from _of_query(item, kind)

@@ -1,0 +1,144 @@
+"""`python -m policy.scan`: what it prints, how it ends, and that nobody else has a say in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policy.exceptions import RuleException
+from policy.scan import __main__ as command
+from policy.scan.checkov import Report, Result, judge
+from policy.scan.plan import State, plan
+from sandbox.project import DIRECTORY_VARIABLE
+from tests.policy.stacks import TODAY
+from tests.policy.test_plan import PROVIDER, resource
+
+TOPIC = "aws:sns/topic:Topic"
+ENCRYPTED = resource(TOPIC, {"kmsMasterKeyId": "1234"}, name="quiet")
+PLAIN = resource(TOPIC, name="loud")
+
+
+def exported(tmp_path: Path, *resources: State) -> str:
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps({"version": 3, "deployment": {"resources": [PROVIDER, *resources]}}))
+    return str(path)
+
+
+def excepted(days: int) -> RuleException:
+    return RuleException.model_validate(
+        {
+            "rule": "CKV_AWS_26",
+            "resources": ["loud"],
+            "reason": "it says nothing that is worth hiding",
+            "owner": "team-data",
+            "expires": TODAY.fromordinal(TODAY.toordinal() + days),
+        }
+    )
+
+
+def test_what_fails_is_named_with_what_was_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--state", exported(tmp_path, ENCRYPTED, PLAIN)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "CKV_AWS_26: Ensure all data stored in the SNS topic is encrypted"
+    assert lines[1:3] == [f"  {TOPIC} loud", "    looked at kms_master_key_id"]
+    assert "(2 AWS resources)" in lines[-2]
+    assert ", 1 failed, 0 excepted (policy/exceptions.yaml)." in lines[-2]
+    assert lines[-1].startswith("Mend them in their tier, or say in policy/exceptions.yaml")
+
+
+def test_what_passes_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--state", exported(tmp_path, ENCRYPTED)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "(1 AWS resources)" in line
+    assert ", 0 failed, 0 excepted" in line
+
+
+@pytest.mark.parametrize(("days", "status"), [(0, 0), (-1, 1)])
+def test_exception_holds_until_it_ends(
+    days: int,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(**_: Any) -> list[RuleException]:
+        return [excepted(days)]
+
+    def report(_: object) -> Report:
+        return Report(
+            "3", [Result("CKV_AWS_26", "Ensure …", "aws_sns_topic.loud", passed=False, attributes=[])]
+        )
+
+    monkeypatch.setattr(command.exceptions, "load", load)
+    monkeypatch.setattr(command, "judge", report)
+    assert command.main(["--state", exported(tmp_path, PLAIN), "--json"]) == status
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["excepted"] == 1 - status
+    assert [finding["note"] for finding in verdict["failed"]] == [
+        f"(team-data's exception ended on {excepted(days).expires})"
+    ] * status
+
+
+def test_stack_that_is_not_deployed_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    assert command.main(["--stack", "prod"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: stack prod is not deployed in the sandbox: run `make up STACK=prod` first"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"deployment": null}'])
+def test_file_that_is_no_state_is_named(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "export.json"
+    path.write_text(text)
+    assert command.main(["--state", str(path)]) == 2
+    assert f"{path} is not what `pulumi stack export` writes" in capsys.readouterr().err
+
+
+def test_state_comes_from_standard_input_too(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "policy.scan", "--state", "-", "--json"],
+        input=Path(exported(tmp_path, PLAIN)).read_text(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert [finding["name"] for finding in json.loads(done.stdout)["failed"]] == ["loud"]
+
+
+def test_users_own_settings_of_checkov_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".checkov.yaml").write_text("skip-check: [CKV_AWS_26]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CKV_SKIP_CHECK", "CKV_AWS_26")
+    monkeypatch.setenv("BC_API_KEY", "not-a-key")
+    report = judge(plan([PROVIDER, PLAIN]).document)
+    assert [result.check for result in report.results if not result.passed] == ["CKV_AWS_26"]
+
+
+def test_no_network_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unshare = shutil.which("unshare")
+    alone = [str(unshare), "--net", "--map-root-user"]
+    if not unshare or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("this machine does not let us take the network away from a process")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {" ".join(alone)} "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    report = judge(plan([PROVIDER, PLAIN]).document)
+    assert [result.check for result in report.results if not result.passed] == ["CKV_AWS_26"]
