@@ -87,6 +87,19 @@ class Project:
         """What two deployments are compared by: URN → the resource's id and inputs."""
         return {r["urn"]: (r.get("id"), _plain(r.get("inputs"))) for r in self.resources(stack)}
 
+    def scan(self, *arguments: str, state: str = "") -> dict[str, Any]:
+        """What `python -m policy.scan --json` says; `state` is its standard input."""
+        done = subprocess.run(
+            [sys.executable, "-m", "policy.scan", "--json", *arguments],
+            cwd=self.folder,
+            env={**os.environ, DIRECTORY_VARIABLE: str(self.sandbox)},
+            input=state,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
     def status(self) -> dict[str, Any]:
         """What the sandbox holds."""
         return json.loads(self.sandbox_command("status", "--json"))

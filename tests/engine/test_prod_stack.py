@@ -24,6 +24,12 @@ def test_protected_stack_refuses_to_go_down(prod: Project) -> None:
     assert len(prod.resources("prod")) == before
 
 
+def test_checkov_finds_nothing_that_is_not_explained(prod: Project) -> None:
+    verdict = prod.scan("--stack", "prod")
+    assert verdict["failed"] == []
+    assert verdict["passed"] > 1500
+
+
 def test_second_up_changes_nothing(prod: Project) -> None:
     assert prod.preview("prod") == {}
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from policy import exceptions
+from policy.exceptions import RuleException
 from policy.rule import Rule, Stack, StackRule
 from policy.rules import RULES, STACK_RULES
 from tests.policy.stacks import committed
@@ -84,7 +85,8 @@ Of {len(controls.titles)} controls for the services in use, {len(covered)} are c
     }
 ## Exceptions
 
-From `policy/exceptions.yaml`. Each holds until its last day; after it, deployments fail.
+From `policy/exceptions.yaml`. Each holds until its last day; after it, deployments fail. `CKV…` is a check of
+Checkov's, which `make scan` runs.
 
 {
         _table(
@@ -92,7 +94,7 @@ From `policy/exceptions.yaml`. Each holds until its last day; after it, deployme
             (
                 [
                     f"`{entry.rule}`",
-                    ", ".join(f"`{name}`" for name in entry.resources),
+                    _resources(entry),
                     str(entry.expires),
                     entry.owner,
                     entry.reason,
@@ -120,6 +122,11 @@ def _counts(rule: Rule | StackRule, stacks: Mapping[str, Stack]) -> list[str]:
         str(sum(rule.applies_to(item) for item in stack.resources)) if types else "all"
         for stack in stacks.values()
     ]
+
+
+def _resources(entry: RuleException) -> str:
+    where = f" in {' and '.join(entry.environments)}" if entry.environments else ""
+    return ", ".join(f"`{name}`" for name in entry.resources) + where
 
 
 def _sentence(title: str) -> str:
