@@ -24,7 +24,7 @@ State = Mapping[str, Any]
 
 Json = dict[str, Any]
 
-PROVIDER = "registry.terraform.io/hashicorp/aws"
+PROVIDER = "hashicorp/aws"
 
 _NO_PROVIDER: State = {"urn": "default"}
 
