@@ -61,6 +61,18 @@ def test_what_passes_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert ", 0 failed, 0 excepted" in line
 
 
+def test_credentials_written_into_a_provider_are_found() -> None:
+    inputs = {**PROVIDER["inputs"], "accessKey": "AKIAIOSFODNN7EXAMPLE"}
+    made = plan([{**PROVIDER, "inputs": inputs}, ENCRYPTED])
+    failed = [result for result in judge(made.document).results if not result.passed]
+    assert [(it.check, made.resources[it.address].name) for it in failed] == [("CKV_AWS_41", "aws-eu-west-1")]
+
+
+def test_stack_without_aws_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--state", exported(tmp_path)]) == 0
+    assert "(0 AWS resources)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("days", "status"), [(0, 0), (-1, 1)])
 def test_exception_holds_until_it_ends(
     days: int,
