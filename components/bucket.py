@@ -1,4 +1,4 @@
-"""What every bucket of the platform is: closed, without ACLs, encrypted, versioned, and without half uploads."""
+"""What every bucket of the platform is: closed, without ACLs, encrypted, versioned, free of half uploads."""
 
 from __future__ import annotations
 
