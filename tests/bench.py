@@ -19,6 +19,7 @@ COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
     ("make up (second)", ("up", "--stack", "local")),
     ("make preview", ("preview", "--stack", "local")),
     ("make preview STACK=prod", ("preview", "--stack", "prod")),
+    ("… without policies", ("preview", "--stack", "prod", "--no-policies")),
     ("pulumi refresh", ("exec", "--", "pulumi", "refresh", "--stack", "local", "--yes", "--skip-preview")),
     ("make down", ("down", "--stack", "local")),
 )
