@@ -73,6 +73,7 @@ def test_every_new_resource_is_of_the_second_region_or_leads_to_it(
         "routing-us-east-1-secondary",
         "routing-write-secondary",
         "database-us-east-1-global",
+        "monitoring-us-east-1-database-global-lag",
     }
 
 
