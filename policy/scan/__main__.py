@@ -29,10 +29,7 @@ class ScanError(Exception):
     """There is nothing to scan; the text says what would do."""
 
 
-_FAILURES = (
-    *(CheckovError, ExceptionsError, PlanError, SandboxError, ScanError, ToolError),
-    UnknownTypeError,
-)
+_FAILURES = (CheckovError, ExceptionsError, PlanError, SandboxError, ScanError, ToolError, UnknownTypeError)
 
 
 @dataclass(frozen=True)
