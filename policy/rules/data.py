@@ -160,7 +160,7 @@ def rds_parameters_want_tls(group: Resource) -> Iterator[str]:
         yield "parameter ssl_min_protocol_version is neither TLSv1.2 nor TLSv1.3: set it"
 
 
-@rule("Aurora's proxy takes only encrypted connections", DB_PROXY)
+@rule("Aurora's proxy takes only encrypted connections", DB_PROXY, controls=["RDS.43"])
 def rds_proxy_wants_tls(proxy: Resource) -> Iterator[str]:
     yield from must_be(proxy, "requireTls", True)
 
