@@ -410,6 +410,7 @@ def deploy_region(
             workspace_arn=foundation.workspace_arn,
             services=settings.services,
             order_service=settings.api.order_service,
+            is_primary=primary is None,
             load_metric=autoscaler.load_metric,
             scaling_rule_group=autoscaler.rule_group,
             critical_topic_arn=foundation.critical_topic_arn,

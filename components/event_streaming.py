@@ -278,8 +278,7 @@ class EventStreaming(Tier):
                     namespace="AWS/Kafka",
                     metric="ConnectionCount",
                     dimensions=of_broker,
-                    # Each of its network threads reports its own.
-                    statistic="Sum",
+                    statistic="Maximum",
                     threshold=0.8 * IAM_CONNECTIONS,
                     reason="four fifths of the quota, at which new connections are refused; a pod has a few",
                     severity="warning",

@@ -75,6 +75,8 @@ class ServiceAlertsArgs:
     services: Sequence[ServiceSettings]
     order_service: str
     """The one whose failures wake somebody."""
+    is_primary: bool
+    """Whether it is the region that writes: others may get no requests to some services."""
     load_metric: str
     """The series that services scale from, with the label `service`."""
     scaling_rule_group: str
@@ -107,23 +109,28 @@ class ServiceAlerts(Tier):
             ),
             opts=self.child(),
         )
-        aws.amp.RuleGroupNamespace(
+        rules = aws.amp.RuleGroupNamespace(
             name,
             name=NAMESPACE,
             workspace_id=workspace_id,
-            data=rules_file(args.services, args.order_service, args.load_metric),
+            data=rules_file(args.services, args.order_service, args.load_metric, is_primary=args.is_primary),
             # Nobody would be told of what rings before there is an alert manager.
             opts=self.child(depends_on=[manager, *args.ready]),
         )
         groups = [args.scaling_rule_group, *(f"{NAMESPACE};{group}" for group in GROUPS)]
-        self.signals += _signals(workspace_id, groups)
+        # From the rules: the alarm on their silence comes after them, and goes before them.
+        self.signals += _signals(rules.workspace_id, groups)
         self.register_outputs({})
 
 
-def rules_file(services: Sequence[ServiceSettings], order_service: str, load_metric: str) -> str:
+def rules_file(
+    services: Sequence[ServiceSettings], order_service: str, load_metric: str, *, is_primary: bool
+) -> str:
     """The rules: JSON, which is YAML too, so that no query can break its quoting."""
     alerts = [
-        alert.rule() for service in services for alert in service_alerts(service, order_service, load_metric)
+        alert.rule()
+        for service in services
+        for alert in service_alerts(service, order_service, load_metric, is_primary=is_primary)
     ]
     watchdog = {
         "alert": WATCHDOG,
@@ -151,11 +158,14 @@ def _recording_rules() -> list[dict[str, str]]:
     ]
 
 
-def service_alerts(service: ServiceSettings, order_service: str, load_metric: str) -> Iterator[Alert]:
+def service_alerts(
+    service: ServiceSettings, order_service: str, load_metric: str, *, is_primary: bool
+) -> Iterator[Alert]:
     """What is watched of a service. A rollout rings none of it: its pods answer within the times given."""
     name = service.name
     pods = f'{{namespace="trading",service="{name}"}}'
     series = f'{{service="{name}"}}'
+    limits = service.alerts
     yield Alert(
         name="ServiceNotScraped",
         service=name,
@@ -170,7 +180,8 @@ def service_alerts(service: ServiceSettings, order_service: str, load_metric: st
     yield Alert(
         name="ServiceScalingLoadMissing",
         service=name,
-        expression=f"absent({load_metric}{series})",
+        # Counters with labels begin with the first request: new pods without any have no load, and need none.
+        expression=f"absent({load_metric}{series})" + (f" and {REQUESTS}{series} > 0" if limits else ""),
         minutes=10,
         title=f"The query that scales {name} has no value",
         reason="KEDA keeps its pods, or takes the fallback; it does not follow the load.",
@@ -187,9 +198,8 @@ def service_alerts(service: ServiceSettings, order_service: str, load_metric: st
         severity="warning",
         runbook="service-open-files",
     )
-    if service.alerts is None:
+    if limits is None:
         return
-    limits = service.alerts
     yield Alert(
         name="ServiceRequestErrors",
         service=name,
@@ -210,18 +220,20 @@ def service_alerts(service: ServiceSettings, order_service: str, load_metric: st
         severity="warning",
         runbook="service-request-latency",
     )
-    yield Alert(
-        name="ServiceRequestsUncounted",
-        service=name,
-        # A counter with labels begins with its first request, and a night may have none. The recorded series
-        # have a sample a minute; a day of all pods' buckets would be paid for by the million, every minute.
-        expression=" or ".join(f"absent_over_time({metric}{series}[1d])" for metric in (REQUESTS, LATENCY)),
-        minutes=60,
-        title=f"{name} does not count its requests and how long they take",
-        reason="Nothing watches its errors and its latency. A day without one request is none.",
-        severity="warning",
-        runbook="service-requests-uncounted",
-    )
+    if is_primary:
+        uncounted = " or ".join(f"absent_over_time({metric}{series}[1d])" for metric in (REQUESTS, LATENCY))
+        yield Alert(
+            name="ServiceRequestsUncounted",
+            service=name,
+            # The recorded series have a sample a minute; a day of all pods' buckets would be paid for by the
+            # million, every minute. A service that was not there a day ago has not had its day yet.
+            expression=f"({uncounted}) and on () count(up{pods} offset 1d)",
+            minutes=60,
+            title=f"{name} does not count its requests and how long they take",
+            reason="Nothing watches its errors and its latency. A day without one request is none.",
+            severity="warning",
+            runbook="service-requests-uncounted",
+        )
 
 
 def alert_manager_definition(region: str, critical_topic_arn: str, warning_topic_arn: str) -> str:

@@ -284,7 +284,7 @@ class Monitoring(Tier):
                 f"workload-{severity}",
                 region,
                 severity,
-                description="Pods, targets or nodes are unwell, and no deployment explains it. "
+                description="Targets are unhealthy or services log errors, and no deployment explains it. "
                 f"Runbook: {RUNBOOKS}#workload",
                 rule=_rings("OR", arns),
                 suppressor=aws.cloudwatch.CompositeAlarmActionsSuppressorArgs(

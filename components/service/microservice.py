@@ -491,9 +491,9 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
             dimensions={**dimensions, "PodName": service.name},
             statistic="Maximum",
             threshold=0,
-            periods=5,
+            periods=3,
             reason="Kubernetes waits longer before each restart, up to five minutes: soon they are too few "
-            "for the alarm on restarts.",
+            "for the alarm on restarts. In between the container may run for a minute.",
             severity="warning",
         ),
     ]

@@ -21,7 +21,7 @@ ORDERS = ServiceSettings(name="orders", listener_port=8081)
 
 
 def rules(*services: ServiceSettings) -> list[dict[str, Any]]:
-    groups = json.loads(rules_file(services, "orders", LOAD_METRIC))["groups"]
+    groups = json.loads(rules_file(services, "orders", LOAD_METRIC, is_primary=True))["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -36,7 +36,7 @@ def test_rules_of_every_stack_are_well_formed(stack: str, tmp_path: Path) -> Non
 
 
 def test_rules_record_and_ring_as_they_should(tmp_path: Path) -> None:
-    (tmp_path / "alerts.yaml").write_text(rules_file([ORDERS], "orders", LOAD_METRIC))
+    (tmp_path / "alerts.yaml").write_text(rules_file([ORDERS], "orders", LOAD_METRIC, is_primary=True))
     (tmp_path / "scaling.yaml").write_text(recording_rules({ORDERS.name: ORDERS.scaling_query}))
     shutil.copy(CASES, tmp_path)
     assert "SUCCESS" in run(tmp_path, "promtool", "test", "rules", CASES.name)
@@ -76,6 +76,12 @@ def test_service_without_such_metrics_is_not_watched_by_them() -> None:
     silent = ORDERS.model_copy(update={"alerts": None})
     alerts = {rule["alert"] for rule in rules(silent) if "alert" in rule}
     assert alerts == {"ServiceNotScraped", "ServiceScalingLoadMissing", "ServiceOpenFiles", "Watchdog"}
+
+
+def test_region_that_gets_no_writes_is_not_asked_for_counted_requests() -> None:
+    text = rules_file([ORDERS], "orders", LOAD_METRIC, is_primary=False)
+    assert "ServiceRequestsUncounted" not in text
+    assert "ServiceRequestErrors" in text
 
 
 def test_texts_need_no_escape_in_the_message() -> None:
