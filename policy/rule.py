@@ -167,11 +167,32 @@ def principals(statement: Mapping[str, Any]) -> list[str]:
     return listed(principal)
 
 
+_NAMING = frozenset(
+    {
+        *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths"),
+        *("aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:sourceorgid", "aws:sourceowner"),
+        *("aws:sourcevpc", "aws:sourcevpce", "kms:calleraccount"),
+    }
+)
+"""Keys of conditions that say who or from where, in lower case (IAM User Guide, "AWS global condition context
+keys"; S3 judges a policy's publicness by nearly the same)."""
+
+
 def is_public(document: Any) -> bool:
-    """Whether a policy document allows something to everybody, under no condition."""
+    """Whether a policy document allows something to everybody, under no condition that names anybody."""
     return any(
-        not statement.get("Condition") and ("*" in principals(statement) or "NotPrincipal" in statement)
+        ("*" in principals(statement) or "NotPrincipal" in statement)
+        and not _names_somebody(statement.get("Condition"))
         for statement in allowed(document)
+    )
+
+
+def _names_somebody(condition: Any) -> bool:
+    return any(
+        key.lower() in _NAMING and not any(set(str(value)) <= {"*", "?"} for value in listed(values))
+        for operator, keys in (condition.items() if is_map(condition) else ())
+        if "Not" not in operator and not operator.endswith("IfExists") and is_map(keys)
+        for key, values in keys.items()
     )
 
 

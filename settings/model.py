@@ -25,13 +25,14 @@ def _fqdn(value: str) -> str:
 def is_the_internet(block: str) -> bool:
     """Whether an address block is everybody's. Policies let nobody in by such a block either.
 
-    It is where it is larger than a /8, the most that one holder was ever given (IANA IPv4 Address Space
-    Registry): half of the internet is no network of somebody's, either.
+    It is where it is public and larger than a /16 (IPv6: a /32), the most that a network of one's own has
+    as a rule: a handful of larger ones would be the internet again.
     """
     try:
-        return ipaddress.ip_network(block, strict=False).prefixlen < 8
+        network = ipaddress.ip_network(block, strict=False)
     except ValueError:
         return False
+    return not network.is_private and network.prefixlen < (16 if network.version == 4 else 32)
 
 
 def _cidr(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 from policy.rule import (
@@ -41,11 +42,12 @@ ACTIONS_WITHOUT_RESOURCES = re.compile(
 """Actions that know no resources, or none that can be named beforehand (Service Authorization Reference; for
 network interfaces: Lambda Developer Guide, "Giving functions access to resources in an Amazon VPC")."""
 
-ANY_RESOURCE = re.compile(r"\*|arn:[^:]*:[^:]*:[^:]*:([^:]*:|[^:]+:[\w-]+[/:])\*")
+ANY_RESOURCE = re.compile(r"[*?]+|arn:[^:]*:[^:]*:[^:]*:([^:]*:|[^:]+:[\w-]+[/:])[*?]+([/:].*)?")
 """Every resource there is, of a service, or of a type: the ARN names none. A bucket's has no account, and its
 first part is the bucket."""
 
-DECRYPTING = {"kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncrypt*", "kms:*", "*"}
+DECRYPTING = ("kms:decrypt", "kms:reencryptfrom")
+"""In lower case: IAM does not tell cases of actions apart."""
 
 SECRET_NAME = re.compile(
     r"(password|passphrase|secret|secretstring|token|privatekey|accesskey|secretkey|apikey)(wo)?$"
@@ -100,7 +102,8 @@ def policy_names_its_resources(policy: Resource) -> Iterator[str]:
 @rule("No policy decrypts with every key", ROLE_POLICY, POLICY, controls=["KMS.1", "KMS.2"])
 def policy_decrypts_with_named_keys(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
-        if not DECRYPTING.intersection(listed(statement.get("Action"))):
+        allows = [str(action).lower() for action in listed(statement.get("Action"))]
+        if not any(fnmatchcase(action, pattern) for action in DECRYPTING for pattern in allows):
             continue
         for resource in filter(ANY_RESOURCE.fullmatch, listed(statement.get("Resource"))):
             yield f"decrypts with {resource}: name the keys"

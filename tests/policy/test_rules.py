@@ -619,6 +619,31 @@ WRONG_TOO = [
         policy(access.POLICY, Action="iam:PassRole", Resource="arn:aws:iam::123456789012:role/*"),
     ),
     ("policy-names-its-resources", policy(access.POLICY, Action="s3:GetObject", NotResource="arn")),
+    *(
+        ("policy-names-its-resources", policy(access.POLICY, Action="s3:GetObject", Resource=resources))
+        for resources in (
+            "**",
+            "arn:aws:s3:::*/*",
+            "arn:aws:dynamodb:*:*:table/*/index/*",
+            "arn:aws:iam::*:role/**",
+        )
+    ),
+    *(
+        ("policy-decrypts-with-named-keys", policy(access.POLICY, Action=action, Resource="*"))
+        for action in ("kms:De*", "KMS:Decrypt", "kms:ReEncryptFrom", "*")
+    ),
+    *(
+        (
+            "topic-is-not-public",
+            policy(data.TOPIC_POLICY, Principal="*", Action="sns:Publish", Condition=condition),
+        )
+        for condition in (
+            {"Bool": {"aws:SecureTransport": "true"}},
+            {"StringLike": {"aws:SourceArn": "*"}},
+            {"StringNotEquals": {"aws:SourceAccount": "123456789012"}},
+            {"StringEqualsIfExists": {"aws:SourceAccount": "123456789012"}},
+        )
+    ),
     (
         "role-trusts-somebody",
         policy(access.ROLE, "assumeRolePolicy", NotPrincipal={"AWS": "1"}, Action="sts:AssumeRole"),

@@ -15,6 +15,8 @@ KNOWS = {
     "components": {"components", "settings"},
     "__main__.py": {"components", "settings"},
     "policy": {"policy", "settings"},
+    # A command of the maintainers': it scans what the sandbox deployed.
+    "policy/scan": {"policy", "sandbox", "settings"},
     "sandbox": {"sandbox", "settings"},
 }
 """Part of the program → the parts that it imports."""
@@ -55,10 +57,12 @@ def test_version_that_moves_is_refused(pinned: Callable[[str], str], version: st
     [
         ("203.0.113.0/24", False),
         ("10.0.0.0/8", False),
-        ("2001:db8::/32", False),
+        ("198.18.0.0/16", False),
+        ("2600:1f00::/32", False),
         ("no network", False),
         ("0.0.0.0/0", True),
         ("128.0.0.0/1", True),
+        ("52.0.0.0/8", True),
         ("::/0", True),
         ("2000::/3", True),
     ],
@@ -79,7 +83,10 @@ def test_part_imports_what_it_may_know(part: str) -> None:
     path = ROOT / part
     ours = {name.removesuffix(".py") for name in (*KNOWS, "functions", "tests", "tools")}
     found: set[str] = set()
+    parts_of_their_own = [ROOT / other for other in KNOWS if other.startswith(f"{part}/")]
     for file in path.rglob("*.py") if path.is_dir() else [path]:
+        if any(other in file.parents for other in parts_of_their_own):
+            continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):
                 found.add(str(node.module).split(".")[0])
