@@ -58,7 +58,7 @@ class Verdict:
     excepted: int
     failed: Sequence[Finding]
     unseen: Sequence[str]
-    """What nobody but the stack's key can read, so that no check judged it."""
+    """What nobody but the stack's key can read: what a check says of it means nothing."""
 
 
 def scan(state: Sequence[State], today: datetime.date) -> Verdict:
@@ -107,6 +107,9 @@ def main(arguments: Sequence[str]) -> int:
         verdict = scan(_state(options), today)
     except _FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:  # 1 would say that a check fails
+        print(f"error: the scan broke: {error!r}", file=sys.stderr)
         return 2
     if options.json:
         print(json.dumps(asdict(verdict), indent=2))
@@ -160,7 +163,7 @@ def _text(verdict: Verdict, what: str) -> str:
             if finding.attributes:
                 lines.append(f"    looked at {', '.join(finding.attributes)}")
         lines.append("")
-    lines += [f"Not judged, because it is secret as a whole: {item}" for item in verdict.unseen]
+    lines += [f"Secret as a whole, so that no check has seen it: {item}" for item in verdict.unseen]
     lines.append(
         f"Checkov {verdict.checkov} on {what} ({verdict.resources} AWS resources): {verdict.passed} checks "
         f"passed, {len(verdict.failed)} failed, {verdict.excepted} excepted (policy/exceptions.yaml)."

@@ -41,7 +41,7 @@ class Plan:
     resources: Mapping[str, Resource]
     """By address, such as `aws_s3_bucket.web-app`; a provider's is `aws.us-east-1`."""
     hidden: Sequence[str]
-    """Blocks and lists that the state keeps secret as a whole: nobody sees what is in them."""
+    """Blocks, lists and policies that the state keeps secret as a whole: nobody sees what is in them."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class _Values:
     type: str
     resource: str
     unknown: set[str] = field(default_factory=set[str])
-    """Pulumi's names of the blocks and lists that are secret as a whole."""
+    """Pulumi's names of the blocks, lists and policies that are secret as a whole."""
 
     def block(self, known: Mapping[str, Property], properties: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes of a resource or block, without what has no value."""
@@ -71,7 +71,7 @@ class _Values:
 
     def _value(self, kind: Type, value: Any, name: str) -> Any:
         if is_map(value) and value.get(SIGNATURE) == SECRET_SIGNATURE:
-            if not _is_composite(kind):
+            if not _is_composite(kind) and not _is_document(name):
                 return SECRET
             self.unknown.add(name)
             return None
@@ -91,7 +91,7 @@ class _Values:
         if kind.option("asset") or SIGNATURE in value:
             return None
         if kind.option("string"):
-            return json.dumps(value)  # a policy's document
+            return json.dumps(_without_secrets(value))  # a policy's document
         block = kind.option("object")
         if block and block.cls:
             # Terraform has every block in a list, also one that can stand only once.
@@ -230,6 +230,19 @@ def _inputs(item: State) -> Mapping[str, Any]:
 
 def _name(item: State) -> str:
     return item["urn"].rsplit("::", 1)[-1]
+
+
+def _is_document(name: str) -> bool:
+    """Whether a property is a policy's document, which means nothing in part."""
+    return name.lower().endswith("policy")
+
+
+def _without_secrets(value: Any) -> Any:
+    if is_map(value):
+        if value.get(SIGNATURE) == SECRET_SIGNATURE:
+            return SECRET
+        return {key: _without_secrets(item) for key, item in value.items()}
+    return [_without_secrets(item) for item in value] if is_list(value) else value
 
 
 def _is_composite(kind: Type) -> bool:

@@ -86,7 +86,7 @@ Of {len(controls.titles)} controls for the services in use, {len(covered)} are c
 ## Exceptions
 
 From `policy/exceptions.yaml`. Each holds until its last day; after it, deployments fail. `CKV…` is a check of
-Checkov's, which `make scan` runs.
+Checkov's, which `make scan` and the tests run: they fail then.
 
 {
         _table(

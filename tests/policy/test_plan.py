@@ -218,6 +218,19 @@ def test_block_that_is_secret_as_a_whole_is_left_out_and_named() -> None:
     }
 
 
+def test_policy_that_is_secret_as_a_whole_is_left_out_and_named() -> None:
+    key = resource("aws:kms/key:Key", {"policy": SECRET_VALUE, "enableKeyRotation": True})
+    assert "policy" not in planned(key)["aws_kms_key.it"]
+    assert plan([key]).hidden == ["policy of aws:kms/key:Key it"]
+
+
+def test_secret_within_a_policy_is_not_written() -> None:
+    shown = {**SECRET_VALUE, "plaintext": '"hunter2"'}
+    policy = {"Statement": [{"Effect": "Allow", "Condition": {"StringEquals": {"aws:SourceArn": shown}}}]}
+    written = values("aws:s3/bucketPolicy:BucketPolicy", {"policy": policy})["policy"]
+    assert json.loads(written)["Statement"][0]["Condition"] == {"StringEquals": {"aws:SourceArn": SECRET}}
+
+
 def test_secret_that_an_export_shows_is_not_written_either() -> None:
     shown = {key: value for key, value in SECRET_VALUE.items() if key != "ciphertext"} | {
         "plaintext": '"hunter2"'

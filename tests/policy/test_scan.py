@@ -154,3 +154,10 @@ def test_no_network_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "executable", str(python))
     report = judge(plan([PROVIDER, PLAIN]).document)
     assert [result.check for result in report.results if not result.passed] == ["CKV_AWS_26"]
+
+
+def test_scan_that_breaks_is_no_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({"deployment": {"resources": [{}]}}))
+    assert command.main(["--state", str(path)]) == 2
+    assert "error: the scan broke: KeyError('type')" in capsys.readouterr().err
