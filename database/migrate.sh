@@ -21,5 +21,6 @@ export DBMATE_MIGRATIONS_TABLE=migrations.applied
 
 # The files' digests by number, as JSON.
 digests=$(cd "$DBMATE_MIGRATIONS_DIR" && sha256sum [0-9]*.sql | sed 's/^\([0-9a-f]*\) *\([0-9]*\).*/"\2": "\1"/' | paste -sd, -)
+[ -n "$digests" ] || { echo "no digests of the migrations: sha256sum failed" >&2; exit 1; }
 
 exec psql --no-psqlrc --quiet --set services="$SERVICES" --set digests="{$digests}" --file "$here/migrate.sql"
