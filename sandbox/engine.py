@@ -138,7 +138,7 @@ class Session:
             tools.ToolError: a program can't be had.
             ApiServerError: an API server does not start.
         """
-        tools.build_all()
+        tools.build_sandbox()
         with self._cleanup:
             for number in SIGNALS:
                 self._cleanup.callback(signal.signal, number, signal.signal(number, self._on_signal))

@@ -49,6 +49,8 @@ class Program:
     tags: str = ""
     """Build tags, with commas between them."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    only_tests: bool = False
+    """Whether the sandbox does without it."""
 
 
 PROGRAMS = {
@@ -64,7 +66,10 @@ PROGRAMS = {
     # The tests' own, to run the database's migrations as their Job does. A module of its own: it would raise
     # the versions of what the engine is built with. Without cgo it leaves out SQLite, and needs no compiler.
     "dbmate": Program(
-        "github.com/amacneil/dbmate/v2", module=MODULE / "dbmate", environment={"CGO_ENABLED": "0"}
+        "github.com/amacneil/dbmate/v2",
+        module=MODULE / "dbmate",
+        environment={"CGO_ENABLED": "0"},
+        only_tests=True,
     ),
     # The tests' own too, to check rules and scrapers and the alert manager's definition. Two modules: each
     # wants its own client library. Of the ways to find targets only those that our scrapers use are built.
@@ -72,8 +77,11 @@ PROGRAMS = {
         "github.com/prometheus/prometheus/cmd/promtool",
         module=MODULE / "prometheus",
         tags="netgo,remove_all_sd,enable_dns_sd,enable_kubernetes_sd",
+        only_tests=True,
     ),
-    "amtool": Program("github.com/prometheus/alertmanager/cmd/amtool", module=MODULE / "alertmanager"),
+    "amtool": Program(
+        "github.com/prometheus/alertmanager/cmd/amtool", module=MODULE / "alertmanager", only_tests=True
+    ),
 }
 
 
@@ -302,12 +310,20 @@ def _elapsed(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def build_all() -> None:
-    """Makes or finds everything that the sandbox, the scan and the tests need."""
-    for name in PROGRAMS:
-        tool(name)
+def build_sandbox() -> None:
+    """Makes or finds everything that the sandbox needs."""
+    for name, program in PROGRAMS.items():
+        if not program.only_tests:
+            tool(name)
     language_runner()
     keda_crds()
+
+
+def build_all() -> None:
+    """The same for the scan and the tests too."""
+    build_sandbox()
+    for name in PROGRAMS:
+        tool(name)
     checkov()
 
 

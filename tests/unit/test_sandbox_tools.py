@@ -183,3 +183,16 @@ def test_table_of_tiers_counts_by_the_outermost_in_the_order_of_their_completion
         ["Api", "3"],
         ["total", "7"],
     ]
+
+
+def test_sandbox_waits_for_no_tool_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(tools, "tool", made.append)
+    for name in ("language_runner", "keda_crds", "checkov"):
+        monkeypatch.setattr(tools, name, lambda name=name: made.append(name))
+    tools.build_sandbox()
+    sandbox = ["pulumi", "etcd", "kube-apiserver", "kube-controller-manager", "helm"]
+    assert sorted(made) == sorted([*sandbox, "language_runner", "keda_crds"])
+    made.clear()
+    tools.build_all()
+    assert {*made} == {*tools.PROGRAMS, "language_runner", "keda_crds", "checkov"}
