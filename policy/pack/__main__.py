@@ -28,12 +28,13 @@ from pulumi_policy import (
     StackValidationArgs,
     StackValidationPolicy,
 )
-from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY, deserialize_properties
+from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.proxy import UnknownValueError
 
 from policy import exceptions
-from policy.rule import SECRET, Resource, Rule, Stack, StackRule, is_list, is_map
+from policy.rule import Resource, Rule, Stack, StackRule
 from policy.rules import NAMES, RULES, STACK_RULES
+from policy.secrets import without_secrets
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 EXCEPTIONS = exceptions.load(known_rules=NAMES)
@@ -42,17 +43,8 @@ _asked: dict[str, Mapping[str, Any]] = {}
 """What the program asked for, by URN. The engine judges stacks by outputs, of which previews know little."""
 
 
-def _without_secrets(value: Any) -> Any:
-    """What the engine sent, with `SECRET` in place of secrets."""
-    if is_map(value):
-        if value.get(SPECIAL_SIG_KEY) == SPECIAL_SECRET_SIG:
-            return SECRET
-        return {key: _without_secrets(item) for key, item in value.items()}
-    return [_without_secrets(item) for item in value] if is_list(value) else value
-
-
 def _deserialize(props: dict[str, Any], proxy_secrets: bool = False) -> dict[str, Any]:
-    return deserialize_properties(_without_secrets(props), proxy_secrets)
+    return deserialize_properties(without_secrets(props), proxy_secrets)
 
 
 # pulumi_policy unwraps secrets: no rule could tell them from plain text, and a message might show one.

@@ -14,6 +14,7 @@ from typing import Any
 
 from policy.rule import SECRET, Resource, default_tags, is_list, is_map
 from policy.scan.names import attribute, terraform_type
+from policy.secrets import without_secrets
 from sandbox import sdk_schema
 from sandbox.sdk_schema import Property, Type
 from sandbox.values import SECRET as SECRET_SIGNATURE
@@ -91,7 +92,7 @@ class _Values:
         if kind.option("asset") or SIGNATURE in value:
             return None
         if kind.option("string"):
-            return json.dumps(_without_secrets(value))  # a policy's document
+            return json.dumps(without_secrets(value))  # a policy's document
         block = kind.option("object")
         if block and block.cls:
             # Terraform has every block in a list, also one that can stand only once.
@@ -235,14 +236,6 @@ def _name(item: State) -> str:
 def _is_document(name: str) -> bool:
     """Whether a property is a policy's document, which means nothing in part."""
     return name.lower().endswith("policy")
-
-
-def _without_secrets(value: Any) -> Any:
-    if is_map(value):
-        if value.get(SIGNATURE) == SECRET_SIGNATURE:
-            return SECRET
-        return {key: _without_secrets(item) for key, item in value.items()}
-    return [_without_secrets(item) for item in value] if is_list(value) else value
 
 
 def _is_composite(kind: Type) -> bool:
