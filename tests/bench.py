@@ -1,4 +1,4 @@
-"""`make bench`: how long the everyday commands take, and how that compares with the first deployment.
+"""`make bench`: how long the everyday commands take on the fixture stacks, by the first deployment.
 
 Prints, and asserts nothing: a machine's speed is no property of the project.
 """
@@ -15,13 +15,13 @@ from tests.database.ledger import add_assets, discrepancies, open_account, post
 from tests.engine.project import Project
 
 COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
-    ("make up (first)", ("up", "--stack", "local")),
-    ("make up (second)", ("up", "--stack", "local")),
-    ("make preview", ("preview", "--stack", "local")),
-    ("make preview STACK=prod", ("preview", "--stack", "prod")),
-    ("… without policies", ("preview", "--stack", "prod", "--no-policies")),
-    ("pulumi refresh", ("exec", "--", "pulumi", "refresh", "--stack", "local", "--yes", "--skip-preview")),
-    ("make down", ("down", "--stack", "local")),
+    ("up of small (first)", ("up", "--stack", "small")),
+    ("up of small (second)", ("up", "--stack", "small")),
+    ("preview of small", ("preview", "--stack", "small")),
+    ("preview of full", ("preview", "--stack", "full")),
+    ("… without policies", ("preview", "--stack", "full", "--no-policies")),
+    ("refresh of small", ("exec", "--", "pulumi", "refresh", "--stack", "small", "--yes", "--skip-preview")),
+    ("down of small", ("down", "--stack", "small")),
 )
 
 

@@ -23,6 +23,7 @@ _MODULES = {
 
 _TYPES = {
     "aws:lb/loadBalancer:LoadBalancer": "aws_lb",
+    "aws:route53/hostedZoneDnsSec:HostedZoneDnsSec": "aws_route53_hosted_zone_dnssec",
     "aws:s3/bucketObjectv2:BucketObjectv2": "aws_s3_object",
 }
 

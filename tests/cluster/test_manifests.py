@@ -1,4 +1,4 @@
-"""Everything that the committed stacks send to a cluster, before a real API server."""
+"""Everything that the fixture stacks send to a cluster, before a real API server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_every_part_of_the_chart_is_accepted(cluster: Cluster, tmp_path: Path):
 
 def test_pods_meet_the_restricted_pod_security(cluster: Cluster, tmp_path: Path):
     """A Deployment is always accepted; its pods are what the namespace's pod security judges."""
-    documents = list(charts("local", tmp_path))
+    documents = list(charts("small", tmp_path))
     for document in documents:
         if document["kind"] == "ServiceAccount":
             cluster.apply(document, "test")

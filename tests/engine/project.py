@@ -1,4 +1,4 @@
-"""A copy of the project whose stack files a test may change, with a sandbox of its own."""
+"""The project with the fixture stacks in place of its stack files, and a sandbox of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sandbox.project import DIRECTORY_VARIABLE
-
-ROOT = Path(__file__).parents[2]
+from tests.unit.harness import FIXTURES, ROOT
 
 Values = dict[str, Any]
 
@@ -31,14 +31,14 @@ class Project:
 
     @classmethod
     def make(cls, directory: Path) -> Project:
-        """A project below `directory`: links to everything, and copies of the stack files."""
+        """A project below `directory`: links to everything, and the fixture stacks as its stack files."""
         folder = directory / "project"
         folder.mkdir()
         for path in ROOT.iterdir():
-            if path.name.startswith("Pulumi."):
-                (folder / path.name).write_text(path.read_text())
-            elif not path.name.startswith("."):
+            if not path.name.startswith(".") and not fnmatch(path.name, "Pulumi.*.yaml"):
                 (folder / path.name).symlink_to(path)
+        for path in FIXTURES.iterdir():
+            (folder / f"Pulumi.{path.name}").write_text(path.read_text())
         return cls(folder, directory / "sandbox")
 
     def change(self, stack: str, edit: Callable[[Values], None]) -> None:

@@ -48,7 +48,7 @@ def copy(to: Path, *, age: int, mode: int, backwards: bool) -> None:
 def hashes(project: Project) -> dict[str, str]:
     return {
         resource["urn"].rsplit("::", 1)[-1]: resource["inputs"]["code"]["hash"]
-        for resource in project.resources("local")
+        for resource in project.resources("small")
         if resource["type"] == "aws:lambda/function:Function"
     }
 
@@ -56,15 +56,15 @@ def hashes(project: Project) -> dict[str, str]:
 def test_same_sources_are_the_same_package_whatever_their_dates_modes_and_order(project: Project) -> None:
     functions = project.folder / "functions"
     copy(functions, age=1_000_000_000, mode=0o644, backwards=False)
-    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
+    project.pulumi("up", "--stack", "small", "--yes", "--skip-preview")
     first = hashes(project)
     assert first.keys() == {"order_intake", "token_authorizer"}
 
     copy(functions, age=1_700_000_000, mode=0o755, backwards=True)
-    assert project.preview("local") == {}
-    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
+    assert project.preview("small") == {}
+    project.pulumi("up", "--stack", "small", "--yes", "--skip-preview")
     assert hashes(project) == first
 
     with (functions / "token_authorizer" / "token.py").open("a") as source:
         source.write("# changed\n")
-    assert project.preview("local") == {"token_authorizer": "update"}
+    assert project.preview("small") == {"token_authorizer": "update"}

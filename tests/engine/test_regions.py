@@ -1,4 +1,4 @@
-"""A second region joins the deployed `local` stack, and leaves it again, through the real engine.
+"""A second region joins the deployed `small` stack, and leaves it again, through the real engine.
 
 The tests run in this order on one sandbox; each leaves it for the next.
 """
@@ -35,8 +35,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def before(project: Project) -> dict[str, Any]:
     """The stack with one region: URN → the resource's id and inputs."""
-    project.sandbox_command("up", "--stack", "local")
-    return project.state("local")
+    project.sandbox_command("up", "--stack", "small")
+    return project.state("small")
 
 
 def names(state: dict[str, Any]) -> set[str]:
@@ -44,8 +44,8 @@ def names(state: dict[str, Any]) -> set[str]:
 
 
 def test_preview_of_a_second_region_only_adds(project: Project, before: dict[str, Any]) -> None:
-    project.change("local", lambda values: values["trading:regions"].append(REGION))
-    operations = project.preview("local")
+    project.change("small", lambda values: values["trading:regions"].append(REGION))
+    operations = project.preview("small")
     changed = {name: operation for name, operation in operations.items() if operation != "create"}
     assert changed == dict.fromkeys(LISTS_REGIONS, "update")
     assert len(operations) > 200
@@ -55,8 +55,8 @@ def test_preview_of_a_second_region_only_adds(project: Project, before: dict[str
 def test_second_region_leaves_everything_of_the_first_as_it_was(
     project: Project, before: dict[str, Any]
 ) -> None:
-    project.sandbox_command("up", "--stack", "local")
-    after = project.state("local")
+    project.sandbox_command("up", "--stack", "small")
+    after = project.state("small")
     touched = {urn for urn, resource in before.items() if after.get(urn) != resource}
     assert names(dict.fromkeys(touched)) == LISTS_REGIONS
     assert len(after) > 1.7 * len(before), "a region has most of a stack's resources"
@@ -65,7 +65,7 @@ def test_second_region_leaves_everything_of_the_first_as_it_was(
 def test_every_new_resource_is_of_the_second_region_or_leads_to_it(
     project: Project, before: dict[str, Any]
 ) -> None:
-    added = [r for r in project.resources("local") if r["urn"] not in before]
+    added = [r for r in project.resources("small") if r["urn"] not in before]
     astray = [r["urn"] for r in added if SECOND not in f"{r['urn']} {r.get('parent')} {r.get('provider')}"]
     assert names(dict.fromkeys(astray)) == {
         "routing-geolocation-continent-eu",
@@ -78,13 +78,13 @@ def test_every_new_resource_is_of_the_second_region_or_leads_to_it(
 
 
 def test_up_with_two_regions_is_complete(project: Project) -> None:
-    assert project.preview("local") == {}
-    project.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+    assert project.preview("small") == {}
+    project.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview", "--expect-no-changes")
 
 
 # Where requests go, by the records that were deployed
 
-NAMES = DomainSettings(zone="example.com", host="local.trade.example.com")
+NAMES = DomainSettings(zone="example.com", host="small.trade.example.com")
 CLIENTS = {
     "Berlin": Client(continent="EU", country="DE", nearest=[SECOND, FIRST]),
     "Lagos": Client(continent="AF", country="NG", nearest=[FIRST, SECOND]),  # its place goes before latency
@@ -98,7 +98,7 @@ WELL = {"Berlin": SECOND, "Lagos": SECOND, "Istanbul": SECOND, "Tokyo": FIRST, "
 @pytest.fixture(scope="module")
 def tree(project: Project) -> list[OriginRecord]:
     """Of both regions, as the engine deployed it."""
-    return deployed_tree(project.resources("local"))
+    return deployed_tree(project.resources("small"))
 
 
 @pytest.mark.parametrize(
@@ -132,16 +132,16 @@ def test_each_region_has_a_cluster_of_its_own(project: Project) -> None:
 
 
 def test_region_leaves_with_its_resources_only(project: Project, before: dict[str, Any]) -> None:
-    project.change("local", lambda values: values["trading:regions"].pop())
-    operations = project.preview("local")
+    project.change("small", lambda values: values["trading:regions"].pop())
+    operations = project.preview("small")
     changed = {name: operation for name, operation in operations.items() if operation != "delete"}
     assert changed == dict.fromkeys(LISTS_REGIONS, "update")
     assert not names(before) & (set(operations) - LISTS_REGIONS)
-    project.sandbox_command("up", "--stack", "local")
-    assert project.state("local") == before
+    project.sandbox_command("up", "--stack", "small")
+    assert project.state("small") == before
     assert len(project.status()["clusters"]) == 1
 
 
 def test_what_is_left_goes_down_to_nothing(project: Project) -> None:
-    project.sandbox_command("down", "--stack", "local")
+    project.sandbox_command("down", "--stack", "small")
     assert project.status()["aws"] == {}

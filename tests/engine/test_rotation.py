@@ -22,14 +22,14 @@ _PHASES = {"resourcePreEvent": "begin", "resOutputsEvent": "end"}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The local stack with one service: what is tested here has the whole request path in it, no more."""
+    """The small stack with one service: what is tested here has the whole request path in it, no more."""
 
     def small(values: Values) -> None:
         values["trading:services"] = values["trading:services"][:1]
         values["trading:api"]["routes"] = []
 
     made = Project.make(tmp_path_factory.mktemp("rotation"))
-    made.change("local", small)
+    made.change("small", small)
     return made
 
 
@@ -39,8 +39,8 @@ def rotate(project: Project, *numbers: int) -> tuple[list[str], str]:
     def change(values: Values) -> None:
         values["trading:loadBalancer"] = {"originSecrets": list(numbers)}
 
-    project.change("local", change)
-    output = project.pulumi("up", "--stack", "local", "--yes", "--skip-preview", "--json")
+    project.change("small", change)
+    output = project.pulumi("up", "--stack", "small", "--yes", "--skip-preview", "--json")
     steps: list[str] = []
     for line in output.splitlines():
         event: Values = json.loads(line) if line.startswith('{"sequence"') else {}
@@ -63,7 +63,7 @@ class Deployed:
 
 
 def deployed(project: Project) -> Deployed:
-    text = project.pulumi("stack", "export", "--stack", "local", "--show-secrets")
+    text = project.pulumi("stack", "export", "--stack", "small", "--show-secrets")
     resources: list[Values] = json.loads(text[text.index("{\n") :])["deployment"]["resources"]
     return Deployed(
         secrets={
@@ -94,7 +94,7 @@ def _open(value: Any) -> Any:
 
 
 def test_one_secret_at_first(project: Project) -> None:
-    project.sandbox_command("up", "--stack", "local")
+    project.sandbox_command("up", "--stack", "small")
     found = deployed(project)
     assert found.sent == found.accepted == set(found.secrets.values())
     assert list(found.secrets) == ["domain-origin-secret"]
@@ -113,7 +113,7 @@ def test_new_secret_is_accepted_before_it_is_sent_and_the_old_one_stays(project:
     assert found.sent == {found.secrets["domain-origin-secret-2"]}
     assert found.accepted == set(found.secrets.values())
     assert len(found.accepted) == 2
-    shown = output + project.pulumi("stack", "export", "--stack", "local")
+    shown = output + project.pulumi("stack", "export", "--stack", "small")
     assert [name for name, value in found.secrets.items() if value in shown] == []
 
 

@@ -1,4 +1,4 @@
-"""A service joins the deployed `local` stack, and leaves it again, through the real engine.
+"""A service joins the deployed `small` stack, and leaves it again, through the real engine.
 
 The sandbox refuses what AWS would: a listener before its target group, a target group that a listener
 still uses, a security group that something is in. The tests run in this order on one sandbox; each leaves
@@ -60,13 +60,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def before(project: Project) -> dict[str, Any]:
     """The stack without the service: URN → the resource's id and inputs."""
-    project.sandbox_command("up", "--stack", "local")
-    return project.state("local")
+    project.sandbox_command("up", "--stack", "small")
+    return project.state("small")
 
 
 def steps(project: Project) -> Counter[tuple[str, str]]:
     """What a deployment would do: type and operation → how often, for all that is not `same`."""
-    return Counter((kind(step["urn"]), step["op"]) for step in project.steps("local"))
+    return Counter((kind(step["urn"]), step["op"]) for step in project.steps("small"))
 
 
 def kind(urn: str) -> str:
@@ -92,7 +92,7 @@ def remove(values: Values) -> None:
 def test_preview_of_a_new_service_adds_and_replaces_nothing_but_the_apis_deployment(
     project: Project, before: dict[str, Any]
 ) -> None:
-    project.change("local", add)
+    project.change("small", add)
     found = steps(project)
     others = {token: op for token, op in found if op != "create"}
     assert others == {**UPDATES, RELEASED: "replace"}
@@ -107,15 +107,15 @@ def test_preview_of_a_new_service_adds_and_replaces_nothing_but_the_apis_deploym
 
 
 def test_new_service_leaves_everything_else_as_it_was(project: Project, before: dict[str, Any]) -> None:
-    project.sandbox_command("up", "--stack", "local")
-    after = project.state("local")
+    project.sandbox_command("up", "--stack", "small")
+    after = project.state("small")
     assert changed(before, after) == set(UPDATES)
     assert before.keys() < after.keys()
     assert steps(project) == Counter()
 
 
 def test_load_balancer_encrypts_to_the_port_that_the_binding_registers(project: Project) -> None:
-    resources = project.resources("local")
+    resources = project.resources("small")
     group = next(
         r["outputs"]
         for r in resources
@@ -138,9 +138,9 @@ def test_load_balancer_encrypts_to_the_port_that_the_binding_registers(project: 
 
 
 def test_service_leaves_with_its_resources_only(project: Project, before: dict[str, Any]) -> None:
-    project.change("local", remove)
-    project.sandbox_command("up", "--stack", "local")
-    after = project.state("local")
+    project.change("small", remove)
+    project.sandbox_command("up", "--stack", "small")
+    after = project.state("small")
     assert after.keys() == before.keys()
     # The old document is deployed anew, under another id.
     assert changed(before, after) == {
@@ -151,5 +151,5 @@ def test_service_leaves_with_its_resources_only(project: Project, before: dict[s
 
 
 def test_what_is_left_goes_down_to_nothing(project: Project) -> None:
-    project.sandbox_command("down", "--stack", "local")
+    project.sandbox_command("down", "--stack", "small")
     assert project.status()["aws"] == {}

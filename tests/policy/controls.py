@@ -12,11 +12,9 @@ from typing import Any
 
 import yaml
 
-from policy import exceptions
-from policy.exceptions import RuleException
 from policy.rule import Rule, Stack, StackRule
 from policy.rules import RULES, STACK_RULES
-from tests.policy.stacks import committed
+from tests.policy.stacks import fixture
 from tests.unit.harness import ROOT, STACKS
 
 PAGE = ROOT / "docs" / "controls.md"
@@ -58,7 +56,8 @@ def render(stacks: Mapping[str, Stack]) -> str:
 
 Written by `make golden` from `policy/`; do not edit. What every deployment is held to: the controls of AWS
 Foundational Security Best Practices for the services in use, and rules of our own. The numbers are how many
-resources of each committed stack a rule judges; objects of charts come on top, which only the engine shows.
+resources of each fixture stack (`tests/stacks/`) a rule judges; objects of charts come on top, which only the
+engine shows. Where a rule may be broken, and why, stands in `policy/exceptions.yaml`.
 
 Of {len(controls.titles)} controls for the services in use, {len(covered)} are covered by rules and \
 {len(controls.reasons)} have a reason below; {len(own)} rules are our own.
@@ -83,26 +82,6 @@ Of {len(controls.titles)} controls for the services in use, {len(covered)} are c
             ([f"`{rule.name}`", rule.title, *_counts(rule, stacks)] for rule in own),
         )
     }
-## Exceptions
-
-From `policy/exceptions.yaml`. Each holds until its last day; after it, deployments fail. `CKV…` is a check of
-Checkov's, which `make scan` and the tests run: they fail then.
-
-{
-        _table(
-            ["Rule", "Resources", "Until", "Owner", "Reason"],
-            (
-                [
-                    f"`{entry.rule}`",
-                    _resources(entry),
-                    str(entry.expires),
-                    entry.owner,
-                    entry.reason,
-                ]
-                for entry in exceptions.load()
-            ),
-        )
-    }
 ## Controls that are not covered
 
 {
@@ -124,11 +103,6 @@ def _counts(rule: Rule | StackRule, stacks: Mapping[str, Stack]) -> list[str]:
     ]
 
 
-def _resources(entry: RuleException) -> str:
-    where = f" in {' and '.join(entry.environments)}" if entry.environments else ""
-    return ", ".join(f"`{name}`" for name in entry.resources) + where
-
-
 def _sentence(title: str) -> str:
     return title.replace("|", r"\|")
 
@@ -140,7 +114,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def main() -> None:
     """Writes the page."""
-    PAGE.write_text(render({stack: committed(stack) for stack in STACKS}))
+    PAGE.write_text(render({stack: fixture(stack) for stack in STACKS}))
     print(f"wrote {PAGE.relative_to(Path.cwd())}")
 
 

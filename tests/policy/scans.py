@@ -1,4 +1,4 @@
-"""The committed stacks as a state shows them, and what Checkov says of them."""
+"""The fixture stacks as a state shows them, and what Checkov says of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
+from policy import exceptions
 from policy.rule import is_list, is_map
+from policy.rules import NAMES
 from policy.scan.checkov import Report, judge, run
 from policy.scan.plan import Plan, State, plan
 from sandbox import tools, values
 from sandbox.construct import Component
 from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.rpc import from_struct, to_struct
+from tests.policy.stacks import TODAY
 from tests.unit.harness import SECRET, Graph, Registered, platform
 
 T = TypeVar("T")
@@ -43,6 +46,16 @@ class Scan:
         """Check and logical name of all that fails."""
         return {(r.check, self.plan.resources[r.address].name) for r in self.report.results if not r.passed}
 
+    def unexplained(self) -> list[str]:
+        """What fails, and has no exception that holds."""
+        entries = exceptions.load(known_rules=NAMES)
+        return [
+            f"{result.check} ({result.title}): {result.address}"
+            for result in self.report.results
+            if not result.passed
+            and exceptions.judged(entries, result.check, self.plan.resources[result.address], "", TODAY)
+        ]
+
 
 def scan(state: list[State]) -> Scan:
     """Runs Checkov on a state."""
@@ -59,8 +72,8 @@ def once(path: Path, make: Callable[[], T]) -> T:
         return pickle.loads(path.read_bytes())
 
 
-def committed_state(stack: str) -> list[State]:
-    """A committed stack: what the mocks registered, and below the EKS component what its stand-in does."""
+def fixture_state(stack: str) -> list[State]:
+    """A fixture stack: what the mocks registered, and below the EKS component what its stand-in does."""
     return state_of(platform(stack))
 
 

@@ -1,4 +1,4 @@
-"""The committed stacks as rules see them."""
+"""The fixture stacks as rules see them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _hidden(value: Any, secrets: set[str]) -> Any:
 
 
 @functools.cache
-def committed(stack: str) -> Stack:
-    """A committed stack."""
+def fixture(stack: str) -> Stack:
+    """A fixture stack."""
     return stack_of(platform(stack))
 
 

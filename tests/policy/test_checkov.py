@@ -1,4 +1,4 @@
-"""Checkov, run for real: it sees what matters, and every finding on a committed stack has its reason.
+"""Checkov, run for real: it sees what matters, and every finding on a fixture stack has its reason.
 
 The stacks come from the mocks' graphs; `tests/engine` scan what the engine really deployed.
 """
@@ -24,8 +24,7 @@ from policy.scan.names import attribute, terraform_type
 from policy.scan.plan import State
 from sandbox import sdk_schema
 from sandbox.sdk_schema import Property, Type
-from tests.policy.scans import Check, Scan, checks, committed_state, once, scan
-from tests.policy.stacks import TODAY
+from tests.policy.scans import Check, Scan, checks, fixture_state, once, scan
 from tests.unit.harness import STACKS
 
 Scans = Callable[[str], Scan]
@@ -183,7 +182,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Scans:
 
     @functools.cache
     def scanned(stack: str) -> Scan:
-        make = broken_state if stack == "broken" else functools.partial(committed_state, stack)
+        make = broken_state if stack == "broken" else functools.partial(fixture_state, stack)
         return once(folder / f"scan-{stack}", lambda: scan(make()))
 
     return scanned
@@ -201,7 +200,7 @@ def _shared(factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 
 def broken_state() -> list[State]:
-    state = copy.deepcopy(committed_state("local"))
+    state = copy.deepcopy(fixture_state("small"))
     for wrong in BREAKS:
         (found,) = (it for it in state if it["type"] == f"aws:{wrong.type}" and named(it) == wrong.name)
         if not wrong.inputs:
@@ -219,16 +218,7 @@ def named(item: State) -> str:
 
 @every_stack
 def test_every_finding_has_its_exception(stack: str, scans: Scans) -> None:
-    found = scans(stack)
-    entries = exceptions.load(known_rules=NAMES)
-    unexplained = [
-        f"{result.check} ({result.title}): {result.address}"
-        for result in found.report.results
-        if not result.passed
-        and exceptions.judged(entries, result.check, found.plan.resources[result.address], "", TODAY)
-        is not None
-    ]
-    assert unexplained == [], "mend the tier, or say why in policy/exceptions.yaml"
+    assert scans(stack).unexplained() == [], "mend the tier, or say why in policy/exceptions.yaml"
 
 
 def test_every_exception_is_needed(scans: Scans) -> None:
@@ -258,7 +248,7 @@ def _parts(entry: RuleException) -> Iterator[RuleException]:
 @pytest.mark.parametrize("wrong", BREAKS, ids=lambda wrong: wrong.check)
 def test_what_is_broken_is_found(wrong: Break, scans: Scans) -> None:
     finding = (wrong.check, wrong.found_at or wrong.name)
-    assert finding not in scans("local").failed()
+    assert finding not in scans("small").failed()
     assert finding in scans("broken").failed()
 
 

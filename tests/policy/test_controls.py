@@ -6,14 +6,14 @@ import pytest
 
 from policy.rules import RULES, STACK_RULES
 from tests.policy.controls import PAGE, Controls, render, rules_of
-from tests.policy.stacks import committed
+from tests.policy.stacks import fixture
 from tests.unit.harness import STACKS
 
 CONTROLS = Controls.load()
 
 
 def test_page_is_not_stale() -> None:
-    page = render({stack: committed(stack) for stack in STACKS})
+    page = render({stack: fixture(stack) for stack in STACKS})
     assert PAGE.read_text() == page, "the rules or the graphs have changed: make golden, and review the diff"
 
 
@@ -44,5 +44,5 @@ def test_rules_name_controls_that_exist() -> None:
 
 
 def _services(stack: str) -> set[str]:
-    types = [item.type for item in committed(stack).resources]
+    types = [item.type for item in fixture(stack).resources]
     return {type_.split(":")[1].split("/")[0] for type_ in types if type_.startswith("aws:")}

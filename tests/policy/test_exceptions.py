@@ -10,7 +10,7 @@ import pytest
 from policy import exceptions
 from policy.exceptions import ExceptionsError, RuleException, ended, judged
 from policy.rules import NAMES
-from tests.policy.stacks import TODAY, all_findings, committed
+from tests.policy.stacks import TODAY, all_findings, fixture
 from tests.policy.test_rules import resource
 from tests.unit.harness import STACKS
 
@@ -66,11 +66,11 @@ def test_no_committed_entry_has_ended() -> None:
 
 
 def test_every_committed_entry_is_needed() -> None:
-    """Each pattern of each entry covers something that a rule finds in a committed stack.
+    """Each pattern of each entry covers something that a rule finds in a fixture stack.
 
     For Checkov's checks see `test_checkov.py`.
     """
-    found = [(rule, it.name) for stack in STACKS for rule, it, _ in all_findings(committed(stack))]
+    found = [(rule, it.name) for stack in STACKS for rule, it, _ in all_findings(fixture(stack))]
     stale = [
         f"{entry.rule}: {pattern}"
         for entry in exceptions.load(known_rules=NAMES)

@@ -1,4 +1,4 @@
-"""The tables of `docs/architecture.md`, from the graph of the stack `prod`.
+"""The tables of `docs/architecture.md`, from the graph of the fixture stack `full`.
 
 `python -m tests.unit.architecture` renews them after an intended change; review their diff like code.
 A hop's ports, time-outs, log groups and TLS versions are read from the graph; which hops there are is held
@@ -24,7 +24,7 @@ from tests.unit.harness import Graph, Registered, stack_values
 from tests.unit.reachability import THROUGH_NAT, Walk, managed_edges
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
-STACK = "prod"
+STACK = "full"
 
 ORDER_INTAKE = "order intake"
 _TABLE_ACTIONS = {
@@ -149,7 +149,7 @@ class Platform:
 
 
 def first_region(stack: str) -> Platform:
-    """A committed stack, read in its first region: the others are built by the same code."""
+    """A fixture stack, read in its first region: the others are built by the same code."""
     return Platform(harness.platform(stack), stack_values(stack)["trading:regions"][0]["name"])
 
 

@@ -1,18 +1,19 @@
-"""The golden resource graph of each stack: what must not change by accident.
+"""The golden resource graph of each fixture stack: what must not change by accident.
 
-`python -m tests.unit.golden` renews the files after an intended change; review their diff like code.
-A type, a name or a parent that changes is a replacement of the resource, and so is a change of most of
-the properties that are kept here.
+`python -m tests.unit.golden` renews the files after an intended change; review their diff like code. A line
+is a resource: its name, type, parent and protection, and a digest of each property whose change replaces it
+or must not go unseen. A name, a type or a parent that changes means a replacement, and so do most digests.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sandbox.aws import cloudformation
-from tests.unit.harness import STACKS, Graph, Registered, deploy_platform
+from tests.unit.harness import ROOT, STACKS, Graph, Registered, platform
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -41,42 +42,69 @@ _SIZES_AND_SAFEGUARDS = {
 """Properties that update in place, and still must not change unseen."""
 
 
-def _entry(resource: Registered) -> dict[str, Any]:
+def kept(resource: Registered) -> dict[str, object]:
+    """The properties of a resource that are held."""
     aws = resource.type.startswith("aws:")
-    replacing = {name for name in resource.inputs if aws and cloudformation.replaces(resource.type, name)}
-    kept = {
+    return {
         name: value
         for name, value in sorted(resource.inputs.items())
-        if name in replacing | _SIZES_AND_SAFEGUARDS
+        if name in _SIZES_AND_SAFEGUARDS or (aws and cloudformation.replaces(resource.type, name))
     }
-    return {
-        "type": resource.type,
-        "parent": resource.parent,
-        **({"protect": True} if resource.protect else {}),
-        **({"properties": kept} if kept else {}),
-    }
+
+
+def line(resource: Registered) -> str:
+    """A resource: name, type, parent (`-` for the stack), protection, and a digest of each property held."""
+    held = " ".join(f"{name}={_digest(value)}" for name, value in kept(resource).items())
+    protection = "protected" if resource.protect else "unprotected"
+    return f"{resource.name} {resource.type} {resource.parent or '-'} {protection} {held}".rstrip()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def render(graph: Graph) -> str:
-    """The graph as text, in an order that does not depend on timing."""
-    entries = sorted(
-        ((resource.name, resource.type, _entry(resource)) for resource in graph.resources),
-        key=lambda entry: entry[:2],
-    )
-    return json.dumps([{"name": name, **e} for name, _, e in entries], indent=1, sort_keys=True) + "\n"
+    """The graph as text, a line a resource, in an order that does not depend on timing."""
+    return "".join(f"{text}\n" for text in sorted(map(line, graph.resources)))
+
+
+def difference(graph: Graph, golden: str) -> str:
+    """What has changed since the golden graph was written, a line a change; empty where nothing has."""
+    resources = {(resource.name, resource.type): resource for resource in graph.resources}
+    now = {key: line(resource).split(" ")[2:] for key, resource in resources.items()}
+    before = {(name, kind): rest for name, kind, *rest in map(str.split, golden.splitlines())}
+    changes = [f"{name} ({kind}): is gone" for name, kind in before.keys() - now.keys()]
+    changes += [f"{name} ({kind}): is new" for name, kind in now.keys() - before.keys()]
+    for key in before.keys() & now.keys():
+        for text in _changes(before[key], now[key], kept(resources[key])):
+            changes.append(f"{key[0]} ({key[1]}): {text}")
+    return "\n".join(sorted(changes))
+
+
+def _changes(before: list[str], now: list[str], properties: dict[str, object]) -> Iterator[str]:
+    """What differs between two lines of one resource, without its name and type."""
+    for word, old, new in zip(("parent", "protection"), before, now, strict=False):
+        if old != new:
+            yield f"{word} {old} → {new}"
+    old, new = (dict(item.split("=") for item in rest[2:]) for rest in (before, now))
+    for name in sorted(old.keys() | new.keys()):
+        if name not in new:
+            yield f"{name} is no longer set"
+        elif old.get(name) != new[name]:
+            yield f"{name} {'has changed' if name in old else 'is newly set'}: {json.dumps(properties[name])}"
 
 
 def path(stack: str) -> Path:
     """Where the golden graph of a stack stands."""
-    return FOLDER / f"{stack}.json"
+    return FOLDER / f"{stack}.txt"
 
 
 def main() -> None:
-    """Writes the golden graph of every committed stack."""
+    """Writes the golden graph of every fixture stack."""
     FOLDER.mkdir(exist_ok=True)
     for stack in STACKS:
-        path(stack).write_text(render(deploy_platform(stack)))
-        print(f"wrote {path(stack).relative_to(Path.cwd())}")
+        path(stack).write_text(render(platform(stack)))
+        print(f"wrote {path(stack).relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -313,17 +313,25 @@ def deploy(
 
 
 ROOT = Path(__file__).parents[2]
-STACKS = ("local", "dev", "prod")
-"""The committed stacks."""
+FIXTURES = ROOT / "tests" / "stacks"
+STACKS = ("small", "full")
+"""The stacks of the tests: `small` has every tier in one region, unprotected; `full` is protected, has two
+regions and everything that is optional. No test but those of the stack files reads `Pulumi.*.yaml`, because
+they are the user's."""
+
+
+def config_of(path: Path) -> dict[str, Any]:
+    """The keys of a stack file."""
+    return yaml.safe_load(path.read_text())["config"]
 
 
 def stack_values(stack: str) -> dict[str, Any]:
-    """The keys of a committed stack file."""
-    return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    """The keys of a fixture stack."""
+    return config_of(FIXTURES / f"{stack}.yaml")
 
 
 def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Graph:
-    """Runs the real `__main__.py` under a committed stack file, or under other values of its keys."""
+    """Runs the real `__main__.py` under a fixture stack, or under other values of its keys."""
     values = values or stack_values(stack)
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
@@ -334,16 +342,13 @@ def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Grap
 
 
 platform = functools.cache(deploy_platform)
-"""The graph of a committed stack, deployed once a process. It is shared: change a copy."""
+"""The graph of a fixture stack, deployed once a process. It is shared: change a copy."""
 
 
 @functools.cache
 def platforms_with_everything() -> dict[str, Graph]:
-    """Every committed stack by its platform's name, with the settings that add alarms. Change a copy only."""
-    values = {stack: stack_values(stack) for stack in STACKS}
-    values["prod"]["trading:domain"] |= {"dnssec": True}
-    values["prod"]["trading:api"] = {"canary": {"stableVersions": {"us-east-1": 1}, "percent": 10}}
-    values["prod"]["trading:web"] = {"shieldAdvanced": True}
-    issuer = {"issuer": "https://login.example.com", "audience": "trading"}
-    values["dev"]["trading:api"] |= {"jwt": issuer}
-    return {f"trading-{stack}": deploy_platform(stack, values[stack]) for stack in STACKS}
+    """Graphs that have every alarm between them, by the platform's name: an outside issuer excludes the user
+    pool and the canary, so the small stack has one here. Change a copy only."""
+    values = stack_values("small")
+    values["trading:api"] |= {"jwt": {"issuer": "https://login.example.com", "audience": "trading"}}
+    return {"trading-full": platform("full"), "trading-small": deploy_platform("small", values)}

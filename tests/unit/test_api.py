@@ -318,9 +318,9 @@ def test_tokens_have_one_source(jwt: JwtSettings | None, pool: bool) -> None:
 @pytest.fixture(scope="module")
 def outside() -> Graph:
     """The whole platform with an outside issuer."""
-    values = stack_values("dev")
+    values = stack_values("small")
     issuer = {"issuer": ISSUER, "audience": "trading", "scopePrefix": "", "scopeClaim": "scp"}
-    return deploy_platform("dev", values | {"trading:api": {"jwt": issuer}})
+    return deploy_platform("small", values | {"trading:api": {"jwt": issuer}})
 
 
 def test_outside_issuer_leaves_no_user_pool(outside: Graph) -> None:

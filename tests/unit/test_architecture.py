@@ -42,12 +42,12 @@ def test_table_has_every_hop_and_no_other(stack: str) -> None:
 @functools.cache
 def internal(tls: bool, *tls_services: str) -> Platform:
     """The local stack, with TLS up to the internal load balancer or not, and on to these services."""
-    values = stack_values("local")
+    values = stack_values("small")
     values["trading:internalLoadBalancer"] = {"tls": tls}
     for service in values["trading:services"]:
         if service["name"] in tls_services:
             service["tlsPort"] = 8443
-    return Platform(deploy_platform("local", values), values["trading:regions"][0]["name"])
+    return Platform(deploy_platform("small", values), values["trading:regions"][0]["name"])
 
 
 IN_PLAIN = ("HTTP", "HTTP through the VPC link", "none: within the VPC")

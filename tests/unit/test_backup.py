@@ -108,7 +108,7 @@ def test_only_backup_takes_on_the_role_and_backs_up_what_is_named() -> None:
 
 
 def test_the_platforms_database_is_backed_up_in_its_region_and_copied_to_the_others() -> None:
-    graph = platform("prod")
+    graph = platform("full")
     cluster = graph.named("database-us-east-1-cluster", "aws:rds/cluster:Cluster")
     assert graph.only("aws:backup/selection:Selection").inputs["resources"] == [cluster.outputs["arn"]]
     there = graph.named("backups-eu-west-1", VAULT).outputs["arn"]
@@ -118,5 +118,5 @@ def test_the_platforms_database_is_backed_up_in_its_region_and_copied_to_the_oth
     made = graph.only("aws:rds/globalCluster:GlobalCluster")
     assert secondary["globalClusterIdentifier"] == made.id
     assert secondary["sourceRegion"] == "us-east-1"
-    for rule in platform("dev").only(PLAN).inputs["rules"]:
+    for rule in platform("small").only(PLAN).inputs["rules"]:
         assert not rule.get("copyActions")

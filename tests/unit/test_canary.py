@@ -17,7 +17,7 @@ TOKENS = {
 
 
 def of(kind: str, graph: Graph | None = None) -> Registered:
-    (found,) = [r for r in (graph or platform("prod")).of(TOKENS[kind]) if r.name.startswith("order-canary")]
+    (found,) = [r for r in (graph or platform("full")).of(TOKENS[kind]) if r.name.startswith("order-canary")]
     return found
 
 
@@ -26,18 +26,18 @@ def statements() -> dict[str, dict[str, Any]]:
 
 
 def key() -> str:
-    return platform("prod").named("foundation-us-east-1-key", "aws:kms/key:Key").outputs["arn"]
+    return platform("full").named("foundation-us-east-1-key", "aws:kms/key:Key").outputs["arn"]
 
 
 def two_regions() -> Graph:
-    values = stack_values("prod")
+    values = stack_values("full")
     zones = [f"eu-west-1{zone}" for zone in "abc"]
     second = {"name": "eu-west-1", "cidr": "10.1.0.0/16", "availabilityZones": zones}
-    return deploy_platform("prod", {**values, "trading:regions": [values["trading:regions"][0], second]})
+    return deploy_platform("full", {**values, "trading:regions": [values["trading:regions"][0], second]})
 
 
 def test_stack_without_the_setting_has_no_canary() -> None:
-    for stack in ("local", "dev"):
+    for stack in ("small",):
         assert platform(stack).of(TOKENS["canary"]) == []
 
 
@@ -53,7 +53,7 @@ def test_script_is_told_everything_that_it_reads() -> None:
     assert environment.keys() == fields | {"CLIENT_SECRET_ARN"}
     assert environment["APP_URL"] == "https://trade.example.com"
     assert environment["TOKEN_URL"].endswith(".amazoncognito.com/oauth2/token")
-    machine = platform("prod").named("identity-machine")
+    machine = platform("full").named("identity-machine")
     assert environment["CLIENT_ID"] == machine.id
     assert environment["SCOPE"] == "trading/orders"
     assert (environment["ACCOUNT_ID"], environment["SYMBOL"]) == ("canary", "ZVZZT")
@@ -61,14 +61,14 @@ def test_script_is_told_everything_that_it_reads() -> None:
 
 def test_clients_secret_is_in_secrets_manager_alone() -> None:
     assert of("version").inputs["secretString"] == "[secret]"
-    secret = platform("prod").named("identity-machine").outputs["clientSecret"]
+    secret = platform("full").named("identity-machine").outputs["clientSecret"]
     assert of("version").outputs["secretString"] == secret
     assert secret not in json.dumps(of("canary").outputs)
     assert of("secret").inputs["kmsKeyId"] == key()
 
 
 def test_code_is_where_synthetics_looks_for_python() -> None:
-    canary, code = of("canary"), platform("prod").named("order-canary-us-east-1-code")
+    canary, code = of("canary"), platform("full").named("order-canary-us-east-1-code")
     assert list(code.inputs["source"]["assets"]) == ["python/order_canary.py"]
     assert canary.inputs["handler"] == "order_canary.handler"
     assert canary.inputs["runtimeVersion"].startswith("syn-python-selenium-")
@@ -116,7 +116,7 @@ def test_role_reads_one_secret_and_writes_its_own_artifacts_and_metrics() -> Non
 
 
 def test_artifacts_are_encrypted_with_our_key_and_forgotten() -> None:
-    graph = platform("prod")
+    graph = platform("full")
     encryption = graph.named(
         "order-canary-us-east-1",
         "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
@@ -133,7 +133,7 @@ def test_artifacts_are_encrypted_with_our_key_and_forgotten() -> None:
 
 
 def test_two_failures_or_no_runs_mean_that_customers_cannot_trade() -> None:
-    graph = platform("prod")
+    graph = platform("full")
     alarm = graph.named("monitoring-us-east-1-order-canary")
     assert alarm.inputs["dimensions"] == {"CanaryName": of("canary").inputs["name"]}
     assert (alarm.inputs["metricName"], alarm.inputs["threshold"]) == ("SuccessPercent", 100)

@@ -168,7 +168,7 @@ def test_linter_finds_nothing_in_any_policy(stack: str) -> None:
 
 
 def test_every_accepted_finding_is_found() -> None:
-    found = [(d, *finding) for d in documents(graph("prod")) for finding in findings(d)]
+    found = [(d, *finding) for d in documents(graph("full")) for finding in findings(d)]
     for item in ACCEPTED:
         assert [
             issue

@@ -206,7 +206,7 @@ def test_redirect_keeps_what_it_does_not_name() -> None:
 
 def test_most_rules_that_settings_accept_stay_within_the_load_balancers_hundred() -> None:
     """Each forwards, while a secret turns ("Quotas for your Application Load Balancers")."""
-    values = stack_values("prod") | {
+    values = stack_values("full") | {
         "loadBalancer": {
             "originSecrets": [1, 2],
             "rules": [{"priority": priority, "forward": "api"} for priority in range(1, 49)],
@@ -329,9 +329,9 @@ def test_names_leave_room_for_the_automatic_suffix() -> None:
 def test_host_of_a_rule_is_a_name_of_the_whole_platform() -> None:
     """A rule for a name that no record leads here, or no certificate carries, would never be met."""
     host = "api.example.com"
-    values = harness_values("local")
+    values = harness_values("small")
     values["trading:loadBalancer"] = {"rules": [{"priority": 10, "hosts": [host], "forward": "api"}]}
-    platform = deploy_platform("local", values)
+    platform = deploy_platform("small", values)
     distribution = platform.only("aws:cloudfront/distribution:Distribution")
     assert host in distribution.inputs["aliases"]
     certificates = {c.outputs["arn"]: c for c in platform.of("aws:acm/certificate:Certificate")}

@@ -200,7 +200,7 @@ def test_what_is_counted_in_logs_rings_and_two_stacks_of_an_account_do_not_add_u
 def test_filters_match_the_lines_that_they_are_for() -> None:
     patterns = {
         f.name.rsplit("-", 1)[0]: f.inputs["pattern"]
-        for f in platform("prod").of("aws:cloudwatch/logMetricFilter:LogMetricFilter")
+        for f in platform("full").of("aws:cloudwatch/logMetricFilter:LogMetricFilter")
     }
     assert patterns["api-us-east-1-order-intake"] == '{ $.level = "ERROR" }'
     assert patterns["api-us-east-1-orders"] == '{ $.status = "429" && $.resource = "/api/orders" }'
@@ -235,8 +235,8 @@ def test_usual_questions_are_saved_over_log_groups_that_exist(stack: str) -> Non
 
 
 def test_one_request_is_followed_from_the_edge_to_the_pods() -> None:
-    graph = platform("prod")
-    followed = queries(graph)["us-east-1", "trading-prod/follow-one-request"]
+    graph = platform("full")
+    followed = queries(graph)["us-east-1", "trading-full/follow-one-request"]
     assert followed["queryString"] == FOLLOW_ONE_REQUEST
     assert set(followed["logGroupNames"]) == {
         graph.named(name, LOG_GROUP).outputs["name"]
@@ -251,9 +251,9 @@ def test_one_request_is_followed_from_the_edge_to_the_pods() -> None:
 
 def test_queries_of_the_access_log_name_its_fields() -> None:
     fields = access_log("authorizer.principalId").keys()
-    saved = queries(platform("prod"))
+    saved = queries(platform("full"))
     for question in ("slow-orders", "failures-by-status-and-integration"):
-        text = saved["us-east-1", f"trading-prod/{question}"]["queryString"]
+        text = saved["us-east-1", f"trading-full/{question}"]["queryString"]
         shown = re.search(r"(?:display @timestamp, |by )(.*)", text)
         assert shown
         assert set(shown[1].split(", ")) <= fields, question
@@ -296,7 +296,7 @@ def test_edges_log_has_the_id_that_it_hands_on() -> None:
 
 
 def test_gateway_and_function_take_part_in_the_trace() -> None:
-    graph = platform("prod")
+    graph = platform("full")
     for stage in graph.of("aws:apigateway/stage:Stage"):
         assert stage.inputs["xrayTracingEnabled"] is True
     for function in graph.of("aws:lambda/function:Function"):

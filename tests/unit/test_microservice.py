@@ -304,13 +304,13 @@ def test_service_more_is_under_ten_lines_of_a_stack_file():
     """The README's example brings every part of a service."""
     readme = (ROOT / "README.md").read_text()
     (example,) = (part.split("```")[0] for part in readme.split("```yaml\n")[1:] if "name: positions" in part)
-    stack = stack_values("dev")
+    stack = stack_values("small")
     added = yaml.safe_load(example)
     assert len(yaml.safe_dump(added["trading:services"]).splitlines()) < 10
     stack["trading:services"] += added["trading:services"]
     routes = [{"path": "/api/accounts", "service": "accounts"}]
     stack["trading:api"]["routes"] = routes + added["trading:api"]["routes"]
-    names = {resource.name for resource in deploy_platform("dev", stack).resources}
+    names = {resource.name for resource in deploy_platform("small", stack).resources}
     parts = ("chart", "endpoints", "role", "policy", "identity", "binding", "scaling")
     assert {f"positions-us-east-1-{part}" for part in parts} <= names
     assert {name for name in names if "positions" in name and name.startswith("monitoring")}

@@ -229,7 +229,7 @@ def test_namespace_grants_every_pod_dns_and_the_identity_agent() -> None:
 
 
 def test_only_the_primary_region_migrates() -> None:
-    assert [job.name for job in platform("prod").of(JOB)] == ["migrations-us-east-1-job"]
+    assert [job.name for job in platform("full").of(JOB)] == ["migrations-us-east-1-job"]
 
 
 def charts(graph: Graph, region: str) -> list[Registered]:
@@ -241,14 +241,14 @@ def charts(graph: Graph, region: str) -> list[Registered]:
 
 
 def test_services_of_the_primary_region_start_after_the_migrations() -> None:
-    for chart in charts(platform("prod"), "us-east-1"):
+    for chart in charts(platform("full"), "us-east-1"):
         assert "migrations-us-east-1-job" in chart.depends_on
-    for chart in charts(platform("prod"), "eu-west-1"):
+    for chart in charts(platform("full"), "eu-west-1"):
         assert "migrations-us-east-1-job" not in chart.depends_on
 
 
 def test_job_runs_when_the_writer_and_the_secrets_value_are_there() -> None:
-    graph = platform("prod")
+    graph = platform("full")
     needed = graph.only(JOB).depends_on
     assert {"database-us-east-1-0", "database-us-east-1-cluster", "database-us-east-1-master"} <= needed
 

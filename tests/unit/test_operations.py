@@ -46,7 +46,7 @@ xargs() {
   while [[ $1 == -* ]]; do shift; done
   "$@" x
 }
-PLATFORM=trading-prod REGION=us-east-1 SERVICE=orders
+PLATFORM=trading-full REGION=us-east-1 SERVICE=orders
 """
 """No command is found, so each is recorded, prints something, and does nothing; grep finds nothing."""
 
@@ -118,7 +118,7 @@ def functions() -> str:
     code = FUNCTIONS.read_text()
     names = re.findall(r"^(\w+)\(\) \{", code, flags=re.MULTILINE)
     return "\n".join(
-        ["set -- trading-prod us-east-1", code, *(f"{name} alb-5xx second third" for name in names)]
+        ["set -- trading-full us-east-1", code, *(f"{name} alb-5xx second third" for name in names)]
     )
 
 
@@ -186,9 +186,9 @@ def test_functions_are_given_signals_that_exist(function: str) -> None:
 
 
 def test_master_users_secret_is_found_by_its_description() -> None:
-    secrets = platforms_with_everything()["trading-prod"].of("aws:secretsmanager/secret:Secret")
+    secrets = platforms_with_everything()["trading-full"].of("aws:secretsmanager/secret:Secret")
     found = [
-        s.inputs for s in secrets if "trading-prod-database-us-east-1;" in s.inputs.get("description", "")
+        s.inputs for s in secrets if "trading-full-database-us-east-1;" in s.inputs.get("description", "")
     ]
     assert len(found) == 1
     assert "'$PLATFORM-database-$AWS_REGION;'" in FUNCTIONS.read_text()
@@ -196,7 +196,7 @@ def test_master_users_secret_is_found_by_its_description() -> None:
 
 def test_resources_to_replace_exist() -> None:
     assert "`identity-machine`" in PROCEDURES
-    assert "identity-machine" in {r.name for r in platforms_with_everything()["trading-prod"].resources}
+    assert "identity-machine" in {r.name for r in platforms_with_everything()["trading-full"].resources}
 
 
 def test_queries_of_the_access_log_name_its_fields() -> None:

@@ -1,7 +1,8 @@
-"""The whole program under every committed stack, and what must hold for its graph."""
+"""The whole program under every fixture stack, and what must hold for its graph."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,9 +79,31 @@ def test_every_tier_is_there_with_resources_of_its_own(stack: str) -> None:
 
 @every_stack
 def test_graph_is_the_golden_one(stack: str) -> None:
-    assert golden.render(platform(stack)) == golden.path(stack).read_text(), (
-        "the resource graph has changed; if that is intended: make golden, and review the diff"
+    change = golden.difference(platform(stack), golden.path(stack).read_text())
+    assert not change, f"the graph has changed; if that is intended: make golden, and review\n{change}"
+
+
+def test_golden_graph_tells_what_has_changed() -> None:
+    graph = platform("small")
+    topic, table, vpc = (
+        next(r for r in graph.resources if r.type == f"aws:{kind}")
+        for kind in ("sns/topic:Topic", "dynamodb/table:Table", "ec2/vpc:Vpc")
     )
+    moved = replace(table, parent="elsewhere", protect=not table.protect)
+    resized = replace(vpc, inputs={**vpc.inputs, "cidrBlock": "10.99.0.0/16"})
+    added = replace(topic, name="another")
+    others = [r for r in graph.resources if r not in (topic, table, vpc)]
+    changed = Graph([*others, moved, resized, added])
+    assert golden.difference(changed, golden.render(graph)).splitlines() == sorted(
+        [
+            f"{topic.name} (aws:sns/topic:Topic): is gone",
+            "another (aws:sns/topic:Topic): is new",
+            f"{table.name} (aws:dynamodb/table:Table): parent {table.parent} → elsewhere",
+            f"{table.name} (aws:dynamodb/table:Table): protection unprotected → protected",
+            f'{vpc.name} (aws:ec2/vpc:Vpc): cidrBlock has changed: "10.99.0.0/16"',
+        ]
+    )
+    assert golden.difference(graph, golden.render(graph)) == ""
 
 
 @every_stack
@@ -104,15 +127,14 @@ def test_every_resource_belongs_to_a_tier(stack: str) -> None:
     assert astray == []
 
 
-def test_stateful_resources_are_protected_in_prod() -> None:
-    stateful = [r for r in platform("prod").resources if r.type in STATEFUL]
+def test_stateful_resources_of_a_protected_stack_are_protected() -> None:
+    stateful = [r for r in platform("full").resources if r.type in STATEFUL]
     assert len({r.type for r in stateful}) == len(STATEFUL)
     assert [r.name for r in stateful if not r.protect] == []
 
 
-@pytest.mark.parametrize("stack", ["dev", "local"])
-def test_nothing_is_protected_in_dev(stack: str) -> None:
-    assert [r.name for r in platform(stack).resources if r.protect] == []
+def test_nothing_is_protected_in_an_unprotected_stack() -> None:
+    assert [r.name for r in platform("small").resources if r.protect] == []
 
 
 @every_stack
@@ -176,8 +198,8 @@ def test_every_region_carries_its_name(stack: str) -> None:
 
 def test_second_region_changes_nothing_of_the_first() -> None:
     """One stack file with a region more: every resource of before is still there as it was."""
-    values = stack_values("prod")
-    first = deploy_platform("prod", values | {"trading:regions": values["trading:regions"][:1]})
-    wider = platform("prod")
+    values = stack_values("full")
+    first = deploy_platform("full", values | {"trading:regions": values["trading:regions"][:1]})
+    wider = platform("full")
     before = {r.urn for r in first.resources}
     assert before <= {r.urn for r in wider.resources}

@@ -1,4 +1,4 @@
-"""What can reach what, in the VPCs of the committed stacks."""
+"""What can reach what, in the VPCs of the fixture stacks."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ def test_each_tier_reaches_what_the_architecture_says_and_nothing_else(stack: st
 
 
 def test_load_balancer_reaches_pods_at_their_tls_port_alone_where_they_have_one() -> None:
-    values = stack_values("local")
+    values = stack_values("small")
     for service in values["trading:services"]:
         service["tlsPort"] = 8443
-    (edges,) = region_edges(deploy_platform("local", values))
+    (edges,) = region_edges(deploy_platform("small", values))
     plain, tls = Edge("NLB", "cluster", "9898"), Edge("NLB", "cluster", "8443")
-    assert edges == expected("local") - {plain} | {tls}
+    assert edges == expected("small") - {plain} | {tls}
 
 
 @every_stack
@@ -207,7 +207,7 @@ def group_of(graph: Graph, place: str) -> str:
     return min(next(p.groups for p in Walk(graph).places if p.name == place))
 
 
-@pytest.mark.parametrize("stack", ["local", "prod"])
+@pytest.mark.parametrize("stack", ["small", "full"])
 def test_every_rule_is_needed_and_missed_when_it_is_gone(stack: str) -> None:
     graph = platform(stack)
     before = region_edges(graph)
@@ -227,13 +227,13 @@ def test_every_rule_is_needed_and_missed_when_it_is_gone(stack: str) -> None:
 )
 @pytest.mark.parametrize("block", [{"cidrIpv4": "0.0.0.0/0"}, {"cidrIpv6": "::/0"}])
 def test_rule_that_admits_everybody_is_found(place: str, source: str, block: dict[str, str]) -> None:
-    graph = platform("dev")
+    graph = platform("small")
     wider = with_more(graph, rule(INGRESS, group_of(graph, place), fromPort=22, toPort=22, **block))
     assert Edge(source, place, "22") in only_region(wider) - only_region(graph)
 
 
 def test_route_out_of_the_isolated_subnets_is_found() -> None:
-    graph = platform("dev")
+    graph = platform("small")
     table = graph.named("network-us-east-1-isolated", "aws:ec2/routeTable:RouteTable")
     nat = graph.of("aws:ec2/natGateway:NatGateway")[0]
     route = {"routeTableId": table.id, "destinationCidrBlock": "0.0.0.0/0", "natGatewayId": nat.id}
@@ -245,7 +245,7 @@ def test_route_out_of_the_isolated_subnets_is_found() -> None:
 
 
 def test_public_api_is_found() -> None:
-    graph = platform("dev")
+    graph = platform("small")
     public = {"endpointConfiguration": {"types": "REGIONAL"}, "body": ""}
     wider = with_more(graph, resource("aws:apigateway/restApi:RestApi", "another", public))
     assert Edge(INTERNET, "API Gateway", "443") in managed_edges(wider)

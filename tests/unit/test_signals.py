@@ -168,9 +168,9 @@ def test_failure_rings_in_every_region_where_it_can_happen(watched: Watched, sta
     assert unwatched(platform(stack), stack, watched) == []
 
 
-def test_prod_is_told_of_what_only_settings_switch_on() -> None:
-    graph = platform("prod")
-    assert "order-canary" in names(graph, "prod", "us-east-1")
+def test_full_stack_is_told_of_what_only_settings_switch_on() -> None:
+    graph = platform("full")
+    assert "order-canary" in names(graph, "full", "us-east-1")
     budget = graph.only("aws:budgets/budget:Budget").inputs
     assert {notification["notificationType"] for notification in budget["notifications"]} == {
         "ACTUAL",

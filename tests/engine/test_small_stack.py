@@ -1,4 +1,4 @@
-"""The `local` stack through the real engine: deployed, unchanged, changed, replaced, destroyed.
+"""The `small` stack through the real engine: deployed, unchanged, changed, replaced, destroyed.
 
 The tests run in this order on one sandbox; each leaves it for the next.
 """
@@ -27,7 +27,7 @@ print(json.dumps({"namespaces": names, "deployments": [item.metadata.name for it
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project.make(tmp_path_factory.mktemp("local"))
+    return Project.make(tmp_path_factory.mktemp("small"))
 
 
 def cluster_contents(project: Project) -> dict[str, list[str]]:
@@ -50,9 +50,9 @@ def tiers(resources: list[dict[str, Any]]) -> set[str]:
 
 
 def test_up_deploys_every_tier(project: Project) -> None:
-    output = project.sandbox_command("up", "--stack", "local")
-    assert "https://local.trade.example.com" in output
-    assert tiers(project.resources("local")) == set(TIERS)
+    output = project.sandbox_command("up", "--stack", "small")
+    assert "https://small.trade.example.com" in output
+    assert tiers(project.resources("small")) == set(TIERS)
 
 
 def test_services_run_in_the_cluster(project: Project) -> None:
@@ -62,27 +62,27 @@ def test_services_run_in_the_cluster(project: Project) -> None:
 
 
 def test_checkov_finds_nothing_that_is_not_explained(project: Project) -> None:
-    verdict = project.scan("--stack", "local")
+    verdict = project.scan("--stack", "small")
     assert verdict["failed"] == []
     assert verdict["passed"] > 700
-    aws = [r for r in project.resources("local") if r["type"].startswith("aws:")]
+    aws = [r for r in project.resources("small") if r["type"].startswith("aws:")]
     assert verdict["resources"] == len(aws)
     # The origin's header is a secret, and with it all that stands in a list beside it.
     assert verdict["unseen"] == [
         "conditions of aws:lb/listenerRule:ListenerRule alb-us-east-1-api",
         "origins of aws:cloudfront/distribution:Distribution web",
     ]
-    export = project.pulumi("stack", "export", "--stack", "local")
+    export = project.pulumi("stack", "export", "--stack", "small")
     assert project.scan("--state", "-", state=export[export.index("{\n") :]) == verdict
 
 
 def test_second_up_changes_nothing(project: Project) -> None:
-    assert project.preview("local") == {}
-    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+    assert project.preview("small") == {}
+    project.pulumi("up", "--stack", "small", "--yes", "--skip-preview", "--expect-no-changes")
 
 
 def test_refresh_finds_no_drift(project: Project) -> None:
-    project.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+    project.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview", "--expect-no-changes")
 
 
 def test_setting_changes_in_place(project: Project) -> None:
@@ -91,12 +91,12 @@ def test_setting_changes_in_place(project: Project) -> None:
         values["trading:services"][0]["replicas"]["max"] = 5
         values["trading:cache"]["snapshotRetentionDays"] = 2
 
-    project.change("local", more)
-    operations = project.preview("local")
+    project.change("small", more)
+    operations = project.preview("small")
     assert operations
     assert set(operations.values()) == {"update"}
-    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
-    assert project.preview("local") == {}
+    project.pulumi("up", "--stack", "small", "--yes", "--skip-preview")
+    assert project.preview("small") == {}
 
 
 def test_new_key_replaces_the_table_and_nothing_else_stateful(project: Project) -> None:
@@ -111,21 +111,21 @@ def test_new_key_replaces_the_table_and_nothing_else_stateful(project: Project) 
             {"name": "market-data", "hashKey": {"name": "instrument"}},
         ]
 
-    project.change("local", other_key)
-    operations = project.preview("local")
+    project.change("small", other_key)
+    operations = project.preview("small")
     replaced = {name for name, operation in operations.items() if "replace" in operation}
     assert "table-market-data-us-east-1" in replaced
     # Its name is not known yet, and still the preview shows whose pods it restarts.
     assert operations["market-data-us-east-1-chart:trading/market-data"] == "update"
     assert "orders-us-east-1-chart:trading/orders" not in operations
     assert not [name for name in replaced if name.startswith(("database", "cache", "event", "cluster"))]
-    project.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
-    assert project.preview("local") == {}
+    project.pulumi("up", "--stack", "small", "--yes", "--skip-preview")
+    assert project.preview("small") == {}
 
 
 def test_destroy_empties_the_cluster_before_it_goes(project: Project) -> None:
-    cluster = next(r for r in project.resources("local") if r["type"] == "aws:eks/cluster:Cluster")
-    arguments = ["destroy", "--stack", "local", "--yes", "--skip-preview", "--exclude", cluster["urn"]]
+    cluster = next(r for r in project.resources("small") if r["type"] == "aws:eks/cluster:Cluster")
+    arguments = ["destroy", "--stack", "small", "--yes", "--skip-preview", "--exclude", cluster["urn"]]
     project.pulumi(*arguments)
     contents = cluster_contents(project)
     assert set(contents["namespaces"]) == SYSTEM_NAMESPACES
@@ -133,8 +133,8 @@ def test_destroy_empties_the_cluster_before_it_goes(project: Project) -> None:
 
 
 def test_destroy_leaves_nothing(project: Project) -> None:
-    project.sandbox_command("down", "--stack", "local")
+    project.sandbox_command("down", "--stack", "small")
     status = project.status()
-    assert status["stacks"]["local"]["resources"] == 0
+    assert status["stacks"]["small"]["resources"] == 0
     assert status["aws"] == {}
     assert status["clusters"] == []

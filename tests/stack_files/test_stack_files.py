@@ -1,0 +1,45 @@
+"""What every stack file must satisfy, whatever its values: these tests alone read `Pulumi.*.yaml`.
+
+A value that is wrong fails here with the error that names it.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from settings import Settings, stack_schema
+from tests.policy.scans import scan, state_of
+from tests.policy.stacks import findings, stack_of
+from tests.unit.harness import ROOT, Graph, config_of, deploy_platform
+
+FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
+
+REMEDY = "change the value, or say in policy/exceptions.yaml why it is right"
+
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+
+
+@functools.cache
+def deployed(path: Path) -> Graph:
+    return deploy_platform(path.name.split(".")[1], config_of(path))
+
+
+@every_file
+def test_stack_file_is_accepted_by_settings_and_schema(path: Path) -> None:
+    config = config_of(path)
+    Settings.parse({key.removeprefix("trading:"): value for key, value in config.items()})
+    jsonschema.validate({"config": config}, stack_schema())
+
+
+@every_file
+def test_stack_keeps_every_rule_of_the_policy_pack(path: Path) -> None:
+    assert findings(stack_of(deployed(path))) == [], REMEDY
+
+
+@every_file
+def test_checkov_finds_nothing_that_is_not_explained(path: Path) -> None:
+    assert scan(state_of(deployed(path))).unexplained() == [], REMEDY
