@@ -1,0 +1,165 @@
+"""A stack file that shares no value with the fixture stacks, through the real engine.
+
+It is what a user makes of the project: another environment, domain, region and issuer, services, routes,
+topics and tables of the user's own, other sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.engine.project import Project
+from tests.unit.harness import FIXTURES, config_of
+
+STACK = "live"
+OWN = """\
+config:
+  trading:settingsVersion: 2
+  trading:environment: live
+  trading:tags: { owner: desk-platform, cost-center: CC-4711, data-class: confidential }
+  trading:domain: { zone: nordic-exchange.io, host: desk.nordic-exchange.io }
+  trading:regions:
+    - name: eu-north-1
+      cidr: 172.20.0.0/18
+      availabilityZones: [eu-north-1a, eu-north-1b, eu-north-1c]
+  trading:web: { priceClass: PriceClass_200, rateLimit: 1500, allowedCountries: [SE, "NO", DK, FI] }
+  trading:loadBalancer:
+    logRetentionDays: 400
+    rules:
+      - { priority: 7, hosts: [partners.nordic-exchange.io], forward: api }
+  trading:api:
+    throttleRate: 800
+    throttleBurst: 400
+    reservedConcurrency: 150
+    provisionedConcurrency: { min: 4, max: 40 }
+    orderService: matching
+    jwt:
+      issuer: https://id.nordic-exchange.io/realms/desk
+      audience: https://desk.nordic-exchange.io
+      scopeClaim: scp
+      scopePrefix: desk/
+      reservedConcurrency: 60
+    routes:
+      /api/accounts: null
+      /api/market-data: null
+      /api/pricing: { service: pricing, throttleRate: 300 }
+      /api/risk: { service: risk-engine, writes: true }
+  trading:services:
+    orders: null
+    accounts: null
+    market-data: null
+    matching:
+      image: registry.nordic-exchange.io/matching:4.7.1
+      listenerPort: 9101
+      port: 7000
+      tlsPort: 7443
+      replicas: { min: 4, max: 24 }
+      cpu: 750m
+      memory: 1Gi
+      tables: [orders-idempotency]
+      produces: [fills]
+      database: true
+      databaseRoles: [orders_rw, ledger_post]
+      calls: [risk-engine]
+    pricing:
+      image: registry.nordic-exchange.io/pricing:2.0.9
+      listenerPort: 9102
+      replicas: { min: 2, max: 12 }
+      tables: [quotes]
+      cache: true
+      arm64: true
+    risk-engine:
+      image: registry.nordic-exchange.io/risk:1.13.0
+      listenerPort: 9103
+      replicas: { min: 2, max: 9 }
+      consumes: [fills]
+      secrets: { RISK_FEED_KEY: desk/risk-feed }
+    settlement:
+      image: registry.nordic-exchange.io/settlement:3.3.3
+      listenerPort: 9104
+      replicas: { min: 2, max: 7 }
+      consumes: [fills]
+      database: true
+      databaseRoles: [ledger_ro]
+  trading:cluster:
+    publicAccessCidrs: [198.51.100.0/25]
+    adminRoleArns: [arn:aws:iam::210987654321:role/desk-operators]
+    podsQuota: 120
+  trading:cache:
+    nodeType: cache.m7g.xlarge
+    shards: 2
+    replicas: { min: 1, max: 5 }
+    snapshotRetentionDays: 14
+  trading:tables:
+    orders-idempotency: { billing: onDemand }
+    market-data: null
+    quotes:
+      hashKey: { name: instrument }
+      rangeKey: { name: quoted_at, type: N }
+      billing: onDemand
+      maxRequestUnits: { read: 9000, write: 6000 }
+      ttlAttribute: forget_at
+  trading:streaming:
+    instanceType: kafka.m7g.xlarge
+    volumeGib: { min: 200, max: 900 }
+    topics:
+      orders: null
+      executions: null
+      market-data: null
+      balances: null
+      fills: { partitions: 18, retentionHours: 96 }
+  trading:database:
+    instanceClass: db.r7g.2xlarge
+    readers: { min: 1, max: 6 }
+    backupRetentionDays: 21
+  trading:monitoring:
+    logRetentionDays: 180
+    alarmEmails: [pager@nordic-exchange.io]
+    spending: { monthlyUsd: 31000 }
+"""
+
+FREE = (True, False, None)
+"""Values that say nothing, and the keys of entries that are taken away."""
+
+
+def values(node: Any) -> Iterator[Any]:
+    """Every value of a stack file, without the keys."""
+    if isinstance(node, dict):
+        for item in node.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from values(item)
+    elif isinstance(node, list):
+        for item in node:  # pyright: ignore[reportUnknownVariableType]
+            yield from values(item)
+    else:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project.make(tmp_path_factory.mktemp("own"))
+    (project.folder / f"Pulumi.{STACK}.yaml").write_text(OWN)
+    return project
+
+
+def test_stack_shares_no_value_with_the_fixtures() -> None:
+    # The format's version, and words that the settings know.
+    words = {2, "orders-idempotency", "api", "N", "ledger_post", "orders_rw", "ledger_ro", *FREE}
+    own = set(values(yaml.safe_load(OWN)["config"])) - words
+    for path in FIXTURES.iterdir():
+        assert own & set(values(config_of(path))) == set(), path.name
+
+
+def test_stack_previews_deploys_and_stays_as_it_is(project: Project) -> None:
+    assert "trading:tier:Monitoring" in project.sandbox_command("preview", "--stack", STACK)
+    output = project.sandbox_command("up", "--stack", STACK)
+    assert "https://desk.nordic-exchange.io" in output
+    assert project.preview(STACK) == {}
+
+
+def test_scan_finds_nothing_that_is_not_explained(project: Project) -> None:
+    verdict = project.scan("--stack", STACK)
+    assert verdict["failed"] == []
