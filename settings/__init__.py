@@ -50,9 +50,8 @@ from settings.regions import (
     ServedLocations,
     SubnetPlan,
 )
-from settings.schema import stack_schema
 from settings.service import DatabaseRole, ServiceAlertSettings, ServiceSettings
-from settings.stack import Settings
+from settings.stack import Settings, stack_schema
 from settings.streaming import StreamingSettings, TopicSettings
 from settings.table import IDEMPOTENCY_TABLE, AttributeSettings, IndexSettings, RequestUnits, TableSettings
 from settings.tags import REQUIRED_TAGS, missing_tags

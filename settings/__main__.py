@@ -1,7 +1,61 @@
-"""Prints the JSON Schema of the stack files: `python -m settings > settings.schema.json`."""
+"""`python -m settings`: what a stack file says, and what it may say."""
 
+from __future__ import annotations
+
+import argparse
 import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from settings.schema import stack_schema
+from settings.show import flat, lines, problems
+from settings.stack import stack_schema
+from settings.stack_file import StackFile, StackFileError, read, stack_path
 
-print(json.dumps(stack_schema(), indent=2))
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command in the project's folder; its exit status is 2 for what the user can mend."""
+    options = _parser().parse_args(arguments)
+    if options.command == "schema":
+        print(json.dumps(stack_schema(), indent=2))
+        return 0
+    try:
+        file = read(stack_path(Path(), options.stack))
+    except StackFileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if not _is_right(file):
+        return 2
+    if options.command == "show":
+        print(json.dumps(flat(file), indent=2) if options.json else "\n".join(lines(file)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m settings", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("schema", help="print the JSON Schema of the stack files")
+    check = commands.add_parser("check", help="say what is wrong with a stack file, or nothing")
+    show = commands.add_parser("show", help="show the settings in force, and where each comes from")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    for command in (check, show):
+        command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml")
+    return parser
+
+
+def _is_right(file: StackFile) -> bool:
+    found = problems(file)
+    if found:
+        several = "s" if len(found) > 1 else ""
+        print(f"error: {file.name} has {len(found)} problem{several}:", file=sys.stderr)
+    for problem in found:
+        print(f"  {file.place(problem.where)}: {problem}", file=sys.stderr)
+    return not found
+
+
+if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        # A reader that has seen enough, such as `head`, ends this as it ends any other command.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main(sys.argv[1:]))

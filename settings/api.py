@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from settings.model import LABEL, Model, Range, refuse_duplicates
+from settings.by_name import ByName
+from settings.model import LABEL, Broken, Model, Range, rule
 
 ORDERS_PATH = "/api/orders"
 """Where order intake listens (`api/openapi.yaml`); everything below it is an order's too."""
@@ -35,7 +37,7 @@ HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 class RouteSettings(Model):
     """A path of the API that goes to a microservice through the internal load balancer."""
 
-    path: str = Field(pattern=r"^/api/[a-z0-9/._-]*[a-z0-9]$", examples=["/api/accounts"])
+    path: str = Field(pattern=r"^/api/([a-z0-9._-]+/)*[a-z0-9._-]*[a-z0-9]$", examples=["/api/accounts"])
     """Everything below this path goes to the service; the path is passed on unchanged."""
     service: str
     """Name of one of `services`."""
@@ -91,13 +93,17 @@ class CanarySettings(Model):
     """Share of the newest version. With 0 it gets nothing: this is the way back."""
 
 
+DEFAULT_ROUTES = [
+    RouteSettings(path="/api/accounts", service="accounts", writes=True),
+    RouteSettings(path="/api/market-data", service="market-data"),
+]
+
+
 class ApiSettings(Model):
     """API Gateway and the order-intake function."""
 
-    routes: list[RouteSettings] = [
-        RouteSettings(path="/api/accounts", service="accounts", writes=True),
-        RouteSettings(path="/api/market-data", service="market-data"),
-    ]
+    routes: Annotated[list[RouteSettings], ByName("path", DEFAULT_ROUTES)] = DEFAULT_ROUTES
+    """Paths that lead to microservices, by path."""
     order_service: str = "orders"
     """The microservice that order intake hands valid orders to."""
     throttle_rate: int = Field(default=5000, ge=1, le=10_000)
@@ -116,26 +122,24 @@ class ApiSettings(Model):
     """Whose tokens open the API. Without it a Cognito user pool of this stack issues them."""
     canary: CanarySettings | None = None
 
-    @model_validator(mode="after")
-    def _provisioned_fits_reserved(self) -> Self:
+    @rule
+    def _provisioned_fits_reserved(self) -> Iterator[Broken]:
         if self.provisioned_concurrency.max > self.reserved_concurrency:
-            raise ValueError(
+            yield Broken(
                 f"provisionedConcurrency.max ({self.provisioned_concurrency.max}) must not be above "
                 f"reservedConcurrency ({self.reserved_concurrency})"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _behaviors_fit_a_distribution(self) -> Self:
+    @rule
+    def _behaviors_fit_a_distribution(self) -> Iterator[Broken]:
         # Each path twice, itself and what lies below; then the rest of the API, and the web app.
         most = (BEHAVIORS_LIMIT - 2) // 2
         if len(self.edge_paths) > most:
-            raise ValueError(
+            yield Broken(
                 f"routes: {len(self.edge_paths)} paths, {ORDERS_PATH} among them, need cache behaviours of "
                 f"their own because of writes, and a CloudFront distribution holds those of {most}: put the "
                 "routes that write below fewer paths"
             )
-        return self
 
     @property
     def edge_paths(self) -> dict[str, bool]:
@@ -152,19 +156,18 @@ class ApiSettings(Model):
         longest_first = sorted(writes, key=lambda path: (-len(path), path))
         return {path: writes[path] for path in longest_first if writes[path] != by_default(path)}
 
-    @model_validator(mode="after")
-    def _a_policy_can_tell_the_routes_apart(self) -> Self:
+    @rule
+    def _a_policy_can_tell_the_routes_apart(self) -> Iterator[Broken]:
         # A token's policy allows all that lies below a route. API Gateway asks for it once for all routes,
         # so it could not leave another service's out.
         for route in self.routes if self.jwt else ():
             for other in self.routes:
                 if other.path.startswith(f"{route.path}/") and other.service != route.service:
-                    raise ValueError(
+                    yield Broken(
                         f"routes: {other.path} ({other.service}) lies below {route.path} ({route.service}), "
                         "which only the user pool's authorizer can tell apart, not jwt's: give it a path of "
                         "its own, or the same service"
                     )
-        return self
 
     def canary_in(self, region: str) -> Canary | None:
         """What runs in a region, if a canary does."""
@@ -184,8 +187,7 @@ class ApiSettings(Model):
 
     @field_validator("routes")
     @classmethod
-    def _distinct_paths(cls, routes: list[RouteSettings]) -> list[RouteSettings]:
-        refuse_duplicates("path", (route.path for route in routes))
+    def _order_intake_has_its_path(cls, routes: list[RouteSettings]) -> list[RouteSettings]:
         for route in routes:
             if route.path == ORDERS_PATH:
                 raise ValueError(f"{ORDERS_PATH} is order intake's own path; choose another one")

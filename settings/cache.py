@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from collections.abc import Iterator
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from settings.model import Model, Range
+from settings.aws_values import CacheVersion, NodeType
+from settings.model import Broken, Model, Range, rule
 
 _SCALING_CACHE_NODES = r"cache\.(r5|r[678]g|r[678]gd|m5|m[678]g|c[78]gn)\.(large|xlarge|2xlarge)"
 """Node types whose replicas scale by themselves (ElastiCache User Guide, "Auto Scaling Valkey and Redis OSS
@@ -24,8 +26,8 @@ class CacheReplicas(Range):
 class CacheSettings(Model):
     """ElastiCache for Valkey, cluster mode."""
 
-    node_type: str = Field(default="cache.r7g.large", pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")
-    engine_version: str = Field(default="8.1", pattern=r"^\d+\.\d+$")
+    node_type: NodeType = "cache.r7g.large"
+    engine_version: CacheVersion = "8.1"
     shards: int = Field(default=3, ge=1, le=500)
     """Parts that the keys are spread over. More make room for data and writes; they are moved online."""
     replicas: CacheReplicas = CacheReplicas(min=2, max=4)
@@ -39,18 +41,26 @@ class CacheSettings(Model):
         """Whether replicas come and go with the load."""
         return self.replicas.min < self.replicas.max
 
-    @model_validator(mode="after")
-    def _nodes_that_scale(self) -> Self:
+    @rule
+    def _replicas_that_do_not_scale_aim_at_nothing(self) -> Iterator[Broken]:
+        if not self.scales and self.given("replica_cpu_percent"):
+            yield Broken(
+                f"has no effect, because replicas.min and replicas.max are both {self.replicas.max}: leave "
+                "it out, or let the replicas scale",
+                ("replicaCpuPercent",),
+            )
+
+    @rule
+    def _nodes_that_scale(self) -> Iterator[Broken]:
         if not self.scales:
-            return self
+            return
         if not re.fullmatch(_SCALING_CACHE_NODES, self.node_type):
-            raise ValueError(
+            yield Broken(
                 f"replicas.max ({self.replicas.max}) is above replicas.min ({self.replicas.min}), but "
                 f"{self.node_type} does not scale by itself: give both the same, or a nodeType that does, "
                 "such as cache.r7g.large"
             )
         if self.replicas.min < 1:
-            raise ValueError(
+            yield Broken(
                 "replicas.min must be at least 1 where replicas scale: their CPU is what they follow"
             )
-        return self

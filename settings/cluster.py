@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from settings.model import Cidr, Model, refuse_duplicates
+from settings.model import Broken, Cidr, Model, duplicate, refuse_duplicates, rule
 from settings.pinned import ChartVersion
 
 AddonVersion = Annotated[
@@ -53,9 +54,9 @@ class ClusterSettings(Model):
         refuse_duplicates("network", cidrs)
         return cidrs
 
-    @model_validator(mode="after")
-    def _one_kind_of_access_a_role(self) -> Self:
+    @rule
+    def _one_kind_of_access_a_role(self) -> Iterator[Broken]:
         # A role's name is unique in its account; the access entries are told apart by it.
         names = [arn.rsplit("/", 1)[-1] for arn in (*self.admin_role_arns, *self.viewer_role_arns)]
-        refuse_duplicates("in adminRoleArns and viewerRoleArns the role", names)
-        return self
+        if found := duplicate("in adminRoleArns and viewerRoleArns the role", names):
+            yield Broken(found)

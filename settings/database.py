@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
+from pydantic.alias_generators import to_camel
 
-from settings.model import Model, Percent, Range
+from settings.aws_values import DatabaseVersion, InstanceClass
+from settings.model import Broken, Model, Percent, Range, rule
 
 
 class ServerlessCapacity(Model):
@@ -17,20 +20,19 @@ class ServerlessCapacity(Model):
     max: float = Field(ge=1, le=256, multiple_of=0.5)
     """The most."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    @rule
+    def _ordered(self) -> Iterator[Broken]:
         if self.min > self.max:
-            raise ValueError(f"min ({self.min}) must not be above max ({self.max})")
-        return self
+            yield Broken(f"min ({self.min}) must not be above max ({self.max})")
 
 
 class DatabaseSettings(Model):
     """Aurora PostgreSQL."""
 
-    engine_version: str = Field(default="17.11", pattern=r"^\d+\.\d+$")
-    instance_class: str = Field(default="db.r8g.xlarge", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
+    engine_version: DatabaseVersion = "17.11"
+    instance_class: InstanceClass = "db.r8g.xlarge"
     serverless: ServerlessCapacity | None = None
-    """Capacity of serverless v2 instances; then `instanceClass` does not count."""
+    """Capacity of serverless v2 instances, in place of `instanceClass`."""
     readers: Range = Range(min=2, max=8)
     """Read replicas: `min` are declared, the auto-scaling adds up to `max`."""
     reader_cpu_percent: Percent = 60
@@ -51,11 +53,29 @@ class DatabaseSettings(Model):
             raise ValueError(f"max ({readers.max}) must not be above 15, Aurora's limit of replicas")
         return readers
 
-    @model_validator(mode="after")
-    def _readers_scale_on_one_thing(self) -> Self:
+    @rule
+    def _one_kind_of_instance(self) -> Iterator[Broken]:
+        if self.serverless and self.given("instance_class"):
+            yield Broken(
+                f"{self.instance_class} has no effect beside serverless, whose instances have no class: give "
+                "one of the two",
+                ("instanceClass",),
+            )
+
+    @rule
+    def _readers_that_do_not_scale_aim_at_nothing(self) -> Iterator[Broken]:
+        for field in ("reader_cpu_percent", "reader_connections"):
+            if self.readers.min == self.readers.max and self.given(field):
+                yield Broken(
+                    f"has no effect, because readers.min and readers.max are both {self.readers.max}: leave "
+                    "it out, or let the readers scale",
+                    (to_camel(field),),
+                )
+
+    @rule
+    def _readers_scale_on_one_thing(self) -> Iterator[Broken]:
         if self.reader_connections and "reader_cpu_percent" in self.model_fields_set:
-            raise ValueError(
+            yield Broken(
                 "readerCpuPercent and readerConnections exclude each other: the readers scale on one of "
                 "them; give one"
             )
-        return self

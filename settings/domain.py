@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterator
 
-from pydantic import model_validator
-
-from settings.model import Fqdn, Model
+from settings.model import Broken, Fqdn, Model, rule
 
 COMMON_NAME_LIMIT = 64
 """Characters in the first name of a certificate (ACM API Reference, "RequestCertificate")."""
@@ -25,19 +23,18 @@ class DomainSettings(Model):
     query_logging: bool = False
     """Logs every query for the whole zone, of which there is one log: at most one stack says so."""
 
-    @model_validator(mode="after")
-    def _zone_covers_host(self) -> Self:
+    @rule
+    def _zone_covers_host(self) -> Iterator[Broken]:
         for word in ("aws", "amazon", "cognito"):
             if word in self.host:
-                raise ValueError(f"host {self.host}: {word!r} may not be in Cognito's login domain")
+                yield Broken(f"host {self.host}: {word!r} may not be in Cognito's login domain")
         if len(self.host) > COMMON_NAME_LIMIT:
-            raise ValueError(
+            yield Broken(
                 f"host {self.host} has {len(self.host)} characters, and a certificate's first name at most "
                 f"{COMMON_NAME_LIMIT}: choose a shorter one, such as trade.{self.zone}"
             )
         if not self.host.endswith(f".{self.zone}"):
-            raise ValueError(f"host {self.host} must lie below zone {self.zone}, such as trade.{self.zone}")
-        return self
+            yield Broken(f"host {self.host} must lie below zone {self.zone}, such as trade.{self.zone}")
 
     @property
     def origin(self) -> str:

@@ -4,74 +4,130 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from settings.model import NAMESPACE
+from settings.model import NAMESPACE, Location
+from settings.written import declared, options
+
+SECRET = "[secret]"  # noqa: S105 (it hides one)
+"""Stands for the value of a secret wherever one would be shown."""
+
+_TYPES = {
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "list_type": "must be a list",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "int_type": "must be a valid integer",
+    "float_type": "must be a valid number",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with the stack's configuration."""
+
+    where: Location
+    """The key, from the namespace's on: `("cache", "shards")`. A key of another namespace has it itself."""
+    text: str
+    """The value and what would be accepted."""
+    kind: str = "value_error"
+    """Pydantic's type of the error."""
+
+    def __str__(self) -> str:
+        """A line of an error: the key, and what is wrong."""
+        return f"{shown_key(self.where)}: {self.text}" if self.where else f"{NAMESPACE}: {self.text}"
 
 
 class SettingsError(Exception):
     """The stack's configuration cannot be used; the text says which keys and what would do."""
 
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = problems
+        several = "s" if len(problems) > 1 else ""
+        heading = f"The stack's configuration has {len(problems)} problem{several}:"
+        super().__init__("\n".join([heading, *(f"  {problem}" for problem in problems)]))
 
-def explain(error: ValidationError, schema: Mapping[str, Any]) -> str:
-    """What is wrong, a line a key; `schema` is the JSON Schema of what was validated."""
-    problems = error.errors(include_url=False)
-    lines = [f"The stack's configuration has {len(problems)} problem{'s' if len(problems) > 1 else ''}:"]
-    for problem in problems:
-        location = problem["loc"]
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-        key = f"{NAMESPACE}:{path.removeprefix('.')}"
-        message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
-        value = problem["input"]
-        match problem["type"]:
-            case "missing":
-                meaning = _node(schema, location).get("description", "")
-                lines.append(f"  {key}: is missing, and has no default{meaning and ': '}{meaning}")
-            case "extra_forbidden":
-                lines.append(f"  {key}: no such key (value {_short(value)}); {_known_keys(schema, location)}")
-            case "value_error" if not path:
-                lines.append(f"  {key}{message}")  # a rule over several keys names its own
-            case "value_error" if isinstance(value, dict | list | BaseModel):
-                lines.append(f"  {key}: {message}")
-            case _:
-                lines.append(f"  {key}: {_short(value)}: {message}{_example(schema, location)}")
-    return "\n".join(lines)
+
+def shown_key(where: Location) -> str:
+    """A key as an error and `pulumi config set --path` write it."""
+    first, *others = where
+    text = str(first) if ":" in str(first) else f"{NAMESPACE}:{first}"
+    for part in others:
+        plain = isinstance(part, str) and re.fullmatch(r"[\w-]+", part)
+        text += f".{part}" if plain else f"[{json.dumps(part)}]"
+    return text
+
+
+def explain(error: ValidationError, schema: Mapping[str, Any], secrets: Iterable[str] = ()) -> list[Problem]:
+    """What is wrong, a problem a key.
+
+    Args:
+        error: of the validation.
+        schema: the JSON Schema of what was validated.
+        secrets: texts that no error may show.
+    """
+    hidden = re.compile("|".join(rf"(?<!\w){re.escape(text)}(?!\w)" for text in secrets if text) or r"(?!)")
+    return [
+        Problem(
+            problem["loc"],
+            hidden.sub(
+                SECRET, _text(problem["type"], problem["msg"], problem["loc"], problem["input"], schema)
+            ),
+            problem["type"],
+        )
+        for problem in error.errors(include_url=False)
+    ]
+
+
+def _text(kind: str, message: str, where: Location, value: Any, schema: Mapping[str, Any]) -> str:
+    message = message.removeprefix("Value error, ").replace("Input should", "must")
+    match kind:
+        case "missing":
+            meaning = declared(schema, where).get("description", "")
+            return f"is missing, and has no default{meaning and ': '}{meaning}"
+        case "extra_forbidden":
+            return f"no such key (value {_short(value)}); {_known_keys(schema, where)}"
+        case "value_error" if isinstance(value, dict | list | BaseModel) or not isinstance(
+            value, str | int | float
+        ):
+            return message
+        case "string_type" if isinstance(value, float):
+            return f"{value}: must be a text: put it in quotes, because YAML reads 17.10 as the number 17.1"
+        case "model_type" | "dict_type" | "list_type" if value in ("", None):
+            return "is empty: give it a value, or leave the key out"
+        case _:
+            return f"{_short(value)}: {_TYPES.get(kind, message)}{_example(schema, where)}"
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _node(schema: Mapping[str, Any], location: Sequence[str | int]) -> Mapping[str, Any]:
-    """The JSON Schema at a key's place: its own words about the key over those about its type."""
-    node: Mapping[str, Any] = schema
-    for part in location:
-        here: dict[str, Any] = node["items"] if isinstance(part, int) else _property(node, part)
-        choices: list[dict[str, Any]] = [here, *here.get("anyOf", ())]
-        models = [choice["$ref"].rsplit("/", 1)[-1] for choice in choices if "$ref" in choice]
-        node = {**schema["$defs"][models[0]], **here} if models else here
-    return node
-
-
-def _property(node: Mapping[str, Any], key: str) -> dict[str, Any]:
-    named = node.get("properties", {}).get(key)
-    patterned = next(iter(node.get("patternProperties", {}).values()), None)
-    return named or node.get("additionalProperties") or patterned or {}
-
-
-def _known_keys(schema: Mapping[str, Any], location: Sequence[str | int]) -> str:
+def _known_keys(schema: Mapping[str, Any], where: Location) -> str:
     """What the model at a misspelled key's place accepts."""
-    known = sorted(_node(schema, location[:-1])["properties"])
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return f"{f'did you mean {near[0]}? ' if near else ''}known keys here are {', '.join(known)}"
+    known = sorted({key for option in options(declared(schema, where[:-1]), schema) for key in _keys(option)})
+    return f"{near(str(where[-1]), known)}known keys here are {', '.join(known)}"
 
 
-def _example(schema: Mapping[str, Any], location: Sequence[str | int]) -> str:
+def _keys(node: Mapping[str, Any]) -> Iterable[str]:
+    return node.get("properties", {})
+
+
+def near(word: str, known: Sequence[str], form: str = "{}") -> str:
+    """`did you mean …? ` where a known word is like this one."""
+    found = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {form.format(found[0])}? " if found else ""
+
+
+def _example(schema: Mapping[str, Any], where: Location) -> str:
     """A value that would do, for keys whose pattern alone is hard to read."""
-    node = _node(schema, location)
+    node = declared(schema, where)
     examples = [value for value in (*node.get("examples", ()), node.get("default")) if isinstance(value, str)]
     return f", such as {examples[0]}" if examples else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from settings.model import Fqdn, Model, refuse_duplicates
+from settings.model import Broken, Fqdn, Model, duplicate, refuse_duplicates, rule
 
 BALANCER_NAME_LENGTH = 32
 """Characters in the name of a load balancer or target group (Elastic Load Balancing API Reference)."""
@@ -45,11 +46,10 @@ class RedirectSettings(Model):
     permanent: bool = False
     """301, which clients remember, instead of 302."""
 
-    @model_validator(mode="after")
-    def _leads_elsewhere(self) -> Self:
+    @rule
+    def _leads_elsewhere(self) -> Iterator[Broken]:
         if self.host is None and self.path is None:
-            raise ValueError("needs a host, a path or both: else it would lead back to itself")
-        return self
+            yield Broken("needs a host, a path or both: else it would lead back to itself")
 
 
 class ListenerRuleSettings(Model):
@@ -72,44 +72,42 @@ class ListenerRuleSettings(Model):
     respond: FixedResponseSettings | None = None
     redirect: RedirectSettings | None = None
 
-    @model_validator(mode="after")
-    def _one_action(self) -> Self:
+    @rule
+    def _one_action(self) -> Iterator[Broken]:
         if [self.forward, self.respond, self.redirect].count(None) != 2:
-            raise ValueError(
+            yield Broken(
                 f"priority {self.priority} must have one action: forward: api, respond: {{status: 403}} or "
                 "redirect: {path: /api/v2/#{path}}"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _no_redirect_in_a_circle(self) -> Self:
+    @rule
+    def _no_redirect_in_a_circle(self) -> Iterator[Broken]:
         to = self.redirect
         if to and not to.path and (not self.hosts or to.host in self.hosts):
-            raise ValueError(
+            yield Broken(
                 f"priority {self.priority} redirects {to.host} to itself: name in hosts those that are to go "
                 "there, or give redirect a path"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _within_quotas(self) -> Self:
-        refuse_duplicates("host", self.hosts)
-        refuse_duplicates("path", self.paths)
+    @rule
+    def _within_quotas(self) -> Iterator[Broken]:
+        for found in (duplicate("host", self.hosts), duplicate("path", self.paths)):
+            if found:
+                yield Broken(found)
         # A rule that forwards has a host and the secret header.
         values = len(self.paths) + (max(len(self.hosts), 1) + 1 if self.forward else len(self.hosts))
         if values > RULE_VALUES:
             secret = ", the origin's secret" if self.forward else ""
-            raise ValueError(
+            yield Broken(
                 f"priority {self.priority} has {values} condition values (hosts, paths{secret}); a listener "
                 f"rule holds {RULE_VALUES}: make two rules of it"
             )
         wildcards = sum(path.count("*") + path.count("?") for path in self.paths)
         if wildcards > RULE_VALUES:
-            raise ValueError(
+            yield Broken(
                 f"priority {self.priority} has {wildcards} wildcards in its paths; a listener rule holds "
                 f"{RULE_VALUES}: make two rules of it"
             )
-        return self
 
 
 class LoadBalancerSettings(Model):

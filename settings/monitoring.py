@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from settings.api import INTEGRATION_TIMEOUT_SECONDS
-from settings.model import Model
+from settings.model import Model, refuse_duplicates
 
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -67,3 +67,9 @@ class MonitoringSettings(Model):
     log_retention_days: RetentionDays = 365
     alarm_emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = []
     """Addresses that every alarm is sent to; each must confirm once."""
+
+    @field_validator("alarm_emails")
+    @classmethod
+    def _distinct_addresses(cls, addresses: list[str]) -> list[str]:
+        refuse_duplicates("address", addresses)
+        return addresses

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from settings.aws_values import zones as zones_of
 from settings.countries import Continent, LocatedCountry
-from settings.model import Cidr, Model
+from settings.model import Broken, Cidr, Model, refuse_duplicates, rule
 
 LEAST_ZONES = 2
 """Zones that an ALB, a cluster, brokers and a DB subnet group have at least (the user guides of ELB, EKS, MSK
@@ -85,8 +86,16 @@ class ExistingVpc(Model):
     """Subnets with no way out, for the data stores."""
     endpoint_subnets: list[ExistingSubnet]
     """Subnets for interface endpoints; the ninth address of each must be free."""
-    route_table_ids: list[str] = []
+    route_table_ids: list[
+        Annotated[str, Field(pattern=r"^rtb-[0-9a-f]{8,17}$", examples=["rtb-0123456789abcdef0"])]
+    ] = []
     """Route tables that get the S3 and DynamoDB gateway endpoints."""
+
+    @field_validator("route_table_ids")
+    @classmethod
+    def _distinct_route_tables(cls, tables: list[str]) -> list[str]:
+        refuse_duplicates("route table", tables)
+        return tables
 
 
 class ServedLocations(Model):
@@ -123,23 +132,24 @@ class RegionSettings(Model):
     def _distinct_zones(cls, zones: list[str], info: ValidationInfo) -> list[str]:
         region: str = info.data.get("name", "")  # none where it is wrong itself
         for zone in zones if region else ():
-            if not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):
-                raise ValueError(f"{zone} is not a zone of {region}; its zones are {region}a, {region}b, …")
+            if zone not in zones_of(region):
+                raise ValueError(
+                    f"{zone} is not a zone of {region}; its zones are {', '.join(zones_of(region))}"
+                )
         if len(set(zones)) != len(zones):
             raise ValueError("names a zone twice")
         return zones
 
-    @model_validator(mode="after")
-    def _one_existing_subnet_a_zone(self) -> Self:
+    @rule
+    def _one_existing_subnet_a_zone(self) -> Iterator[Broken]:
         if self.existing_vpc:
             for kind in ("public", "private", "isolated", "endpoint"):
                 subnets = getattr(self.existing_vpc, f"{kind}_subnets")
                 if len(subnets) != len(self.availability_zones):
-                    raise ValueError(
+                    yield Broken(
                         f"existingVpc.{kind}Subnets has {len(subnets)} subnets for "
                         f"{len(self.availability_zones)} zones; give one a zone"
                     )
-        return self
 
     def subnet_plan(self) -> SubnetPlan:
         """Cuts the VPC's block into subnets.

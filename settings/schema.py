@@ -1,16 +1,66 @@
-"""The JSON Schema of the stack files."""
+"""The JSON Schema of the settings and of the stack files."""
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
+from pydantic import BaseModel
+
+from settings.by_name import MARK
 from settings.model import NAMESPACE
-from settings.stack import Settings
+
+Node = dict[str, Any]
+
+OVERRIDES = "Overrides"
+"""Ends the name of a definition that has a model's keys, none of them required."""
 
 
-def stack_schema() -> dict[str, Any]:
-    """The JSON Schema of a `Pulumi.<stack>.yaml`, for editors and the tests."""
-    schema = Settings.model_json_schema()
+@functools.cache
+def values_schema(model: type[BaseModel]) -> Node:
+    """The JSON Schema of the values that a model is made of. It is shared: change a copy."""
+    schema = model.model_json_schema()
+    for described in [schema, *list(schema["$defs"].values())]:
+        for node in described.get("properties", {}).values():
+            if MARK in node:
+                _describe_entries(node, schema["$defs"])
+    return schema
+
+
+def _describe_entries(node: Node, definitions: Node) -> None:
+    """Makes the node of a `ByName` say what an entry of the defaults takes, and what an addition takes."""
+    mark = node.pop(MARK)
+    name = node["additionalProperties"]["$ref"].rsplit("/", 1)[-1]
+    added = definitions[name]
+    key = added["properties"].pop(mark["key"], {})
+    added["required"] = [required for required in added["required"] if required != mark["key"]]
+    overrides = copy.deepcopy(added)
+    overrides.pop("required")
+    overrides["description"] = f"{overrides['description']}\n\nWhat is not given is the default's."
+    # Pydantic has the default as the program has it, a list.
+    node["default"] = {entry.pop(mark["key"]): entry for entry in copy.deepcopy(node["default"])}
+    set_by_default = {given for entry in node["default"].values() for given in entry}
+    for given, value in overrides["properties"].items():
+        value.pop("default", None)
+        if given in set_by_default:
+            overrides["properties"][given] = _or_null(value, "null: as if the default did not give it.")
+    definitions[f"{name}{OVERRIDES}"] = overrides
+    override = {"$ref": f"#/$defs/{name}{OVERRIDES}"}
+    node["properties"] = {known: _or_null(override, "null: removed.") for known in mark["names"]}
+    node["propertyNames"] = {
+        limit: value for limit, value in key.items() if limit in ("type", "pattern", "maxLength", "minLength")
+    }
+
+
+def _or_null(node: Node, meaning: str) -> Node:
+    words = {word: node[word] for word in ("description", "examples") if word in node}
+    return {"anyOf": [node, {"type": "null", "description": meaning}], **words}
+
+
+def file_schema(values: Node) -> Node:
+    """The JSON Schema of a `Pulumi.<stack>.yaml` with the values that another one describes."""
+    schema = copy.deepcopy(values)
     definitions = schema.pop("$defs")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

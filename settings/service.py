@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
+from pydantic.alias_generators import to_camel
 
-from settings.model import DnsLabel, Model, Percent, Port, Range, refuse_duplicates
+from settings.model import Broken, DnsLabel, Model, Percent, Port, Range, duplicate, refuse_duplicates, rule
 from settings.pinned import Image
+from settings.promql import promql_problem
 from settings.streaming import KafkaTopic
 
 _RESERVED_ROLES = (
@@ -26,6 +29,8 @@ SecretId = Annotated[
         examples=["trading/partner-api-key"],
     ),
 ]
+Path = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)]
+"""As a target group's health check takes it (Elastic Load Balancing API Reference, "CreateTargetGroup")."""
 DatabaseRole = Literal["accounts_rw", "ledger_post", "ledger_ro", "orders_ro", "orders_rw"]
 
 
@@ -72,11 +77,13 @@ class ServiceSettings(Model):
     listener_port: Port
     """The port of this service on the internal load balancer; one service each."""
     replicas: Range = Range(min=3, max=30)
-    cpu: str = Field(default="250m", pattern=r"^\d+m?$")
-    memory: str = Field(default="256Mi", pattern=r"^\d+(Mi|Gi)$")
-    health_path: str = Field(default="/healthz", pattern=r"^/")
-    ready_path: str = Field(default="/readyz", pattern=r"^/")
-    metrics_path: str = Field(default="/metrics", pattern=r"^/")
+    cpu: str = Field(default="250m", pattern=r"^[1-9]\d*m?$", examples=["250m"])
+    """CPU that a pod requests: cores, or thousandths of one (`m`)."""
+    memory: str = Field(default="256Mi", pattern=r"^[1-9]\d*(Mi|Gi)$")
+    """Memory that a pod requests, which is its limit too."""
+    health_path: Path = "/healthz"
+    ready_path: Path = "/readyz"
+    metrics_path: Path = "/metrics"
     metrics_port: Port | None = None
     """The container's port for metrics, where it is not the HTTP port."""
     spot: bool = False
@@ -108,45 +115,57 @@ class ServiceSettings(Model):
         """The query that scales it, with its name in place of `SERVICE`."""
         return self.scaling.query.replace("SERVICE", self.name)
 
-    @field_validator("produces", "consumes")
+    @field_validator("produces", "consumes", "tables", "calls")
     @classmethod
-    def _distinct_topics(cls, topics: list[str]) -> list[str]:
-        refuse_duplicates("topic", topics)
-        return topics
+    def _distinct_names(cls, names: list[str]) -> list[str]:
+        refuse_duplicates("name", names)
+        return names
 
-    @model_validator(mode="after")
-    def _at_least_one_replica(self) -> Self:
+    @rule
+    def _at_least_one_replica(self) -> Iterator[Broken]:
         if self.replicas.min < 1:
-            raise ValueError("replicas.min must be at least 1: the load balancer needs a healthy target")
+            yield Broken("replicas.min must be at least 1: the load balancer needs a healthy target")
         fallback = self.scaling.fallback_replicas
         if fallback and not self.replicas.min <= fallback <= self.replicas.max:
-            raise ValueError(
+            yield Broken(
                 f"scaling.fallbackReplicas ({fallback}) must lie within replicas "
                 f"({self.replicas.min} to {self.replicas.max})"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _tls_has_a_port_of_its_own(self) -> Self:
+    @rule
+    def _pods_that_do_not_scale_aim_at_nothing(self) -> Iterator[Broken]:
+        # The query is recorded and watched either way.
+        for field in ("threshold", "cpu_percent", "scale_down_seconds", "fallback_replicas"):
+            if self.replicas.min == self.replicas.max and self.scaling.given(field):
+                yield Broken(
+                    f"has no effect, because replicas.min and replicas.max are both {self.replicas.max}: "
+                    "leave it out, or let the pods scale",
+                    ("scaling", to_camel(field)),
+                )
+
+    @rule
+    def _query_can_be_evaluated(self) -> Iterator[Broken]:
+        if problem := promql_problem(self.scaling_query):
+            yield Broken(problem, ("scaling", "query"))
+
+    @rule
+    def _tls_has_a_port_of_its_own(self) -> Iterator[Broken]:
         if self.tls_port and self.tls_port in (self.port, self.metrics_port):
-            raise ValueError(
+            yield Broken(
                 f"tlsPort {self.tls_port} is also a port of plain HTTP; give TLS its own, such as 8443"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _database_user_of_its_own(self) -> Self:
+    @rule
+    def _database_user_of_its_own(self) -> Iterator[Broken]:
         if self.database_roles and not self.database:
-            raise ValueError(
-                "databaseRoles are for a service with `database: true`; add it, or leave them out"
-            )
-        refuse_duplicates("databaseRoles:", self.database_roles)
+            yield Broken("databaseRoles are for a service with `database: true`; add it, or leave them out")
+        if found := duplicate("databaseRoles:", self.database_roles):
+            yield Broken(found)
         if self.database and re.fullmatch(_RESERVED_ROLES, self.database_user):
-            raise ValueError(
+            yield Broken(
                 f"name {self.name}: its database user would be {self.database_user}, a role that is not a "
                 f"service's; rename the service, such as app-{self.name}"
             )
-        return self
 
     @property
     def database_user(self) -> str:

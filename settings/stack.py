@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
-from pulumi.runtime.config import CONFIG, get_config_env
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+from pydantic import Field, ValidationError, field_validator
 
 from settings.api import ApiSettings
+from settings.aws_values import regions_without
+from settings.by_name import ByName
 from settings.cache import CacheSettings
 from settings.cluster import ClusterSettings
 from settings.database import DatabaseSettings
 from settings.domain import DomainSettings
-from settings.errors import SettingsError, explain
+from settings.errors import Problem, SettingsError, explain
 from settings.load_balancer import CERTIFICATE_NAMES, InternalLoadBalancerSettings, LoadBalancerSettings
-from settings.model import NAMESPACE, DnsLabel, Model, refuse_duplicates
+from settings.model import (
+    NAMESPACE,
+    Broken,
+    DnsLabel,
+    Location,
+    Model,
+    is_dict,
+    is_list,
+    refuse_duplicates,
+    rule,
+)
 from settings.monitoring import MonitoringSettings
+from settings.namespaces import foreign_keys
 from settings.regions import RegionSettings
+from settings.schema import file_schema, values_schema
 from settings.service import DEFAULT_SERVICES, ServiceSettings
 from settings.streaming import KAFKA_NAME_LENGTH, StreamingSettings, colliding_topic
 from settings.table import DEFAULT_TABLES, IDEMPOTENCY_TABLE, TableSettings
-from settings.tags import REQUIRED_TAGS, missing_tags
+from settings.tags import Tags
+from settings.version import VERSION, upgrade
 from settings.web import WebSettings
+from settings.written import as_declared
 
 
 class Settings(Model):
     """Everything that a stack file can say."""
 
+    settings_version: int = Field(examples=[VERSION], json_schema_extra={"const": VERSION})
+    """Version of the settings' format, so that a release that changes it can say what to change."""
     environment: DnsLabel = Field(examples=["dev"])
     """Name of the environment: part of fixed names, and a tag."""
     protect: bool = True
     """Whether stateful resources refuse deletion, in Pulumi and in AWS."""
-    tags: dict[str, str] = Field(json_schema_extra={"required": list(REQUIRED_TAGS)})
-    """Tags of every resource; `owner` and `cost-center` are required."""
+    tags: Tags
+    """Tags of every resource; `owner` and `cost-center` are required, and eight in all are accepted."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
     """The regions it runs in, of which the first is the primary. The next of the list takes over from one
@@ -44,10 +62,12 @@ class Settings(Model):
     load_balancer: LoadBalancerSettings = LoadBalancerSettings()
     internal_load_balancer: InternalLoadBalancerSettings = InternalLoadBalancerSettings()
     api: ApiSettings = ApiSettings()
-    services: list[ServiceSettings] = DEFAULT_SERVICES
+    services: Annotated[list[ServiceSettings], ByName("name", DEFAULT_SERVICES)] = DEFAULT_SERVICES
+    """The microservices, by name."""
     cluster: ClusterSettings = ClusterSettings()
     cache: CacheSettings = CacheSettings()
-    tables: list[TableSettings] = DEFAULT_TABLES
+    tables: Annotated[list[TableSettings], ByName("name", DEFAULT_TABLES)] = DEFAULT_TABLES
+    """DynamoDB tables, by name."""
     streaming: StreamingSettings = StreamingSettings()
     database: DatabaseSettings = DatabaseSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
@@ -71,13 +91,12 @@ class Settings(Model):
         """The microservices that call this one."""
         return [service.name for service in self.services if name in service.calls]
 
-    @field_validator("tags")
+    @field_validator("settings_version")
     @classmethod
-    def _required_tags(cls, tags: dict[str, str]) -> dict[str, str]:
-        missing = missing_tags(tags)
-        if missing:
-            raise ValueError(f"lacks {', '.join(missing)}; every resource carries {', '.join(REQUIRED_TAGS)}")
-        return tags
+    def _format_of_this_release(cls, version: int) -> int:
+        if version < VERSION:
+            raise ValueError(f"this release reads version {VERSION}; {upgrade(version)}")
+        return version
 
     @field_validator("regions")
     @classmethod
@@ -104,138 +123,167 @@ class Settings(Model):
 
     @field_validator("services")
     @classmethod
-    def _distinct_services(cls, services: list[ServiceSettings]) -> list[ServiceSettings]:
-        refuse_duplicates("name", (service.name for service in services))
+    def _distinct_listener_ports(cls, services: list[ServiceSettings]) -> list[ServiceSettings]:
         refuse_duplicates("listenerPort", (service.listener_port for service in services))
         return services
 
     @field_validator("tables")
     @classmethod
-    def _distinct_tables(cls, tables: list[TableSettings]) -> list[TableSettings]:
-        refuse_duplicates("name", (table.name for table in tables))
+    def _order_intake_has_its_table(cls, tables: list[TableSettings]) -> list[TableSettings]:
         if IDEMPOTENCY_TABLE not in {table.name for table in tables}:
             raise ValueError(f"lacks {IDEMPOTENCY_TABLE}, which order intake writes to")
         return tables
 
-    @model_validator(mode="after")
-    def _names_refer_to_something(self) -> Self:
+    @rule
+    def _names_refer_to_something(self) -> Iterator[Broken]:
         services = {service.name for service in self.services}
         tables = {table.name for table in self.tables}
         topics = {topic.name for topic in self.streaming.topics}
-        for index, route in enumerate(self.api.routes):
-            _refuse_unknown(f"api.routes[{index}].service", [route.service], services, "services")
-        _refuse_unknown("api.orderService", [self.api.order_service], services, "services")
+        for route in self.api.routes:
+            where = ("api", "routes", route.path, "service")
+            yield from _unknown(where, [route.service], services, "services")
+        yield from _unknown(("api", "orderService"), [self.api.order_service], services, "services")
         if self.api.canary:
             regions = {region.name for region in self.regions}
-            _refuse_unknown(
-                "api.canary.stableVersions", list(self.api.canary.stable_versions), regions, "regions"
+            where = ("api", "canary", "stableVersions")
+            yield from _unknown(where, list(self.api.canary.stable_versions), regions, "regions")
+        for service in self.services:
+            at = ("services", service.name)
+            yield from _unknown((*at, "tables"), service.tables, tables, "tables")
+            yield from _unknown((*at, "produces"), service.produces, topics, "streaming.topics")
+            yield from _unknown((*at, "consumes"), service.consumes, topics, "streaming.topics")
+            yield from _unknown(
+                (*at, "calls"), service.calls, services - {service.name}, "the other services"
             )
-        for index, service in enumerate(self.services):
+
+    @rule
+    def _regions_have_what_is_wanted(self) -> Iterator[Broken]:
+        wanted = [("cache", "nodeType", "cacheNodes", self.cache.node_type)]
+        if not self.database.serverless:
+            wanted.append(("database", "instanceClass", "databaseClasses", self.database.instance_class))
+        for part, key, kind, value in wanted:
+            lacking = set(regions_without(kind, value)) & {region.name for region in self.regions}
+            if lacking:
+                yield Broken(f"{value} is not offered in {', '.join(sorted(lacking))}", (part, key))
+
+    @rule
+    def _clients_trust_what_ends_tls(self) -> Iterator[Broken]:
+        for service in self.services:
             if service.tls_port and not self.internal_load_balancer.tls:
-                raise ValueError(
-                    f"services[{index}].tlsPort: {service.tls_port} needs internalLoadBalancer.tls: clients "
-                    "do not trust a pod's own certificate"
+                yield Broken(
+                    f"{service.tls_port} needs internalLoadBalancer.tls: clients do not trust a pod's own "
+                    "certificate",
+                    ("services", service.name, "tlsPort"),
                 )
-            _refuse_unknown(f"services[{index}].tables", service.tables, tables, "tables")
-            _refuse_unknown(f"services[{index}].produces", service.produces, topics, "streaming.topics")
-            _refuse_unknown(f"services[{index}].consumes", service.consumes, topics, "streaming.topics")
-            others = services - {service.name}
-            _refuse_unknown(f"services[{index}].calls", service.calls, others, "the other services")
-            for secret in service.secrets.values():
+
+    @rule
+    def _secrets_are_in_every_region(self) -> Iterator[Broken]:
+        for service in self.services:
+            for key, secret in service.secrets.items():
                 for region in self.regions:
                     if secret.startswith("arn:") and secret.split(":")[3] != region.name:
-                        raise ValueError(
-                            f"services[{index}].secrets: {secret} is not in {region.name}, which a service "
-                            "cannot start without; give the secret's name, and replicate it to every region"
+                        yield Broken(
+                            f"{secret} is not in {region.name}, which a service cannot start without; give "
+                            "the secret's name, and replicate it to every region",
+                            ("services", service.name, "secrets", key),
                         )
-        return self
 
-    @model_validator(mode="after")
-    def _dead_letter_topics_have_names(self) -> Self:
+    @rule
+    def _dead_letter_topics_have_names(self) -> Iterator[Broken]:
         topics = [topic.name for topic in self.streaming.topics]
-        for index, service in enumerate(self.services):
+        for service in self.services:
             for topic in service.consumes:
                 name = self.streaming.dead_letter_topic(topic, service.name)
                 if name is None:
                     continue
                 if len(name) > KAFKA_NAME_LENGTH:
-                    raise ValueError(
-                        f"services[{index}].consumes: the dead-letter topic {name} has {len(name)} "
-                        f"characters, and Kafka allows {KAFKA_NAME_LENGTH}; shorten the topic's name, or set "
-                        "its deadLetter to false"
+                    yield Broken(
+                        f"the dead-letter topic {name} has {len(name)} characters, and Kafka allows "
+                        f"{KAFKA_NAME_LENGTH}; shorten the topic's name, or set its deadLetter to false",
+                        ("services", service.name, "consumes"),
                     )
                 if other := colliding_topic(name, topics):
-                    raise ValueError(
-                        f"streaming.topics: {other} has the name of {service.name}'s dead-letter topic of "
-                        f"{topic}; rename it, or set deadLetter of {topic} to false"
+                    yield Broken(
+                        f"{other} has the name of {service.name}'s dead-letter topic of {topic}; rename it, "
+                        f"or set deadLetter of {topic} to false",
+                        ("streaming", "topics", other),
                     )
-        return self
 
-    @model_validator(mode="after")
-    def _additional_hosts_can_be_ours(self) -> Self:
-        names = self.domain
+    @rule
+    def _additional_hosts_can_be_ours(self) -> Iterator[Broken]:
+        names, where = self.domain, ("loadBalancer", "rules")
         for host in self.additional_hosts:
-            if (
-                not host.endswith(f".{names.zone}")
-                or host == names.origin
-                or host.endswith(f".{names.origin}")
-            ):
-                raise ValueError(
-                    f"loadBalancer.rules: host {host} must lie below zone {names.zone}, such as "
-                    f"api.{names.zone}, and not below {names.origin}, whose names Route 53 leads to regions"
+            below_origin = f".{host}".endswith(f".{names.origin}")
+            if below_origin or not host.endswith(f".{names.zone}"):
+                yield Broken(
+                    f"host {host} must lie below zone {names.zone}, such as api.{names.zone}, and not below "
+                    f"{names.origin}, whose names Route 53 leads to regions",
+                    where,
                 )
         # Beside these a region's certificate has the host, the origin's name and a wildcard below it.
         most = CERTIFICATE_NAMES - 3
         if len(self.additional_hosts) > most:
-            raise ValueError(
-                f"loadBalancer.rules: name {len(self.additional_hosts)} hosts beside {names.host}; a "
-                f"region's certificate has room for {most}"
+            yield Broken(
+                f"name {len(self.additional_hosts)} hosts beside {names.host}; a region's certificate has "
+                f"room for {most}",
+                where,
             )
-        return self
 
-    @model_validator(mode="after")
-    def _the_canary_can_sign_in(self) -> Self:
+    @rule
+    def _the_canary_can_sign_in(self) -> Iterator[Broken]:
         if self.monitoring.canary and self.api.jwt:
-            raise ValueError(
-                "monitoring.canary signs in with the platform's own user pool, of which api.jwt leaves none; "
-                "give one of the two"
+            yield Broken(
+                "signs in with the platform's own user pool, of which api.jwt leaves none; give one of "
+                "the two",
+                ("monitoring", "canary"),
             )
-        return self
 
-    @model_validator(mode="after")
-    def _a_deployer_reaches_the_clusters(self) -> Self:
-        if self.cluster.public_access_cidrs:
-            return self
-        unreachable = "cluster.publicAccessCidrs: is empty, which leaves the Kubernetes API private, and "
-        for region in self.regions:
-            if not region.existing_vpc:
-                raise ValueError(
-                    f"{unreachable}{region.name}'s VPC is only created by this stack, so that nobody could "
-                    "deploy into its cluster: name the networks that you deploy from, such as "
-                    "[203.0.113.0/24], or give each region a VPC that they are in or peered with "
-                    "(regions[].existingVpc)"
-                )
-        if not self.cluster.deployer_cidrs:
-            raise ValueError(
-                f"{unreachable}cluster.deployerCidrs admits no network to it either: name the network inside "
-                "the VPC, or peered with it, that you deploy from, such as [10.0.0.0/24]"
+    @rule
+    def _one_region_serves_all(self) -> Iterator[Broken]:
+        region = self.regions[0]
+        if len(self.regions) == 1 and region.given("serves"):
+            yield Broken(
+                f"has no effect: {region.name} is the only region, and serves every place; leave it out",
+                ("regions", 0, "serves"),
             )
-        return self
+
+    @rule
+    def _a_deployer_reaches_the_clusters(self) -> Iterator[Broken]:
+        if self.cluster.public_access_cidrs:
+            return
+        where = ("cluster", "publicAccessCidrs")
+        unreachable = "is empty, which leaves the Kubernetes API private, and "
+        created = [region.name for region in self.regions if not region.existing_vpc]
+        if created:
+            yield Broken(
+                f"{unreachable}{created[0]}'s VPC is only created by this stack, so that nobody could deploy "
+                "into its cluster: name the networks that you deploy from, such as [203.0.113.0/24], or give "
+                "each region a VPC that they are in or peered with (regions[].existingVpc)",
+                where,
+            )
+        elif not self.cluster.deployer_cidrs:
+            yield Broken(
+                f"{unreachable}cluster.deployerCidrs admits no network to it either: name the network inside "
+                "the VPC, or peered with it, that you deploy from, such as [10.0.0.0/24]",
+                where,
+            )
 
     @classmethod
     def load(cls) -> Settings:
-        """The current stack's settings.
+        """The current stack's settings, from the engine.
 
         Raises:
-            SettingsError: one or more keys are missing, unknown or have a value that cannot be used.
+            SettingsError: one or more keys are missing, unknown or have a value that cannot be used; or a key
+                is in a namespace that nobody reads.
         """
-        return cls.parse(
-            {
-                key.removeprefix(f"{NAMESPACE}:"): _plain(value)
-                for key, value in {**get_config_env(), **CONFIG.get()}.items()
-                if key.startswith(f"{NAMESPACE}:")
-            }
-        )
+        configuration: dict[str, str] = {**get_config_env(), **CONFIG.get()}
+        ours = {key: _plain(text) for key, text in configuration.items() if key.startswith(f"{NAMESPACE}:")}
+        secrets = {text for key, value in ours.items() if is_config_secret(key) for text in _texts(value)}
+        problems = foreign_keys(configuration)
+        settings = cls.checked({key.removeprefix(f"{NAMESPACE}:"): ours[key] for key in ours}, secrets)
+        if isinstance(settings, cls) and not problems:
+            return settings
+        raise SettingsError([*problems, *(settings if isinstance(settings, list) else ())])
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Settings:
@@ -244,23 +292,60 @@ class Settings(Model):
         Raises:
             SettingsError: as `load`.
         """
+        settings = cls.checked(values)
+        if isinstance(settings, list):
+            raise SettingsError(settings)
+        return settings
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any], secrets: Iterable[str] = ()) -> Settings | list[Problem]:
+        """The settings in `values`, or all that is wrong with them.
+
+        Args:
+            values: as for `parse`.
+            secrets: texts that no error may show.
+        """
+        schema = values_schema(cls)
+        whole = {key: _plain(value) if isinstance(value, str) else value for key, value in values.items()}
+        read: dict[str, Any] = {"settingsVersion": 1, **as_declared(whole, schema, schema)}
+        version = read["settingsVersion"]
+        if isinstance(version, int) and version > VERSION:
+            # What else there is to say of such a file, this release does not know.
+            newer = (
+                f"{version}: this release of the project knows versions up to {VERSION}: update the project"
+            )
+            return [Problem(("settingsVersion",), newer)]
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(read, by_alias=True, by_name=False)
         except ValidationError as error:
-            raise SettingsError(explain(error, cls.model_json_schema())) from None
+            return explain(error, schema, secrets)
 
 
-def _refuse_unknown(path: str, names: Sequence[str], known: set[str], where: str) -> None:
+def stack_schema() -> dict[str, Any]:
+    """The JSON Schema of a `Pulumi.<stack>.yaml`, for editors and the tests."""
+    return file_schema(values_schema(Settings))
+
+
+def _unknown(where: Location, names: Sequence[str], known: set[str], place: str) -> Iterator[Broken]:
     for name in names:
         if name not in known:
-            raise ValueError(f"{path}: {name} is not in {where}; known are {', '.join(sorted(known))}")
+            yield Broken(f"{name} is not in {place}; known are {', '.join(sorted(known))}", where)
 
 
 def _plain(text: str) -> Any:
     """The value of a configuration key: Pulumi hands structures over as JSON and scalars as text."""
-    if text in ("true", "false") or text[:1] in ("{", "["):
+    if text[:1] in ("{", "["):
         try:
             return json.loads(text)
         except json.JSONDecodeError:
             return text  # a text after all: the key's own type says what would do
     return text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All scalars of a value, as a message would show them."""
+    if is_dict(value) or is_list(value):
+        for item in value.values() if is_dict(value) else value:
+            yield from _texts(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from settings.model import Model, Range, refuse_duplicates
+from settings.by_name import ByName
+from settings.model import Broken, Model, Range, rule
 
-_BROKER_SIZES = r"^kafka\.(m5|m7g)\.(\d*x)?large$"
+_BROKER_SIZES = r"^kafka\.(m5\.((2|4|8|12|16|24)?x)?large|m7g\.((2|4|8|12|16)?x)?large)$"
+"""Of Standard brokers, without kafka.t3 (MSK Developer Guide, "Amazon MSK broker sizes", November 2026)."""
 KAFKA_NAME_LENGTH = 249
 """Characters in a topic's name, which is a folder's with a partition's number behind it (Kafka)."""
 
 
 def _broker_size(value: str) -> str:
     if not re.fullmatch(_BROKER_SIZES, value):
-        raise ValueError("must be a kafka.m5 or kafka.m7g size (MSK takes no kafka.t3 for a new cluster)")
+        raise ValueError(
+            "must be a kafka.m5 or kafka.m7g size: large, xlarge, 2xlarge, 4xlarge, 8xlarge, 12xlarge, "
+            "16xlarge, or kafka.m5.24xlarge (MSK takes no kafka.t3 for a new cluster)"
+        )
     return value
 
 
@@ -40,14 +45,22 @@ class TopicSettings(Model):
     dead_letter: bool = True
     """Whether each consuming service has a topic `NAME.SERVICE.dlq` for records that it cannot process."""
 
-    @model_validator(mode="after")
-    def _compaction_knows_no_age(self) -> Self:
+    @rule
+    def _compaction_knows_no_age(self) -> Iterator[Broken]:
         if self.cleanup_policy == "compact" and "retention_hours" in self.model_fields_set:
-            raise ValueError(
+            yield Broken(
                 f"{self.name} has retentionHours ({self.retention_hours}), but a compacted topic keeps the "
-                "last record of every key for ever: leave retentionHours out, or set cleanupPolicy to delete"
+                "last record of every key for ever: leave retentionHours out (`retentionHours: null` takes "
+                "away a default topic's), or set cleanupPolicy to delete"
             )
-        return self
+
+
+DEFAULT_TOPICS = [
+    TopicSettings(name="orders"),
+    TopicSettings(name="executions"),
+    TopicSettings(name="market-data", retention_hours=24),
+    TopicSettings(name="balances", cleanup_policy="compact"),
+]
 
 
 class StreamingSettings(Model):
@@ -63,12 +76,8 @@ class StreamingSettings(Model):
     """Size of each broker's volume at first, and up to which it grows; 16,384 at most (MSK quotas)."""
     dead_letter_retention_hours: int = Field(default=720, ge=1)
     """How long a record that a service could not process is kept: at least as long as in its topic."""
-    topics: list[TopicSettings] = [
-        TopicSettings(name="orders"),
-        TopicSettings(name="executions"),
-        TopicSettings(name="market-data", retention_hours=24),
-        TopicSettings(name="balances", cleanup_policy="compact"),
-    ]
+    topics: Annotated[list[TopicSettings], ByName("name", DEFAULT_TOPICS)] = DEFAULT_TOPICS
+    """Kafka topics, by name."""
 
     def dead_letter_topic(self, topic: str, service: str) -> str | None:
         """The topic of those records of `topic` that `service` cannot process, if it has one."""
@@ -85,7 +94,6 @@ class StreamingSettings(Model):
     @field_validator("topics")
     @classmethod
     def _distinct_topics(cls, topics: list[TopicSettings]) -> list[TopicSettings]:
-        refuse_duplicates("name", (topic.name for topic in topics))
         for index, topic in enumerate(topics):
             if other := colliding_topic(topic.name, (topic.name for topic in topics[:index])):
                 raise ValueError(
@@ -93,16 +101,23 @@ class StreamingSettings(Model):
                 )
         return topics
 
-    @model_validator(mode="after")
-    def _dead_letters_outlive_their_topics(self) -> Self:
+    @rule
+    def _dead_letters_are_somewhere(self) -> Iterator[Broken]:
+        if self.given("dead_letter_retention_hours") and not any(topic.dead_letter for topic in self.topics):
+            yield Broken(
+                "has no effect, because every topic has deadLetter: false: leave it out",
+                ("deadLetterRetentionHours",),
+            )
+
+    @rule
+    def _dead_letters_outlive_their_topics(self) -> Iterator[Broken]:
         for topic in self.topics:
             kept = topic.retention_hours if topic.cleanup_policy == "delete" else 0
             if topic.dead_letter and kept > self.dead_letter_retention_hours:
-                raise ValueError(
+                yield Broken(
                     f"deadLetterRetentionHours ({self.dead_letter_retention_hours}) must not be below "
                     f"retentionHours ({kept}) of {topic.name}, or set its deadLetter to false"
                 )
-        return self
 
 
 def colliding_topic(name: str, others: Iterable[str]) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic.alias_generators import to_camel
 
-from settings.model import Model, Range, refuse_duplicates
+from settings.model import Broken, Model, Range, refuse_duplicates, rule
 
 IDEMPOTENCY_TABLE = "orders-idempotency"
 """The table in which order intake remembers which orders it has handed on."""
@@ -38,12 +39,11 @@ class RequestUnits(Model):
     write: int = Field(ge=-1)
     """Write request units a second; -1 lifts a maximum that was set."""
 
-    @model_validator(mode="after")
-    def _something_or_no_limit(self) -> Self:
+    @rule
+    def _something_or_no_limit(self) -> Iterator[Broken]:
         for key in ("read", "write"):
             if getattr(self, key) == 0:
-                raise ValueError(f"{key} must be at least 1; -1 lifts a maximum that was set")
-        return self
+                yield Broken(f"{key} must be at least 1; -1 lifts a maximum that was set")
 
 
 class TableSettings(Model):
@@ -53,8 +53,9 @@ class TableSettings(Model):
     """Name that services refer to it by."""
     hash_key: AttributeSettings
     range_key: AttributeSettings | None = None
-    indexes: list[IndexSettings] = []
-    ttl_attribute: str | None = None
+    indexes: list[IndexSettings] = Field(default=[], max_length=20)
+    """Global secondary indexes; DynamoDB's default quota is 20 a table."""
+    ttl_attribute: str | None = Field(default=None, min_length=1, max_length=255)
     billing: Literal["provisioned", "onDemand"] = "provisioned"
     """Capacity that follows the traffic within bounds, or payment by request. On-demand to provisioned
     wants a step by hand: *Change how a table is billed* in docs/operations.md."""
@@ -73,35 +74,48 @@ class TableSettings(Model):
         refuse_duplicates("name", (index.name for index in indexes))
         return indexes
 
-    @model_validator(mode="after")
-    def _one_type_an_attribute(self) -> Self:
+    @rule
+    def _one_type_an_attribute(self) -> Iterator[Broken]:
         types: dict[str, str] = {}
         for keyed in (self, *self.indexes):
             if keyed.range_key and keyed.range_key.name == keyed.hash_key.name:
-                raise ValueError(f"{keyed.name}: hashKey and rangeKey are both {keyed.hash_key.name}")
+                yield Broken(f"{keyed.name}: hashKey and rangeKey are both {keyed.hash_key.name}")
             for key in (keyed.hash_key, keyed.range_key):
                 if key and types.setdefault(key.name, key.type) != key.type:
-                    raise ValueError(
+                    yield Broken(
                         f"attribute {key.name} has type {key.type} in {keyed.name} and "
                         f"{types[key.name]} elsewhere; give it one type"
                     )
-        return self
 
-    @model_validator(mode="after")
-    def _capacity_for_everything(self) -> Self:
+    @rule
+    def _capacity_for_everything(self) -> Iterator[Broken]:
         for key in ("read_capacity", "write_capacity"):
             if getattr(self, key).min < 1:
-                raise ValueError(f"{to_camel(key)}.min must be at least 1: provisioned capacity is never 0")
-        return self
+                yield Broken(f"{to_camel(key)}.min must be at least 1: provisioned capacity is never 0")
 
-    @model_validator(mode="after")
-    def _request_units_on_demand(self) -> Self:
+    @rule
+    def _capacity_that_counts(self) -> Iterator[Broken]:
+        capacities = (self.read_capacity, self.write_capacity)
+        for field in ("read_capacity", "write_capacity", "target_utilization"):
+            if self.billing == "onDemand" and self.given(field):
+                yield Broken(
+                    "has no effect with billing onDemand, which has no capacity: leave it out",
+                    (to_camel(field),),
+                )
+        fixed = all(capacity.min == capacity.max for capacity in capacities)
+        if self.billing == "provisioned" and fixed and self.given("target_utilization"):
+            yield Broken(
+                "has no effect, because neither readCapacity nor writeCapacity scales: leave it out",
+                ("targetUtilization",),
+            )
+
+    @rule
+    def _request_units_on_demand(self) -> Iterator[Broken]:
         if self.max_request_units and self.billing != "onDemand":
-            raise ValueError(
+            yield Broken(
                 "maxRequestUnits is for billing onDemand; a provisioned table is bounded by the max of "
                 "readCapacity and writeCapacity"
             )
-        return self
 
 
 DEFAULT_TABLES = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from settings.countries import Country
-from settings.model import Model, refuse_duplicates
+from settings.model import Broken, Model, duplicate, rule
 
 
 class WebSettings(Model):
@@ -24,13 +25,16 @@ class WebSettings(Model):
     """AWS Shield Advanced costs 3,000 USD a month with a commitment of one year (AWS Shield pricing). The
     account must be subscribed to it already: this only puts the distribution under its protection."""
 
-    @model_validator(mode="after")
-    def _one_list_of_countries(self) -> Self:
+    @rule
+    def _one_list_of_countries(self) -> Iterator[Broken]:
         if self.allowed_countries and self.blocked_countries:
-            raise ValueError(
+            yield Broken(
                 "allowedCountries and blockedCountries exclude each other: what is not allowed is blocked "
                 "already; give one of them"
             )
-        refuse_duplicates("allowedCountries", self.allowed_countries)
-        refuse_duplicates("blockedCountries", self.blocked_countries)
-        return self
+        for key, countries in (
+            ("allowedCountries", self.allowed_countries),
+            ("blockedCountries", self.blocked_countries),
+        ):
+            if found := duplicate(key, countries):
+                yield Broken(found)

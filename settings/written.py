@@ -1,0 +1,91 @@
+"""Values as Pulumi writes them into a stack file, and what the settings declare at their place.
+
+The engine's commands write what the program would not: `pulumi stack init` and `pulumi config set` make
+`"false"` of a top-level `false`, and `pulumi config set --path` leaves `"0.5"` a text and makes a number of a
+tag's `1234` (`config.Map` and its `coerce`, in the engine's `sdk/go/common/resource/config`). `pulumi.Config`
+converts such values when they are asked for; this module does it for all of them, by the JSON Schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from settings.model import Location, is_dict, is_list
+
+Schema = Mapping[str, Any]
+
+_INTEGER = r"[-+]?\d+"
+_NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
+_BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
+"""As `pulumi.Config.get_bool` reads them."""
+
+
+def as_declared(value: Any, node: Schema, schema: Schema) -> Any:
+    """The value with its booleans, numbers and texts in the declared types, where that is possible.
+
+    Args:
+        value: of a key, as the stack file or the engine has it.
+        node: the JSON Schema at its place.
+        schema: the JSON Schema of all settings, with the definitions that `node` refers to.
+    """
+    choices = list(options(node, schema))
+    if is_dict(value):
+        return {key: as_declared(item, child(choices, key), schema) for key, item in value.items()}
+    if is_list(value):
+        return [as_declared(item, child(choices, 0), schema) for item in value]
+    types = {choice.get("type") for choice in choices}
+    if isinstance(value, str):
+        return _of_text(value, types)
+    if isinstance(value, int) and not isinstance(value, bool) and types & {"string"} == types - {"null"}:
+        return str(value)
+    return value
+
+
+def _of_text(text: str, types: set[Any]) -> Any:
+    if "string" in types:
+        return text
+    if "boolean" in types and text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if types & {"integer", "number"} and re.fullmatch(_INTEGER, text):
+        return int(text)
+    if "number" in types and re.fullmatch(_NUMBER, text):
+        return float(text)
+    return text
+
+
+def options(node: Schema, schema: Schema) -> Iterator[Schema]:
+    """What a node of the schema allows: itself, with what it refers to and its alternatives."""
+    if "$ref" in node:
+        node = {**schema["$defs"][node["$ref"].rsplit("/", 1)[-1]], **node, "$ref": ""}
+        node = {key: value for key, value in node.items() if key != "$ref"}
+    if "anyOf" in node:
+        for choice in node["anyOf"]:
+            yield from options(choice, schema)
+    else:
+        yield node
+
+
+def child(choices: list[Schema], part: str | int) -> Schema:
+    """The node of a mapping's key or a list's element, among the alternatives of its parent."""
+    for choice in choices:
+        if isinstance(part, int) and "items" in choice:
+            return choice["items"]
+        named = choice.get("properties", {}).get(part)
+        patterned = next(iter(choice.get("patternProperties", {}).values()), None)
+        if found := named or choice.get("additionalProperties") or patterned:
+            return found
+    return {}
+
+
+def declared(schema: Schema, where: Location) -> Schema:
+    """The JSON Schema at a key's place: its own words about the key over those about its type."""
+    node = schema
+    for part in where:
+        node = child(list(options(node, schema)), part)
+    models = [*node.get("anyOf", ()), node]
+    for model in models:
+        if "$ref" in model:
+            return {**schema["$defs"][model["$ref"].rsplit("/", 1)[-1]], **node}
+    return node
