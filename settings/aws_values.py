@@ -33,7 +33,7 @@ def regions_without(kind: str, value: str) -> list[str]:
 
 
 def _listed(kind: str, value: str) -> str:
-    known = _lists()[kind]
+    known: dict[str, Any] = _lists()[kind]
     if value not in known:
         near = ", ".join(difflib.get_close_matches(value, known, n=3))
         raise ValueError(

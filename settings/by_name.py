@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from settings.model import Location, Model, is_dict, is_list, refuse_duplicates, refused
 
 MARK = "x-by-name"
 """Where the JSON Schema of such a mapping says what its entries are called, until `schema.py` has read it."""
+STACK_FILE = "stack file"
+"""Context of a validation whose values a stack file says; the program itself makes lists of models."""
 REMOVALS = (None, "null")
 """What an entry is that takes a default away: `pulumi config set --path` can only write the text."""
 
@@ -40,7 +42,7 @@ class ByName:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A mapping of the models, read as a list and written as a mapping."""
         (model,) = get_args(source)
-        return core_schema.no_info_wrap_validator_function(
+        return core_schema.with_info_wrap_validator_function(
             self._read,
             handler.generate_schema(dict[str, model]),
             serialization=core_schema.plain_serializer_function_ser_schema(self._written),
@@ -82,28 +84,28 @@ class ByName:
             found[name] = {key: value for key, value in both.items() if key not in taken}
         return found, problems
 
-    def _read(self, value: Any, handler: Callable[[Any], dict[str, Model]]) -> list[Model]:
+    def _read(
+        self, value: Any, handler: Callable[[Any], dict[str, Model]], info: core_schema.ValidationInfo
+    ) -> list[Model]:
         if is_list(value):
-            return self._models(value, handler)
+            if info.context == STACK_FILE or not all(isinstance(item, Model) for item in value):
+                raise ValueError(self._how_to_write(value))
+            refuse_duplicates(self.key, (getattr(item, self.key) for item in value))
+            return list(handler({getattr(item, self.key): item for item in value}).values())
         if not is_dict(value):
             return list(handler(value).values())
         entries, problems = self.merged(value)
         try:
             models = handler(entries)
         except ValidationError as error:
-            others = error.errors(include_url=False)
-            problems += [(found["type"], found["msg"], found["loc"], found["input"]) for found in others]
+            for found in error.errors(include_url=False):
+                # What is wrong with a model's name is wrong with the mapping's key.
+                where = found["loc"][:1] if found["loc"][1:] == (self.key,) else found["loc"]
+                problems.append((found["type"], found["msg"], where, found["input"]))
             raise refused("entries", problems) from None
         if problems:
             raise refused("entries", problems)
         return list(models.values())
-
-    def _models(self, items: list[Any], handler: Callable[[Any], dict[str, Model]]) -> list[Model]:
-        """A list that the program itself has made; one of a stack file is of format 1."""
-        if not all(isinstance(item, BaseModel) for item in items):
-            raise ValueError(self._how_to_write(items))
-        refuse_duplicates(self.key, (getattr(item, self.key) for item in items))
-        return list(handler({getattr(item, self.key): item for item in items}).values())
 
     def _how_to_write(self, items: list[Any]) -> str:
         """The old list's first entry as it is written now, and what else the list has said."""

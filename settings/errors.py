@@ -86,7 +86,7 @@ def explain(error: ValidationError, schema: Mapping[str, Any], secrets: Iterable
 
 
 def _text(kind: str, message: str, where: Location, value: Any, schema: Mapping[str, Any]) -> str:
-    message = message.removeprefix("Value error, ").replace("Input should", "must")
+    message = re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
     match kind:
         case "missing":
             meaning = declared(schema, where).get("description", "")
@@ -102,7 +102,8 @@ def _text(kind: str, message: str, where: Location, value: Any, schema: Mapping[
         case "model_type" | "dict_type" | "list_type" if value in ("", None):
             return "is empty: give it a value, or leave the key out"
         case _:
-            return f"{_short(value)}: {_TYPES.get(kind, message)}{_example(schema, where)}"
+            meaning = _TYPES.get(kind, message)
+            return f"{_short(value)}: {meaning}{_example(schema, where, of_key=kind not in _TYPES)}"
 
 
 def _short(value: Any) -> str:
@@ -126,8 +127,10 @@ def near(word: str, known: Sequence[str], form: str = "{}") -> str:
     return f"did you mean {form.format(found[0])}? " if found else ""
 
 
-def _example(schema: Mapping[str, Any], where: Location) -> str:
-    """A value that would do, for keys whose pattern alone is hard to read."""
+def _example(schema: Mapping[str, Any], where: Location, of_key: bool) -> str:
+    """A value that would do, for what has a pattern that is hard to read; `of_key`: or a name of an entry."""
     node = declared(schema, where)
+    if of_key and (names := declared(schema, where[:-1]).get("propertyNames")):
+        node = names
     examples = [value for value in (*node.get("examples", ()), node.get("default")) if isinstance(value, str)]
     return f", such as {examples[0]}" if examples else ""

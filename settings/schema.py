@@ -42,14 +42,18 @@ def _describe_entries(node: Node, definitions: Node) -> None:
     node["default"] = {entry.pop(mark["key"]): entry for entry in copy.deepcopy(node["default"])}
     set_by_default = {given for entry in node["default"].values() for given in entry}
     for given, value in overrides["properties"].items():
-        value.pop("default", None)
+        # Not a default here, but still a value that would do.
+        if isinstance(default := value.pop("default", None), str):
+            value.setdefault("examples", [default])
         if given in set_by_default:
             overrides["properties"][given] = _or_null(value, "null: as if the default did not give it.")
     definitions[f"{name}{OVERRIDES}"] = overrides
     override = {"$ref": f"#/$defs/{name}{OVERRIDES}"}
     node["properties"] = {known: _or_null(override, "null: removed.") for known in mark["names"]}
     node["propertyNames"] = {
-        limit: value for limit, value in key.items() if limit in ("type", "pattern", "maxLength", "minLength")
+        limit: value
+        for limit, value in key.items()
+        if limit in ("type", "pattern", "maxLength", "minLength", "examples")
     }
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from settings.api import ApiSettings
 from settings.aws_values import regions_without
-from settings.by_name import ByName
+from settings.by_name import STACK_FILE, ByName
 from settings.cache import CacheSettings
 from settings.cluster import ClusterSettings
 from settings.database import DatabaseSettings
@@ -316,7 +316,7 @@ class Settings(Model):
             )
             return [Problem(("settingsVersion",), newer)]
         try:
-            return cls.model_validate(read, by_alias=True, by_name=False)
+            return cls.model_validate(read, context=STACK_FILE, by_alias=True, by_name=False)
         except ValidationError as error:
             return explain(error, schema, secrets)
 
