@@ -86,7 +86,7 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
     By the JSON Schema and not by `Settings`, which cannot be made of what is encrypted.
     """
     schema = values_schema(Settings)
-    return _with_defaults(as_declared(dict(values), schema, schema), schema, schema)
+    return _with_defaults(as_declared(values, schema), schema, schema)
 
 
 def _with_defaults(value: Any, node: Schema, schema: Schema) -> Any:

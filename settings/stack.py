@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import Field, ValidationError, field_validator
 
 from settings.api import ApiSettings
@@ -40,7 +38,7 @@ from settings.table import DEFAULT_TABLES, IDEMPOTENCY_TABLE, TableSettings
 from settings.tags import Tags
 from settings.version import VERSION, upgrade
 from settings.web import WebSettings
-from settings.written import as_declared
+from settings.written import as_declared, of_key
 
 
 class Settings(Model):
@@ -276,8 +274,11 @@ class Settings(Model):
             SettingsError: one or more keys are missing, unknown or have a value that cannot be used; or a key
                 is in a namespace that nobody reads.
         """
+        # Imported only where there is an engine: it takes longer than all the rest.
+        from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+
         configuration: dict[str, str] = {**get_config_env(), **CONFIG.get()}
-        ours = {key: _plain(text) for key, text in configuration.items() if key.startswith(f"{NAMESPACE}:")}
+        ours = {key: of_key(text) for key, text in configuration.items() if key.startswith(f"{NAMESPACE}:")}
         secrets = {text for key, value in ours.items() if is_config_secret(key) for text in _texts(value)}
         problems = foreign_keys(configuration)
         settings = cls.checked({key.removeprefix(f"{NAMESPACE}:"): ours[key] for key in ours}, secrets)
@@ -306,8 +307,7 @@ class Settings(Model):
             secrets: texts that no error may show.
         """
         schema = values_schema(cls)
-        whole = {key: _plain(value) if isinstance(value, str) else value for key, value in values.items()}
-        read: dict[str, Any] = {"settingsVersion": 1, **as_declared(whole, schema, schema)}
+        read: dict[str, Any] = {"settingsVersion": 1, **as_declared(values, schema)}
         version = read["settingsVersion"]
         if isinstance(version, int) and version > VERSION:
             # What else there is to say of such a file, this release does not know.
@@ -330,16 +330,6 @@ def _unknown(where: Location, names: Sequence[str], known: set[str], place: str)
     for name in names:
         if name not in known:
             yield Broken(f"{name} is not in {place}; known are {', '.join(sorted(known))}", where)
-
-
-def _plain(text: str) -> Any:
-    """The value of a configuration key: Pulumi hands structures over as JSON and scalars as text."""
-    if text[:1] in ("{", "["):
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            return text  # a text after all: the key's own type says what would do
-    return text
 
 
 def _texts(value: Any) -> Iterator[str]:

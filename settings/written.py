@@ -8,6 +8,7 @@ converts such values when they are asked for; this module does it for all of the
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,19 +23,32 @@ _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 """As `pulumi.Config.get_bool` reads them."""
 
 
-def as_declared(value: Any, node: Schema, schema: Schema) -> Any:
-    """The value with its booleans, numbers and texts in the declared types, where that is possible.
+def as_declared(values: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """The values with their booleans, numbers and texts in the declared types, where that is possible.
 
     Args:
-        value: of a key, as the stack file or the engine has it.
-        node: the JSON Schema at its place.
-        schema: the JSON Schema of all settings, with the definitions that `node` refers to.
+        values: as the stack file or the engine has them.
+        schema: the JSON Schema of all of them.
     """
+    return {key: _as_declared(of_key(value), child([schema], key), schema) for key, value in values.items()}
+
+
+def of_key(value: Any) -> Any:
+    """The value of a whole key: the engine hands structures over as JSON and scalars as text."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            return value  # a text after all: the key's own type says what would do
+    return value
+
+
+def _as_declared(value: Any, node: Schema, schema: Schema) -> Any:
     choices = list(options(node, schema))
     if is_dict(value):
-        return {key: as_declared(item, child(choices, key), schema) for key, item in value.items()}
+        return {key: _as_declared(item, child(choices, key), schema) for key, item in value.items()}
     if is_list(value):
-        return [as_declared(item, child(choices, 0), schema) for item in value]
+        return [_as_declared(item, child(choices, 0), schema) for item in value]
     types = {choice.get("type") for choice in choices}
     if isinstance(value, str):
         return _of_text(value, types)
