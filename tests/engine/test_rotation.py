@@ -25,8 +25,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The small stack with one service: what is tested here has the whole request path in it, no more."""
 
     def small(values: Values) -> None:
-        values["trading:services"] = values["trading:services"][:1]
-        values["trading:api"]["routes"] = []
+        values["trading:services"] |= {"accounts": None, "market-data": None}
+        values["trading:api"]["routes"] = {"/api/accounts": None, "/api/market-data": None}
 
     made = Project.make(tmp_path_factory.mktemp("rotation"))
     made.change("small", small)

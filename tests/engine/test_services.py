@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
-from settings import ApiSettings
 from tests.engine.project import Project, Values
 
 SERVICE: Values = {
-    "name": "positions",
     "listenerPort": 8084,
     "tlsPort": 8443,
     "replicas": {"min": 1, "max": 2},
@@ -25,7 +23,7 @@ SERVICE: Values = {
     "cache": True,
     "database": True,
 }
-ROUTE: Values = {"path": "/api/positions", "service": "positions"}
+ROUTES: Values = {"/api/positions": {"service": "positions"}}
 
 UPDATES = {
     # A new route is a new document, hence a new deployment, which the stage turns to.
@@ -79,13 +77,12 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
 
 
 def add(values: Values) -> None:
-    values["trading:services"].append(SERVICE)
-    routes = [route.model_dump() for route in ApiSettings().routes]
-    values["trading:api"]["routes"] = [*routes, ROUTE]
+    values["trading:services"]["positions"] = SERVICE
+    values["trading:api"]["routes"] = ROUTES
 
 
 def remove(values: Values) -> None:
-    values["trading:services"].pop()
+    del values["trading:services"]["positions"]
     del values["trading:api"]["routes"]
 
 

@@ -88,7 +88,7 @@ def test_refresh_finds_no_drift(project: Project) -> None:
 def test_setting_changes_in_place(project: Project) -> None:
     def more(values: Values) -> None:
         values["trading:database"]["readers"]["max"] = 4
-        values["trading:services"][0]["replicas"]["max"] = 5
+        values["trading:services"]["orders"]["replicas"]["max"] = 5
         values["trading:cache"]["snapshotRetentionDays"] = 2
 
     project.change("small", more)
@@ -101,15 +101,12 @@ def test_setting_changes_in_place(project: Project) -> None:
 
 def test_new_key_replaces_the_table_and_nothing_else_stateful(project: Project) -> None:
     def other_key(values: Values) -> None:
-        values["trading:tables"] = [
-            {
-                "name": "orders-idempotency",
-                "hashKey": {"name": "account_id"},
-                "rangeKey": {"name": "client_order_id"},
-                "ttlAttribute": "expires_at",
-            },
-            {"name": "market-data", "hashKey": {"name": "instrument"}},
-        ]
+        values["trading:tables"] = {
+            "market-data": {
+                "hashKey": {"name": "instrument"},
+                **dict.fromkeys(("rangeKey", "indexes", "ttlAttribute")),
+            }
+        }
 
     project.change("small", other_key)
     operations = project.preview("small")

@@ -46,11 +46,11 @@ CLUSTER, TOPIC, STORAGE = "streaming-brokers", "streaming-topic-orders", "stream
 
 START: Values = {
     "volumeGib": {"min": 100, "max": 400},
-    "topics": [{"name": "orders", "partitions": 3}],
+    "topics": {"orders": {"partitions": 3}},
 }
 GROWN: Values = {
     "volumeGib": {"min": 100, "max": 900},
-    "topics": [{"name": "orders", "partitions": 6}],
+    "topics": {"orders": {"partitions": 6}},
     "brokersPerZone": 2,
 }
 

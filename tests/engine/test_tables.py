@@ -197,7 +197,9 @@ def test_a_region_leaves_with_its_replica_only(stores: Stores) -> None:
 
 
 def test_billing_by_the_request_is_an_update_in_place(stores: Stores) -> None:
-    on_demand = changed(VALUES, billing="onDemand", maxRequestUnits={"read": 400, "write": 100})
+    keys = {key: value for key, value in VALUES["table"].items() if not key.endswith("Capacity")}
+    units = {"read": 400, "write": 100}
+    on_demand = {**VALUES, "table": {**keys, "billing": "onDemand", "maxRequestUnits": units}}
     assert stores.operations(on_demand) == {"quotes": "update", **dict.fromkeys(SCALED, "delete")}
     stores.up(on_demand)
     found = stores.get(TABLE)

@@ -44,9 +44,8 @@ def internal(tls: bool, *tls_services: str) -> Platform:
     """The local stack, with TLS up to the internal load balancer or not, and on to these services."""
     values = stack_values("small")
     values["trading:internalLoadBalancer"] = {"tls": tls}
-    for service in values["trading:services"]:
-        if service["name"] in tls_services:
-            service["tlsPort"] = 8443
+    for name in tls_services:
+        values["trading:services"][name]["tlsPort"] = 8443
     return Platform(deploy_platform("small", values), values["trading:regions"][0]["name"])
 
 

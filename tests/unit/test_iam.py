@@ -98,11 +98,8 @@ ACCEPTED = [
 def graph(stack: str) -> Graph:
     """A stack's graph, with a service that uses everything there is."""
     values = stack_values(stack)
-    services = values.setdefault("trading:services", [])
-    if not services:
-        names = ("orders", "accounts", "market-data")
-        services += [{"name": name, "listenerPort": 8081 + index} for index, name in enumerate(names)]
-    services[0] |= {
+    orders = values.setdefault("trading:services", {}).setdefault("orders", {})
+    orders |= {
         "tables": ["orders-idempotency"],
         "produces": ["orders"],
         "consumes": ["executions"],

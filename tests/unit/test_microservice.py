@@ -303,13 +303,12 @@ def test_service_with_tls_is_registered_and_told_at_its_tls_port():
 def test_service_more_is_under_ten_lines_of_a_stack_file():
     """The README's example brings every part of a service."""
     readme = (ROOT / "README.md").read_text()
-    (example,) = (part.split("```")[0] for part in readme.split("```yaml\n")[1:] if "name: positions" in part)
+    (example,) = (part.split("```")[0] for part in readme.split("```yaml\n")[1:] if "positions:" in part)
     stack = stack_values("small")
     added = yaml.safe_load(example)
     assert len(yaml.safe_dump(added["trading:services"]).splitlines()) < 10
-    stack["trading:services"] += added["trading:services"]
-    routes = [{"path": "/api/accounts", "service": "accounts"}]
-    stack["trading:api"]["routes"] = routes + added["trading:api"]["routes"]
+    stack["trading:services"] |= added["trading:services"]
+    stack["trading:api"] |= added["trading:api"]
     names = {resource.name for resource in deploy_platform("small", stack).resources}
     parts = ("chart", "endpoints", "role", "policy", "identity", "binding", "scaling")
     assert {f"positions-us-east-1-{part}" for part in parts} <= names

@@ -98,7 +98,7 @@ def test_each_tier_reaches_what_the_architecture_says_and_nothing_else(stack: st
 
 def test_load_balancer_reaches_pods_at_their_tls_port_alone_where_they_have_one() -> None:
     values = stack_values("small")
-    for service in values["trading:services"]:
+    for service in values["trading:services"].values():
         service["tlsPort"] = 8443
     (edges,) = region_edges(deploy_platform("small", values))
     plain, tls = Edge("NLB", "cluster", "9898"), Edge("NLB", "cluster", "8443")
