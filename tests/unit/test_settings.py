@@ -1278,10 +1278,11 @@ def test_committed_stack_is_accepted_by_models_and_schema(stack: str) -> None:
     jsonschema.validate(stack_file(stack), stack_schema())
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
-def test_editors_find_the_schema(path: Path) -> None:
-    first = path.read_text().splitlines()[0]
-    assert first == "# yaml-language-server: $schema=settings.schema.json"
+@pytest.mark.parametrize("stack", STACKS)
+def test_editors_find_the_schema(stack: str) -> None:
+    comment, schema = (FIXTURES / f"{stack}.yaml").read_text().splitlines()[0].split("=")
+    assert comment == "# yaml-language-server: $schema"
+    assert (FIXTURES / schema).resolve() == ROOT / "settings.schema.json"
 
 
 def test_schema_file_is_what_the_models_say() -> None:
