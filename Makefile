@@ -46,7 +46,8 @@ tools: $(INSTALLED)  ## the engine, Helm, the API server and Checkov in .tools/ 
 	@$(BIN)/python -m sandbox.tools
 
 clean:  ## delete the sandbox, the tools and the virtual environment
-	rm -rf .sandbox .tools .venv
+	@$(PYTHON) -m sandbox.folder
+	rm -rf .tools .venv
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,8 +12,9 @@ from typing import Any, NoReturn
 
 from sandbox.apiserver import ApiServerError, ApiServers
 from sandbox.aws.store import Store
-from sandbox.engine import Session, lock, lock_holder
-from sandbox.project import DIRECTORY_VARIABLE, Sandbox, SandboxError
+from sandbox.engine import Session
+from sandbox.folder import SandboxError, deleted, is_sandbox, lock, lock_holder
+from sandbox.project import Sandbox
 from sandbox.tools import ToolError
 
 TIER = "trading:tier:"
@@ -156,11 +156,11 @@ def _status(sandbox: Sandbox, options: argparse.Namespace) -> int:
 def _holdings(sandbox: Sandbox) -> dict[str, Any]:
     """What `status` shows: counts only."""
     states = {stack: sandbox.deployment(stack).get("resources", []) for stack in sandbox.deployed_stacks()}
-    running = lock_holder(sandbox)
+    running = lock_holder(sandbox.directory)
     servers = ApiServers(sandbox.directory)
     if not running and servers.names():
         # Objects are counted by asking the API servers, which don't run between commands.
-        with lock(sandbox):
+        with lock(sandbox.directory):
             try:
                 servers.start_existing()
                 clusters = servers.status()
@@ -188,7 +188,7 @@ def _holdings(sandbox: Sandbox) -> dict[str, Any]:
 
 def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
     """How many resources each AWS service has, of one stack or of all."""
-    if not sandbox.directory.exists():
+    if not is_sandbox(sandbox.directory):
         return Counter()
     store = Store(sandbox.directory)
     rows = [row for row in store.all() if stack in (None, row.urn.split("::")[0].removeprefix("urn:pulumi:"))]
@@ -197,20 +197,13 @@ def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
 
 
 def _reset(sandbox: Sandbox, options: argparse.Namespace) -> int:
-    if not sandbox.directory.exists():
-        print(f"{sandbox.directory} does not exist: nothing to delete")
-        return 0
-    if not (sandbox.directory / "lock").exists():
-        _bad(f"{sandbox.directory} is no sandbox, so it is not deleted; see {DIRECTORY_VARIABLE}")
-    if not options.yes:
+    if is_sandbox(sandbox.directory) and not options.yes:
         if not sys.stdin.isatty():
             _bad("reset deletes everything in the sandbox: say --yes")
-        answer = input(f"Delete {sandbox.directory} with everything in it? [y/N] ")
+        answer = input(f"Delete the sandbox in {sandbox.directory} with everything in it? [y/N] ")
         if answer.strip().lower() not in ("y", "yes"):
             return 1
-    with lock(sandbox):
-        shutil.rmtree(sandbox.directory)
-    print(f"deleted {sandbox.directory}")
+    print(deleted(sandbox.directory))
     return 0
 
 

@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sandbox import tools
+from sandbox.folder import CLUSTER_NAME, SandboxError, cluster_folder
 
 if TYPE_CHECKING:
     from sandbox.kubernetes.client import Cluster
@@ -64,7 +66,7 @@ kill $guard
 """
 
 
-class ApiServerError(Exception):
+class ApiServerError(SandboxError):
     """An API server that does not start, or a cluster that does not exist."""
 
 
@@ -85,7 +87,7 @@ class ApiServers:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._root = directory / "clusters"
+        self._directory = directory
         self._running: dict[str, _Processes] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -96,14 +98,22 @@ class ApiServers:
 
     def names(self) -> list[str]:
         """Every cluster that has data, running or not."""
-        return sorted(path.parent.name for path in self._root.glob("*/port"))
+        found = (path.parent.name for path in (self._directory / "clusters").glob("*/port"))
+        return sorted(name for name in found if CLUSTER_NAME.fullmatch(name))
+
+    def _folder(self, name: str) -> Path:
+        return cluster_folder(self._directory, name)
 
     def start(self, name: str) -> ApiServer:
-        """Starts a cluster, or returns the one that runs. Raises `ApiServerError`."""
+        """Starts a cluster, or returns the one that runs.
+
+        Raises:
+            SandboxError: it does not start, or no cluster can have that name.
+        """
         with self._lock_of(name):
             running = self._running.get(name)
             if running is None:
-                running = _Processes(self._root / name)
+                running = _Processes(self._folder(name))
                 running.start()
                 self._running[name] = running
             return running.server
@@ -125,9 +135,14 @@ class ApiServers:
                 running.stop()
 
     def remove(self, name: str) -> None:
-        """Stops a cluster and deletes its data."""
+        """Stops a cluster and deletes its data.
+
+        Raises:
+            SandboxError: no cluster can have that name.
+        """
+        folder = self._folder(name)
         self._stop(name)
-        shutil.rmtree(self._root / name, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def status(self) -> list[dict[str, Any]]:
         """Per cluster: `name`, `endpoint`, `running`, and `objects`, which counts by kind what was deployed
@@ -135,41 +150,41 @@ class ApiServers:
         return [
             {
                 "name": name,
-                "endpoint": _endpoint(self._root / name),
+                "endpoint": _endpoint(self._folder(name)),
                 "running": name in self._running,
-                "objects": _count(self._root / name) if name in self._running else None,
+                "objects": _count(self._folder(name)) if name in self._running else None,
             }
             for name in self.names()
         ]
 
     def write_kubeconfig(self, path: Path) -> None:
         """A kubeconfig with a context per cluster, whose user runs `aws eks get-token`."""
-        path.write_text(yaml.safe_dump(_kubeconfig(self._root, self.names())))
+        path.write_text(yaml.safe_dump(_kubeconfig({name: self._folder(name) for name in self.names()})))
 
 
 def _endpoint(directory: Path) -> str:
     return f"https://127.0.0.1:{(directory / 'port').read_text()}"
 
 
-def _kubeconfig(root: Path, names: list[str]) -> dict[str, Any]:
+def _kubeconfig(folders: Mapping[str, Path]) -> dict[str, Any]:
     def arguments(name: str) -> list[str]:
         return ["eks", "get-token", "--cluster-name", name, "--output", "json"]
 
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": names[0] if names else "",
+        "current-context": next(iter(folders), ""),
         "clusters": [
             {
                 "name": name,
                 "cluster": {
-                    "server": _endpoint(root / name),
-                    "certificate-authority-data": _base64(root / name / "server.crt"),
+                    "server": _endpoint(folder),
+                    "certificate-authority-data": _base64(folder / "server.crt"),
                 },
             }
-            for name in names
+            for name, folder in folders.items()
         ],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}} for name in names],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}} for name in folders],
         "users": [
             {
                 "name": name,
@@ -182,13 +197,13 @@ def _kubeconfig(root: Path, names: list[str]) -> dict[str, Any]:
                     }
                 },
             }
-            for name in names
+            for name in folders
         ],
     }
 
 
 def _token_kubeconfig(directory: Path, token: str) -> str:
-    document = _kubeconfig(directory.parent, [directory.name])
+    document = _kubeconfig({directory.name: directory})
     document["users"][0]["user"] = {"token": token}
     return yaml.safe_dump(document)
 

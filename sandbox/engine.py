@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shlex
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Sequence
 from types import FrameType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import grpc
 from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
@@ -22,75 +19,20 @@ from sandbox import rpc, shims, tools
 from sandbox.apiserver import ApiServer, ApiServers
 from sandbox.aws.provider import AwsProvider
 from sandbox.eks import EksProvider
+from sandbox.folder import files, lock
 from sandbox.kubernetes.provider import KubernetesProvider
 from sandbox.language_host import LanguageHost
 from sandbox.processes import Children
-from sandbox.project import DIRECTORY_VARIABLE, Sandbox, SandboxError
+from sandbox.project import Sandbox
 from sandbox.random import RandomProvider
 from sandbox.recovery import recover
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-LOCK_SECONDS = 10
-"""How long the processes of a command that was killed may need to end; they are killed too."""
-
 NOT_FOUND = 127
 """A shell's exit status for a command that it can't run."""
 
 PASSPHRASE = "sandbox"  # noqa: S105 (the states hold no secret of anybody's)
-
-
-def lock_holder(sandbox: Sandbox) -> str | None:
-    """The command that uses the sandbox now (`PID COMMAND`), if any."""
-    path = sandbox.directory / "lock"
-    if not path.exists():
-        return None
-    with path.open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return lock.read()
-    return None
-
-
-def lock(sandbox: Sandbox) -> IO[str]:
-    """Takes the sandbox for this process; closing the file gives it back.
-
-    Raises:
-        SandboxError: another command uses it.
-    """
-    sandbox.directory.mkdir(parents=True, exist_ok=True)
-    file = (sandbox.directory / "lock").open("a+")
-    # A command that was killed holds its lock until the last of its processes has ended.
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read()
-            if _runs(holder) or time.monotonic() > deadline:
-                file.close()
-                raise SandboxError(
-                    f"{sandbox.directory} is in use by another command (process {holder}): wait for its end "
-                    f"or set {DIRECTORY_VARIABLE} to use a second sandbox"
-                ) from None
-            time.sleep(0.1)
-    file.truncate(0)
-    file.write(f"{os.getpid()} {shlex.join(['python', *sys.orig_argv[1:]])}")
-    file.flush()
-    return file
-
-
-def _runs(holder: str) -> bool:
-    try:
-        os.kill(int(holder.split()[0]), 0)
-    except (ValueError, IndexError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class _ApiServers(ApiServers):
@@ -154,18 +96,10 @@ class Session:
 
     def _start(self) -> None:
         directory, later = self.sandbox.directory, self._cleanup
-        held = later.enter_context(lock(self.sandbox))
+        held = later.enter_context(lock(directory))
         self._children = Children(hold=held.fileno())
         later.callback(self._children.close)
-        # Nobody else uses the backend: whatever lock is there was left by a crash.
-        for stale in (self.sandbox.backend / ".pulumi" / "locks").rglob("*.json"):
-            stale.unlink()
-        # A crash in the middle of writing a state leaves the old one, but with an empty file of attributes,
-        # which the engine can't read; it does without one.
-        for attributes in self.sandbox.backend.rglob("*.attrs"):
-            if not attributes.stat().st_size:
-                attributes.unlink()
-        self.sandbox.backend.mkdir(exist_ok=True)
+        self._clean_backend()
         kubeconfig, path = directory / "kubeconfig", os.environ.get("PATH", os.defpath)
         self.environment = {
             **os.environ,
@@ -204,6 +138,19 @@ class Session:
         by_name = {provider.name: provider for provider in providers}
         # The engine's messages go where ours go: standard output belongs to the command.
         recover(self.sandbox, by_name, self.environment, lambda command: self.run(command, output=2))
+
+    def _clean_backend(self) -> None:
+        """Makes the engine's backend, or takes away what a crash left in it."""
+        backend = self.sandbox.backend
+        backend.mkdir(exist_ok=True)
+        for path in files(backend):
+            # Nobody else uses the backend: whatever lock is there was left by a crash.
+            is_lock = path.is_relative_to(backend / ".pulumi" / "locks") and path.suffix == ".json"
+            # A crash in the middle of writing a state leaves the old one, but with an empty file of
+            # attributes, which the engine can't read; it does without one.
+            is_empty = path.suffix == ".attrs" and not path.lstat().st_size
+            if is_lock or is_empty:
+                path.unlink()
 
     def _providers(self) -> list[rpc.Provider]:
         return [

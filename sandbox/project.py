@@ -19,14 +19,10 @@ from typing import Any
 
 import yaml
 
-DIRECTORY_VARIABLE = "TRADING_SANDBOX_DIR"
+from sandbox.folder import DIRECTORY_VARIABLE, SandboxError, cluster_folder, is_sandbox
 
 DUMMY_SECRET = "sandbox-dummy-secret"  # noqa: S105 (it is none)
 """Stands for every `secure:` value: only the user's own key opens those."""
-
-
-class SandboxError(Exception):
-    """What the user can mend; the text says how."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +37,18 @@ class Sandbox:
         """The sandbox of the project in a folder.
 
         Raises:
-            SandboxError: there is no project.
+            SandboxError: there is no project, or the sandbox's folder holds something else.
         """
         project = project.absolute()
         if not (project / "Pulumi.yaml").is_file():
             raise SandboxError(
                 f"no Pulumi.yaml in {project}: run this in the project's folder, or name it with --project"
             )
-        return cls(project, Path(os.environ.get(DIRECTORY_VARIABLE, project / ".sandbox")).absolute())
+        named = os.environ.get(DIRECTORY_VARIABLE, "").strip()
+        # The real folder: a link to it may stay when it is deleted.
+        sandbox = cls(project, Path(os.path.realpath(named or project / ".sandbox")))
+        is_sandbox(sandbox.directory)
+        return sandbox
 
     @property
     def copy(self) -> Path:
@@ -98,7 +98,7 @@ class Sandbox:
         Raises:
             SandboxError: there is no such cluster.
         """
-        path = self.directory / "clusters" / cluster / "token"
+        path = cluster_folder(self.directory, cluster) / "token"
         if not path.exists():
             raise SandboxError(f"no cluster found for name: {cluster}")
         return path.read_text()
@@ -115,7 +115,7 @@ class Sandbox:
         self.copy.mkdir(parents=True, exist_ok=True)
         dropped = {"backend", "main", "stackConfigDir"}
         text = _rewritten(self.project / "Pulumi.yaml", dropped, {"main": str(self.program)})
-        _write(self.copy / "Pulumi.yaml", text)
+        write_file(self.copy / "Pulumi.yaml", text)
         for stack in self.committed_stacks():
             copy = self.copy / f"Pulumi.{stack}.yaml"
             # The salt is the sandbox's own: the engine wrote it into the copy when it made the stack.
@@ -124,7 +124,7 @@ class Sandbox:
             )
             dropped = {"secretsprovider", "encryptionsalt", "encryptedkey", "environment"}
             added = {"encryptionsalt": kept[1].strip("'\"")} if kept else {}
-            _write(copy, _rewritten(self.project / copy.name, dropped, added))
+            write_file(copy, _rewritten(self.project / copy.name, dropped, added))
 
 
 def _rewritten(path: Path, dropped: set[str], added: Mapping[str, str]) -> str:
@@ -159,10 +159,15 @@ def _scalar(value: str) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:str", value)
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
     """Writes at once or not at all: several commands of one session may do this at the same time."""
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+        try:
+            file.write(text)
+            file.flush()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise

@@ -18,6 +18,7 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from sandbox.folder import SandboxError
 from sandbox.sdk_schema import names_secret
 from sandbox.values import Properties
 
@@ -221,7 +222,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _guard(self, context: grpc.ServicerContext, work: Callable[[], _T]) -> _T:
         try:
             return work()
-        except ProviderError as error:
+        except (ProviderError, SandboxError) as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except Exception as error:
             # A bug of ours must be seen as one, with its place, and not as an answer from AWS.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sandbox import tools
-from sandbox.project import Sandbox, SandboxError
+from sandbox.project import Sandbox, SandboxError, write_file
 
 TOKEN_LIFETIME = timedelta(minutes=14)
 """As AWS's own `eks get-token` says."""
@@ -42,15 +42,16 @@ def write(sandbox: Sandbox) -> Path:
             f"shims.{name}(project.Sandbox(Path(sys.argv[2]), Path(sys.argv[3])), sys.argv[4:])"
         )
         command = shlex.join([sys.executable, "-c", code, *paths])
-        shim = folder / name
-        shim.write_text(f'#!/bin/sh\n{tools.SHIM_MARK.decode()}\nexec {command} "$@"\n')
-        shim.chmod(0o755)
+        _write(folder / name, f'{command} "$@"')
     # The engine starts a policy pack that is written in Python with this, in the pack's own folder.
-    analyzer = folder / "pulumi-analyzer-policy-python"
     python = shlex.quote(sys.executable)
-    analyzer.write_text(f'#!/bin/sh\n{tools.SHIM_MARK.decode()}\nexec {python} -u __main__.py "$@"\n')
-    analyzer.chmod(0o755)
+    _write(folder / "pulumi-analyzer-policy-python", f'{python} -u __main__.py "$@"')
     return folder
+
+
+def _write(path: Path, command: str) -> None:
+    write_file(path, f"#!/bin/sh\n{tools.SHIM_MARK.decode()}\nexec {command}\n")
+    path.chmod(0o755)
 
 
 def pulumi(sandbox: Sandbox, arguments: list[str]) -> NoReturn:

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandbox.folder import SandboxError, remove
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODULE = REPOSITORY / "tools"
 TOOLS = REPOSITORY / ".tools"
@@ -85,7 +87,7 @@ PROGRAMS = {
 }
 
 
-class ToolError(Exception):
+class ToolError(SandboxError):
     """A program that can be neither found nor built; the text says what to install."""
 
 
@@ -236,7 +238,7 @@ def _made(name: str, stamp: str) -> Generator[Path | None]:
         yield None
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / f".{target.name}.lock").open("w") as lock:
+    with (target.parent / f".{target.name}.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -245,12 +247,14 @@ def _made(name: str, stamp: str) -> Generator[Path | None]:
         if ready():
             yield None
             return
+        if os.path.lexists(target) and not stamp_file.exists():
+            raise ToolError(f"{target} is in the way, and was not made by this command: move it elsewhere")
         with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".new-") as folder:
             made = Path(folder) / target.name
             yield made
-            stamp_file.unlink(missing_ok=True)
-            if target.is_dir():
-                shutil.rmtree(target)
+            # While it is empty the stamp fits nothing, and still shows that what it stands beside is ours.
+            stamp_file.write_text("")
+            remove(target)
             made.replace(target)
             stamp_file.write_text(stamp)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from sandbox.aws import attributes, invokes
 from sandbox.aws.store import ACCOUNT, ARN, PREFIXED_ID, Row, Store, strings
+from sandbox.folder import CLUSTER_NAME
 from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import shown, step
 from sandbox.values import UNKNOWN
@@ -390,6 +391,14 @@ def database_subnet_zones(change: Change) -> Iterator[Finding]:
 def cluster_zones(change: Change) -> Iterator[Finding]:
     """An EKS control plane has interfaces in two Availability Zones."""
     yield from _too_few_zones(change, "vpcConfig.subnetIds", change.get("vpcConfig", {}).get("subnetIds"))
+
+
+@rule("eks/cluster:Cluster")
+def cluster_name(change: Change) -> Iterator[Finding]:
+    """A cluster's name has letters, digits, hyphens and underscores, and nothing else."""
+    name = change.get("name", "")
+    if name and not CLUSTER_NAME.fullmatch(name):
+        yield "name", f"{name!r}: up to 100 letters, digits, hyphens and underscores, no hyphen first"
 
 
 @rule("msk/cluster:Cluster")

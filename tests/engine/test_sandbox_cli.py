@@ -338,7 +338,7 @@ def test_reset_deletes_no_folder_that_is_not_a_sandbox(cli: Cli) -> None:
     (cli.directory / "thesis.txt").touch()
     result = cli.run("reset", "--yes")
     assert result.returncode == 2
-    assert f"{cli.directory} is no sandbox" in result.stderr
+    assert f"{cli.directory} is not a sandbox" in result.stderr
     assert (cli.directory / "thesis.txt").exists()
 
 

@@ -448,6 +448,13 @@ def test_path_of_a_methods_settings_is_encoded(account: Account, path: str) -> N
         account.create(kind, "wrong", methodPath=path, **inputs)
 
 
+@pytest.mark.parametrize("name", ["a/../../b", "a b"])
+def test_cluster_has_a_name_of_its_kind(account: Account, name: str) -> None:
+    network: dict[str, Any] = {"subnetIds": []}
+    with pytest.raises(ProviderError, match="name: .*: up to 100 letters"):
+        account.create("eks/cluster:Cluster", "c", name=name, roleArn="r", vpcConfig=network)
+
+
 def test_names_are_unique(account: Account) -> None:
     account.create("s3/bucket:Bucket", "a", bucket="trading-logs")
     with pytest.raises(ProviderError, match=r'AlreadyExists: "trading-logs" is taken by a'):

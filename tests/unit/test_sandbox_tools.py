@@ -132,6 +132,53 @@ def test_failed_build_leaves_nothing_and_shows_what_failed(empty: Path) -> None:
     assert [path.name for path in (empty / "tools" / "bin").iterdir()] == [".etcd.lock"]
 
 
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_what_stands_in_a_tools_place_is_not_overwritten(empty: Path, kind: str) -> None:
+    fake_go(empty, 'echo built > "$2"')
+    place = tools.TOOLS / "bin" / "etcd"
+    place.parent.mkdir(parents=True)
+    (empty / "precious").write_text("mine")
+    if kind == "folder":
+        place.mkdir()
+        (place / "mine").touch()
+    elif kind == "link":
+        place.symlink_to(empty / "precious")
+    else:
+        place.write_text("mine")
+    with pytest.raises(tools.ToolError, match=rf"{place} is in the way.*move it elsewhere"):
+        tools.tool("etcd")
+    assert (empty / "precious").read_text() == "mine"
+    assert (place / "mine").exists() if kind == "folder" else place.read_text() == "mine"
+
+
+def test_tool_that_became_a_link_is_made_anew_beside_what_it_points_to(empty: Path) -> None:
+    fake_go(empty, 'echo built > "$2"')
+    place = tools.tool("etcd")
+    place.unlink()
+    (empty / "precious").mkdir()
+    (empty / "precious" / "mine").touch()
+    place.symlink_to(empty / "precious")
+    tools.tool.cache_clear()
+    (tools.TOOLS / "bin" / ".etcd.stamp").write_text("another version")
+    assert tools.tool("etcd").read_text() == "built\n"
+    assert (empty / "precious" / "mine").exists()
+
+
+def test_interrupted_replacement_of_a_tool_is_made_good(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_go(empty, 'echo built > "$2"')
+    replace = Path.replace
+
+    def crash(path: Path, target: Path) -> Path:
+        replace(path, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            tools.tool("etcd")
+    assert tools.tool("etcd").read_text() == "built\n"
+
+
 def test_missing_go_that_pip_does_not_have_either_says_what_to_install(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
