@@ -17,6 +17,7 @@ from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 
 from sandbox import rpc, shims, tools
 from sandbox.apiserver import ApiServer, ApiServers
+from sandbox.aws.account import Account
 from sandbox.aws.provider import AwsProvider
 from sandbox.eks import EksProvider
 from sandbox.folder import files, lock
@@ -153,8 +154,10 @@ class Session:
                 path.unlink()
 
     def _providers(self) -> list[rpc.Provider]:
+        configurations = self.sandbox.configurations()
+        account = Account.of(configurations.values(), configurations)
         return [
-            AwsProvider(self.sandbox.directory, self.api_servers),
+            AwsProvider(self.sandbox.directory, self.api_servers, account),
             KubernetesProvider(self.sandbox.program),
             EksProvider(),
             RandomProvider(),

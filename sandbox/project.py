@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from sandbox.folder import DIRECTORY_VARIABLE, SandboxError, cluster_folder, is_sandbox
+from sandbox.values import is_dict
 
 DUMMY_SECRET = "sandbox-dummy-secret"  # noqa: S105 (it is none)
 """Stands for every `secure:` value: only the user's own key opens those."""
@@ -81,6 +82,11 @@ class Sandbox:
             path.name.split(".", 1)[1][: -len(".yaml")] for path in self.project.glob("Pulumi.*.yaml")
         )
 
+    def configurations(self) -> dict[str, dict[str, Any]]:
+        """Name → `config` of each stack file; that of a file which can't be read is empty."""
+        files = [f"Pulumi.{stack}.yaml" for stack in self.committed_stacks()]
+        return {name: _configuration(self.project / name) for name in files}
+
     def deployed_stacks(self) -> list[str]:
         """The stacks that the backend knows."""
         return sorted(path.stem for path in self._states().glob("*.json"))
@@ -125,6 +131,14 @@ class Sandbox:
             dropped = {"secretsprovider", "encryptionsalt", "encryptedkey", "environment"}
             added = {"encryptionsalt": kept[1].strip("'\"")} if kept else {}
             write_file(copy, _rewritten(self.project / copy.name, dropped, added))
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    try:
+        found: Any = yaml.safe_load(path.read_text())["config"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
+        return {}
+    return found if is_dict(found) else {}
 
 
 def _rewritten(path: Path, dropped: set[str], added: Mapping[str, str]) -> str:

@@ -29,6 +29,11 @@ from sandbox.values import UNKNOWN
 CREATED = "2026-01-01T00:00:00Z"
 """Every creation time: the stand-in's clock stands still, so that two runs compare equal."""
 
+NAME_SERVERS = tuple(
+    f"ns-{256 * n}.awsdns-{n:02}.{top}" for n, top in enumerate(("com", "net", "org", "co.uk"))
+)
+"""The name servers of every public hosted zone."""
+
 Inputs = Mapping[str, Any]
 
 
@@ -720,6 +725,7 @@ _STRUCTURES: dict[str, dict[str, Callable[[Builder], Any]]] = {
     },
     "aws:rds/clusterInstance:ClusterInstance": {"port": _port, "writer": _is_first_instance},
     "aws:rds/proxyTarget:ProxyTarget": {"port": lambda _: 5432},
+    "aws:route53/zone:Zone": {"nameServers": lambda _: list(NAME_SERVERS)},
     "aws:wafv2/webAcl:WebAcl": {"capacity": lambda b: 10 * len(b.get("rules", []))},
 }
 # Outputs that hold more than the input of the same name.

@@ -1,24 +1,17 @@
-"""Functions (Terraform's data sources), answered like an account that exists.
-
-The account has one VPC of its own, and owns every domain under the names that are reserved for examples
-and tests (RFC 2606, RFC 6761).
-"""
+"""Functions (Terraform's data sources), answered from what was deployed and what the account held before."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.aws import account
 from sandbox.aws.attributes import EMPTY, stable
-from sandbox.aws.store import ACCOUNT, Store
+from sandbox.aws.store import ACCOUNT, Row, Store
 from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import function
-
-RESERVED_DOMAINS = ("example.com", "example.net", "example.org", "example", "test")
-"""Any zone of these names or below exists."""
 
 _PREFIX_LISTS = (
     "com.amazonaws.global.cloudfront.origin-facing",
@@ -36,14 +29,21 @@ class _Call:
     args: Mapping[str, Any]
     region: str
     store: Store
+    hint: str
+
+    def existing(self, kind: str) -> list[Row]:
+        """Every resource of a type in the region."""
+        return [row for row in self.store.existing(kind) if row.region in ("", self.region)]
 
 
 _Answer = Callable[[_Call], Result]
 _FUNCTIONS: dict[str, tuple[frozenset[str], _Answer]] = {}
 
 
-def call(token: str, args: Mapping[str, Any], region: str, store: Store) -> Result:
+def call(token: str, args: Mapping[str, Any], region: str, store: Store, hint: str) -> Result:
     """The result of a function; outputs that are not modelled are empty values of their type.
+
+    `hint` ends the error about something that does not exist.
 
     Raises:
         ProviderError: the function or one of its arguments is not modelled, or AWS would find nothing.
@@ -54,7 +54,7 @@ def call(token: str, args: Mapping[str, Any], region: str, store: Store) -> Resu
     given = {name: value for name, value in args.items() if value is not None}
     for name in given.keys() - known - {"region"}:
         raise ProviderError(f"{token}: {name}: an argument that the sandbox does not know yet")
-    found = answer(_Call(given, region, store))
+    found = answer(_Call(given, region, store, hint))
     outputs = {"id": str(found.get("id") or found.get("arn") or region), "region": region, **given, **found}
     schema = function(token).outputs
     for name, prop in schema.items():
@@ -64,14 +64,8 @@ def call(token: str, args: Mapping[str, Any], region: str, store: Store) -> Resu
 
 
 def exists(value: str, region: str) -> bool:
-    """Whether an id belongs to what the account had before any program ran."""
-    if value in {_prefix_list_id(name, region) for name in _names(region)}:
-        return True
-    vpc = _own_vpc(region)
-    if value in (vpc["id"], vpc["arn"]):
-        return True
-    zone = re.fullmatch(r"(?:arn:aws:route53:::hostedzone/)?Z([A-Z0-9]{12})([A-Z0-9]{8})", value)
-    return zone is not None and zone[2] == stable(8, "zone", zone[1], alphabet="up")
+    """Whether an id belongs to what AWS gives every account."""
+    return value in {_prefix_list_id(name, region) for name in _names(region)}
 
 
 def _function(token: str, *arguments: str) -> Callable[[_Answer], _Answer]:
@@ -116,47 +110,52 @@ def _prefix_list(call: _Call) -> Result:
     }
 
 
-def _own_vpc(region: str) -> Result:
-    """The VPC that the account has in each region."""
-    identifier = f"vpc-{stable(17, region, 'vpc', alphabet='hex')}"
-    return {
-        "id": identifier,
-        "arn": f"arn:aws:ec2:{region}:{ACCOUNT}:vpc/{identifier}",
-        "cidrBlock": "10.200.0.0/16",
-        "state": "available",
-        "ownerId": ACCOUNT,
-        "enableDnsSupport": True,
-        "enableDnsHostnames": True,
-        "tags": {"Name": "shared"},
-    }
+def _found(call: _Call, what: str, rows: list[Row], wanted: Mapping[str, Any]) -> Result:
+    """The outputs of the one resource that has the wanted outputs."""
+    every = [{**row.outputs, "id": row.id} for row in rows]
+    found = [outputs for outputs in every if all(outputs.get(name) == wanted[name] for name in wanted)]
+    if len(found) != 1:
+        count = "more than one" if found else "no"
+        raise ProviderError(f"{count} {what} matched {json.dumps(dict(call.args))}{call.hint}")
+    return found[0]
 
 
 @_function("ec2/getVpc:getVpc", "id", "cidrBlock", "tags")
 def _vpc(call: _Call) -> Result:
-    made = [row for row in call.store.all("aws:ec2/vpc:Vpc") if row.region == call.region]
-    every = [_own_vpc(call.region), *({**row.outputs, "id": row.id} for row in made)]
-    found = [vpc for vpc in every if all(vpc.get(name) == value for name, value in call.args.items())]
-    if len(found) != 1:
-        raise ProviderError(
-            f"{'no' if not found else 'more than one'} EC2 VPC matched {json.dumps(dict(call.args))}"
-        )
-    return found[0]
+    return _found(call, "EC2 VPC", call.existing(account.VPC), call.args)
 
 
-@_function("route53/getZone:getZone", "name", "privateZone")
+@_function("ec2/getSubnet:getSubnet", "id", "vpcId", "cidrBlock", "availabilityZone", "tags")
+def _subnet(call: _Call) -> Result:
+    return _found(call, "EC2 Subnet", call.existing(account.SUBNET), call.args)
+
+
+@_function("ec2/getRouteTable:getRouteTable", "routeTableId", "subnetId", "vpcId")
+def _route_table(call: _Call) -> Result:
+    wanted = {"id" if name == "routeTableId" else name: value for name, value in call.args.items()}
+    if subnet := wanted.pop("subnetId", None):
+        associations = call.existing(account.ROUTE_TABLE_ASSOCIATION)
+        tables = [row.outputs["routeTableId"] for row in associations if row.outputs["subnetId"] == subnet]
+        wanted["id"] = next(iter(tables), "")
+    found = _found(call, "EC2 Route Table", call.existing(account.ROUTE_TABLE), wanted)
+    return {**found, "routeTableId": found["id"]}
+
+
+@_function("iam/getRole:getRole", "name")
+def _role(call: _Call) -> Result:
+    return _found(call, "IAM Role", call.existing(account.ROLE), call.args)
+
+
+@_function("secretsmanager/getSecret:getSecret", "arn", "name")
+def _secret(call: _Call) -> Result:
+    return _found(call, "Secrets Manager Secret", call.existing(account.SECRET), call.args)
+
+
+@_function("route53/getZone:getZone", "name", "privateZone", "zoneId")
 def _zone(call: _Call) -> Result:
-    name = str(call.args.get("name", "")).rstrip(".")
-    if call.args.get("privateZone") or not any(
-        f".{name}".endswith(f".{domain}") for domain in RESERVED_DOMAINS
-    ):
-        raise ProviderError(f"no matching Route 53 Hosted Zone found: {name}")
-    part = stable(12, "zone", name, alphabet="up")
-    identifier = f"Z{part}{stable(8, 'zone', part, alphabet='up')}"
-    return {
-        "id": identifier,
-        "zoneId": identifier,
-        "arn": f"arn:aws:route53:::hostedzone/{identifier}",
-        "name": name,
-        "nameServers": [f"ns-{256 * n}.awsdns-{n:02}.{top}" for n, top in enumerate(("com", "net", "org"))],
-        "primaryNameServer": "ns-0.awsdns-00.com",
-    }
+    wanted = {name: value for name, value in call.args.items() if name != "privateZone"}
+    if "name" in wanted:
+        wanted["name"] = str(wanted["name"]).rstrip(".")
+    private = bool(call.args.get("privateZone"))
+    zones = [row for row in call.existing(account.ZONE) if bool(row.outputs.get("vpcs")) == private]
+    return _found(call, "Route 53 Hosted Zone", zones, wanted)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from sandbox import sdk_schema
 from sandbox.aws import attributes, cloudformation, invokes, regions, rules
+from sandbox.aws.account import NOTHING, Account
 from sandbox.aws.store import Row, Store
 from sandbox.rpc import Call, CheckFailure, Difference, Provider, ProviderError, plain_difference
 from sandbox.values import UNKNOWN, Properties, is_dict, is_list
@@ -47,14 +48,18 @@ class AwsProvider(Provider):
     Args:
         directory: where the account's state lives; it survives the process.
         api_servers: gives EKS clusters an endpoint that answers; without it they have one that does not.
+        account: what exists without having been deployed.
     """
 
     name = "aws"
     version = metadata.version("pulumi-aws")
 
-    def __init__(self, directory: Path, api_servers: ApiServers | None = None) -> None:
+    def __init__(
+        self, directory: Path, api_servers: ApiServers | None = None, account: Account = NOTHING
+    ) -> None:
         super().__init__()
-        self.store = Store(directory)
+        self.store = Store(directory, account.resources)
+        self._account = account
         self._api_servers = api_servers
         self._lock = threading.RLock()
         self._planned: set[tuple[str, str]] = set()
@@ -161,7 +166,8 @@ class AwsProvider(Provider):
             raise ProviderError(str(error)) from None
         if problems:
             raise ProviderError(f"{token}: " + "; ".join(map(str, problems)))
-        return invokes.call(token, args, args.get("region") or config.get("region", ""), self.store)
+        region = args.get("region") or config.get("region", "")
+        return invokes.call(token, args, region, self.store, self._account.hint)
 
     def enforce(self, change: rules.Change) -> None:
         """Raises what AWS would answer to a change; a test of one tier alone has nothing to refer to."""
@@ -185,6 +191,7 @@ class AwsProvider(Provider):
             default_tags=_default_tags(call.config),
             preview=call.preview,
             store=self.store,
+            hint=self._account.hint,
             planned=self._planned,
         )
 

@@ -32,6 +32,7 @@ class Change:
 
     Attributes:
         inputs: without the provider's bookkeeping; `given` is with it.
+        hint: the end of an error about something that does not exist.
         planned: types and names of what this preview creates.
         current: the resource as it is, for an update.
     """
@@ -45,6 +46,7 @@ class Change:
     default_tags: Mapping[str, str]
     preview: bool
     store: Store
+    hint: str
     planned: set[tuple[str, str]]
     current: Row | None = None
 
@@ -59,9 +61,10 @@ class Change:
             return True
         return any(self.store.get(kind, place, name) for place in (self.region, ""))
 
-    def others(self, kind: str) -> list[Row]:
-        """Every other resource of a type."""
-        return [row for row in self.store.all(kind) if self.current is None or row.key != self.current.key]
+    def others(self, kind: str, *, existing: bool = False) -> list[Row]:
+        """Every other resource of a type that was deployed; with `existing` also what the account held."""
+        rows = self.store.existing(kind) if existing else self.store.all(kind)
+        return [row for row in rows if self.current is None or row.key != self.current.key]
 
     def owner(self, value: Any) -> Row | None:
         """The resource that a reference means, where it exists in this change's region."""
@@ -123,6 +126,8 @@ _NAMED = {
     "ec2/natGateway:NatGateway allocationId": "ec2/eip:Eip",
     "kms/alias:Alias targetKeyId": "kms/key:Key",
     "lambda/function:Function s3Bucket": "s3/bucket:Bucket",
+    "route53/hostedZoneDnsSec:HostedZoneDnsSec hostedZoneId": "route53/zone:Zone",
+    "route53/keySigningKey:KeySigningKey hostedZoneId": "route53/zone:Zone",
 }
 
 # Inputs that seem to name a resource, but what they say is not its id.
@@ -156,7 +161,7 @@ def references_exist(change: Change) -> Iterator[Finding]:
         if not _exists(change, value):
             missing.add(path)
             place = f" in {change.region}" if PREFIXED_ID.fullmatch(value) else ""
-            yield path, f"{value} does not exist{place}"
+            yield path, f"{value} does not exist{place}{change.hint}"
     for name in change.inputs:
         target = _named_type(change.type, name)
         for path, value in _walk(change.inputs[name], name) if target else ():
@@ -166,7 +171,8 @@ def references_exist(change: Change) -> Iterator[Finding]:
             found = change.exists(str(target), value) or (owner and owner.type == target)
             found = found or (str(target).endswith("/table:Table") and _has_replica(change, value))
             if not found and path not in missing:
-                yield path, f"{str(target).split(':')[-1]} {shown(path, value)} does not exist"
+                kind = str(target).split(":")[-1]
+                yield path, f"{kind} {shown(path, value)} does not exist{change.hint}"
 
 
 def _has_replica(change: Change, table: str) -> bool:
@@ -347,11 +353,34 @@ def _inside(network: Any, block: str) -> bool:
 def subnets_do_not_overlap(change: Change) -> Iterator[Finding]:
     """Two subnets of one VPC share no address."""
     block = change.get("cidrBlock")
-    for other in change.others(change.type):
+    for other in change.others(change.type, existing=True):
         if other.inputs.get("vpcId") != change.get("vpcId") or not block or not other.inputs.get("cidrBlock"):
             continue
         if ipaddress.ip_network(block).overlaps(ipaddress.ip_network(other.inputs["cidrBlock"])):
             yield "cidrBlock", f"{block} overlaps {other.inputs['cidrBlock']} of {other.name}"
+
+
+@rule("ec2/vpcEndpoint:VpcEndpoint")
+def endpoint_lies_in_its_subnets(change: Change) -> Iterator[Finding]:
+    """An endpoint's subnets are its VPC's, and its addresses are free ones of its subnets.
+
+    AWS keeps the first four addresses of a subnet and the last one ("Subnet CIDR blocks", VPC User Guide).
+    """
+    for row in _subnets(change, change.get("subnetIds")):
+        if change.get("vpcId") and row.outputs.get("vpcId") != change.get("vpcId"):
+            yield "subnetIds", f"{row.id} is in {row.outputs.get('vpcId')}, not in {change.get('vpcId')}"
+    configurations: list[Mapping[str, str]] = change.get("subnetConfigurations", [])
+    for index, configuration in enumerate(configurations):
+        subnet, address = change.owner(configuration.get("subnetId")), configuration.get("ipv4")
+        if not subnet or not address or address == UNKNOWN or not subnet.outputs.get("cidrBlock"):
+            continue
+        block = ipaddress.ip_network(str(subnet.outputs["cidrBlock"]))
+        position = int(ipaddress.ip_address(address)) - int(block.network_address)
+        if not 4 <= position < block.num_addresses - 1:
+            yield (
+                f"subnetConfigurations[{index}].ipv4",
+                f"{address} is no free address of {subnet.name}, {block}",
+            )
 
 
 @rule("ec2/vpc:Vpc")

@@ -7,7 +7,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,32 @@ class Row:
         """What identifies the resource in the account."""
         return self.type, self.region, self.id, self.scope
 
+    def owned(self) -> set[str]:
+        """Everything that others may call the resource."""
+        given = set(strings(self.inputs))
+        # A resource brings more identifiers than its own: a VPC its default group, a cluster its group.
+        owned = {text for text in strings(self.outputs) if is_identifier(text)} - given
+        # An attachment's id may be the ARN of what it is attached to: that is not its own.
+        own = {text for text in (self.id, self.arn) if text}
+        return owned | {text for text in own if not (text in given and is_identifier(text))}
+
 
 class Store:
     """The account's resources; every change is committed before the call returns.
 
     One connection and one lock: the engine's parallel calls are short, and SQLite has one writer anyway.
+
+    Args:
+        directory: where the file is.
+        existing: what the account held before; it can be referred to, and is never written.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, existing: Iterable[Row] = ()) -> None:
+        self._existing = tuple(existing)
+        self._owners: dict[str, Row] = {}
+        for row in self._existing:
+            for value in row.owned():
+                self._owners.setdefault(value, row)
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(directory / "aws.sqlite", check_same_thread=False, timeout=30)
@@ -98,18 +116,9 @@ class Store:
                 ),
             )
             self._connection.execute(f"DELETE FROM identifier {_OWN}", row.key)
-            given = set(strings(row.inputs))
-            # A resource brings more identifiers than its own: a VPC its default group, a cluster its group.
-            owned = {text for text in strings(row.outputs) if is_identifier(text)} - given
-            # An attachment's id may be the ARN of what it is attached to: that is not its own.
-            owned |= {
-                value
-                for value in (row.id, row.arn)
-                if value and not (value in given and is_identifier(value))
-            }
             self._connection.executemany(
                 "INSERT INTO identifier VALUES (?, ?, ?, ?, ?)",
-                [(value, *row.key) for value in owned if value],
+                [(value, *row.key) for value in row.owned()],
             )
 
     def remove(self, row: Row) -> None:
@@ -128,14 +137,23 @@ class Store:
             return list(self._rows("ORDER BY type, id", ()))
         return list(self._rows("WHERE type = ? ORDER BY id", (kind,)))
 
+    def existing(self, kind: str) -> list[Row]:
+        """Every resource of a type that was deployed, and what the account held before."""
+        return [*self.all(kind), *(row for row in self._existing if row.type == kind)]
+
     def owner(self, value: str) -> Row | None:
-        """The resource that an id, an ARN or another identifier belongs to."""
+        """The resource that an id, an ARN or another identifier belongs to, whoever made it."""
         clause = (
             "WHERE (type, region, id, scope) IN "
             "(SELECT type, region, id, scope FROM identifier WHERE value = :value) "
             "ORDER BY (arn = :value) DESC, (id = :value) DESC"
         )
-        return next(self._rows(clause, {"value": value}), None)
+        found = next(self._rows(clause, {"value": value}), None)
+        existing = self._owners.get(value)
+        # A resource that only shows a VPC's id among its outputs does not go before the VPC.
+        if found and existing and existing.type and value not in (found.id, found.arn):
+            return existing
+        return found or existing
 
     def identifiers(self, row: Row) -> set[str]:
         """Everything that others may call a resource."""

@@ -27,11 +27,15 @@ from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from sandbox import sdk_schema, values
 from sandbox.aws import attributes, rules
+from sandbox.aws.account import Account
 from sandbox.aws.provider import AwsProvider
 from sandbox.rpc import Call, from_struct, invoke_response, to_struct, urn_name
 
 SECRET = "[secret]"
 """Stands where a recorded input is a Pulumi secret."""
+
+ACCOUNT = Account.of([{"trading:domain": {"zone": "example.com"}}])
+"""What a test of one tier finds in the account."""
 
 _EKS_CLUSTER = "eks:index:Cluster"
 
@@ -109,8 +113,8 @@ class _Mocks(mocks.Mocks):
 class _Aws(AwsProvider):
     """The sandbox's AWS, which a test of one tier alone may refer to what is not there."""
 
-    def __init__(self, directory: Path, check_references: bool) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, check_references: bool, account: Account) -> None:
+        super().__init__(directory, account=account)
         self._check_references = check_references
 
     def enforce(self, change: rules.Change) -> None:
@@ -121,11 +125,11 @@ class _Aws(AwsProvider):
 class _Monitor(mocks.MockMonitor):
     """A resource monitor that validates, records and answers."""
 
-    def __init__(self, directory: Path, check_references: bool) -> None:
+    def __init__(self, directory: Path, check_references: bool, account: Account) -> None:
         super().__init__(_Mocks())
         self.graph = Graph()
         self.problems: list[str] = []
-        self.aws = _Aws(directory, check_references)
+        self.aws = _Aws(directory, check_references, account)
         self.regions: dict[str, str] = {}
 
     def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:
@@ -284,16 +288,18 @@ def deploy(
     config: Mapping[str, str] | None = None,
     stack: str = "test",
     check_references: bool = False,
+    account: Account = ACCOUNT,
 ) -> Graph:
     """Runs `program` to its end and returns what it registered.
 
-    `check_references` also refuses ids and ARNs that do not exist, as the sandbox does.
+    `check_references` also refuses ids and ARNs that do not exist, as the sandbox does. `account` is what
+    exists without having been registered.
 
     Raises:
         AssertionError: the schemas refuse a registration; the text lists every problem.
     """
     with tempfile.TemporaryDirectory() as directory:
-        monitor = _Monitor(Path(directory), check_references)
+        monitor = _Monitor(Path(directory), check_references, account)
         pulumi.runtime.set_mocks(_Mocks(), project="trading", stack=stack, preview=False, monitor=monitor)
         set_all_config(dict(config or {}))
         try:
@@ -338,7 +344,8 @@ def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Grap
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"))
 
-    return deploy(program, config=config, stack=stack, check_references=True)
+    account = Account.of([values])
+    return deploy(program, config=config, stack=stack, check_references=True, account=account)
 
 
 platform = functools.cache(deploy_platform)

@@ -2,12 +2,13 @@ import ipaddress
 import json
 from typing import Any, Literal
 
-import pulumi_aws as aws
 import pytest
 
 from components.network import INTERFACE_SERVICES, Network, NetworkArgs
-from settings import ExistingSubnet, ExistingVpc, RegionSettings
-from tests.unit.harness import Graph, deploy
+from sandbox.aws.account import Account
+from settings import ExistingVpc, RegionSettings
+from tests.unit.existing_network import existing_vpc
+from tests.unit.harness import ACCOUNT, Graph, deploy
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -18,6 +19,7 @@ def _deploy(
     cidr: str = "10.0.0.0/16",
     nat_gateways: Literal["perZone", "one"] = "perZone",
     existing: ExistingVpc | None = None,
+    account: Account = ACCOUNT,
 ) -> tuple[Graph, Network]:
     region = RegionSettings(name="us-east-1", cidr=cidr, availability_zones=ZONES)
     made: list[Network] = []
@@ -39,7 +41,7 @@ def _deploy(
             )
         )
 
-    return deploy(program), made[0]
+    return deploy(program, account=account), made[0]
 
 
 @pytest.fixture(scope="module")
@@ -147,29 +149,13 @@ def test_tables_have_an_endpoint_with_addresses_of_the_vpc(network: tuple[Graph,
     assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
 
 
-def _shared_vpc() -> str:
-    found: list[str] = []
-    deploy(lambda: found.append(aws.ec2.get_vpc(tags={"Name": "shared"}).id))
-    return found[0]
-
-
 def _existing(cidr: str) -> tuple[Graph, Network]:
-    """The platform in the VPC 10.200.0.0/16 that the sandbox's account has from the start."""
-
-    def subnets(block: str) -> list[ExistingSubnet]:
-        blocks = ipaddress.IPv4Network(block).subnets(new_prefix=28)
-        return [ExistingSubnet(id=f"subnet-{n:017x}", cidr=str(next(blocks))) for n in range(3)]
-
-    return _deploy(
-        cidr=cidr,
-        existing=ExistingVpc(
-            id=_shared_vpc(),
-            public_subnets=subnets("10.200.0.0/24"),
-            private_subnets=subnets("10.200.1.0/24"),
-            isolated_subnets=subnets("10.200.2.0/24"),
-            endpoint_subnets=subnets("10.200.3.0/24"),
-        ),
-    )
+    """The network of a region with a block, in a VPC that has 10.200.0.0/16."""
+    vpc = existing_vpc({"cidr": "10.200.0.0/16", "availabilityZones": ZONES})
+    del vpc["routeTableIds"]
+    region = {"name": "us-east-1", "cidr": "10.200.0.0/16", "availabilityZones": ZONES, "existingVpc": vpc}
+    account = Account.of([{"trading:regions": [region]}])
+    return _deploy(cidr=cidr, existing=ExistingVpc.model_validate(vpc), account=account)
 
 
 def test_existing_vpc_gets_endpoints_only() -> None:
@@ -182,7 +168,7 @@ def test_existing_vpc_gets_endpoints_only() -> None:
     }
     kinds = {endpoint.inputs["vpcEndpointType"] for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint")}
     assert kinds == {"Interface"}, "no route tables were given"
-    assert network.api_endpoint_addresses == ["10.200.3.8", "10.200.3.24", "10.200.3.40"]
+    assert network.api_endpoint_addresses == ["10.200.9.8", "10.200.10.8", "10.200.11.8"]
 
 
 def test_existing_vpc_of_another_block_is_refused() -> None:
