@@ -4,37 +4,77 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from sandbox.apiserver import ApiServerError, ApiServers
+from sandbox.apiserver import ApiServers
 from sandbox.aws.store import Store
-from sandbox.engine import Session
 from sandbox.folder import SandboxError, deleted, is_sandbox, lock, lock_holder
 from sandbox.project import Sandbox
-from sandbox.tools import ToolError
+
+if TYPE_CHECKING:
+    from sandbox.engine import Session
 
 TIER = "trading:tier:"
 """What the type tokens of all tiers begin with."""
 
+CLOSED_PIPE = 128 + signal.SIGPIPE
+"""A shell's exit status for a command whose output nobody reads any more."""
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one command and returns its exit status: 2 for bad arguments, 1 for a failure of the sandbox."""
+    """Runs one command and returns its exit status.
+
+    It is 2 for arguments and files of the user's that are wrong, and 1 for a failure of the sandbox.
+    """
     options = _parser().parse_args(arguments)
     try:
         sandbox = Sandbox.of(options.project)
+        if options.function is not _reset:
+            sandbox.check(getattr(options, "stack", None))
     except SandboxError as error:
         _bad(str(error))
     try:
         return options.function(sandbox, options)
-    except (SandboxError, ToolError, ApiServerError) as error:
+    except SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """`main`, and what the operating system refuses: a full disk, a reader that has gone."""
+    _open_standard_streams()
+    try:
+        try:
+            return main(arguments)
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        status = CLOSED_PIPE
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 1
+    # What is left in the buffer would fail once more at the interpreter's end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _open_standard_streams() -> None:
+    """Opens those that the caller closed, so that no file of the sandbox's becomes a command's output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,20 +114,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _session(sandbox: Sandbox) -> Session:
+    # Its import takes most of a second, and a folder for temporary files that can be written.
+    from sandbox.engine import Session
+
+    return Session(sandbox)
+
+
 def _exec(sandbox: Sandbox, options: argparse.Namespace) -> int:
     command = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
     if not command:
         _bad("exec needs a command: python -m sandbox exec -- pulumi stack export")
-    with Session(sandbox) as session:
+    with _session(sandbox) as session:
         return session.run(command)
 
 
 def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
-    _check_stack(sandbox, options.stack)
+    if not _settings_are_right(sandbox, options.stack):
+        return 2
     # Rules over several resources are judged at a preview's end: only so is nothing created that breaks one.
     # Without rules a preview is time for nothing, as no one looks at it.
     rules = _policies(sandbox, options) or ["--skip-preview"]
-    with Session(sandbox) as session:
+    with _session(sandbox) as session:
         status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", *rules])
     if status == 0:
         _print_tiers(sandbox.deployment(options.stack).get("resources", []))
@@ -95,10 +143,22 @@ def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
 
 
 def _preview(sandbox: Sandbox, options: argparse.Namespace) -> int:
-    _check_stack(sandbox, options.stack)
-    with Session(sandbox) as session:
+    if not _settings_are_right(sandbox, options.stack):
+        return 2
+    with _session(sandbox) as session:
         command = ["pulumi", "preview", "--stack", options.stack, "--diff"]
         return session.run([*command, *_policies(sandbox, options)])
+
+
+def _settings_are_right(sandbox: Sandbox, stack: str) -> bool:
+    """Whether the program would take the stack's settings; the project's own command says why not.
+
+    Without it they are read by the program alone, which takes the tools and the engine to start first.
+    """
+    if not (sandbox.project / "settings" / "__main__.py").is_file():
+        return True
+    command = [sys.executable, "-m", "settings", "check", "--stack", stack]
+    return subprocess.run(command, cwd=sandbox.project, stdin=subprocess.DEVNULL).returncode == 0
 
 
 def _policies(sandbox: Sandbox, options: argparse.Namespace) -> list[str]:
@@ -109,7 +169,6 @@ def _policies(sandbox: Sandbox, options: argparse.Namespace) -> list[str]:
 
 def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
     stack = options.stack
-    _check_stack(sandbox, stack)
     resources = sandbox.deployment(stack).get("resources", [])
     protected = sorted(_shown(resource["urn"]) for resource in resources if resource.get("protect"))
     if protected:
@@ -125,7 +184,7 @@ def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    with Session(sandbox) as session:
+    with _session(sandbox) as session:
         status = session.run(["pulumi", "destroy", "--stack", stack, "--yes", "--skip-preview"])
     left = sandbox.deployment(stack).get("resources", [])
     real = _aws_resources(sandbox, stack).total()
@@ -193,24 +252,19 @@ def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
     store = Store(sandbox.directory)
     rows = [row for row in store.all() if stack in (None, row.urn.split("::")[0].removeprefix("urn:pulumi:"))]
     store.close()
-    return Counter(row.type.split(":")[1].split("/")[0] for row in rows)
+    return Counter(row.type.removeprefix("aws:").split("/")[0] for row in rows)
 
 
 def _reset(sandbox: Sandbox, options: argparse.Namespace) -> int:
     if is_sandbox(sandbox.directory) and not options.yes:
         if not sys.stdin.isatty():
             _bad("reset deletes everything in the sandbox: say --yes")
-        answer = input(f"Delete the sandbox in {sandbox.directory} with everything in it? [y/N] ")
+        print(f"Delete the sandbox in {sandbox.directory} with everything in it? [y/N] ", end="", flush=True)
+        answer = sys.stdin.readline()
         if answer.strip().lower() not in ("y", "yes"):
             return 1
     print(deleted(sandbox.directory))
     return 0
-
-
-def _check_stack(sandbox: Sandbox, stack: str) -> None:
-    if stack not in sandbox.committed_stacks():
-        known = ", ".join(sandbox.committed_stacks()) or "none"
-        _bad(f"stack {stack!r}: there is no Pulumi.{stack}.yaml in {sandbox.project}; stacks there: {known}")
 
 
 def _bad(message: str) -> NoReturn:
@@ -258,4 +312,4 @@ def _print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))

@@ -12,18 +12,17 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sandbox import yaml_file
 from sandbox.folder import DIRECTORY_VARIABLE, SandboxError, cluster_folder, is_sandbox
-from sandbox.values import is_dict
+from sandbox.values import is_dict, is_list
 
-DUMMY_SECRET = "sandbox-dummy-secret"  # noqa: S105 (it is none)
-"""Stands for every `secure:` value: only the user's own key opens those."""
+NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}")
+NAME_FORM = "up to 100 letters, digits, hyphens, underscores and periods"
+"""The engine's rule for names of projects and stacks (pulumi/pulumi: `sdk/go/common/tokens`)."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +61,23 @@ class Sandbox:
         return self.directory / "state"
 
     @functools.cached_property
-    def settings(self) -> dict[str, Any]:
-        """What `Pulumi.yaml` says.
+    def settings(self) -> dict[str, str]:
+        """What `Pulumi.yaml` says, as far as it is plain text; its `name` is one that the engine takes.
 
         Raises:
-            SandboxError: it is not the YAML that it should be.
+            SandboxError: it can't be read, is not the YAML that it should be, or has no such `name`.
         """
-        _rewritten(self.project / "Pulumi.yaml", set(), {})
-        return yaml.safe_load((self.project / "Pulumi.yaml").read_text())
+        path = self.project / "Pulumi.yaml"
+        found = yaml_file.texts(path)
+        if not NAME.fullmatch(found.get("name", "")):
+            given = f"is {found['name']!r}" if found.get("name") else "is missing"
+            raise SandboxError(f"{path}: `name` {given}; give the project a name, of {NAME_FORM}")
+        return found
 
     @property
     def program(self) -> Path:
         """The program's folder, or its file where `main` names one."""
-        return Path(os.path.normpath(self.project / str(self.settings.get("main", "."))))
+        return Path(os.path.normpath(self.project / self.settings.get("main", ".")))
 
     def committed_stacks(self) -> list[str]:
         """The stacks that have a `Pulumi.<stack>.yaml`."""
@@ -85,18 +88,32 @@ class Sandbox:
     def configurations(self) -> dict[str, dict[str, Any]]:
         """Name → `config` of each stack file; that of a file which can't be read is empty."""
         files = [f"Pulumi.{stack}.yaml" for stack in self.committed_stacks()]
-        return {name: _configuration(self.project / name) for name in files}
+        return {name: yaml_file.configuration(self.project / name) for name in files}
 
     def deployed_stacks(self) -> list[str]:
         """The stacks that the backend knows."""
         return sorted(path.stem for path in self._states().glob("*.json"))
 
     def deployment(self, stack: str) -> dict[str, Any]:
-        """The stack's state, as `pulumi stack export` shows it; empty where there is none."""
-        path = self._states() / f"{stack}.json"
-        if not path.exists():
+        """The stack's state, as `pulumi stack export` shows it; empty where there is none.
+
+        Raises:
+            SandboxError: it can't be read.
+        """
+        if stack not in self.deployed_stacks():
             return {}
-        return json.loads(path.read_text()).get("checkpoint", {}).get("latest") or {}
+        path = self._states() / f"{stack}.json"
+        try:
+            found: Any = json.loads(path.read_bytes())["checkpoint"].get("latest") or {}
+        except OSError as error:
+            raise SandboxError(f"{path} can't be read: {error.strerror}") from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            found = None
+        if _is_deployment(found):
+            return found
+        raise SandboxError(
+            f"{path} is not the state of a stack; `python -m sandbox reset` deletes it with the whole sandbox"
+        )
 
     def token(self, cluster: str) -> str:
         """The bearer token of a cluster's administrator.
@@ -110,67 +127,82 @@ class Sandbox:
         return path.read_text()
 
     def _states(self) -> Path:
-        return self.backend / ".pulumi" / "stacks" / str(self.settings["name"])
+        return self.backend / ".pulumi" / "stacks" / self.settings["name"]
 
-    def write_copy(self) -> None:
-        """Brings the engine's copy of `Pulumi.yaml` and the stack files up to date.
+    def check(self, stack: str | None) -> None:
+        """Reads what a command needs, about a stack where it is about one.
 
         Raises:
-            SandboxError: a file is not the YAML that it should be.
+            SandboxError: there is no such stack, or one of the files is not the YAML that it should be.
         """
-        self.copy.mkdir(parents=True, exist_ok=True)
-        dropped = {"backend", "main", "stackConfigDir"}
-        text = _rewritten(self.project / "Pulumi.yaml", dropped, {"main": str(self.program)})
-        write_file(self.copy / "Pulumi.yaml", text)
-        for stack in self.committed_stacks():
-            copy = self.copy / f"Pulumi.{stack}.yaml"
-            # The salt is the sandbox's own: the engine wrote it into the copy when it made the stack.
-            kept = re.search(
-                r"^encryptionsalt: (\S+)$", copy.read_text() if copy.exists() else "", re.MULTILINE
+        self._project_file()
+        if stack is None:
+            return
+        if stack not in self.committed_stacks():
+            known = ", ".join(self.committed_stacks()) or "none"
+            raise SandboxError(
+                f"stack {stack!r}: there is no Pulumi.{stack}.yaml in {self.project}; stacks there: {known}"
             )
-            dropped = {"secretsprovider", "encryptionsalt", "encryptedkey", "environment"}
-            added = {"encryptionsalt": kept[1].strip("'\"")} if kept else {}
-            write_file(copy, _rewritten(self.project / copy.name, dropped, added))
+        if not NAME.fullmatch(stack):
+            raise SandboxError(f"stack {stack!r}: rename Pulumi.{stack}.yaml; a stack's name has {NAME_FORM}")
+        self._stack_file(stack)
+
+    def write_copy(self, stack: str | None) -> None:
+        """Brings the engine's copy of `Pulumi.yaml` and the stack files up to date.
+
+        Where a stack is named, the files of others may be broken: the engine does not read them.
+
+        Raises:
+            SandboxError: a file can't be read, or is not the YAML that it should be.
+        """
+        text = self._project_file()
+        self.copy.mkdir(parents=True, exist_ok=True)
+        write_file(self.copy / "Pulumi.yaml", text)
+        stacks = self.committed_stacks()
+        for name in stacks:
+            try:
+                text = self._stack_file(name)
+            except SandboxError:
+                if stack == name or stack not in stacks:
+                    raise
+                continue
+            write_file(self.copy / f"Pulumi.{name}.yaml", text)
+
+    def _project_file(self) -> str:
+        dropped = {"backend", "main", "stackConfigDir"}
+        return yaml_file.rewritten(self.project / "Pulumi.yaml", dropped, {"main": str(self.program)})
+
+    def _stack_file(self, stack: str) -> str:
+        name = f"Pulumi.{stack}.yaml"
+        copy = self.copy / name
+        # The salt is the sandbox's own: the engine wrote it into the copy when it made the stack.
+        text = copy.read_text(errors="replace") if copy.exists() else ""
+        kept = re.search(r"^encryptionsalt: (\S+)$", text, re.MULTILINE)
+        dropped = {"secretsprovider", "encryptionsalt", "encryptedkey", "environment"}
+        added = {"encryptionsalt": kept[1].strip("'\"")} if kept else {}
+        return yaml_file.rewritten(self.project / name, dropped, added)
 
 
-def _configuration(path: Path) -> dict[str, Any]:
-    try:
-        found: Any = yaml.safe_load(path.read_text())["config"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
-        return {}
-    return found if is_dict(found) else {}
+def _is_deployment(found: object) -> bool:
+    """Whether a state has the form that the commands rely on."""
+    if not is_dict(found):
+        return False
+    resources, pending = found.get("resources", []), found.get("pending_operations", [])
+    if not (is_list(resources) and is_list(pending)):
+        return False
+    return all(map(_is_resource, resources)) and all(map(_is_operation, pending))
 
 
-def _rewritten(path: Path, dropped: set[str], added: Mapping[str, str]) -> str:
-    """The file without some keys, with others, and with dummies in the place of secrets.
-
-    Works on YAML nodes and not on values, as the engine's YAML is 1.2 and PyYAML's 1.1: `yes` stays `yes`.
-    """
-    try:
-        document = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise SandboxError(f"{path} is not valid YAML: {error}") from error
-    if document is None:
-        document = yaml.MappingNode("tag:yaml.org,2002:map", [])
-    if not isinstance(document, yaml.MappingNode):
-        raise SandboxError(f"{path} is not a mapping of keys to values")
-    kept = [(key, _without_secrets(value)) for key, value in document.value if key.value not in dropped]
-    document.value = kept + [(_scalar(key), _scalar(value)) for key, value in added.items()]
-    return yaml.serialize(document)  # pyright: ignore[reportUnknownMemberType]
+def _is_operation(found: object) -> bool:
+    return is_dict(found) and isinstance(found.get("type"), str) and _is_resource(found.get("resource"))
 
 
-def _without_secrets(node: yaml.Node) -> yaml.Node:
-    if isinstance(node, yaml.SequenceNode):
-        node.value = [_without_secrets(item) for item in node.value]
-    elif isinstance(node, yaml.MappingNode):
-        if [key.value for key, _ in node.value] == ["secure"]:
-            return _scalar(DUMMY_SECRET)
-        node.value = [(key, _without_secrets(value)) for key, value in node.value]
-    return node
-
-
-def _scalar(value: str) -> yaml.ScalarNode:
-    return yaml.ScalarNode("tag:yaml.org,2002:str", value)
+def _is_resource(found: object) -> bool:
+    if not is_dict(found) or str(found.get("urn")).count("::") < 3 or not isinstance(found.get("type"), str):
+        return False
+    return all(
+        isinstance(found.get(name, ""), str) for name in ("urn", "id", "parent", "provider", "created")
+    )
 
 
 def write_file(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -39,7 +40,7 @@ def write(sandbox: Sandbox) -> Path:
         code = (
             "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
             "from sandbox import shims, project; "
-            f"shims.{name}(project.Sandbox(Path(sys.argv[2]), Path(sys.argv[3])), sys.argv[4:])"
+            f"shims.run(shims.{name}, project.Sandbox(Path(sys.argv[2]), Path(sys.argv[3])), sys.argv[4:])"
         )
         command = shlex.join([sys.executable, "-c", code, *paths])
         _write(folder / name, f'{command} "$@"')
@@ -54,16 +55,23 @@ def _write(path: Path, command: str) -> None:
     path.chmod(0o755)
 
 
+def run(
+    command: Callable[[Sandbox, list[str]], NoReturn], sandbox: Sandbox, arguments: list[str]
+) -> NoReturn:
+    """Runs one of the commands below."""
+    try:
+        command(sandbox, arguments)
+    except (SandboxError, OSError) as error:
+        _fail(str(error), status=1)
+
+
 def pulumi(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
     """Runs the engine on the copy of the project; a committed stack is made when it is first named."""
     if arguments[:1] == ["config"] and arguments[1:2] and arguments[1] in _CONFIG_CHANGES:
         _fail("stack files are read and never written here: edit Pulumi.<stack>.yaml, or use `up --config`")
-    try:
-        sandbox.write_copy()
-    except SandboxError as error:
-        _fail(str(error), status=1)
-    engine = str(tools.tool("pulumi"))
     stack = _option(arguments, "--stack", "-s") or os.environ.get("PULUMI_STACK")
+    sandbox.write_copy(stack)
+    engine = str(tools.tool("pulumi"))
     if stack in sandbox.committed_stacks() and stack not in sandbox.deployed_stacks():
         command = [engine, "stack", "init", stack]
         made = subprocess.run(command, cwd=sandbox.copy, capture_output=True, text=True)

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sandbox.folder import SandboxError
 
 ACCOUNT = "123456789012"
 """The account that the sandbox deploys to."""
@@ -90,12 +93,31 @@ class Store:
             for value in row.owned():
                 self._owners.setdefault(value, row)
         directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / "aws.sqlite"
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(directory / "aws.sqlite", check_same_thread=False, timeout=30)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        # A killed process loses nothing; only a power failure could, and a sandbox may.
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.executescript(_TABLES)
+        with self._named():
+            self._connection = sqlite3.connect(self._path, check_same_thread=False, timeout=30)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            # A killed process loses nothing; only a power failure could, and a sandbox may.
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.executescript(_TABLES)
+            ((found,), *_) = self._connection.execute("PRAGMA quick_check").fetchall()
+            if found != "ok":
+                raise sqlite3.DatabaseError(" ".join(found.split()))
+
+    @contextlib.contextmanager
+    def _named(self) -> Generator[None]:
+        """One caller at a time, to whom an error names the file."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.OperationalError as error:
+                raise SandboxError(f"{self._path}: {error}") from None
+            except (sqlite3.Error, ValueError, TypeError) as error:
+                raise SandboxError(
+                    f"{self._path} is damaged ({error}); `python -m sandbox reset` deletes it with the whole "
+                    "sandbox"
+                ) from None
 
     def close(self) -> None:
         """Closes the file; the store can't be used afterwards."""
@@ -104,7 +126,7 @@ class Store:
 
     def put(self, row: Row) -> None:
         """Adds a resource, or replaces what is known of it."""
-        with self._lock, self._connection:
+        with self._named(), self._connection:
             self._connection.execute(
                 "INSERT OR REPLACE INTO resource VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -123,19 +145,19 @@ class Store:
 
     def remove(self, row: Row) -> None:
         """Forgets a resource."""
-        with self._lock, self._connection:
+        with self._named(), self._connection:
             self._connection.execute(f"DELETE FROM resource {_OWN}", row.key)
             self._connection.execute(f"DELETE FROM identifier {_OWN}", row.key)
 
     def get(self, kind: str, region: str, identifier: str, scope: str = "") -> Row | None:
         """The resource of a type with an id."""
-        return next(self._rows(_OWN, (kind, region, identifier, scope)), None)
+        return next(iter(self._rows(_OWN, (kind, region, identifier, scope))), None)
 
     def all(self, kind: str | None = None) -> list[Row]:
         """Every resource, or every one of a type."""
         if kind is None:
-            return list(self._rows("ORDER BY type, id", ()))
-        return list(self._rows("WHERE type = ? ORDER BY id", (kind,)))
+            return self._rows("ORDER BY type, id", ())
+        return self._rows("WHERE type = ? ORDER BY id", (kind,))
 
     def existing(self, kind: str) -> list[Row]:
         """Every resource of a type that was deployed, and what the account held before."""
@@ -148,7 +170,7 @@ class Store:
             "(SELECT type, region, id, scope FROM identifier WHERE value = :value) "
             "ORDER BY (arn = :value) DESC, (id = :value) DESC"
         )
-        found = next(self._rows(clause, {"value": value}), None)
+        found = next(iter(self._rows(clause, {"value": value})), None)
         existing = self._owners.get(value)
         # A resource that only shows a VPC's id among its outputs does not go before the VPC.
         if found and existing and existing.type and value not in (found.id, found.arn):
@@ -157,15 +179,17 @@ class Store:
 
     def identifiers(self, row: Row) -> set[str]:
         """Everything that others may call a resource."""
-        with self._lock:
+        with self._named():
             found = self._connection.execute(f"SELECT value FROM identifier {_OWN}", row.key).fetchall()
         return {value for (value,) in found}
 
-    def _rows(self, clause: str, arguments: tuple[str, ...] | dict[str, str]) -> Iterator[Row]:
-        with self._lock:
+    def _rows(self, clause: str, arguments: tuple[str, ...] | dict[str, str]) -> list[Row]:
+        with self._named():
             found = self._connection.execute(f"SELECT * FROM resource {clause}", arguments).fetchall()
-        for kind, region, identifier, scope, arn, urn, inputs, outputs in found:
-            yield Row(kind, region, identifier, scope, arn, urn, json.loads(inputs), json.loads(outputs))
+            return [
+                Row(kind, region, identifier, scope, arn, urn, json.loads(inputs), json.loads(outputs))
+                for kind, region, identifier, scope, arn, urn, inputs, outputs in found
+            ]
 
 
 def strings(value: Any) -> Iterator[str]:

@@ -383,5 +383,6 @@ def test_commands_that_the_sandbox_does_not_have_are_refused(
 def test_stack_file_that_is_not_yaml_is_named(cli: Cli) -> None:
     (cli.project / "Pulumi.local.yaml").write_text("config: [\n")
     result = cli.run("up")
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert f"{cli.project}/Pulumi.local.yaml is not valid YAML" in result.stderr
+    assert not cli.directory.exists()

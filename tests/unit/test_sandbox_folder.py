@@ -344,7 +344,7 @@ def test_shims_and_copies_overwrite_nothing_behind_a_link(project: Path, preciou
         path.parent.mkdir(exist_ok=True)
         path.symlink_to(precious / "port")
     shims.write(sandbox)
-    sandbox.write_copy()
+    sandbox.write_copy(None)
     assert contents(precious) == before
     assert not (sandbox.directory / "bin" / "pulumi").is_symlink()
 

@@ -1,0 +1,137 @@
+"""`Pulumi.yaml` and the stack files, read so that whatever is wrong with one is a single line that names it.
+
+Works on YAML nodes and not on values, as the engine's YAML is 1.2 and PyYAML's 1.1: `yes` stays `yes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.folder import SandboxError
+from sandbox.values import is_dict
+
+DUMMY_SECRET = "sandbox-dummy-secret"  # noqa: S105 (it is none)
+"""Stands for every `secure:` value: only the user's own key opens those."""
+
+MOST_VALUES = 100_000
+"""Values that a file may have once its aliases are written out; the engine has such a limit too
+("excessive aliasing")."""
+
+
+def rewritten(path: Path, dropped: Collection[str], added: Mapping[str, str]) -> str:
+    """The file without some keys, with others, and with dummies in the place of secrets.
+
+    Raises:
+        SandboxError: it can't be read, or is not the YAML that it should be.
+    """
+    document = _read(path)
+    kept = [(key, _without_secrets(value)) for key, value in document.value if key.value not in dropped]
+    document.value = kept + [(_scalar(key), _scalar(value)) for key, value in added.items()]
+    return yaml.serialize(document)  # pyright: ignore[reportUnknownMemberType]
+
+
+def texts(path: Path) -> dict[str, str]:
+    """The top-level keys whose values are plain text.
+
+    Raises:
+        SandboxError: it can't be read, or is not the YAML that it should be.
+    """
+    return {key.value: value.value for key, value in _read(path).value if isinstance(value, yaml.ScalarNode)}
+
+
+def configuration(path: Path) -> dict[str, Any]:
+    """The values of a stack file's `config`; none where the file can't be read."""
+    try:
+        _read(path)
+        document: Any = yaml.safe_load(path.read_bytes())
+    except (SandboxError, OSError, ValueError, yaml.YAMLError):
+        return {}
+    found = document.get("config") if is_dict(document) else None
+    return found if is_dict(found) else {}
+
+
+def _read(path: Path) -> yaml.MappingNode:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SandboxError(f"{path} can't be read: {error.strerror}") from None
+    try:
+        document = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+        if document is None:
+            return yaml.MappingNode("tag:yaml.org,2002:map", [])
+        _check(document, {}, set())
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _invalid(path, line, f"byte 0x{content[error.start]:02x} is not UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _invalid(path, mark.line + 1 if mark else 1, error.problem or str(error)) from None
+    except yaml.reader.ReaderError as error:
+        line = content.decode().count("\n", 0, error.position) + 1
+        raise _invalid(path, line, f"the character {error.character!r} is not allowed") from None
+    except RecursionError:
+        raise SandboxError(f"{path} is not valid YAML: its values are nested too deeply") from None
+    if not isinstance(document, yaml.MappingNode):
+        raise SandboxError(f"{path} is not a mapping of keys to values")
+    return document
+
+
+def _check(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
+    """How many values a node has with its aliases written out.
+
+    Raises:
+        yaml.MarkedYAMLError: what the engine would refuse without the file's name, or never finish.
+    """
+    if id(node) in above:
+        raise _problem(node, "an alias contains itself")
+    if id(node) in sizes:
+        return sizes[id(node)]
+    size = 1
+    above.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        _check_keys(node)
+        size += sum(_check(value, sizes, above) for _, value in node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        size += sum(_check(item, sizes, above) for item in node.value)
+    above.discard(id(node))
+    if size > MOST_VALUES:
+        raise _problem(node, f"with its aliases written out it has more than {MOST_VALUES} values")
+    sizes[id(node)] = size
+    return size
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Keys are text and differ. The engine compares them as written (`gopkg.in/yaml.v3`, `decode.go`)."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _problem(key, "a key must be text")
+        if key.value in lines:
+            raise _problem(key, f"the key {key.value!r} is given twice, first in line {lines[key.value]}")
+        lines[key.value] = key.start_mark.line + 1
+
+
+def _problem(node: yaml.Node, text: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=node.start_mark)
+
+
+def _invalid(path: Path, line: int, problem: str) -> SandboxError:
+    return SandboxError(f"{path} is not valid YAML: line {line}: {problem}")
+
+
+def _without_secrets(node: yaml.Node) -> yaml.Node:
+    if isinstance(node, yaml.SequenceNode):
+        node.value = [_without_secrets(item) for item in node.value]
+    elif isinstance(node, yaml.MappingNode):
+        if [key.value for key, _ in node.value] == ["secure"]:
+            return _scalar(DUMMY_SECRET)
+        node.value = [(key, _without_secrets(value)) for key, value in node.value]
+    return node
+
+
+def _scalar(value: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", value)
