@@ -158,7 +158,18 @@ def _settings_are_right(sandbox: Sandbox, stack: str) -> bool:
     if not (sandbox.project / "settings" / "__main__.py").is_file():
         return True
     command = [sys.executable, "-m", "settings", "check", "--stack", stack]
-    return subprocess.run(command, cwd=sandbox.project, stdin=subprocess.DEVNULL).returncode == 0
+    checked = subprocess.run(
+        command,
+        cwd=sandbox.project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if checked.returncode:
+        print(checked.stdout, end="")
+        print(checked.stderr, end="", file=sys.stderr)
+    return checked.returncode == 0
 
 
 def _policies(sandbox: Sandbox, options: argparse.Namespace) -> list[str]:

@@ -279,7 +279,7 @@ def with_existing_networks(stack: str, regions: int) -> dict[str, Any]:
     return values
 
 
-@pytest.mark.parametrize(("stack", "regions"), [("local", 1), ("prod", 2)])
+@pytest.mark.parametrize(("stack", "regions"), [("small", 1), ("full", 2)])
 def test_platform_stands_in_existing_vpcs(stack: str, regions: int) -> None:
     values = with_existing_networks(stack, regions)
     graph: Graph = deploy_platform(stack, values)
@@ -304,8 +304,8 @@ def test_platform_stands_in_existing_vpcs(stack: str, regions: int) -> None:
 
 
 def test_platform_in_a_vpc_whose_endpoint_subnet_lies_elsewhere_is_refused() -> None:
-    values = with_existing_networks("local", 1)
+    values = with_existing_networks("small", 1)
     subnet = values["trading:regions"][0]["existingVpc"]["endpointSubnets"][0]
     subnet["id"] = values["trading:regions"][0]["existingVpc"]["privateSubnets"][0]["id"]
     with pytest.raises(Exception, match="is no free address of"):
-        deploy_platform("local", values)
+        deploy_platform("small", values)

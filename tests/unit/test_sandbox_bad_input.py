@@ -437,6 +437,7 @@ assert sys.argv[1:3] == ["check", "--stack"], sys.argv
 if sys.argv[3] == "wrong":
     print("trading:regions: give one", file=sys.stderr)
     sys.exit(2)
+print("all is well")
 """
 
 
