@@ -593,6 +593,8 @@ def deploy(settings: Settings) -> None:
     elif settings.api.jwt:
         pulumi.export("login", settings.api.jwt.issuer)
     pulumi.export("url", f"https://{settings.domain.host}")
+    # The scan has a stack's state alone, and holds to more what is protected (`policy.production`).
+    pulumi.export("protected", settings.protect)
     pulumi.export("distribution", web.distribution_domain_name)
     if routing.ds_record is not None:
         pulumi.export("dsRecord", routing.ds_record)

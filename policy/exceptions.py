@@ -32,8 +32,8 @@ class RuleException(BaseModel):
     """Name of the rule, or Checkov's id."""
     resources: list[str] = Field(min_length=1)
     """Logical names, with `*` and `?`."""
-    environments: list[str] = Field(default_factory=list[str])
-    """The stacks where it holds, by their tag `environment`; all where none is named."""
+    production: bool | None = None
+    """Narrows it to the stacks that are production (`policy.production`), or to those that are not."""
     reason: str = Field(min_length=20)
     """Why it is right, or not worth mending."""
     owner: str = Field(min_length=1)
@@ -46,7 +46,7 @@ class RuleException(BaseModel):
         return (
             rule == self.rule
             and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
-            and (not self.environments or resource.default_tags.get("environment") in self.environments)
+            and self.production in (None, resource.is_production)
         )
 
 

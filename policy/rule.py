@@ -10,9 +10,6 @@ from typing import Any, TypeGuard
 SECRET = "[secret]"  # noqa: S105 (it stands for one)
 """What a rule sees in place of a secret value."""
 
-PRODUCTION = "prod"
-"""The tag `environment` of a stack that is held to more."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
@@ -31,6 +28,8 @@ class Resource:
     protect: bool
     refers_to: frozenset[str]
     """URNs of the resources whose outputs are among its properties."""
+    is_production: bool
+    """Whether its stack is held to the rules of production; see `policy.production`."""
 
     def get(self, path: str) -> Any:
         """The property at a path such as `encryptionInfo.encryptionInTransit.inCluster`, or None."""
@@ -45,11 +44,6 @@ class Resource:
     def default_tags(self) -> Mapping[str, str]:
         """The tags that its provider gives it."""
         return default_tags(self.provider)
-
-    @property
-    def is_production(self) -> bool:
-        """Whether its provider says so."""
-        return self.default_tags.get("environment") == PRODUCTION
 
 
 @dataclass(frozen=True)

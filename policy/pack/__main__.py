@@ -31,7 +31,7 @@ from pulumi_policy import (
 from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.proxy import UnknownValueError
 
-from policy import exceptions
+from policy import exceptions, production
 from policy.rule import Resource, Rule, Stack, StackRule
 from policy.rules import NAMES, RULES, STACK_RULES
 from policy.secrets import without_secrets
@@ -50,6 +50,25 @@ def _deserialize(props: dict[str, Any], proxy_secrets: bool = False) -> dict[str
 # pulumi_policy unwraps secrets: no rule could tell them from plain text, and a message might show one.
 pulumi_policy.policy.deserialize_properties = _deserialize  # pyright: ignore[reportPrivateImportUsage]
 
+_config: dict[str, str] = {}
+"""The stack's configuration. While nobody has said it, every stack is production."""
+
+
+class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignore[reportPrivateUsage]
+    """Keeps the configuration that the engine sends before it asks about any resource.
+
+    The engine sends it to every pack by ConfigureStack, of which pulumi_policy keeps only the stack's tags.
+    PULUMI_CONFIG is set only for packs in a language that has no language host, and Python has one
+    (pulumi/pulumi, `sdk/go/common/resource/plugin/analyzer_plugin.go`).
+    """
+
+    def ConfigureStack(self, request: Any, _context: Any) -> Any:  # noqa: N802 (the protocol's name)
+        _config.update(request.config)
+        return super().ConfigureStack(request, _context)  # pyright: ignore[reportUnknownMemberType]
+
+
+pulumi_policy.policy._PolicyAnalyzerServicer = _Servicer  # pyright: ignore[reportPrivateUsage]
+
 
 def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
     resource = Resource(
@@ -60,6 +79,7 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         provider=_properties(args.provider),
         protect=args.opts.protect,
         refers_to=frozenset(),
+        is_production=production.by_configuration(_config),
     )
     _asked[args.urn] = args.props
     for rule in RULES:
@@ -100,6 +120,7 @@ def _resource(resource: PolicyResource) -> Resource:
         refers_to=frozenset(
             other.urn for others in resource.property_dependencies.values() for other in others
         ),
+        is_production=production.by_configuration(_config),
     )
 
 

@@ -25,6 +25,7 @@ from settings import LEAST_ZONES
 DB_CLUSTER = "aws:rds/cluster:Cluster"
 DB_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
 BACKUP_VAULT = "aws:backup/vault:Vault"
+BACKUP_SELECTION = "aws:backup/selection:Selection"
 DB_PROXY = "aws:rds/proxy:Proxy"
 DB_PARAMETERS = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
 EVENT_SUBSCRIPTION = "aws:rds/eventSubscription:EventSubscription"
@@ -105,11 +106,22 @@ def rds_cluster_is_in_vpc(cluster: Resource) -> Iterator[str]:
 
 @rule("Aurora's administrator has a name of our own", DB_CLUSTER, controls=["RDS.24"])
 def rds_administrator_has_own_name(cluster: Resource) -> Iterator[str]:
-    if cluster.get("globalClusterIdentifier") and not cluster.get("masterUsername"):
-        return  # a secondary has the primary's
+    if _is_secondary(cluster):
+        return  # it has the primary's
     name = cluster.get("masterUsername")
     if name in (None, "admin", "postgres"):
         yield f"masterUsername is {name or 'not set'}: give a name that nobody guesses"
+
+
+def _is_secondary(cluster: Resource) -> bool:
+    """Whether it is a copy of a global database's primary cluster."""
+    return bool(cluster.get("globalClusterIdentifier")) and not cluster.get("masterUsername")
+
+
+@stack_rule("Aurora's primary cluster is in a backup plan", DB_CLUSTER)
+def rds_primary_is_in_backup_plan(cluster: Resource, stack: Stack) -> Iterator[str]:
+    if not _is_secondary(cluster) and not any(stack.companions(cluster, BACKUP_SELECTION)):
+        yield "no backup.Selection names it: add its ARN to one"
 
 
 @rule("Aurora's log is published", DB_CLUSTER, controls=["RDS.37"])

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from policy import production
 from policy.rule import SECRET, Resource, default_tags, is_list, is_map
 from policy.scan.names import attribute, terraform_type
 from policy.secrets import without_secrets
@@ -114,6 +115,7 @@ def plan(state: Sequence[State]) -> Plan:
     }
     by_urn = {item["urn"]: item for item in resources}
     addresses = _addresses(resources)
+    is_production = production.by_state(state)
     planned: list[Json] = []
     configured: list[Json] = []
     hidden: list[str] = []
@@ -151,8 +153,8 @@ def plan(state: Sequence[State]) -> Plan:
                 "root_module": {"resources": configured},
             },
         },
-        {addresses[item["urn"]]: _resource(item, providers) for item in resources}
-        | {_provider_address(item): _resource(item, providers) for item in providers.values()},
+        {addresses[item["urn"]]: _resource(item, providers, is_production) for item in resources}
+        | {_provider_address(item): _resource(item, providers, is_production) for item in providers.values()},
         hidden,
     )
 
@@ -192,7 +194,7 @@ def _sources(item: State, key: str, by_urn: Mapping[str, State]) -> Iterator[str
                 yield from _sources(giver, passed, by_urn)
 
 
-def _resource(item: State, providers: Mapping[str, State]) -> Resource:
+def _resource(item: State, providers: Mapping[str, State], is_production: bool) -> Resource:
     """The resource as the exceptions see it."""
     provider = item if item["type"] == "pulumi:providers:aws" else providers.get(item.get("provider", ""))
     return Resource(
@@ -203,6 +205,7 @@ def _resource(item: State, providers: Mapping[str, State]) -> Resource:
         provider=_inputs(provider or _NO_PROVIDER),
         protect=item.get("protect", False),
         refers_to=frozenset(),
+        is_production=is_production,
     )
 
 

@@ -12,7 +12,7 @@ from tests.engine.project import ROOT, Project
 
 PROGRAM = """
 import json, pulumi, pulumi_aws as aws
-tags = {"owner": "team", "cost-center": "1", "environment": "prod"}
+tags = {"owner": "team", "cost-center": "1", "environment": "dev"}
 provider = aws.Provider("ireland", region="eu-west-1", default_tags={"tags": tags})
 opts = pulumi.ResourceOptions(provider=provider)
 kept = pulumi.ResourceOptions(provider=provider, protect=True)
@@ -85,6 +85,16 @@ def test_resource_against_a_rule_is_never_created(project: Checked) -> None:
     assert project.buckets() == 0
     project.sandbox_command("up", "--stack", "local", "--no-policies")
     assert project.buckets() == 1
+
+
+def test_rules_of_production_hold_by_the_setting_and_not_by_the_name(project: Checked) -> None:
+    """The stack is named local and its resources are tagged dev; the test before had no setting."""
+    unprotected = 'aws.kms.Key("key", enable_key_rotation=True, opts=opts)'
+    settings = project.folder / "Pulumi.local.yaml"
+    settings.write_text("config: {'trading:protect': true}")
+    assert "key: is not protected: give it protect=True" in project.preview_of(unprotected, expect=1)
+    settings.write_text("config: {'trading:protect': false}")
+    project.preview_of(unprotected)
 
 
 def test_what_breaks_a_rule_of_several_resources_is_never_created(project: Checked) -> None:

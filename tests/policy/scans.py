@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from policy import exceptions
+from policy import exceptions, production
 from policy.rule import is_list, is_map
 from policy.rules import NAMES
 from policy.scan.checkov import Report, judge, run
@@ -24,7 +24,7 @@ from sandbox import tools, values
 from sandbox.construct import Component
 from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.rpc import from_struct, to_struct
-from tests.policy.stacks import TODAY
+from tests.policy.stacks import TODAY, is_production
 from tests.unit.harness import SECRET, Graph, Registered, platform
 
 T = TypeVar("T")
@@ -74,7 +74,8 @@ def once(path: Path, make: Callable[[], T]) -> T:
 
 def fixture_state(stack: str) -> list[State]:
     """A fixture stack: what the mocks registered, and below the EKS component what its stand-in does."""
-    return state_of(platform(stack))
+    outputs = {production.OUTPUT: is_production(stack)}
+    return [{"urn": "stack", "type": "pulumi:pulumi:Stack", "outputs": outputs}, *state_of(platform(stack))]
 
 
 def state_of(graph: Graph) -> list[State]:

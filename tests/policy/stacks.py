@@ -6,15 +6,15 @@ import datetime
 import functools
 from typing import Any
 
-from policy import exceptions
+from policy import exceptions, production
 from policy.rule import SECRET, Resource, Stack, is_list, is_map
 from policy.rules import NAMES, RULES, STACK_RULES
-from tests.unit.harness import Graph, platform
+from tests.unit.harness import Graph, platform, stack_values
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
-def stack_of(graph: Graph) -> Stack:
+def stack_of(graph: Graph, *, is_production: bool = True) -> Stack:
     """The resources of a graph."""
     providers = {resource.name: resource.inputs for resource in graph.of("pulumi:providers:aws")}
     # The engine keeps what RandomPassword makes as a secret; mocks have it as plain text.
@@ -31,6 +31,7 @@ def stack_of(graph: Graph) -> Stack:
                 provider=providers.get(resource.provider, {}),
                 protect=resource.protect,
                 refers_to=resource.refers_to,
+                is_production=is_production,
             )
             for resource in graph.resources
         ]
@@ -48,7 +49,12 @@ def _hidden(value: Any, secrets: set[str]) -> Any:
 @functools.cache
 def fixture(stack: str) -> Stack:
     """A fixture stack."""
-    return stack_of(platform(stack))
+    return stack_of(platform(stack), is_production=is_production(stack))
+
+
+def is_production(stack: str) -> bool:
+    """Whether a fixture stack protects its data."""
+    return stack_values(stack).get(production.SETTING, True)
 
 
 Finding = tuple[str, Resource, str]

@@ -41,16 +41,19 @@ def test_exception_holds_for_its_rule_and_resources_until_it_ends(
     assert judged([ENTRY], rule, resource("aws:rds/cluster:Cluster", name=name), "wrong", today) == expected
 
 
-def test_exception_of_some_environments_holds_in_no_other() -> None:
-    entry = ENTRY.model_copy(update={"environments": ["dev", "local"]})
-    found = {
-        environment
-        for environment in ("dev", "local", "prod")
+@pytest.mark.parametrize(("narrowed", "holds_in"), [(None, [True, False]), (True, [True]), (False, [False])])
+def test_exception_can_be_for_production_alone_or_for_all_else(
+    narrowed: bool | None, holds_in: list[bool]
+) -> None:
+    entry = ENTRY.model_copy(update={"production": narrowed})
+    found = [
+        is_production
+        for is_production in (True, False)
         if entry.covers(
-            RULE, resource("aws:rds/cluster:Cluster", name="database-us-east-1", environment=environment)
+            RULE, resource("aws:rds/cluster:Cluster", name="database-us-east-1", is_production=is_production)
         )
-    }
-    assert found == {"dev", "local"}
+    ]
+    assert found == holds_in
 
 
 def test_ended_entry_is_named() -> None:
@@ -70,16 +73,13 @@ def test_every_committed_entry_is_needed() -> None:
 
     For Checkov's checks see `test_checkov.py`.
     """
-    found = [(rule, it.name) for stack in STACKS for rule, it, _ in all_findings(fixture(stack))]
+    found = [(rule, it) for stack in STACKS for rule, it, _ in all_findings(fixture(stack))]
     stale = [
         f"{entry.rule}: {pattern}"
         for entry in exceptions.load(known_rules=NAMES)
         if entry.rule in NAMES
         for pattern in entry.resources
-        if not any(
-            entry.model_copy(update={"resources": [pattern]}).covers(rule, resource("any", name=name))
-            for rule, name in found
-        )
+        if not any(entry.model_copy(update={"resources": [pattern]}).covers(rule, it) for rule, it in found)
     ]
     assert stale == [], "nothing is found there any more: delete it"
 
@@ -94,6 +94,7 @@ def test_every_committed_entry_is_needed() -> None:
         ("reason: because", "exceptions[0].reason: "),
         ("expires: never", "exceptions[0].expires: "),
         ("until: 2027-01-01", "exceptions[0].until: "),
+        ("environments: [dev]", "exceptions[0].environments: "),
     ],
 )
 def test_wrong_entry_is_named(tmp_path: Path, change: str, error: str) -> None:

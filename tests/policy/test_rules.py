@@ -14,7 +14,7 @@ from policy.rule import SECRET, Resource, Rule, Stack
 from policy.rules import NAMES, RULES, STACK_RULES, access, api, data, edge, kubernetes, network, operations
 from tests.unit import harness
 
-TAGS = {"owner": "team", "cost-center": "1", "environment": "prod"}
+TAGS = {"owner": "team", "cost-center": "1", "environment": "live"}
 OUR_KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 PINNED = "example/orders@sha256:" + "0" * 64
 
@@ -26,16 +26,17 @@ def resource(
     *,
     refers_to: str = "",
     protect: bool = True,
-    environment: str = "prod",
+    is_production: bool = True,
 ) -> Resource:
     return Resource(
         type=type_,
         name=name,
         urn=f"urn:{name}",
         properties=properties or {},
-        provider={"defaultTags": json.dumps({"tags": {**TAGS, "environment": environment}})},
+        provider={"defaultTags": json.dumps({"tags": TAGS})},
         protect=protect,
         refers_to=frozenset([f"urn:{refers_to}"] if refers_to else []),
+        is_production=is_production,
     )
 
 
@@ -318,6 +319,14 @@ CASES = {
     ),
     "rds-cluster-publishes-logs": one(
         data.DB_CLUSTER, {"enabledCloudwatchLogsExports": ["postgresql"]}, {}, "lacks postgresql"
+    ),
+    "rds-primary-is-in-backup-plan": Case(
+        [resource(data.DB_CLUSTER, {"masterUsername": "ledger"}), other(data.BACKUP_SELECTION)],
+        [
+            resource(data.DB_CLUSTER, {"masterUsername": "ledger", "globalClusterIdentifier": "g"}),
+            resource(data.BACKUP_SELECTION, name="other", refers_to="another"),
+        ],
+        "no backup.Selection names it",
     ),
     "rds-cluster-spans-zones": Case(
         [
@@ -771,8 +780,12 @@ def test_rule_finds_nothing_wrong_in_a_secret(name: str) -> None:
 )
 def test_only_production_is_held_to_it(name: str) -> None:
     it, *others = CASES[name].bad
-    tags = json.dumps({"tags": {**TAGS, "environment": "dev"}})
-    assert list(judge(name, [replace(it, provider={"defaultTags": tags}), *others])) == []
+    assert list(judge(name, [replace(it, is_production=False), *others])) == []
+
+
+def test_secondary_cluster_is_backed_up_with_its_primary() -> None:
+    secondary = resource(data.DB_CLUSTER, {"globalClusterIdentifier": "g"})
+    assert list(judge("rds-primary-is-in-backup-plan", [secondary])) == []
 
 
 def test_no_message_shows_a_secret() -> None:
