@@ -1,5 +1,6 @@
 // Asks each of the API's paths, which /config.json names, and shows whether it answers. Without a session it
-// sees the API refuse, which shows that the way there is well; with one it asks the services.
+// sees the API refuse, which shows that the way there is well; with one it asks the services. It has a session
+// only of the platform's own user pool: where another issuer signs people in, it says so.
 import { loginAddress, logoutAddress, redeem, renewed } from "/sign-in.js";
 import { judge, summarize } from "/status.js";
 
@@ -55,8 +56,9 @@ async function configure() {
   const query = new URLSearchParams(location.search);
   // The code is good once: a reload must not show it again.
   history.replaceState(null, "", "/");
-  // Without a user pool of the platform's own there is nobody to sign in.
   if (config.signIn) await sign(() => redeem(config.signIn, REDIRECT, query, sessionStorage));
+  element("issuer").textContent = config.issuer ?? "";
+  element("no-sign-in").hidden = config.signIn !== null;
 }
 
 /** Sets the session to what `how` brings; the page goes on without one when that fails. */
@@ -92,7 +94,7 @@ async function judgeAll() {
   }
   if (session) await sign(() => renewed(config.signIn, session));
   const rows = [...document.querySelectorAll("#services tr")];
-  return summarize(await Promise.all(rows.map(check)), session !== null);
+  return summarize(await Promise.all(rows.map(check)), session !== null, config.signIn);
 }
 
 async function checkAll() {

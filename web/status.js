@@ -12,12 +12,16 @@ export function judge(status, signedIn) {
   return { state: "up", text: "Up" };
 }
 
-/** One line for all services: its state and its text. */
-export function summarize(states, signedIn) {
+/**
+ * One line for all services: its state and its text. It asks the user to sign in only where `signIn`, the
+ * configuration of the user pool, says that the page can.
+ */
+export function summarize(states, signedIn, signIn) {
   const down = states.filter((state) => state === "down").length;
   if (down === states.length) return ["down", "The platform does not answer."];
   if (down > 0) return ["degraded", `${down} of ${states.length} services do not answer.`];
   if (states.includes("degraded")) return ["degraded", "The platform is busy."];
-  if (!signedIn) return ["up", "The API answers. Sign in to ask the services behind it."];
+  if (!signedIn && signIn) return ["up", "The API answers. Sign in to ask the services behind it."];
+  if (!signedIn) return ["up", "The API answers."];
   return ["up", "All services that this page may ask answer."];
 }

