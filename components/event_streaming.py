@@ -207,8 +207,9 @@ class EventStreaming(Tier):
         for service in args.services:
             for topic in service.consumes:
                 self._watch_consumer(cluster, service.name, topic)
-        for topic in dead_letters:
-            self._watch_dead_letters(cluster, brokers, topic.name)
+        for service, topics in self.dead_letter_topics.items():
+            for topic in topics.values():
+                self._watch_dead_letters(cluster, brokers, service, topic)
         self.register_outputs({"clusterArn": self.cluster_arn, "bootstrapBrokers": self.bootstrap_brokers})
 
     def _watch(self, cluster: aws.msk.Cluster, brokers: int) -> None:
@@ -340,6 +341,7 @@ class EventStreaming(Tier):
                 namespace="AWS/Kafka",
                 metric="EstimatedMaxTimeLag",
                 dimensions=dimensions,
+                dashboard=service,
                 statistic="Maximum",
                 threshold=300,
                 reason="in seconds; more pods catch up with a burst within five minutes, and orders and "
@@ -354,6 +356,7 @@ class EventStreaming(Tier):
                 namespace="AWS/Kafka",
                 metric="SumOffsetLag",
                 dimensions=dimensions,
+                dashboard=service,
                 statistic="Maximum",
                 threshold=100_000,
                 reason="counts while nobody reads, too, when there is no speed to estimate a time from",
@@ -362,7 +365,7 @@ class EventStreaming(Tier):
             ),
         ]
 
-    def _watch_dead_letters(self, cluster: aws.msk.Cluster, brokers: int, topic: str) -> None:
+    def _watch_dead_letters(self, cluster: aws.msk.Cluster, brokers: int, service: str, topic: str) -> None:
         """Any broker may lead the topic's partition, and each reports for itself."""
         self.signals += [
             Signal(
@@ -376,6 +379,7 @@ class EventStreaming(Tier):
                     "Broker ID": str(broker),
                     "Topic": topic,
                 },
+                dashboard=service,
                 statistic="Maximum",
                 # One record in a minute is 0.016 a second. Kafka's own rate fades, and is not zero for hours.
                 threshold=0.001,

@@ -242,6 +242,7 @@ class InternalLoadBalancer(Tier):
                     reason="Without a healthy pod every request to the service fails.",
                     severity="critical",
                     missing_data="breaching",  # a target group without targets reports nothing
+                    dashboard=service,
                 ),
                 Signal(
                     name=f"internal-load-balancer-{service}-unhealthy-pods",
@@ -256,6 +257,7 @@ class InternalLoadBalancer(Tier):
                     severity="warning",
                     rings_in_deployments=True,
                     periods=10,
+                    dashboard=service,
                 ),
             ]
         self.signals += [

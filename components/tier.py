@@ -51,6 +51,9 @@ class Signal:
     missing_data: Literal["notBreaching", "breaching", "ignore", "missing"] = "notBreaching"
     customer_impact: bool = False
     """Whether orders fail while it rings: then it is part of the region's customer-impact alarm."""
+    dashboard: str = ""
+    """Dashboard that graphs it, such as the name of the service that it comes and goes with; defaults to its
+    region's."""
     rings_in_deployments: bool = False
     """Whether a healthy deployment may ring it: then it notifies only while none runs."""
 

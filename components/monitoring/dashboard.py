@@ -1,46 +1,99 @@
-"""The dashboard: all alarms' states, and a graph of what each of them sees."""
+"""The dashboards: one of all alarms' states, and others with a graph of what each alarm sees.
+
+A preview prints a body as a whole where any of it changes, and where any of it is not known yet it shows the
+old one as deleted. So what comes and goes with a microservice is on a dashboard of the service's own, and the
+overview refers to alarms by what is known before they exist.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
+import pulumi
 import pulumi_aws as aws
 
 from components.tier import SEVERITIES, Signal
 
 T = TypeVar("T")
 
-WIDGET_LIMIT = 100
-"""Alarms or metrics that one widget shows ("Dashboard Body Structure and Syntax")."""
+WIDGET_LIMIT = 500
+"""Widgets of one dashboard ("Dashboard Body Structure and Syntax", CloudWatch API Reference)."""
+BATCH_LIMIT = 100
+"""Alarms or metrics that one widget shows (likewise)."""
+
+Widget = dict[str, object]
 
 
-def region_widgets(
-    title: str, region: str, alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]]
-) -> list[dict[str, object]]:
-    """A region's part of the dashboard: all alarms' states, then graphs, a row a service of AWS.
+@dataclass(frozen=True, kw_only=True)
+class ShownAlarm:
+    """An alarm, and where it is shown."""
+
+    place: str
+    """`edge`, or a region: the dashboard of what no other dashboard is for."""
+    region: str
+    signal: Signal
+    alarm: aws.cloudwatch.MetricAlarm
+
+    @property
+    def dashboard(self) -> str:
+        """The last part of the name of the dashboard that has its graph."""
+        return self.signal.dashboard or self.place
+
+
+def overview(alarms: Sequence[ShownAlarm], account: pulumi.Input[str]) -> list[Widget]:
+    """The states of all alarms: a row for each dashboard that has their graphs, and each severity."""
+    widgets: list[Widget] = []
+    for dashboard, here in _grouped(alarms, lambda shown: shown.dashboard).items():
+        widgets.append(_heading(f"# {dashboard}"))
+        for severity in SEVERITIES:
+            arns = [_arn(shown, account) for shown in here if shown.signal.severity == severity]
+            for batch in _batches(arns):
+                height = 2 + len(batch) // 8  # about eight names stand in a row
+                widgets.append(
+                    _widget("alarm", 24, height, {"title": f"{dashboard}: {severity}", "alarms": [*batch]})
+                )
+    return _limited("the overview", widgets)
+
+
+def graphs(alarms: Sequence[ShownAlarm]) -> dict[str, list[Widget]]:
+    """Dashboard → graphs of what its alarms see: a row for each service of AWS, in each region.
 
     A graph bears the name of the runbook section whose signals it shows. Without coordinates widgets
     flow from left to right over 24 columns, so a full-width one begins a row ("Dashboard Body Structure
     and Syntax").
     """
-    widgets = [_heading(f"# {title}")]
-    for severity in SEVERITIES:
-        arns = [alarm.arn for signal, alarm in alarms if signal.severity == severity]
-        for batch in _batches(arns):
-            height = 2 + len(batch) // 8  # about eight names stand in a row
-            widgets.append(
-                _widget("alarm", 24, height, {"title": f"{title}: {severity}", "alarms": list(batch)})
-            )
-    signals = [signal for signal, _ in alarms]
-    for namespace in dict.fromkeys(signal.namespace for signal in signals):
-        widgets.append(_heading(f"## {namespace}"))
-        here = [signal for signal in signals if signal.namespace == namespace]
-        for anchor in dict.fromkeys(signal.anchor for signal in here):
-            family = [signal for signal in here if signal.anchor == anchor]
-            widgets += [_widget("metric", 6, 5, _graph(anchor, region, batch)) for batch in _batches(family)]
-    return widgets
+    return {
+        dashboard: _limited(
+            dashboard,
+            [
+                widget
+                for place, of_place in _grouped(here, lambda shown: shown.place).items()
+                for widget in _region_graphs(place, of_place)
+            ],
+        )
+        for dashboard, here in _grouped(alarms, lambda shown: shown.dashboard).items()
+    }
+
+
+def _region_graphs(place: str, alarms: Sequence[ShownAlarm]) -> Iterator[Widget]:
+    yield _heading(f"# {place}")
+    for namespace, here in _grouped(alarms, lambda shown: shown.signal.namespace).items():
+        yield _heading(f"## {namespace}")
+        for anchor, family in _grouped(here, lambda shown: shown.signal.anchor).items():
+            for batch in _batches([shown.signal for shown in family]):
+                yield _widget("metric", 6, 5, _graph(anchor, family[0].region, batch))
+
+
+def _arn(shown: ShownAlarm, account: pulumi.Input[str]) -> pulumi.Output[str]:
+    """The alarm's ARN ("Actions, resources, and condition keys for Amazon CloudWatch").
+
+    A preview knows the name of an alarm that does not exist yet, and not its output `arn`. The name is an
+    output too, so the dashboard still comes after the alarm.
+    """
+    return pulumi.Output.format("arn:aws:cloudwatch:{}:{}:alarm:{}", shown.region, account, shown.alarm.name)
 
 
 def _graph(anchor: str, region: str, signals: Sequence[Signal]) -> dict[str, object]:
@@ -78,14 +131,31 @@ def _lines(signal: Signal, number: int) -> Iterator[list[object]]:
         yield [signal.namespace, metric, *dimensions, hidden]
 
 
+def _grouped(alarms: Sequence[ShownAlarm], key: Callable[[ShownAlarm], str]) -> dict[str, list[ShownAlarm]]:
+    """The alarms by their key, in the order in which the keys first appear."""
+    groups: dict[str, list[ShownAlarm]] = {}
+    for shown in alarms:
+        groups.setdefault(key(shown), []).append(shown)
+    return groups
+
+
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), WIDGET_LIMIT):
-        yield items[start : start + WIDGET_LIMIT]
+    for start in range(0, len(items), BATCH_LIMIT):
+        yield items[start : start + BATCH_LIMIT]
 
 
-def _heading(markdown: str) -> dict[str, object]:
+def _limited(dashboard: str, widgets: list[Widget]) -> list[Widget]:
+    if len(widgets) > WIDGET_LIMIT:
+        raise ValueError(
+            f"the dashboard {dashboard} has {len(widgets)} widgets; CloudWatch allows {WIDGET_LIMIT}. "
+            "Give some of its signals another dashboard"
+        )
+    return widgets
+
+
+def _heading(markdown: str) -> Widget:
     return _widget("text", 24, 1, {"markdown": markdown})
 
 
-def _widget(kind: str, width: int, height: int, properties: Mapping[str, object]) -> dict[str, object]:
+def _widget(kind: str, width: int, height: int, properties: Mapping[str, object]) -> Widget:
     return {"type": kind, "width": width, "height": height, "properties": properties}

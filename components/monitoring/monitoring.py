@@ -1,4 +1,4 @@
-"""Tier 9, monitoring: alarms and a dashboard from the tiers' signals, and what stands over the alarms."""
+"""Tier 9, monitoring: alarms and dashboards from the tiers' signals, and what stands over the alarms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
 from components.monitoring.chat import SlackChannel, SlackChannelArgs
-from components.monitoring.dashboard import region_widgets
+from components.monitoring.dashboard import ShownAlarm, Widget, graphs, overview
 from components.monitoring.objectives import BURN_RATES, BurnRate
 from components.monitoring.spending import Spending, SpendingArgs
 from components.tier import RUNBOOKS, SEVERITIES, LogQuery, Objective, Severity, Signal, Tier
@@ -37,7 +37,7 @@ class MonitoredRegion:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
-    """Settings of alarms and dashboard."""
+    """Settings of alarms and dashboards."""
 
     platform: str
     regions: Sequence[MonitoredRegion]
@@ -52,7 +52,7 @@ class MonitoringArgs:
 
 
 class Monitoring(Tier):
-    """An alarm for every signal, in the signal's region, and a dashboard of them all.
+    """An alarm for every signal, in the signal's region, a dashboard of them all, and dashboards of graphs.
 
     Built with a provider of the edge's region; an alarm rings only in the region of its metric and its
     topic, so each names its own. Three kinds of composite alarms stand over them: a region's *customer
@@ -91,10 +91,13 @@ class Monitoring(Tier):
             critical_topic_arn=topics.critical_arn,
             warning_topic_arn=topics.warning_arn,
         )
-        widgets: list[dict[str, object]] = []
-        for title, region in [("Edge", edge), *((region.region, region) for region in args.regions)]:
+        shown: list[ShownAlarm] = []
+        for place, region in [("edge", edge), *((region.region, region) for region in args.regions)]:
             alarms = [(signal, self._alarm(region, signal)) for signal in region.signals]
-            widgets += region_widgets(title, region.region, alarms)
+            shown += [
+                ShownAlarm(place=place, region=region.region, signal=signal, alarm=alarm)
+                for signal, alarm in alarms
+            ]
             burning = self._burn_rate_alarms(region)
             self._customer_impact(region, alarms, burning)
             self._outside_deployments(region, alarms)
@@ -124,14 +127,20 @@ class Monitoring(Tier):
                 ),
                 self.child(),
             )
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         self.dashboard_name = args.platform
+        self._dashboard(name, self.dashboard_name, overview(shown, account))
+        for part, widgets in graphs(shown).items():
+            self._dashboard(f"{name}-{part}", f"{self.dashboard_name}-{part}", widgets)
+        self.register_outputs({"dashboardName": self.dashboard_name})
+
+    def _dashboard(self, name: str, dashboard_name: str, widgets: list[Widget]) -> None:
         aws.cloudwatch.Dashboard(
             name,
-            dashboard_name=self.dashboard_name,
+            dashboard_name=dashboard_name,
             dashboard_body=pulumi.Output.json_dumps({"widgets": widgets}),
             opts=self.child(),
         )
-        self.register_outputs({"dashboardName": self.dashboard_name})
 
     def _save_queries(self, platform: str, regions: Sequence[MonitoredRegion]) -> None:
         """Saves each question once a region, over the log groups of all tiers that ask it."""
@@ -190,7 +199,7 @@ class Monitoring(Tier):
                     rate.severity,
                     description=f"{objective.title}: {rate.budget_share:.0%} of a month's error budget "
                     f"within {rate.long_seconds // 3600} h. Runbook: {RUNBOOKS}#{objective.name}",
-                    rule=_rings("AND", [alarm.arn for alarm in windows]),
+                    rule=_rings("AND", [alarm.name for alarm in windows]),
                 )
                 composites.append((rate, composite))
         return composites
@@ -237,16 +246,16 @@ class Monitoring(Tier):
         burning: Sequence[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]],
     ) -> None:
         """Orders fail: any of the order path's signals rings, or an objective burns at a critical rate."""
-        arns = [alarm.arn for signal, alarm in alarms if signal.customer_impact]
-        arns += [alarm.arn for rate, alarm in burning if rate.severity == "critical"]
-        if arns:
+        names = [alarm.name for signal, alarm in alarms if signal.customer_impact]
+        names += [alarm.alarm_name for rate, alarm in burning if rate.severity == "critical"]
+        if names:
             # Never suppressed: a deployment that breaks orders is the one to hear about.
             self._composite(
                 "customer-impact",
                 region,
                 "critical",
                 description=f"Orders fail or are late. Runbook: {RUNBOOKS}#customer-impact",
-                rule=_rings("OR", arns),
+                rule=_rings("OR", names),
             )
 
     def _outside_deployments(
@@ -277,8 +286,8 @@ class Monitoring(Tier):
             opts=self.child(),
         )
         for severity in SEVERITIES:
-            arns = [alarm.arn for signal, alarm in quiet if signal.severity == severity]
-            if not arns:
+            names = [alarm.name for signal, alarm in quiet if signal.severity == severity]
+            if not names:
                 continue
             self._composite(
                 f"workload-{severity}",
@@ -286,7 +295,7 @@ class Monitoring(Tier):
                 severity,
                 description="Targets are unhealthy or services log errors, and no deployment explains it. "
                 f"Runbook: {RUNBOOKS}#workload",
-                rule=_rings("OR", arns),
+                rule=_rings("OR", names),
                 suppressor=aws.cloudwatch.CompositeAlarmActionsSuppressorArgs(
                     alarm=deploying.name,
                     # A deployment may ring a pod's alarm before its own first word has been evaluated, and
@@ -424,16 +433,20 @@ def _notify(region: MonitoredRegion, severity: Severity | None) -> _Actions:
             return {"alarm_actions": [], "ok_actions": []}
 
 
-def _rings(operator: Literal["AND", "OR"], arns: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
+def _rings(operator: Literal["AND", "OR"], names: Sequence[pulumi.Output[str]]) -> pulumi.Output[str]:
     """Rule of a composite alarm over alarms of its own account and region.
+
+    A rule takes names as well as ARNs ("PutCompositeAlarm"), and a preview knows the name of an alarm that
+    does not exist yet. They are outputs of the alarms, which must be there first: else CloudWatch answers
+    "Could not save the composite alarm as alarms [...] in the alarm rule do not exist".
 
     Raises:
         ValueError: they are more than a rule may have ("PutCompositeAlarm").
     """
-    if len(arns) > COMPOSITE_LIMIT:
-        raise ValueError(f"a composite alarm has {len(arns)} alarms; at most {COMPOSITE_LIMIT} are allowed")
-    return pulumi.Output.all(*arns).apply(
-        lambda known: f" {operator} ".join(f'ALARM("{arn}")' for arn in known)
+    if len(names) > COMPOSITE_LIMIT:
+        raise ValueError(f"a composite alarm has {len(names)} alarms; at most {COMPOSITE_LIMIT} are allowed")
+    return pulumi.Output.all(*names).apply(
+        lambda known: f" {operator} ".join(f'ALARM("{name}")' for name in known)
     )
 
 

@@ -429,6 +429,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
     return [
         Signal(
             name=f"{service.name}-pods-missing",
+            dashboard=service.name,
             runbook="service-pods-missing",
             title=f"{service.name} has fewer pods than its least",
             namespace="ContainerInsights",
@@ -444,6 +445,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
         ),
         Signal(
             name=f"{service.name}-pods-at-maximum",
+            dashboard=service.name,
             runbook="service-pods-at-maximum",
             title=f"{service.name} has scaled to its end",
             namespace="ContainerInsights",
@@ -457,6 +459,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
         ),
         Signal(
             name=f"{service.name}-memory",
+            dashboard=service.name,
             runbook="service-memory",
             title=f"{service.name} is about to run out of memory",
             namespace="ContainerInsights",
@@ -470,6 +473,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
         ),
         Signal(
             name=f"{service.name}-restarts",
+            dashboard=service.name,
             runbook="service-restarts",
             title=f"Containers of {service.name} restart again and again",
             namespace="ContainerInsights",
@@ -484,6 +488,7 @@ def _signals(args: MicroserviceArgs) -> list[Signal]:
         ),
         Signal(
             name=f"{service.name}-crash-loop",
+            dashboard=service.name,
             runbook="service-crash-loop",
             title=f"A container of {service.name} crashes whenever it starts",
             namespace="ContainerInsights",

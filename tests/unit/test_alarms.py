@@ -22,13 +22,13 @@ def test_every_alarm_is_in_the_row_of_one_tier() -> None:
 def test_every_alarm_notifies_or_is_watched_by_one_that_does() -> None:
     graph = platform(STACK)
     watched = {
-        arn
+        name
         for composite in graph.of("aws:cloudwatch/compositeAlarm:CompositeAlarm")
-        for arn in composite.inputs["alarmRule"].split('"')[1::2]
+        for name in composite.inputs["alarmRule"].split('"')[1::2]
     }
     for alarm in graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
         if alarm.parent == "monitoring" and not alarm.name.endswith("-deployment-runs"):
-            assert alarm.inputs.get("alarmActions") or alarm.outputs["arn"] in watched, alarm.name
+            assert alarm.inputs.get("alarmActions") or alarm.inputs["name"] in watched, alarm.name
 
 
 def test_edge_and_every_region_have_alarms_of_both_severities() -> None:

@@ -140,7 +140,7 @@ def test_two_failures_or_no_runs_mean_that_customers_cannot_trade() -> None:
     assert alarm.inputs["comparisonOperator"] == "LessThanThreshold"
     assert (alarm.inputs["evaluationPeriods"], alarm.inputs["treatMissingData"]) == (2, "breaching")
     impact = graph.named("monitoring-us-east-1-customer-impact").inputs["alarmRule"]
-    assert f'ALARM("{alarm.outputs["arn"]}")' in impact
+    assert f'ALARM("{alarm.inputs["name"]}")' in impact
 
 
 def test_runbook_says_why_the_canary_does_not_trade() -> None:

@@ -193,9 +193,12 @@ def _composite(graph: Graph, name: str) -> dict[str, Any]:
     return graph.named(f"monitoring-{name}", "aws:cloudwatch/compositeAlarm:CompositeAlarm").inputs
 
 
-def _arn(graph: Graph, name: str) -> str:
-    token = "aws:cloudwatch/metricAlarm:MetricAlarm"
-    return graph.named(f"monitoring-{name}", token).outputs["arn"]
+RULE_NAME = re.compile(r'ALARM\("([^"]+)"\)')
+
+
+def _watched(composite: dict[str, Any]) -> list[str]:
+    """The names in a composite alarm's rule, without what all names begin with."""
+    return [name.removeprefix("trading-test-") for name in RULE_NAME.findall(composite["alarmRule"])]
 
 
 def test_burn_rate_rings_while_both_of_its_windows_burn() -> None:
@@ -209,8 +212,8 @@ def test_burn_rate_rings_while_both_of_its_windows_burn() -> None:
         assert {queries[i]["metric"]["period"] for i in ("requests", "failed")} == {seconds}
         assert not alarm.get("alarmActions"), "the alarm over both notifies"
     composite = _composite(graph, "eu-west-1-order-availability-fast")
-    arns = [_arn(graph, f"eu-west-1-order-availability-fast-{length}") for length in windows]
-    assert composite["alarmRule"] == f'ALARM("{arns[0]}") AND ALARM("{arns[1]}")'
+    prefix = "trading-test-eu-west-1-order-availability-fast"
+    assert composite["alarmRule"] == f'ALARM("{prefix}-long") AND ALARM("{prefix}-short")'
     assert composite["alarmActions"] == ["arn:aws:sns:eu-west-1:123456789012:critical"]
     assert composite["region"] == "eu-west-1"
 
@@ -225,12 +228,9 @@ def test_customer_impact_is_what_fails_orders_and_nothing_else() -> None:
     failing = dataclasses.replace(SIGNAL, name="orders-fail", customer_impact=True)
     graph = _monitoring(_region("eu-west-1", [SIGNAL, failing], [OBJECTIVE]))
     impact = _composite(graph, "eu-west-1-customer-impact")
-    composites = [
-        graph.named(f"monitoring-eu-west-1-order-availability-{rate}").outputs["arn"]
-        for rate in ("fast", "steady")
-    ]
-    arns = [_arn(graph, "eu-west-1-orders-fail"), *composites]
-    assert impact["alarmRule"] == " OR ".join(f'ALARM("{arn}")' for arn in arns)
+    composites = [f"eu-west-1-order-availability-{rate}" for rate in ("fast", "steady")]
+    assert _watched(impact) == ["eu-west-1-orders-fail", *composites]
+    assert impact["alarmRule"].count(" OR ") == 2
     assert impact["alarmActions"] == ["arn:aws:sns:eu-west-1:123456789012:critical"]
 
 
@@ -240,12 +240,25 @@ def test_no_deployment_silences_customer_impact() -> None:
     assert "actionsSuppressor" not in impact
 
 
+def test_composite_alarm_comes_after_the_alarms_of_its_rule() -> None:
+    """It has only their names; CloudWatch refuses a rule over alarms that are not there."""
+    failing = dataclasses.replace(SIGNAL, name="orders-fail", customer_impact=True)
+    pods = dataclasses.replace(SIGNAL, name="pods", rings_in_deployments=True)
+    graph = _monitoring(_region("eu-west-1", [failing, pods], [OBJECTIVE]))
+    composites = graph.of("aws:cloudwatch/compositeAlarm:CompositeAlarm")
+    assert len(composites) == 5
+    for composite in composites:
+        named = {f"monitoring-{name}" for name in _watched(composite.inputs)}
+        assert named, composite.name
+        assert named <= composite.depends_on, composite.name
+
+
 def test_what_a_deployment_may_ring_notifies_only_while_none_runs() -> None:
     pods = dataclasses.replace(SIGNAL, name="pods", severity="warning", rings_in_deployments=True)
     graph = _monitoring(_region("eu-west-1", [SIGNAL, pods]))
     assert not _alarm(graph, "eu-west-1-pods").get("alarmActions")
     workload = _composite(graph, "eu-west-1-workload-warning")
-    assert workload["alarmRule"] == f'ALARM("{_arn(graph, "eu-west-1-pods")}")'
+    assert _watched(workload) == ["eu-west-1-pods"]
     assert workload["alarmActions"] == ["arn:aws:sns:eu-west-1:123456789012:warning"]
     assert workload["actionsSuppressor"]["alarm"] == "trading-test-eu-west-1-deployment-runs"
 
@@ -323,17 +336,62 @@ def test_billing_may_publish_to_the_encrypted_topics() -> None:
         assert all(service in policy for policy in policies)
 
 
-def _dashboard(graph: Graph, kind: str) -> list[dict[str, Any]]:
-    dashboard = graph.only("aws:cloudwatch/dashboard:Dashboard").inputs
-    assert dashboard["dashboardName"] == "trading-test"
+def _dashboard(graph: Graph, kind: str, part: str = "-eu-west-1") -> list[dict[str, Any]]:
+    dashboard = graph.named(f"monitoring{part}", "aws:cloudwatch/dashboard:Dashboard").inputs
+    assert dashboard["dashboardName"] == f"trading-test{part}"
     widgets = json.loads(dashboard["dashboardBody"])["widgets"]
     return [widget["properties"] for widget in widgets if widget["type"] == kind]
 
 
-def test_dashboard_shows_every_alarm() -> None:
-    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY]), edge=[SIGNAL])
-    shown = [arn for states in _dashboard(graph, "alarm") for arn in states["alarms"]]
-    assert len(shown) == len(graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"))
+ORDERS = dataclasses.replace(SIGNAL, name="orders-pods", dashboard="orders")
+
+
+def test_overview_shows_every_alarm_by_the_arn_that_it_has() -> None:
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY, ORDERS]), edge=[SIGNAL])
+    shown = [arn for states in _dashboard(graph, "alarm", "") for arn in states["alarms"]]
+    alarms = graph.of("aws:cloudwatch/metricAlarm:MetricAlarm")
+    assert sorted(shown) == sorted(alarm.outputs["arn"] for alarm in alarms)
+
+
+def test_overview_has_a_row_for_each_dashboard_and_severity() -> None:
+    graph = _monitoring(_region("eu-west-1", [SIGNAL, LATENCY, ORDERS]), edge=[SIGNAL])
+    assert [states["title"] for states in _dashboard(graph, "alarm", "")] == [
+        "edge: critical",
+        "edge: warning",
+        "eu-west-1: critical",
+        "eu-west-1: warning",
+        "orders: critical",
+    ]
+    assert _dashboard(graph, "metric", "") == []
+
+
+def test_what_belongs_to_a_service_is_on_its_dashboard_for_every_region() -> None:
+    regions = [_region(name, [SIGNAL, ORDERS]) for name in ("us-east-1", "eu-west-1")]
+    graph = _monitoring(*regions)
+    assert [shown["region"] for shown in _dashboard(graph, "metric", "-orders")] == ["us-east-1", "eu-west-1"]
+    for region in ("us-east-1", "eu-west-1"):
+        assert [shown["title"] for shown in _dashboard(graph, "metric", f"-{region}")] == ["errors"]
+
+
+def test_new_service_leaves_the_graphs_of_regions_and_other_services_alone() -> None:
+    positions = dataclasses.replace(ORDERS, name="positions-pods", dashboard="positions")
+
+    def bodies(*signals: Signal) -> dict[str, str]:
+        graph = _monitoring(_region("eu-west-1", signals))
+        return {
+            dashboard.name: dashboard.inputs["dashboardBody"]
+            for dashboard in graph.of("aws:cloudwatch/dashboard:Dashboard")
+        }
+
+    before, after = bodies(SIGNAL, ORDERS), bodies(SIGNAL, ORDERS, positions)
+    assert after.keys() - before.keys() == {"monitoring-positions"}
+    assert [name for name in before if before[name] != after[name]] == ["monitoring"]
+
+
+def test_more_widgets_than_a_dashboard_takes_are_refused() -> None:
+    many = [dataclasses.replace(SIGNAL, name=f"errors-{n}") for n in range(500)]
+    with pytest.raises(ValueError, match="the dashboard eu-west-1 has 502 widgets; CloudWatch allows 500"):
+        _monitoring(_region("eu-west-1", many))
 
 
 def test_graph_shows_what_the_alarm_sees() -> None:
@@ -374,7 +432,7 @@ def test_signals_of_a_kind_share_a_graph() -> None:
 def test_no_widget_has_more_than_it_can_show() -> None:
     nodes = [dataclasses.replace(SIGNAL, name=f"node-{n}-errors", runbook="node-errors") for n in range(101)]
     graph = _monitoring(_region("eu-west-1", nodes))
-    assert max(len(states["alarms"]) for states in _dashboard(graph, "alarm")) == 100
+    assert max(len(states["alarms"]) for states in _dashboard(graph, "alarm", "")) == 100
     assert max(len(shown["metrics"]) for shown in _dashboard(graph, "metric")) == 100
 
 
