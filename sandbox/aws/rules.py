@@ -464,6 +464,14 @@ def topic_keeps_its_partitions(change: Change) -> Iterator[Finding]:
         )
 
 
+@rule("cloudwatch/compositeAlarm:CompositeAlarm", at_preview=False)
+def composite_alarm_rule(change: Change) -> Iterator[Finding]:
+    """The alarms that a composite alarm's rule names are there, in its region."""
+    for name in re.findall(r'\b(?:ALARM|OK|INSUFFICIENT_DATA)\("?([^")]+)"?\)', change.get("alarmRule", "")):
+        if change.owner(name) is None:
+            yield "alarmRule", f"alarm {name} does not exist in {change.region}"
+
+
 @rule("cloudfront/distribution:Distribution")
 def edge_certificate(change: Change) -> Iterator[Finding]:
     """CloudFront takes its certificate and web ACL from us-east-1."""

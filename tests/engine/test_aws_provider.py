@@ -116,6 +116,7 @@ aws.ec2.Subnet("no-vpc", vpc_id="vpc-0123456789abcdef0", cidr_block="10.1.0.0/24
 aws.lambda_.Function("no-role", role="arn:aws:iam::123456789012:role/nobody", runtime="python3.13",
     handler="h.h", code=pulumi.FileArchive("."), opts=opts)
 aws.iam.RolePolicy("no-name", role="nobody", policy="{}", opts=opts)
+aws.cloudwatch.CompositeAlarm("watches", alarm_name="watches", alarm_rule='ALARM("nobody")', opts=opts)
 aws.lb.TargetGroup("long", name="a-name-of-more-than-32-characters", port=80, protocol="HTTP",
     vpc_id=vpc.id, opts=opts)
 certificate = aws.acm.Certificate("here", domain_name="trade.example.com", validation_method="DNS", opts=opts)
@@ -136,6 +137,8 @@ def test_what_aws_would_refuse_is_refused_with_resource_property_and_value(accou
         "aws:ec2/subnet:Subnet no-vpc: vpcId: vpc-0123456789abcdef0 does not exist in eu-west-1",
         "aws:lambda/function:Function no-role: role: arn:aws:iam::123456789012:role/nobody does not exist",
         'aws:iam/rolePolicy:RolePolicy no-name: role: Role "nobody" does not exist',
+        "aws:cloudwatch/compositeAlarm:CompositeAlarm watches: alarmRule: "
+        "alarm nobody does not exist in eu-west-1",
         "aws:lb/targetGroup:TargetGroup long: name: "
         "'a-name-of-more-than-32-characters' has 33 characters; AWS allows 32",
         "aws:cloudfront/distribution:Distribution edge: viewerCertificate.acmCertificateArn: "
