@@ -72,7 +72,6 @@ class Migrations(Tier):
         super().__init__(name, opts)
         # Plain, so that a preview shows what will run.
         data, services = files(args.region), json.dumps(args.users, sort_keys=True)
-        digest = hashlib.sha256(json.dumps([data, services], sort_keys=True).encode()).hexdigest()[:10]
         labels = {"app.kubernetes.io/name": _NAME}
 
         def in_cluster(depends_on: list[pulumi.Resource]) -> pulumi.ResourceOptions:
@@ -100,8 +99,9 @@ class Migrations(Tier):
         )
         scripts = k8s.core.v1.ConfigMap(
             f"{name}-files",
-            # A name for each version: a Job that is still retrying keeps the files that it began with.
-            metadata={"name": f"{_NAME}-{digest}", "namespace": WORKLOAD_NAMESPACE},
+            # A name for each version: a Job that is still retrying keeps the files that it began with. A new
+            # user is no new version, and a preview prints all files of one.
+            metadata={"name": f"{_NAME}-{_digest(data)}", "namespace": WORKLOAD_NAMESPACE},
             data=data,
             immutable=True,
             opts=in_cluster(args.ready),
@@ -109,7 +109,7 @@ class Migrations(Tier):
         job = k8s.batch.v1.Job(
             f"{name}-job",
             metadata={
-                "name": f"{_NAME}-{digest}",
+                "name": f"{_NAME}-{_digest(data, services)}",
                 "namespace": WORKLOAD_NAMESPACE,
                 "labels": labels,
                 "annotations": {
@@ -134,6 +134,10 @@ def files(region: str) -> dict[str, str]:
     ]
     certificate = DATABASE / "certificates" / f"{region}.pem"
     return {**{path.name: path.read_text() for path in paths}, "rds-ca.pem": certificate.read_text()}
+
+
+def _digest(*parts: Mapping[str, str] | str) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _statements(args: MigrationsArgs) -> list[dict[str, Any]]:
