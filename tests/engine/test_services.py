@@ -50,8 +50,8 @@ UPDATES = {
 UNKNOWN_INPUTS = {("aws:apigateway/stage:Stage", "deployment")}
 """Type and input of what was there before, and is not known in the preview: the id of the new deployment."""
 PREVIEW_LINES = 4000
-"""More than a preview of one service more has: 3,814 were counted. Half of them are the API's document, of which
-the engine prints what stays the same, too."""
+"""More than a preview of one service more has, which is 3,814. Half of them are the API's document: where one
+line of a document changes, the engine prints the others too."""
 RELEASED = "aws:s3/bucketObjectv2:BucketObjectv2"
 """A release's files, which have its name in their keys."""
 
@@ -115,7 +115,7 @@ def test_preview_of_a_new_service_knows_what_becomes_of_all_else(
     """One unknown ARN makes a document unknown as a whole, and a preview prints the old one as deleted."""
     lost = {
         (kind(step["urn"]), name)
-        for step in project.steps("local")
+        for step in project.steps("small")
         if step["urn"] in before and "newState" in step
         for name, value in step["newState"].get("inputs", {}).items()
         if value == UNKNOWN
@@ -124,7 +124,7 @@ def test_preview_of_a_new_service_knows_what_becomes_of_all_else(
 
 
 def test_preview_of_a_new_service_can_be_read(project: Project, before: dict[str, Any]) -> None:
-    text = project.pulumi("preview", "--stack", "local", "--diff")
+    text = project.pulumi("preview", "--stack", "small", "--diff")
     lines: Counter[str] = Counter()
     resource = "before the first resource"
     for line in text.splitlines():

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from policy import exceptions, production
+from policy import exceptions
 from policy.rule import is_list, is_map
 from policy.rules import NAMES
 from policy.scan.checkov import Report, judge, run
@@ -24,7 +24,7 @@ from sandbox import tools, values
 from sandbox.construct import Component
 from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.rpc import from_struct, to_struct
-from tests.policy.stacks import TODAY, is_production
+from tests.policy.stacks import TODAY, stack_state
 from tests.unit.harness import SECRET, Graph, Registered, platform
 
 T = TypeVar("T")
@@ -74,15 +74,15 @@ def once(path: Path, make: Callable[[], T]) -> T:
 
 def fixture_state(stack: str) -> list[State]:
     """A fixture stack: what the mocks registered, and below the EKS component what its stand-in does."""
-    outputs = {production.OUTPUT: is_production(stack)}
-    return [{"urn": "stack", "type": "pulumi:pulumi:Stack", "outputs": outputs}, *state_of(platform(stack))]
+    return state_of(platform(stack))
 
 
 def state_of(graph: Graph) -> list[State]:
     """A graph as `pulumi stack export` shows it, as far as a scan looks."""
     providers = {item.name: f"{item.urn}::{item.id}" for item in graph.of("pulumi:providers:aws")}
     by_urn = {item.urn: item for item in graph.resources}
-    state: list[State] = [
+    state: list[State] = [stack_state(graph)]
+    state += [
         {
             "urn": item.urn,
             "type": item.type,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from policy import exceptions, production
+from policy.exceptions import RuleException
 from policy.rule import SECRET, Resource, Stack, is_list, is_map
 from policy.rules import NAMES, RULES, STACK_RULES
-from tests.unit.harness import Graph, platform, stack_values
+from tests.unit.harness import ROOT, Graph, config_of, deploy_platform, platform
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
-def stack_of(graph: Graph, *, is_production: bool = True) -> Stack:
+def stack_of(graph: Graph) -> Stack:
     """The resources of a graph."""
+    is_production = production.by_state([stack_state(graph)])
     providers = {resource.name: resource.inputs for resource in graph.of("pulumi:providers:aws")}
     # The engine keeps what RandomPassword makes as a secret; mocks have it as plain text.
     secrets = {
@@ -49,12 +52,12 @@ def _hidden(value: Any, secrets: set[str]) -> Any:
 @functools.cache
 def fixture(stack: str) -> Stack:
     """A fixture stack."""
-    return stack_of(platform(stack), is_production=is_production(stack))
+    return stack_of(platform(stack))
 
 
-def is_production(stack: str) -> bool:
-    """Whether a fixture stack protects its data."""
-    return stack_values(stack).get(production.SETTING, True)
+def stack_state(graph: Graph) -> dict[str, Any]:
+    """The stack itself as `pulumi stack export` shows it."""
+    return {"urn": "urn:pulumi:stack", "type": "pulumi:pulumi:Stack", "outputs": graph.exports}
 
 
 Finding = tuple[str, Resource, str]
@@ -89,3 +92,26 @@ def findings(stack: Stack) -> list[str]:
         for rule, resource, problem in all_findings(stack)
         if exceptions.judged(excepted, rule, resource, problem, TODAY)
     ]
+
+
+def unneeded(
+    entries: Iterable[RuleException], findings_of_stacks: Iterable[Iterable[tuple[str, Resource]]]
+) -> list[str]:
+    """The patterns of entries that cover no finding, a rule's name and a resource, of any stack.
+
+    Stacks are taken one after the other, as long as something is left.
+    """
+    left = [
+        entry.model_copy(update={"resources": [pattern]}) for entry in entries for pattern in entry.resources
+    ]
+    stacks = iter(findings_of_stacks)
+    while left and (found := next(stacks, None)) is not None:
+        here = list(found)
+        left = [entry for entry in left if not any(entry.covers(rule, it) for rule, it in here)]
+    return [f"{entry.rule}: {', '.join(entry.resources)}" for entry in left]
+
+
+def users_graphs() -> Iterator[Graph]:
+    """The stacks of the project's own stack files: an exception may be for one of them alone."""
+    for path in sorted(ROOT.glob("Pulumi.*.yaml")):
+        yield deploy_platform(path.name.split(".")[1], config_of(path))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from policy import exceptions
 from policy.exceptions import ExceptionsError, RuleException, ended, judged
+from policy.rule import Resource
 from policy.rules import NAMES
-from tests.policy.stacks import TODAY, all_findings, fixture
+from tests.policy.stacks import TODAY, all_findings, fixture, stack_of, unneeded, users_graphs
 from tests.policy.test_rules import resource
 from tests.unit.harness import STACKS
 
@@ -69,19 +72,30 @@ def test_no_committed_entry_has_ended() -> None:
 
 
 def test_every_committed_entry_is_needed() -> None:
-    """Each pattern of each entry covers something that a rule finds in a fixture stack.
+    """Each pattern covers something that a rule finds in a fixture stack or in one of the stack files.
 
     For Checkov's checks see `test_checkov.py`.
     """
-    found = [(rule, it) for stack in STACKS for rule, it, _ in all_findings(fixture(stack))]
-    stale = [
-        f"{entry.rule}: {pattern}"
-        for entry in exceptions.load(known_rules=NAMES)
-        if entry.rule in NAMES
-        for pattern in entry.resources
-        if not any(entry.model_copy(update={"resources": [pattern]}).covers(rule, it) for rule, it in found)
-    ]
-    assert stale == [], "nothing is found there any more: delete it"
+    stacks = itertools.chain(map(fixture, STACKS), map(stack_of, users_graphs()))
+    found = ([(rule, it) for rule, it, _ in all_findings(stack)] for stack in stacks)
+    entries = [entry for entry in exceptions.load(known_rules=NAMES) if entry.rule in NAMES]
+    assert unneeded(entries, found) == [], "nothing is found there any more: delete it"
+
+
+def test_exception_for_one_stack_is_needed_there_and_a_stale_one_nowhere() -> None:
+    mine = ENTRY.model_copy(update={"resources": ["database-mine-*", "database-gone-*"]})
+    found = resource("aws:rds/cluster:Cluster", name="database-mine-1")
+    assert unneeded([mine], [[], [(RULE, found)]]) == [f"{RULE}: database-gone-*"]
+    narrowed = mine.model_copy(update={"resources": ["database-mine-*"], "production": False})
+    assert unneeded([narrowed], [[(RULE, found)]]) == [f"{RULE}: database-mine-*"]
+
+
+def test_stacks_are_only_deployed_while_an_entry_is_not_needed_yet() -> None:
+    def stacks() -> Iterator[list[tuple[str, Resource]]]:
+        yield [(RULE, resource("aws:rds/cluster:Cluster", name="database-1"))]
+        raise AssertionError("nothing was left to look for")
+
+    assert unneeded([ENTRY], stacks()) == []
 
 
 @pytest.mark.parametrize(

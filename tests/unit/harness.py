@@ -80,6 +80,8 @@ class Graph:
     resources: list[Registered] = field(default_factory=list[Registered])
     looked_up: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
     """Token and result of each invoke."""
+    exports: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The stack outputs that are plain values."""
 
     def of(self, token: str) -> list[Registered]:
         """The resources of a type."""
@@ -313,6 +315,10 @@ def deploy(
         finally:
             set_all_config({})
     assert not monitor.problems, "\n" + "\n".join(monitor.problems)
+    stack_resource: Any = pulumi.runtime.get_root_resource()
+    monitor.graph.exports = {
+        name: value for name, value in stack_resource.outputs.items() if not isinstance(value, pulumi.Output)
+    }
     # Registrations land in an order that depends on timing.
     monitor.graph.resources.sort(key=lambda resource: (resource.name, resource.type))
     return monitor.graph
@@ -322,8 +328,8 @@ ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "stacks"
 STACKS = ("small", "full")
 """The stacks of the tests: `small` has every tier in one region, unprotected; `full` is protected, has two
-regions and everything that is optional. No test but those of the stack files reads `Pulumi.*.yaml`, because
-they are the user's."""
+regions and everything that is optional. No test but those of the stack files and of the exceptions reads
+`Pulumi.*.yaml`, because they are the user's."""
 
 
 def config_of(path: Path) -> dict[str, Any]:
