@@ -88,6 +88,7 @@ class Store:
 
     def __init__(self, directory: Path, existing: Iterable[Row] = ()) -> None:
         self._existing = tuple(existing)
+        self._held = {row.key: row for row in self._existing}
         self._owners: dict[str, Row] = {}
         for row in self._existing:
             for value in row.owned():
@@ -150,8 +151,9 @@ class Store:
             self._connection.execute(f"DELETE FROM identifier {_OWN}", row.key)
 
     def get(self, kind: str, region: str, identifier: str, scope: str = "") -> Row | None:
-        """The resource of a type with an id."""
-        return next(iter(self._rows(_OWN, (kind, region, identifier, scope))), None)
+        """The resource of a type with an id, whether it was deployed or the account held it before."""
+        key = (kind, region, identifier, scope)
+        return next(iter(self._rows(_OWN, key)), None) or self._held.get(key)
 
     def all(self, kind: str | None = None) -> list[Row]:
         """Every resource, or every one of a type."""

@@ -30,7 +30,7 @@ def deployed(path: Path) -> Graph:
 
 @every_file
 def test_stack_file_is_accepted_by_settings(path: Path) -> None:
-    """By the check and not by the schema for editors, which does not know the forms that the engine writes."""
+    """By the check: the schema, made for editors, does not know the forms that the engine writes."""
     assert [str(problem) for problem in problems(read(path))] == []
 
 
