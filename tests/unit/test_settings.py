@@ -16,6 +16,7 @@ import yaml
 
 from sandbox.aws.cloudformation import document
 from settings import COUNTRIES, Settings, SettingsError, stack_schema
+from tests.unit import aws_values
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "stacks"
@@ -1351,3 +1352,10 @@ def test_countries_are_those_that_aws_knows() -> None:
     schema = json.dumps(document("AWS::CloudFront::Distribution"))
     (codes,) = re.findall(r'\["AD", [^]]*\]', schema)
     assert set(json.loads(codes)) == COUNTRIES
+
+
+def test_lists_of_aws_values_are_those_of_the_installed_source() -> None:
+    written = (ROOT / "settings" / "aws_values.json").read_text()
+    assert written == f"{aws_values.text()}\n", (
+        "cfn-lint has other lists: python -m tests.unit.aws_values > settings/aws_values.json"
+    )
