@@ -66,6 +66,12 @@ def test_zone_that_a_stack_file_names_is_found_and_takes_records(caller: Caller)
     caller.create("route53/record:Record", zoneId=zone["zoneId"], name="www.trading-desk.io", type="A")
 
 
+def test_zone_is_still_found_once_something_else_has_its_id(caller: Caller) -> None:
+    zone = caller.look_up("route53/getZone:getZone", name="trading-desk.io")["zoneId"]
+    assert caller.create("route53/hostedZoneDnsSec:HostedZoneDnsSec", hostedZoneId=zone)["id"] == zone
+    caller.create("route53/record:Record", zoneId=zone, name="www.trading-desk.io", type="A")
+
+
 @pytest.mark.parametrize("name", ["example.com", "trade.trading-desk.io", "io", ""])
 def test_zone_that_no_stack_file_names_is_refused_with_the_files_that_were_read(
     caller: Caller, name: str
@@ -271,7 +277,8 @@ def test_settings_that_are_not_understood_say_nothing(bad: Any) -> None:
 
 def with_existing_networks(stack: str, regions: int) -> dict[str, Any]:
     values = stack_values(stack)
-    values["trading:domain"] = {"zone": "trading-desk.io", "host": "trade.trading-desk.io"}
+    if regions == 1:
+        values["trading:domain"] = {"zone": "trading-desk.io", "host": "trade.trading-desk.io"}
     found: list[dict[str, Any]] = values["trading:regions"]
     assert len(found) == regions
     for number, region in enumerate(found, 1):
