@@ -45,7 +45,8 @@ def recover(
 
 
 def _take_back(deployment: dict[str, Any], providers: Mapping[str, Provider]) -> None:
-    resources: list[dict[str, Any]] = deployment["resources"]
+    # There are none where the first operation of all was interrupted.
+    resources: list[dict[str, Any]] = deployment.get("resources", [])
     configurations: dict[str, Properties] = {
         f"{item['urn']}::{item['id']}": item.get("inputs", {}) for item in resources if "id" in item
     }
@@ -54,7 +55,7 @@ def _take_back(deployment: dict[str, Any], providers: Mapping[str, Provider]) ->
         provider = providers.get(resource["type"].split(":")[0])
         if operation["type"] == "creating" and resource.get("custom") and provider:
             known = {item["id"] for item in resources if item["urn"] == resource["urn"] and "id" in item}
-            configuration = configurations.get(resource["provider"], {})
+            configuration = configurations.get(resource.get("provider", ""), {})
             provider.take_back(Call(configuration, resource["urn"], inputs=resource.get("inputs", {})), known)
 
 

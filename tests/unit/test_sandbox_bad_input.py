@@ -17,10 +17,12 @@ import pytest
 
 from sandbox import __main__ as command
 from sandbox import folder, shims
+from sandbox.aws.provider import AwsProvider
 from sandbox.aws.store import Row, Store
 from sandbox.engine import Session
 from sandbox.folder import DIRECTORY_VARIABLE, SandboxError
 from sandbox.project import Sandbox, write_file
+from sandbox.recovery import _take_back
 from sandbox.yaml_file import configuration
 
 ROOT = Path(__file__).parents[2]
@@ -294,6 +296,16 @@ def test_broken_state_is_named(sandbox: Sandbox, capsys: pytest.CaptureFixture[s
         line = refused(sandbox, capsys, name, status=1)
         assert f"{state(sandbox)} is not the state of a stack; `python -m sandbox reset`" in line
     assert run(sandbox, "reset", "--yes") == 0
+
+
+def test_creation_that_was_interrupted_before_any_other_is_taken_back(tmp_path: Path) -> None:
+    provider = AwsProvider(tmp_path)
+    urn = "urn:pulumi:local::tiny::aws:sqs/queue:Queue::orders"
+    provider.store.put(Row("aws:sqs/queue:Queue", "eu-west-1", "q", "", "a", urn, {}, {}))
+    unfinished = {"urn": urn, "type": "aws:sqs/queue:Queue", "custom": True}
+    _take_back({"pending_operations": [{"resource": unfinished, "type": "creating"}]}, {"aws": provider})
+    assert provider.store.all() == []
+    provider.store.close()
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"99999999999999999999 x", b"-1 x", b"x", b"1" * 5000])
