@@ -27,6 +27,7 @@ from sandbox.processes import Children
 from sandbox.project import Sandbox
 from sandbox.random import RandomProvider
 from sandbox.recovery import recover
+from settings.stack_file import StackFileError, read, stack_path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,6 +35,18 @@ NOT_FOUND = 127
 """A shell's exit status for a command that it can't run."""
 
 PASSPHRASE = "sandbox"  # noqa: S105 (the states hold no secret of anybody's)
+
+
+def account_of(sandbox: Sandbox) -> Account:
+    """What the project's stacks presuppose; a stack file that can't be read says nothing here."""
+    configurations: dict[str, dict[str, Any]] = {}
+    for stack in sandbox.committed_stacks():
+        path = stack_path(sandbox.project, stack)
+        try:
+            configurations[path.name] = read(path).config
+        except (StackFileError, ValueError):
+            configurations[path.name] = {}
+    return Account.of(configurations.values(), configurations)
 
 
 class _ApiServers(ApiServers):
@@ -154,10 +167,8 @@ class Session:
                 path.unlink()
 
     def _providers(self) -> list[rpc.Provider]:
-        configurations = self.sandbox.configurations()
-        account = Account.of(configurations.values(), configurations)
         return [
-            AwsProvider(self.sandbox.directory, self.api_servers, account),
+            AwsProvider(self.sandbox.directory, self.api_servers, account_of(self.sandbox)),
             KubernetesProvider(self.sandbox.program),
             EksProvider(),
             RandomProvider(),

@@ -85,11 +85,6 @@ class Sandbox:
             path.name.split(".", 1)[1][: -len(".yaml")] for path in self.project.glob("Pulumi.*.yaml")
         )
 
-    def configurations(self) -> dict[str, dict[str, Any]]:
-        """Name → `config` of each stack file; that of a file which can't be read is empty."""
-        files = [f"Pulumi.{stack}.yaml" for stack in self.committed_stacks()]
-        return {name: yaml_file.configuration(self.project / name) for name in files}
-
     def deployed_stacks(self) -> list[str]:
         """The stacks that the backend knows."""
         return sorted(path.stem for path in self._states().glob("*.json"))

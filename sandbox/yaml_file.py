@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from sandbox.folder import SandboxError
-from sandbox.values import is_dict
 
 DUMMY_SECRET = "sandbox-dummy-secret"  # noqa: S105 (it is none)
 """Stands for every `secure:` value: only the user's own key opens those."""
@@ -41,17 +39,6 @@ def texts(path: Path) -> dict[str, str]:
         SandboxError: it can't be read, or is not the YAML that it should be.
     """
     return {key.value: value.value for key, value in _read(path).value if isinstance(value, yaml.ScalarNode)}
-
-
-def configuration(path: Path) -> dict[str, Any]:
-    """The values of a stack file's `config`; none where the file can't be read."""
-    try:
-        _read(path)
-        document: Any = yaml.safe_load(path.read_bytes())
-    except (SandboxError, OSError, ValueError, yaml.YAMLError):
-        return {}
-    found = document.get("config") if is_dict(document) else None
-    return found if is_dict(found) else {}
 
 
 def _read(path: Path) -> yaml.MappingNode:

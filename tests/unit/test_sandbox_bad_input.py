@@ -19,11 +19,10 @@ from sandbox import __main__ as command
 from sandbox import folder, shims
 from sandbox.aws.provider import AwsProvider
 from sandbox.aws.store import Row, Store
-from sandbox.engine import Session
+from sandbox.engine import Session, account_of
 from sandbox.folder import DIRECTORY_VARIABLE, SandboxError
 from sandbox.project import Sandbox, write_file
 from sandbox.recovery import _take_back
-from sandbox.yaml_file import configuration
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "name: tiny\nruntime: python\n"
@@ -169,7 +168,9 @@ def test_broken_file_of_another_stack_is_no_hindrance(
     for named in (None, "prod", "organization/tiny/prod"):
         with pytest.raises(SandboxError, match=r"Pulumi\.prod\.yaml"):
             sandbox.write_copy(named)
-    assert configuration(path) == {}
+    account = account_of(sandbox)
+    assert account.resources == ()
+    assert account.files == ("Pulumi.local.yaml", "Pulumi.prod.yaml")
 
 
 @pytest.mark.parametrize(
