@@ -20,6 +20,9 @@ whatever they are told (CloudWatch API Reference, PutMetricAlarm): they would ri
 Its periods are longer than what the metric is late by: the last one would always be a zero, and hide those
 before it (CloudWatch User Guide, "Using metric math")."""
 
+DASHBOARD = "tables"
+"""Has the graphs of all tables, so that one table more leaves those of the region as they are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableArgs:
@@ -250,6 +253,7 @@ def _signals(
             of_part = {**of_table, **({"GlobalSecondaryIndexName": index.name} if index else {})}
             yield Signal(
                 name=f"table-{part}-{direction.lower()}-throttled",
+                dashboard=DASHBOARD,
                 runbook="table-throttled",
                 title=f"{what} throttles {direction.lower()}s",
                 namespace="AWS/DynamoDB",
@@ -268,6 +272,7 @@ def _signals(
             if settings.billing == "provisioned" and capacity.min < capacity.max:
                 yield Signal(
                     name=f"table-{part}-{direction.lower()}-at-maximum",
+                    dashboard=DASHBOARD,
                     runbook="table-at-maximum",
                     title=f"{what} has scaled its {direction.lower()}s to their end",
                     namespace="AWS/DynamoDB",
@@ -281,6 +286,7 @@ def _signals(
                 )
     yield Signal(
         name=f"table-{settings.name}-system-errors",
+        dashboard=DASHBOARD,
         runbook="table-system-errors",
         title=f"DynamoDB fails writes to table {settings.name}",
         namespace="AWS/DynamoDB",
@@ -297,6 +303,7 @@ def _signals(
     for peer in peers:
         yield Signal(
             name=f"table-{settings.name}-replication-to-{peer}",
+            dashboard=DASHBOARD,
             runbook="table-replication-latency",
             title=f"Writes to table {settings.name} are late in {peer}",
             namespace="AWS/DynamoDB",

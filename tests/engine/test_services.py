@@ -99,6 +99,9 @@ def test_preview_of_a_new_service_adds_and_replaces_nothing_but_the_apis_deploym
     found = steps(project)
     others = {token: op for token, op in found if op != "create"}
     assert others == {**UPDATES, RELEASED: "replace"}
+    # The overview alone, and a new one: the graphs of regions, tables and other services stay as they are.
+    assert found["aws:cloudwatch/dashboard:Dashboard", "update"] == 1
+    assert found["aws:cloudwatch/dashboard:Dashboard", "create"] == 1
     for token in (
         "aws:lb/targetGroup:TargetGroup",
         "aws:lb/listener:Listener",
