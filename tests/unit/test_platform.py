@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from settings.table import DEFAULT_TABLES
 from tests.unit import golden
 from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, platform, stack_values
 
@@ -209,10 +208,8 @@ def test_second_region_changes_nothing_of_the_first() -> None:
 def test_what_is_new_changes_few_dashboards() -> None:
     """A preview prints a dashboard as a whole where any of it changes."""
     values = stack_values("small")
-    service = {"name": "positions", "image": "example/positions:1.4.2", "listenerPort": 8084}
-    values["trading:services"].append({**service, "consumes": ["executions"]})
-    tables = [table.model_dump(by_alias=True, exclude_unset=True) for table in DEFAULT_TABLES]
-    values["trading:tables"] = [*tables, {**tables[-1], "name": "positions"}]
+    values["trading:services"]["positions"] = {"listenerPort": 8084, "consumes": ["executions"]}
+    values["trading:tables"] = {"positions": {"hashKey": {"name": "account", "type": "S"}}}
     before, after = (
         {it.name: it.inputs["dashboardBody"] for it in graph.of("aws:cloudwatch/dashboard:Dashboard")}
         for graph in (platform("small"), deploy_platform("small", values))
