@@ -59,7 +59,7 @@ class Change:
         """Whether a resource of a type has an id or name, or will have at this preview."""
         if self.preview and (kind, name) in self.planned:
             return True
-        return any(self.store.exists(kind, place, name) for place in (self.region, ""))
+        return any(self.store.get(kind, place, name) for place in (self.region, ""))
 
     def others(self, kind: str, *, existing: bool = False) -> list[Row]:
         """Every other resource of a type that was deployed; with `existing` also what the account held."""

@@ -155,13 +155,6 @@ class Store:
         key = (kind, region, identifier, scope)
         return next(iter(self._rows(_OWN, key)), None) or self._held.get(key)
 
-    def exists(self, kind: str, region: str, identifier: str) -> bool:
-        """Whether a resource of a type has an id, whoever made it."""
-        wanted = (kind, region, identifier, "")
-        return (
-            any(row.key == wanted for row in self._existing) or self.get(kind, region, identifier) is not None
-        )
-
     def all(self, kind: str | None = None) -> list[Row]:
         """Every resource, or every one of a type."""
         if kind is None:

@@ -67,7 +67,7 @@ class Account(Project):
         path.write_text(text)
 
     def up(self, *options: str, expect: int = 0) -> str:
-        return self.pulumi("up", "--stack", "local", "--yes", "--skip-preview", *options, expect=expect)
+        return self.pulumi("up", "--stack", "small", "--yes", "--skip-preview", *options, expect=expect)
 
     def set_outside(self, kind: str, path: str, value: str) -> None:
         """Changes a property (JSON) of what exists, as the program and as AWS know it."""
@@ -81,7 +81,7 @@ class Account(Project):
         store.close()
 
     def refresh(self) -> None:
-        self.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview")
+        self.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview")
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +93,13 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
 def test_deployment_is_complete_and_a_refresh_finds_no_drift(account: Account) -> None:
     account.write()
     account.up()
-    account.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
-    assert account.preview("local") == {}
+    account.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview", "--expect-no-changes")
+    assert account.preview("small") == {}
 
 
 def test_capacity_and_scaling_change_in_place(account: Account) -> None:
     account.write(serverless={"min": 1.0, "max": 8.0}, readers={"min": 1, "max": 4}, readerConnections=200)
-    assert account.preview("local") == {
+    assert account.preview("small") == {
         CLUSTER: "update",
         "database-us-east-1-readers": "update",
     }
@@ -111,25 +111,25 @@ def test_readers_that_the_scaling_adds_are_no_difference(account: Account) -> No
     account.set_outside("aws:rds/cluster:Cluster", "$.clusterMembers", members)
     account.refresh()
     account.write(serverless={"min": 1.0, "max": 8.0}, readers={"min": 1, "max": 4}, readerConnections=200)
-    assert account.preview("local") == {}
+    assert account.preview("small") == {}
 
 
 def test_rotated_secret_is_no_difference(account: Account) -> None:
     account.set_outside("aws:secretsmanager/secretVersion:SecretVersion", "$.versionStages", '["initial"]')
     account.refresh()
-    assert account.preview("local") == {}
+    assert account.preview("small") == {}
 
 
 def test_a_minor_version_is_an_update_of_the_cluster_alone(account: Account) -> None:
     account.write(engineVersion="17.6")
     account.up()
     account.write(engineVersion="17.7")
-    assert account.preview("local") == {CLUSTER: "update"}
+    assert account.preview("small") == {CLUSTER: "update"}
 
 
 def test_a_major_version_is_an_update_with_new_parameter_groups(account: Account) -> None:
-    account.write(engineVersion="18.1")
-    operations = account.preview("local")
+    account.write(engineVersion="18.3")
+    operations = account.preview("small")
     assert operations[CLUSTER] == "update"
     replaced = {name for name, operation in operations.items() if "replace" in operation}
     assert replaced == PARAMETER_GROUPS
@@ -139,24 +139,24 @@ def test_a_major_version_is_an_update_with_new_parameter_groups(account: Account
 
 
 def test_a_second_region_only_adds(account: Account) -> None:
-    account.write(engineVersion="18.1", regions=2)
-    operations = account.preview("local")
+    account.write(engineVersion="18.3", regions=2)
+    operations = account.preview("small")
     assert set(operations.values()) == {"create"}
     assert {"database-us-east-1-global", "database-eu-west-1-cluster"} <= operations.keys()
     account.up()
-    assert account.preview("local") == {}
+    assert account.preview("small") == {}
 
 
 def test_versions_of_several_regions_change_through_the_global_database(account: Account) -> None:
-    account.write(engineVersion="18.2", regions=2)
-    assert account.preview("local") == {"database-us-east-1-global": "update"}
+    account.write(engineVersion="18.4", regions=2)
+    assert account.preview("small") == {"database-us-east-1-global": "update"}
     account.up()
-    account.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview", "--expect-no-changes")
+    account.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview", "--expect-no-changes")
 
 
 def test_a_region_leaves_with_the_global_database(account: Account) -> None:
-    account.write(engineVersion="18.2")
-    operations = account.preview("local")
+    account.write(engineVersion="18.4")
+    operations = account.preview("small")
     assert operations.pop(CLUSTER, "update") == "update"
     assert set(operations.values()) == {"delete"}
     assert not [name for name in operations if name.startswith("database-us") and name[-6:] != "global"]
@@ -164,18 +164,18 @@ def test_a_region_leaves_with_the_global_database(account: Account) -> None:
 
 
 def test_replacing_a_protected_database_is_refused_and_nothing_changes(account: Account) -> None:
-    account.write(engineVersion="18.2", protect=True)
+    account.write(engineVersion="18.4", protect=True)
     account.up()
-    before = {r["urn"]: r.get("id") for r in account.resources("local")}
-    account.write(engineVersion="18.2", protect=True, master="somebody_else")
+    before = {r["urn"]: r.get("id") for r in account.resources("small")}
+    account.write(engineVersion="18.4", protect=True, master="somebody_else")
     output = account.up(expect=1)
     assert "unable to replace resource" in output
     assert CLUSTER in output
-    assert {r["urn"]: r.get("id") for r in account.resources("local")} == before
+    assert {r["urn"]: r.get("id") for r in account.resources("small")} == before
 
 
 def test_an_unprotected_database_goes_and_leaves_nothing(account: Account) -> None:
-    account.write(engineVersion="18.2")
+    account.write(engineVersion="18.4")
     account.up()
-    account.pulumi("destroy", "--stack", "local", "--yes", "--skip-preview")
+    account.pulumi("destroy", "--stack", "small", "--yes", "--skip-preview")
     assert account.status()["aws"] == {}

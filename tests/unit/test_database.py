@@ -133,7 +133,7 @@ def test_default_version_is_offered_and_runs_both_kinds_of_instance(
 
 
 def test_a_major_upgrade_is_an_update_with_its_own_parameters() -> None:
-    graph = database(DatabaseSettings(engine_version="18.1"))
+    graph = database(DatabaseSettings(engine_version="18.3"))
     group = graph.only("aws:rds/clusterParameterGroup:ClusterParameterGroup")
     assert group.inputs["family"] == "aurora-postgresql18"
     assert graph.only(CLUSTER).inputs["allowMajorVersionUpgrade"] is True
