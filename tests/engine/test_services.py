@@ -50,7 +50,7 @@ UPDATES = {
 UNKNOWN_INPUTS = {("aws:apigateway/stage:Stage", "deployment")}
 """Type and input of what was there before, and is not known in the preview: the id of the new deployment."""
 PREVIEW_LINES = 4000
-"""More than a preview of one service more has, which is 3,814. Half of them are the API's document: where one
+"""More than a preview of one service more has, which is 3,844. Half of them are the API's document: where one
 line of a document changes, the engine prints the others too."""
 RELEASED = "aws:s3/bucketObjectv2:BucketObjectv2"
 """A release's files, which have its name in their keys."""
