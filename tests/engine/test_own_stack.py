@@ -117,7 +117,7 @@ config:
     readers: { min: 3, max: 6 }
     backupRetentionDays: 21
   trading:monitoring:
-    logRetentionDays: 180
+    logRetentionDays: 731
     alarmEmails: [pager@nordic-exchange.io]
     spending: { monthlyUsd: 31000 }
 """

@@ -243,6 +243,13 @@ def test_folder_is_no_file(project: Path) -> None:
     assert check(project) == ["error: Pulumi.dev.yaml: cannot be read: Is a directory"]
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, f'"{"9" * 5000}"'])
+def test_number_with_thousands_of_digits_is_refused(project: Path, number: str) -> None:
+    heading, problem = check(project, SMALL.replace("shards: 1", f"shards: {number}"))
+    assert heading == "error: Pulumi.dev.yaml has 1 problem:"
+    assert "trading:cache.shards" in problem
+
+
 def test_stack_may_be_named_in_full(project: Path) -> None:
     assert run(project, "check", "--stack", "organization/trading/dev").returncode == 0
 
