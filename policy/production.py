@@ -12,14 +12,14 @@ from typing import Any
 from settings.model import NAMESPACE
 
 SETTING = f"{NAMESPACE}:protect"
-"""The key in a stack file; settings accept `true` and `false` alone."""
+"""The key in a stack file."""
 OUTPUT = "protected"
 """The stack output that has the setting's value: the scan has a stack's state, and not its configuration."""
 
 
 def by_configuration(config: Mapping[str, str]) -> bool:
     """Whether a stack with these configuration values is production."""
-    return config.get(SETTING) != "false"
+    return config.get(SETTING) not in ("false", "False")  # the texts that settings read as false
 
 
 def by_state(state: Sequence[Mapping[str, Any]]) -> bool:

@@ -24,6 +24,7 @@ def test_setting_is_one_that_a_stack_file_has_and_is_true_by_default() -> None:
         ({}, True),
         ({"trading:protect": "true"}, True),
         ({"trading:protect": "false"}, False),
+        ({"trading:protect": "False"}, False),
         ({"trading:protect": "nonsense"}, True),
         ({"trading:environment": "dev"}, True),
         ({"trading:environment": "live", "trading:protect": "true"}, True),
