@@ -22,7 +22,11 @@ BEHAVIORS_LIMIT = 75
 
 
 def _https_url(value: str) -> str:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 (raises where the port is no port)
+    except ValueError as error:
+        raise ValueError(f"must be an https address with a host name ({error})") from None
     name = parts.hostname or ""
     if parts.scheme != "https" or not re.fullmatch(rf"({LABEL}\.)+{LABEL}", name) or "@" in parts.netloc:
         raise ValueError("must be an https address with a host name")

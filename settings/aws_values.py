@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,7 +46,7 @@ def _listed(kind: str, value: str) -> str:
 
 def _version(kind: str, value: str) -> str:
     """A version of the list, or one that may have come since: a newer one of a major version that it has."""
-    known = [_numbers(version) for version in _lists()[kind] if version.replace(".", "").isdigit()]
+    known = [_numbers(version) for version in _lists()[kind] if re.fullmatch(r"[0-9]+\.[0-9]+", version)]
     newest = {major: (major, minor) for major, minor in sorted(known)}
     version = _numbers(value)
     if version not in known and version < newest.get(version[0], version):
@@ -78,8 +79,8 @@ NodeType = Annotated[
     AfterValidator(lambda value: _listed("cacheNodes", value)),
 ]
 DatabaseVersion = Annotated[
-    str, Field(pattern=r"^\d+\.\d+$"), AfterValidator(lambda value: _version("databaseVersions", value))
+    str, Field(pattern=r"^[0-9]+\.[0-9]+$"), AfterValidator(lambda value: _version("databaseVersions", value))
 ]
 CacheVersion = Annotated[
-    str, Field(pattern=r"^\d+\.\d+$"), AfterValidator(lambda value: _version("cacheVersions", value))
+    str, Field(pattern=r"^[0-9]+\.[0-9]+$"), AfterValidator(lambda value: _version("cacheVersions", value))
 ]

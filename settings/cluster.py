@@ -11,9 +11,9 @@ from settings.model import Broken, Cidr, Model, duplicate, refuse_duplicates, ru
 from settings.pinned import ChartVersion
 
 AddonVersion = Annotated[
-    str, Field(pattern=r"^v\d+\.\d+\.\d+-eksbuild\.\d+$", examples=["v0.9.0-eksbuild.11"])
+    str, Field(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$", examples=["v0.9.0-eksbuild.11"])
 ]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::\d{12}:role/.+")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::[0-9]{12}:role/.+")]
 
 
 class AddonSettings(Model):
@@ -29,7 +29,7 @@ class AddonSettings(Model):
 class ClusterSettings(Model):
     """EKS in Auto Mode."""
 
-    version: str = Field(default="1.36", pattern=r"^1\.\d{2}$")
+    version: str = Field(default="1.36", pattern=r"^1\.[0-9]{2}$")
     support: Literal["STANDARD", "EXTENDED"] = "EXTENDED"
     """What happens when the version's standard support ends, 14 months after its release: EXTENDED is paid
     for by the hour and leaves the day of the upgrade to you, STANDARD upgrades on AWS's day."""

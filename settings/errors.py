@@ -90,7 +90,7 @@ def _text(kind: str, message: str, where: Location, value: Any, schema: Mapping[
     match kind:
         case "missing":
             meaning = declared(schema, where).get("description", "")
-            return f"is missing, and has no default{meaning and ': '}{meaning}"
+            return f"is missing, and has no default{meaning and ': '}{' '.join(meaning.split())}"
         case "extra_forbidden":
             return f"no such key (value {_short(value)}); {_known_keys(schema, where)}"
         case "value_error" if isinstance(value, dict | list | BaseModel) or not isinstance(

@@ -138,8 +138,8 @@ class Range(Model):
 
     min: int = Field(ge=0)
     """The least, which is also where it starts."""
-    max: int = Field(ge=1)
-    """The most."""
+    max: int = Field(ge=1, le=2_147_483_647)
+    """The most; AWS's and Kubernetes' counts have 32 bits."""
 
     @rule
     def _ordered(self) -> Iterator[Broken]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-_CHART_VERSION = r"^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+_CHART_VERSION = r"^v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 
 
 def pinned_image(value: str) -> str:
@@ -16,7 +16,7 @@ def pinned_image(value: str) -> str:
     Raises:
         ValueError: it names no version, or `latest`.
     """
-    name = r"[^:@\s]+(:\d+/[^:@\s]+)?"
+    name = r"[^:@\s]+(:[0-9]+/[^:@\s]+)?"
     if not re.fullmatch(rf"{name}(:[\w][\w.-]{{0,127}}|(:[\w.-]+)?@sha256:[0-9a-f]{{64}})", value):
         raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
     if value.endswith(":latest"):

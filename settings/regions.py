@@ -85,7 +85,7 @@ class ExistingVpc(Model):
     isolated_subnets: list[ExistingSubnet]
     """Subnets with no way out, for the data stores."""
     endpoint_subnets: list[ExistingSubnet]
-    """Subnets for interface endpoints; the ninth address of each must be free."""
+    """Subnets for interface endpoints, of 16 addresses or more; the ninth address of each must be free."""
     route_table_ids: list[
         Annotated[str, Field(pattern=r"^rtb-[0-9a-f]{8,17}$", examples=["rtb-0123456789abcdef0"])]
     ] = []
@@ -96,6 +96,25 @@ class ExistingVpc(Model):
     def _distinct_route_tables(cls, tables: list[str]) -> list[str]:
         refuse_duplicates("route table", tables)
         return tables
+
+    @rule
+    def _distinct_subnets(self) -> Iterator[Broken]:
+        seen: list[ExistingSubnet] = []
+        for kind in ("public", "private", "isolated", "endpoint"):
+            for index, subnet in enumerate(getattr(self, f"{kind}_subnets")):
+                where = (f"{kind}Subnets", index)
+                block = ipaddress.IPv4Network(subnet.cidr)
+                if block.prefixlen > 28:
+                    yield Broken(f"{subnet.cidr}: a subnet is a /28 or larger", (*where, "cidr"))
+                for other in seen:
+                    if other.id == subnet.id:
+                        yield Broken(f"{subnet.id} is given twice; give each once", (*where, "id"))
+                    elif block.overlaps(ipaddress.IPv4Network(other.cidr)):
+                        yield Broken(
+                            f"{subnet.cidr} overlaps {other.cidr} of {other.id}; blocks of subnets lie apart",
+                            (*where, "cidr"),
+                        )
+                seen.append(subnet)
 
 
 class ServedLocations(Model):

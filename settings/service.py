@@ -25,7 +25,7 @@ SecretId = Annotated[
     str,
     Field(
         # The characters of a secret's name (Secrets Manager, `CreateSecret`), or a whole ARN.
-        pattern=r"^(arn:aws:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$",
+        pattern=r"^(arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$",
         examples=["trading/partner-api-key"],
     ),
 ]
@@ -77,9 +77,9 @@ class ServiceSettings(Model):
     listener_port: Port
     """The port of this service on the internal load balancer; one service each."""
     replicas: Range = Range(min=3, max=30)
-    cpu: str = Field(default="250m", pattern=r"^[1-9]\d*m?$", examples=["250m"])
+    cpu: str = Field(default="250m", pattern=r"^[1-9][0-9]*m?$", examples=["250m"])
     """CPU that a pod requests: cores, or thousandths of one (`m`)."""
-    memory: str = Field(default="256Mi", pattern=r"^[1-9]\d*(Mi|Gi)$")
+    memory: str = Field(default="256Mi", pattern=r"^[1-9][0-9]*(Mi|Gi)$")
     """Memory that a pod requests, which is its limit too."""
     health_path: Path = "/healthz"
     ready_path: Path = "/readyz"

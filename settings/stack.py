@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
 
 from settings.api import ApiSettings
 from settings.aws_values import regions_without
@@ -93,7 +94,10 @@ class Settings(Model):
     @classmethod
     def _format_of_this_release(cls, version: int) -> int:
         if version < VERSION:
-            raise ValueError(f"this release reads version {VERSION}; {upgrade(version)}")
+            raise ValueError(
+                f"this release reads version {VERSION}, and a file that names none is of version 1; "
+                f"{upgrade(version)}"
+            )
         return version
 
     @field_validator("regions")
@@ -131,6 +135,19 @@ class Settings(Model):
         if IDEMPOTENCY_TABLE not in {table.name for table in tables}:
             raise ValueError(f"lacks {IDEMPOTENCY_TABLE}, which order intake writes to")
         return tables
+
+    @rule
+    def _order_intake_knows_its_tables_attributes(self) -> Iterator[Broken]:
+        default, mine = (
+            next(table for table in tables if table.name == IDEMPOTENCY_TABLE)
+            for tables in (DEFAULT_TABLES, self.tables)
+        )
+        for field in ("hash_key", "range_key", "ttl_attribute"):
+            if getattr(mine, field) != getattr(default, field):
+                yield Broken(
+                    "order intake needs the default's attributes (functions/order_intake): leave it out",
+                    ("tables", IDEMPOTENCY_TABLE, to_camel(field)),
+                )
 
     @rule
     def _names_refer_to_something(self) -> Iterator[Broken]:
@@ -306,9 +323,18 @@ class Settings(Model):
             values: as for `parse`.
             secrets: texts that no error may show.
         """
+        try:
+            return cls._checked(values, secrets)
+        except RecursionError:
+            return [Problem((), "a value is nested too deeply")]
+
+    @classmethod
+    def _checked(cls, values: Mapping[str, Any], secrets: Iterable[str]) -> Settings | list[Problem]:
         schema = values_schema(cls)
         read: dict[str, Any] = {"settingsVersion": 1, **as_declared(values, schema)}
         version = read["settingsVersion"]
+        if isinstance(version, int) and version < 1:
+            return [Problem(("settingsVersion",), f"{version}: must be {VERSION}")]
         if isinstance(version, int) and version > VERSION:
             # What else there is to say of such a file, this release does not know.
             newer = (

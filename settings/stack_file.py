@@ -35,7 +35,7 @@ _WORDS: dict[str, Any] = {
 }
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
 _INTEGER = r"[-+]?(0[xX][0-9a-fA-F]{1,64}|0[bB][01]{1,64}|0[oO]?[0-7]{1,64}|[1-9][0-9]{0,64}|0)"
-"""Longer ones are read as floating-point numbers, as `yaml.v3` does with what 64 bits do not hold."""
+"""What 64 bits do not hold is read as a floating-point number, as `yaml.v3` does."""
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _DATE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}.*)?"
 _LIMIT = 100_000
@@ -232,7 +232,9 @@ class _Reader:
             key = self._key(key_node)
             if key in found:
                 first = found[key][0].start_mark.line + 1
-                raise self._error(key_node, f"{key} is given twice, in line {first} already")
+                raise self._error(
+                    key_node, f"{key} is given twice, in line {first} already: put both into one"
+                )
             found[key] = (key_node, value)
         return {**merged, **found}
 
@@ -251,6 +253,8 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, where: Location) -> Any:
         value, text = self._plain(node), node.value
+        if node.tag == _PLAIN and not text and len(where) > 1:
+            self._refuse(where, "is empty: give it a value, or write null where that is meant")
         if node.tag == _PLAIN and re.fullmatch(_DATE, text):
             self._refuse(where, f"{text} is read as a date: put it in quotes")
             return text
@@ -285,7 +289,8 @@ def _resolved(text: str) -> Any:
         return _WORDS[text]
     plain = text.replace("_", "")
     if text[:1] in "+-0123456789" and re.fullmatch(_INTEGER, plain):
-        return _integer(plain)
+        number = _integer(plain)
+        return number if -(2**63) <= number < 2**64 else float(number)
     if text[:1] in "+-.0123456789" and re.fullmatch(_FLOAT, plain):
         return float(plain)
     return text

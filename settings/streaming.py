@@ -66,7 +66,7 @@ DEFAULT_TOPICS = [
 class StreamingSettings(Model):
     """Amazon MSK."""
 
-    kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^(3\.[89]|4\.\d+)\.x\.kraft$")
+    kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^(3\.[89]|4\.[0-9]+)\.x\.kraft$")
     """As MSK writes it. KRaft, which a cluster is created with or never has; 3.8 or newer, because before
     a client that signs in with IAM cannot end a transaction (MSK guide, "Semantics of IAM … actions")."""
     instance_type: BrokerSize = "kafka.m7g.large"

@@ -17,8 +17,8 @@ from settings.model import Location, is_dict, is_list
 
 Schema = Mapping[str, Any]
 
-_INTEGER = r"[-+]?\d{1,64}"
-_NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
+_INTEGER = r"[-+]?[0-9]{1,64}"
+_NUMBER = r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 """As `pulumi.Config.get_bool` reads them."""
 
@@ -38,7 +38,7 @@ def of_key(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
-        except ValueError:  # also of a number with thousands of digits
+        except (ValueError, RecursionError):  # also of a number with thousands of digits
             return value  # a text after all: the key's own type says what would do
     return value
 

@@ -234,10 +234,15 @@ def _check(root: Json, node: Json, value: Any, path: str, owner: str) -> Iterato
         items = node.get("items", node if "properties" in node else {})
         for index, item in enumerate(value):
             yield from _check(root, items, item, f"{path}[{index}]", owner)
-    else:
+    elif (path.rpartition(".")[2], value) not in _TAKEN_ALL_THE_SAME:
         message = _scalar_problem(node, value)
         if message:
             yield Problem(path, value, f"{shown(path, value)} {message}")
+
+
+_TAKEN_ALL_THE_SAME = {("maxReadRequestUnits", -1), ("maxWriteRequestUnits", -1)}
+"""Property and value that AWS accepts against its schema's own range: -1 removes a maximum (DynamoDB API
+Reference, `OnDemandThroughput`)."""
 
 
 def _scalar_problem(node: Json, value: Any) -> str | None:

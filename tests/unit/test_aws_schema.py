@@ -515,6 +515,22 @@ def test_only_real_regions(account: Account) -> None:
     assert "'eu-west-9' is not an AWS region" in failure.reason
 
 
+def test_a_maximum_of_request_units_can_be_lifted(account: Account) -> None:
+    """Against the schema's own minimum (DynamoDB API Reference, `OnDemandThroughput`)."""
+    most = {"maxReadRequestUnits": 10, "maxWriteRequestUnits": -1}
+    account.create(
+        "dynamodb/table:Table", "t", **_TABLE, billingMode="PAY_PER_REQUEST", onDemandThroughput=most
+    )
+    with pytest.raises(AssertionError, match="maxReadRequestUnits"):
+        account.create(
+            "dynamodb/table:Table",
+            "u",
+            **_TABLE,
+            billingMode="PAY_PER_REQUEST",
+            onDemandThroughput={**most, "maxReadRequestUnits": -2},
+        )
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

@@ -17,6 +17,7 @@ import yaml
 from sandbox.aws.cloudformation import document
 from settings import COUNTRIES, Settings, SettingsError, stack_schema
 from tests.unit import aws_values
+from tests.unit.existing_network import existing_vpc
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "stacks"
@@ -85,14 +86,8 @@ SECOND_REGION = {
 }
 ROLE = "arn:aws:iam::123456789012:role/operators"
 INDEX = {"name": "by-venue", "hashKey": {"name": "venue"}}
-SUBNETS = [{"id": "subnet-0123456789abcdef0", "cidr": "10.9.0.0/24"}] * 3
-VPC = {
-    "id": "vpc-0123456789abcdef0",
-    "publicSubnets": SUBNETS,
-    "privateSubnets": SUBNETS,
-    "isolatedSubnets": SUBNETS,
-    "endpointSubnets": SUBNETS,
-}
+VPC = existing_vpc({"cidr": "10.9.0.0/16", "availabilityZones": "abc"})
+SUBNET = VPC["publicSubnets"][0]
 
 # What is wrong, how to get there from a stack file that is right, and what the error must say: the key,
 # the value, and what would do.
@@ -196,7 +191,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     ),
     (
         "vpc-lacks-a-subnet",
-        put("regions.0.existingVpc", {**VPC, "isolatedSubnets": SUBNETS[:2]}),
+        put("regions.0.existingVpc", {**VPC, "isolatedSubnets": VPC["isolatedSubnets"][:2]}),
         ("regions[0]", "existingVpc.isolatedSubnets", "2 subnets", "one a zone"),
     ),
     (
@@ -206,7 +201,10 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     ),
     (
         "subnet-cidr",
-        put("regions.0.existingVpc", {**VPC, "publicSubnets": [*SUBNETS[:2], {**SUBNETS[0], "cidr": "x"}]}),
+        put(
+            "regions.0.existingVpc",
+            {**VPC, "publicSubnets": [*VPC["publicSubnets"][:2], {**SUBNET, "cidr": "x"}]},
+        ),
         ("regions[0].existingVpc.publicSubnets[2].cidr", '"x"', "203.0.113.0/24"),
     ),
     # Names
@@ -1230,6 +1228,46 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         "nothing-to-remove",
         put("services.risk", None),
         ("services.risk", "removes nothing", "orders, accounts"),
+    ),
+    (
+        "subnet-too-small",
+        put("regions.0.existingVpc", {**VPC, "endpointSubnets": [{**SUBNET, "cidr": "10.8.0.0/30"}] * 3}),
+        ("regions[0].existingVpc.endpointSubnets[0].cidr", "10.8.0.0/30", "/28 or larger"),
+    ),
+    (
+        "subnet-given-twice",
+        put("regions.0.existingVpc", {**VPC, "isolatedSubnets": VPC["privateSubnets"]}),
+        ("existingVpc.isolatedSubnets[0].id", VPC["privateSubnets"][0]["id"], "given twice"),
+    ),
+    (
+        "subnets-overlap",
+        put("regions.0.existingVpc", {**VPC, "publicSubnets": [{**SUBNET, "cidr": "10.9.0.0/20"}] * 3}),
+        ("existingVpc.privateSubnets[0].cidr", "10.9.3.0/24 overlaps 10.9.0.0/20", "apart"),
+    ),
+    *(
+        (
+            f"order-table-{key}",
+            put("tables", {"orders-idempotency": {key: value}}),
+            (f"tables.orders-idempotency.{key}", "order intake needs", "leave it out"),
+        )
+        for key, value in (("hashKey", {"name": "id"}), ("rangeKey", None), ("ttlAttribute", None))
+    ),
+    *(
+        (f"version-{version}", put("settingsVersion", version), ("settingsVersion", version, "must be 2"))
+        for version in ("0", "-1")
+    ),
+    ("nested-too-deeply", put("web", "[" * 3000 + "]" * 3000), ("trading:web",)),
+    ("version-of-another-script", put("cluster.version", "1.٣٦"), ("cluster.version", "pattern")),
+    ("database-of-no-version", put("database.engineVersion", "9.6"), ("engineVersion", "9.6", "17.11")),
+    (
+        "issuer-without-a-port",
+        put("api.jwt", {"issuer": "https://id.example.com:abc", "audience": "a"}),
+        ("api.jwt.issuer", "https address", "abc"),
+    ),
+    (
+        "more-than-32-bits",
+        put("services.orders.replicas", {"min": 1, "max": 99999999999}),
+        ("services.orders.replicas.max", "99999999999", "less than or equal to 2147483647"),
     ),
     ("nothing-in-a-key", put("cache", ""), ("trading:cache", "is empty", "leave the key out")),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -248,6 +249,27 @@ def test_number_with_thousands_of_digits_is_refused(project: Path, number: str) 
     heading, problem = check(project, SMALL.replace("shards: 1", f"shards: {number}"))
     assert heading == "error: Pulumi.dev.yaml has 1 problem:"
     assert "trading:cache.shards" in problem
+
+
+def test_entry_without_a_value_removes_nothing(project: Path) -> None:
+    text = SMALL.replace("trading:services:", "trading:services:\n    market-data:")
+    problems = check(project, re.sub(r"\n    market-data: \{.*", "", text))
+    says = "trading:services.market-data: is empty: give it a value, or write null"
+    assert any(says in problem for problem in problems)
+
+
+def test_integer_beyond_64_bits_is_read_as_the_engine_reads_it(project: Path) -> None:
+    _, problem = check(project, SMALL.replace("cost-center: trading", "cost-center: 99999999999999999999"))
+    assert "trading:tags.cost-center" in problem
+    assert "put it in quotes" in problem
+
+
+def test_full_disk_is_one_error(project: Path) -> None:
+    (project / "Pulumi.dev.yaml").write_text(SMALL)
+    command = [sys.executable, "-m", "settings", "show", "--stack", "dev"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=project, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: No space left on device\n")
 
 
 def test_stack_may_be_named_in_full(project: Path) -> None:
