@@ -23,8 +23,13 @@ REGION: Values = {
     "natGateways": "one",
     "serves": {"continents": ["EU", "AF"]},
 }
-# What lists all regions, and so changes with their number.
-LISTS_REGIONS = {"monitoring", "backup-plan-us-east-1"}
+# What lists all regions, and so changes with their number: the plan that copies backups, and the dashboards.
+# Those of the edge and of the first region show the second one's health and the lag of its database.
+DASHBOARDS = {
+    "monitoring",
+    *(f"monitoring-{part}" for part in ("edge", FIRST, "tables", "orders", "accounts", "market-data")),
+}
+LISTS_REGIONS = {"backup-plan-us-east-1", *DASHBOARDS}
 
 
 @pytest.fixture(scope="module")
