@@ -310,9 +310,13 @@ def test_platform_stands_in_existing_vpcs(stack: str, regions: int) -> None:
     assert len(gateways) == 2 * regions
 
 
-def test_platform_in_a_vpc_whose_endpoint_subnet_lies_elsewhere_is_refused() -> None:
+def test_platform_in_a_vpc_whose_endpoint_subnet_lies_elsewhere_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     values = with_existing_networks("small", 1)
-    subnet = values["trading:regions"][0]["existingVpc"]["endpointSubnets"][0]
-    subnet["id"] = values["trading:regions"][0]["existingVpc"]["privateSubnets"][0]["id"]
+    account = Account.of([values])
+    monkeypatch.setattr(Account, "of", lambda *_: account)
+    subnets = values["trading:regions"][0]["existingVpc"]["endpointSubnets"]
+    subnets[0]["id"], subnets[1]["id"] = subnets[1]["id"], subnets[0]["id"]
     with pytest.raises(Exception, match="is no free address of"):
         deploy_platform("small", values)
