@@ -87,10 +87,9 @@ class Store:
     """
 
     def __init__(self, directory: Path, existing: Iterable[Row] = ()) -> None:
-        self._existing = tuple(existing)
-        self._held = {row.key: row for row in self._existing}
+        self._existing = {row.key: row for row in existing}
         self._owners: dict[str, Row] = {}
-        for row in self._existing:
+        for row in self._existing.values():
             for value in row.owned():
                 self._owners.setdefault(value, row)
         directory.mkdir(parents=True, exist_ok=True)
@@ -153,7 +152,7 @@ class Store:
     def get(self, kind: str, region: str, identifier: str, scope: str = "") -> Row | None:
         """The resource of a type with an id, whether it was deployed or the account held it before."""
         key = (kind, region, identifier, scope)
-        return next(iter(self._rows(_OWN, key)), None) or self._held.get(key)
+        return next(iter(self._rows(_OWN, key)), None) or self._existing.get(key)
 
     def all(self, kind: str | None = None) -> list[Row]:
         """Every resource, or every one of a type."""
@@ -163,7 +162,7 @@ class Store:
 
     def existing(self, kind: str) -> list[Row]:
         """Every resource of a type that was deployed, and what the account held before."""
-        return [*self.all(kind), *(row for row in self._existing if row.type == kind)]
+        return [*self.all(kind), *(row for row in self._existing.values() if row.type == kind)]
 
     def owner(self, value: str) -> Row | None:
         """The resource that an id, an ARN or another identifier belongs to, whoever made it."""

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,10 +17,8 @@ from sandbox.aws.cloudformation import document
 from settings import COUNTRIES, Settings, SettingsError, stack_schema
 from tests.unit import aws_values
 from tests.unit.existing_network import existing_vpc
+from tests.unit.harness import FIXTURES, ROOT, STACKS
 
-ROOT = Path(__file__).parents[2]
-FIXTURES = ROOT / "tests" / "stacks"
-STACKS = ("small", "full")
 Values = dict[str, Any]
 Change = Callable[[Values], object]
 
