@@ -124,9 +124,10 @@ def test_what_keeps_the_rules_or_is_excepted_passes(project: Checked) -> None:
 
 
 def test_exception_that_has_ended_fails_what_is_right(project: Checked) -> None:
+    """The settings are here for the pack; without their command, no stack file is held to them."""
     (project.folder / "policy").unlink()
     shutil.copytree(ROOT / "policy", project.folder / "policy")
-    (project.folder / "settings").symlink_to(ROOT / "settings")
+    shutil.copytree(ROOT / "settings", project.folder / "settings", ignore=lambda *_: ["__main__.py"])
     entries = project.folder / "policy" / "exceptions.yaml"
     entries.write_text(re.sub(r"expires: \S+", "expires: 2020-01-31", entries.read_text(), count=1))
     output = project.preview_of("", expect=1)
