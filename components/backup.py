@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Signal, Tier, service_trust
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.iam import service_trust
+from components.common.signals import Signal
 
 COMPLETION_MINUTES = 12 * 60
 
@@ -17,15 +20,14 @@ COMPLETION_MINUTES = 12 * 60
 class BackupVaultArgs:
     """Settings of a region's vault."""
 
-    key_arn: pulumi.Input[str]
+    context: RegionContext
     min_retention_days: int
     """What a locked vault keeps every backup for."""
     daily: bool
     """Whether the plan makes backups here; otherwise there are copies of other regions' only."""
-    protect: bool
 
 
-class BackupVault(Tier):
+class BackupVault(Component):
     """Where a region keeps backups, of its own and of other regions.
 
     A protected one is locked: nobody deletes a backup before its time, nor shortens it. The lock is that of
@@ -37,14 +39,14 @@ class BackupVault(Tier):
     arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: BackupVaultArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:BackupVault", name, opts)
         vault = aws.backup.Vault(
             name,
-            kms_key_arn=args.key_arn,
-            force_destroy=not args.protect,
-            opts=self.child(protect=args.protect),
+            kms_key_arn=args.context.key_arn,
+            force_destroy=not args.context.protect,
+            opts=self.child(protect=args.context.protect),
         )
-        if args.protect:
+        if args.context.protect:
             aws.backup.VaultLockConfiguration(
                 name,
                 backup_vault_name=vault.name,
@@ -54,29 +56,31 @@ class BackupVault(Tier):
         self.vault_name = vault.name
         self.arn = vault.arn
         # Metrics of "Monitoring AWS Backup metrics with CloudWatch" (AWS Backup developer guide).
-        self.signals += [
-            Signal(
-                name=f"backup-{job}-failed",
-                runbook="backup-failed",
-                title=title,
-                namespace="AWS/Backup",
-                metric=metric,
-                dimensions={"BackupVaultName": vault.name},
-                statistic="Sum",
-                threshold=0,
-                reason="one a day; each that fails is a day that cannot be restored from the vault",
-                severity="warning",
-                period_seconds=3600,
-                periods=1,
-            )
-            for job, metric, title in (
-                ("job", "NumberOfBackupJobsFailed", "A backup failed"),
-                ("start", "NumberOfBackupJobsExpired", "A backup could not begin in its time"),
-                ("copy", "NumberOfCopyJobsFailed", "A backup could not be copied to another region"),
-            )
-        ]
+        self.report(
+            *[
+                Signal(
+                    name=f"backup-{job}-failed",
+                    runbook="backup-failed",
+                    title=title,
+                    namespace="AWS/Backup",
+                    metric=metric,
+                    dimensions={"BackupVaultName": vault.name},
+                    statistic="Sum",
+                    threshold=0,
+                    reason="one a day; each that fails is a day that cannot be restored from the vault",
+                    severity="warning",
+                    period_seconds=3600,
+                    periods=1,
+                )
+                for job, metric, title in (
+                    ("job", "NumberOfBackupJobsFailed", "A backup failed"),
+                    ("start", "NumberOfBackupJobsExpired", "A backup could not begin in its time"),
+                    ("copy", "NumberOfCopyJobsFailed", "A backup could not be copied to another region"),
+                )
+            ]
+        )
         if args.daily:
-            self.signals.append(
+            self.report(
                 Signal(
                     name="backup-missing",
                     title="No backup has been made for two days",
@@ -112,7 +116,7 @@ class BackupPlanArgs:
     monthly_retention_days: int
 
 
-class BackupPlan(Tier):
+class BackupPlan(Component):
     """A backup a day and one a month, each copied to the other regions.
 
     They are snapshots: going back to a second is the database's own automated backups' business, which AWS
@@ -120,7 +124,7 @@ class BackupPlan(Tier):
     """
 
     def __init__(self, name: str, args: BackupPlanArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:BackupPlan", name, opts)
         # UTC, hours after the database's own backup and its maintenance, which a snapshot would wait for.
         rules = (
             ("daily", "cron(0 12 * * ? *)", args.daily_retention_days),
@@ -129,22 +133,19 @@ class BackupPlan(Tier):
         plan = aws.backup.Plan(
             name,
             rules=[
-                aws.backup.PlanRuleArgs(
-                    rule_name=rule,
-                    target_vault_name=args.vault_name,
-                    schedule=schedule,
-                    start_window=60,
-                    completion_window=COMPLETION_MINUTES,
+                {
+                    "rule_name": rule,
+                    "target_vault_name": args.vault_name,
+                    "schedule": schedule,
+                    "start_window": 60,
+                    "completion_window": COMPLETION_MINUTES,
                     # Nothing of Aurora can go to cold storage.
-                    lifecycle=aws.backup.PlanRuleLifecycleArgs(delete_after=days),
-                    copy_actions=[
-                        aws.backup.PlanRuleCopyActionArgs(
-                            destination_vault_arn=arn,
-                            lifecycle=aws.backup.PlanRuleCopyActionLifecycleArgs(delete_after=days),
-                        )
+                    "lifecycle": {"delete_after": days},
+                    "copy_actions": [
+                        {"destination_vault_arn": arn, "lifecycle": {"delete_after": days}}
                         for arn in args.copy_to_vault_arns
                     ],
-                )
+                }
                 for rule, schedule, days in rules
             ],
             opts=self.child(),

@@ -9,7 +9,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from components.tier import Signal, Tier
+from components.common.component import Component
+from components.common.signals import Signal
 from settings import DomainSettings
 
 
@@ -26,7 +27,7 @@ class DomainArgs:
     """Numbers of the origin header's secrets: all are accepted, the last is sent."""
 
 
-class Domain(Tier):
+class Domain(Component):
     """Looks the hosted zone up and issues DNS-validated certificates.
 
     Built with a provider of us-east-1, where CloudFront wants its certificate; the regional ones name
@@ -38,15 +39,13 @@ class Domain(Tier):
     """Validated, in us-east-1, for the viewer's host."""
     regional_certificate_arns: Mapping[str, pulumi.Output[str]]
     """Region → validated certificate for the viewer's host, the origin names and that region's name."""
-    regional_signals: Mapping[str, Sequence[Signal]]
-    """Region → its certificate's signals; a certificate's metrics are where it is."""
     origin_secrets: Mapping[int, pulumi.Output[str]]
     """Number → value of the origin header that the load balancers accept; Pulumi secrets."""
     origin_secret: pulumi.Output[str]
     """The value that CloudFront sends: the last of `origin_secrets`."""
 
     def __init__(self, name: str, args: DomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Domain", name, opts)
         host, origin = args.names.host, args.names.origin
         self.zone_id = aws.route53.get_zone_output(
             name=args.names.zone, private_zone=False, opts=pulumi.InvokeOptions(parent=self)
@@ -71,10 +70,10 @@ class Domain(Tier):
             region: self._validated(f"{name}-{region}", certificate, [*host_records, origin_record], region)
             for region, certificate in regional.items()
         }
-        self.signals.append(_expiry("viewer-certificate-expiry", viewer))
-        self.regional_signals = {
-            region: [_expiry("certificate-expiry", certificate)] for region, certificate in regional.items()
-        }
+        self.report(
+            _expiry("viewer-certificate-expiry", viewer),
+            *(_expiry("certificate-expiry", certificate, region) for region, certificate in regional.items()),
+        )
         self.origin_secrets = {
             number: random.RandomPassword(
                 numbered(f"{name}-origin-secret", number),
@@ -150,7 +149,7 @@ def numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-def _expiry(name: str, certificate: aws.acm.Certificate) -> Signal:
+def _expiry(name: str, certificate: aws.acm.Certificate, region: str = "") -> Signal:
     return Signal(
         name=name,
         runbook="certificate-expiry",
@@ -169,4 +168,5 @@ def _expiry(name: str, certificate: aws.acm.Certificate) -> Signal:
         # It stops when the certificate has expired: the alarm must not take that for well. Nor for broken,
         # which a new certificate is not.
         missing_data="ignore",
+        region=region,
     )

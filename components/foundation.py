@@ -4,195 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from components.bucket import bucket_policy, private_bucket
-from components.tier import Severity, Signal, Tier, policy_document
-
-_PUBLISHERS = (
-    "aps.amazonaws.com",
-    "budgets.amazonaws.com",
-    "cloudwatch.amazonaws.com",
-    "costalerts.amazonaws.com",
-    "events.rds.amazonaws.com",
-)
-"""Services that publish to the alarm topics: CloudWatch its alarms, Managed Prometheus its alerts,
-RDS its events, billing its warnings."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncryptionKeyArgs:
-    """Settings of a KMS key."""
-
-    alias: str
-    """Without its `alias/`."""
-    region: str
-    protect: bool
-
-
-class EncryptionKey(Tier):
-    """A symmetric KMS key that IAM policies of the account, CloudWatch Logs and encrypted topics can use.
-
-    It is a single-Region key: what is replicated between regions (Aurora, DynamoDB) takes a key of each
-    region anyway.
-    """
-
-    arn: pulumi.Output[str]
-
-    def __init__(
-        self, name: str, args: EncryptionKeyArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__(name, opts)
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        key = aws.kms.Key(
-            name,
-            description=f"Encrypts {args.alias}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            # Inline, not a KeyPolicy: whoever has the key's ARN may then rely on the policy.
-            policy=policy_document(
-                {
-                    "Sid": "AccountByIamPolicies",
-                    "Effect": "Allow",
-                    "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
-                    "Action": "kms:*",
-                    "Resource": "*",
-                },
-                {
-                    "Sid": "LogGroupsOfThisAccount",
-                    "Effect": "Allow",
-                    "Principal": {"Service": f"logs.{args.region}.amazonaws.com"},
-                    "Action": [
-                        "kms:Encrypt*",
-                        "kms:Decrypt*",
-                        "kms:ReEncrypt*",
-                        "kms:GenerateDataKey*",
-                    ],
-                    "Resource": "*",
-                    "Condition": {
-                        "ArnLike": {
-                            "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
-                                "arn:aws:logs:{0}:{1}:*", args.region, account
-                            )
-                        }
-                    },
-                },
-                {
-                    "Sid": "PublishersToEncryptedTopics",
-                    "Effect": "Allow",
-                    "Principal": {"Service": list(_PUBLISHERS)},
-                    "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-                    "Resource": "*",
-                    "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-                },
-            ),
-            opts=self.child(protect=args.protect),
-        )
-        aws.kms.Alias(name, name=f"alias/{args.alias}", target_key_id=key.key_id, opts=self.child())
-        self.arn = key.arn
-        self.register_outputs({"arn": self.arn})
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlarmTopicsArgs:
-    """Settings of a region's alarm topics."""
-
-    scope: Literal["regional", "edge"]
-    """Whose alarms they carry; part of their signals' names."""
-    key_arn: pulumi.Input[str]
-    emails: Sequence[str]
-
-
-class AlarmTopics(Tier):
-    """An encrypted SNS topic for each severity, with its e-mail subscriptions."""
-
-    critical_arn: pulumi.Output[str]
-    warning_arn: pulumi.Output[str]
-
-    def __init__(self, name: str, args: AlarmTopicsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-        self._account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        self.critical_arn = self._topic(name, "critical", args)
-        self.warning_arn = self._topic(name, "warning", args)
-        self.register_outputs({"criticalArn": self.critical_arn, "warningArn": self.warning_arn})
-
-    def _topic(self, name: str, severity: Severity, args: AlarmTopicsArgs) -> pulumi.Output[str]:
-        """The topic's ARN, known once its publishers may publish: RDS tries when it is subscribed."""
-        topic = aws.sns.Topic(f"{name}-{severity}", kms_master_key_id=args.key_arn, opts=self.child())
-        policy = aws.sns.TopicPolicy(
-            f"{name}-{severity}",
-            arn=topic.arn,
-            policy=policy_document(
-                {
-                    "Sid": "PublishersOfThisAccount",
-                    "Effect": "Allow",
-                    "Principal": {"Service": list(_PUBLISHERS)},
-                    # The alert manager looks at a topic before it publishes ("Giving Amazon Managed Service
-                    # for Prometheus permission to send alert messages to your Amazon SNS topic").
-                    "Action": ["sns:Publish", "sns:GetTopicAttributes"],
-                    "Resource": topic.arn,
-                    "Condition": {"StringEquals": {"aws:SourceAccount": self._account}},
-                },
-                {
-                    "Sid": "OnlyTls",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "sns:Publish",
-                    "Resource": topic.arn,
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
-            ),
-            opts=self.child(),
-        )
-        for email in args.emails:
-            aws.sns.TopicSubscription(
-                f"{name}-{severity}-{email}",
-                topic=topic.arn,
-                protocol="email",
-                endpoint=email,
-                opts=self.child(),
-            )
-        self.signals.append(
-            Signal(
-                name=f"{args.scope}-{severity}-notifications-failed",
-                runbook="notifications-failed",
-                title=f"Notifications of {severity} alarms are not delivered",
-                namespace="AWS/SNS",
-                metric="NumberOfNotificationsFailed",
-                dimensions={"TopicName": topic.name},
-                statistic="Sum",
-                threshold=0,
-                reason="An alarm that nobody hears is none.",
-                # The two topics fail apart as a rule, so each tells of the other.
-                severity="warning" if severity == "critical" else "critical",
-                period_seconds=300,
-                periods=1,
-            )
-        )
-        return policy.arn
+from components.common.alarm_topics import AlarmTopics, AlarmTopicsArgs
+from components.common.bucket import bucket_policy, private_bucket
+from components.common.component import Component
+from components.common.context import DeploymentContext, RegionContext
+from components.common.key import EncryptionKey, EncryptionKeyArgs
+from components.common.logs import all_streams, log_group
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundationArgs:
     """Settings of a region's foundation."""
 
-    platform: str
-    """Prefix of fixed names, such as `trading-prod`."""
-    region: str
-    log_retention_days: int
-    """Days that CloudWatch keeps log groups of this region's foundation (workspace logs)."""
+    context: DeploymentContext
     bucket_log_retention_days: int
     """Days that the log bucket keeps objects."""
     alarm_emails: Sequence[str]
-    protect: bool
 
 
-class Foundation(Tier):
+class Foundation(Component):
     """Our KMS key, the bucket of access logs, the alarm topics and the Prometheus workspace of a region."""
 
+    context: RegionContext
+    """The context of the region's other components, with the key."""
     key_arn: pulumi.Output[str]
     """Our key, which encrypts everything of the region; CloudWatch Logs, SNS and alarms may use it."""
     log_bucket: pulumi.Output[str]
@@ -206,12 +45,11 @@ class Foundation(Tier):
     """As AWS gives it, with a trailing slash."""
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Foundation", name, opts)
+        region_name = f"{args.context.platform}-{args.context.region}"
         key = EncryptionKey(
             f"{name}-key",
-            EncryptionKeyArgs(
-                alias=f"{args.platform}-{args.region}", region=args.region, protect=args.protect
-            ),
+            EncryptionKeyArgs(alias=region_name, context=args.context),
             self.child(),
         )
         topics = AlarmTopics(
@@ -219,29 +57,26 @@ class Foundation(Tier):
             AlarmTopicsArgs(scope="regional", key_arn=key.arn, emails=args.alarm_emails),
             self.child(),
         )
+        self.context = args.context.encrypted_with(key.arn)
         self.key_arn = key.arn
         self.critical_topic_arn = topics.critical_arn
         self.warning_topic_arn = topics.warning_arn
-        self.signals += topics.signals
         self.log_bucket = self._log_bucket(f"{name}-logs", args)
 
-        workspace_logs = aws.cloudwatch.LogGroup(
+        workspace_logs = log_group(
+            self,
             f"{name}-workspace",
+            self.context,
             # The prefix is AMP's condition for delivering its logs (CloudWatch's vended logs).
-            name=f"/aws/vendedlogs/prometheus/{args.platform}-{args.region}",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=self.key_arn,
-            opts=self.child(),
+            name=f"/aws/vendedlogs/prometheus/{region_name}",
         )
         workspace = aws.amp.Workspace(
             f"{name}-workspace",
-            alias=f"{args.platform}-{args.region}",
+            alias=region_name,
             # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User
             # Guide, "Encryption at rest").
-            logging_configuration=aws.amp.WorkspaceLoggingConfigurationArgs(
-                log_group_arn=pulumi.Output.format("{0}:*", workspace_logs.arn)
-            ),
-            opts=self.child(protect=args.protect),
+            logging_configuration={"log_group_arn": all_streams(workspace_logs.arn)},
+            opts=self.child(protect=args.context.protect),
         )
         self.workspace_arn = workspace.arn
         self.workspace_endpoint = workspace.prometheus_endpoint
@@ -258,7 +93,6 @@ class Foundation(Tier):
 
     def _log_bucket(self, name: str, args: FoundationArgs) -> pulumi.Output[str]:
         """The bucket's name, from its policy: a load balancer tries to write when logging is switched on."""
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         private = private_bucket(
             self,
             name,
@@ -271,9 +105,9 @@ class Foundation(Tier):
                 # Log files are written once, so versions cost nothing, and a deletion can be undone.
                 "noncurrent_version_expiration": {"noncurrent_days": 30},
             },
-            protect=args.protect,
+            protect=args.context.protect,
         )
-        statements = _log_delivery(private.bucket.arn, account, args.region)
+        statements = _log_delivery(private.bucket.arn, self.account_id, args.context.region)
         policy = bucket_policy(self, name, private, *statements)
         return policy.bucket
 

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.foundation import EncryptionKey, EncryptionKeyArgs
-from components.tier import Signal, Tier, policy_document
+from components.common.component import Component
+from components.common.context import DeploymentContext
+from components.common.iam import policy_document
+from components.common.key import EncryptionKey, EncryptionKeyArgs, account_statement
+from components.common.logs import all_streams, log_group
+from components.common.signals import Signal
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZoneSigningArgs:
     """Settings of DNSSEC."""
 
-    platform: str
+    context: DeploymentContext
     zone_id: pulumi.Input[str]
-    protect: bool
 
 
-class ZoneSigning(Tier):
+class ZoneSigning(Component):
     """Signs the zone with a key-signing key that a KMS key of ours backs.
 
     Built with a provider of us-east-1, where Route 53 wants the KMS key.
@@ -33,24 +36,17 @@ class ZoneSigning(Tier):
     ds_record: pulumi.Output[str]
 
     def __init__(self, name: str, args: ZoneSigningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        super().__init__("trading:tier:ZoneSigning", name, opts)
         service = {"Service": "dnssec-route53.amazonaws.com"}
         key = aws.kms.Key(
             name,
-            description=f"Signs the hosted zone of {args.platform}",
+            description=f"Signs the hosted zone of {args.context.platform}",
             customer_master_key_spec="ECC_NIST_P256",
             key_usage="SIGN_VERIFY",
             deletion_window_in_days=30,
             # Route 53 Developer Guide, "Working with customer managed keys for DNSSEC".
             policy=policy_document(
-                {
-                    "Sid": "AccountByIamPolicies",
-                    "Effect": "Allow",
-                    "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account)},
-                    "Action": "kms:*",
-                    "Resource": "*",
-                },
+                account_statement(self.account_id),
                 {
                     "Sid": "Route53SignsThisZone",
                     "Effect": "Allow",
@@ -58,7 +54,7 @@ class ZoneSigning(Tier):
                     "Action": ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"],
                     "Resource": "*",
                     "Condition": {
-                        "StringEquals": {"aws:SourceAccount": account},
+                        "StringEquals": {"aws:SourceAccount": self.account_id},
                         "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
                     },
                 },
@@ -69,30 +65,30 @@ class ZoneSigning(Tier):
                     "Action": "kms:CreateGrant",
                     "Resource": "*",
                     "Condition": {
-                        "StringEquals": {"aws:SourceAccount": account},
+                        "StringEquals": {"aws:SourceAccount": self.account_id},
                         "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
                         "Bool": {"kms:GrantIsForAWSResource": True},
                     },
                 },
             ),
-            opts=self.child(protect=args.protect),
+            opts=self.child(protect=args.context.protect),
         )
         signing_key = aws.route53.KeySigningKey(
             name,
             hosted_zone_id=args.zone_id,
             key_management_service_arn=key.arn,
             # Letters, digits and underscores alone.
-            name=args.platform.replace("-", "_"),
-            opts=self.child(protect=args.protect),
+            name=args.context.platform.replace("-", "_"),
+            opts=self.child(protect=args.context.protect),
         )
         aws.route53.HostedZoneDnsSec(
             name,
             # Through the key: a zone can be signed only once it has an active one.
             hosted_zone_id=signing_key.hosted_zone_id,
-            opts=self.child(protect=args.protect),
+            opts=self.child(protect=args.context.protect),
         )
         self.ds_record = signing_key.ds_record
-        self.signals += [
+        self.report(
             _dnssec_signal(
                 "dnssec-internal-failure",
                 "DNSSECInternalFailure",
@@ -105,7 +101,7 @@ class ZoneSigning(Tier):
                 "Route 53 can't use the zone's key-signing key",
                 args.zone_id,
             ),
-        ]
+        )
         self.register_outputs({"dsRecord": self.ds_record})
 
 
@@ -131,45 +127,34 @@ def _dnssec_signal(name: str, metric: str, title: str, zone_id: pulumi.Input[str
 class QueryLogArgs:
     """Settings of the query log."""
 
-    platform: str
-    region: str
-    """The provider's: us-east-1, where Route 53 wants the log group."""
+    context: DeploymentContext
     zone: str
     zone_id: pulumi.Input[str]
-    log_retention_days: int
-    protect: bool
 
 
-class QueryLog(Tier):
+class QueryLog(Component):
     """Every query that Route 53 answers for the zone, in a log group; a zone has one such log."""
 
     def __init__(self, name: str, args: QueryLogArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        super().__init__("trading:tier:QueryLog", name, opts)
         key = EncryptionKey(
             f"{name}-key",
-            EncryptionKeyArgs(alias=f"{args.platform}-query-log", region=args.region, protect=args.protect),
+            EncryptionKeyArgs(alias=f"{args.context.platform}-query-log", context=args.context),
             self.child(),
         )
-        logs = aws.cloudwatch.LogGroup(
-            name,
-            name=f"/aws/route53/{args.zone}",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=key.arn,
-            opts=self.child(),
-        )
+        logs = log_group(self, name, args.context.encrypted_with(key.arn), name=f"/aws/route53/{args.zone}")
         policy = aws.cloudwatch.LogResourcePolicy(
             name,
-            policy_name=f"{args.platform}-query-log",
+            policy_name=f"{args.context.platform}-query-log",
             policy_document=policy_document(
                 {
                     "Sid": "Route53WritesQueriesOfThisZone",
                     "Effect": "Allow",
                     "Principal": {"Service": "route53.amazonaws.com"},
                     "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    "Resource": pulumi.Output.format("{0}:*", logs.arn),
+                    "Resource": all_streams(logs.arn),
                     "Condition": {
-                        "StringEquals": {"aws:SourceAccount": account},
+                        "StringEquals": {"aws:SourceAccount": self.account_id},
                         "ArnEquals": {"aws:SourceArn": _zone_arn(args.zone_id)},
                     },
                 }

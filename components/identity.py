@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Signal, Tier
+from components.common.component import Component
+from components.common.context import DeploymentContext
+from components.common.signals import Signal
 
 RESOURCE_SERVER = "trading"
 """Prefix of the API's scopes, such as `trading/orders`."""
@@ -20,14 +22,14 @@ DOMAIN_LIMIT = 63
 class IdentityArgs:
     """Settings of the user pool."""
 
+    context: DeploymentContext
     host: str
     """The viewer's host: users come back to it after they have signed in."""
     services: Sequence[str]
     """Services that the API opens; each gets a scope of its own."""
-    protect: bool
 
 
-class Identity(Tier):
+class Identity(Component):
     """Users and machine clients, and the scopes that they may ask for.
 
     One pool serves every region, so that a token is good wherever Route 53 sends its bearer; each region's
@@ -48,29 +50,9 @@ class Identity(Tier):
     """Where the OAuth endpoints are."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Identity", name, opts)
         self.scopes = {service: f"{RESOURCE_SERVER}/{service}" for service in args.services}
-        pool = aws.cognito.UserPool(
-            name,
-            username_attributes=["email"],
-            username_configuration={"case_sensitive": False},
-            auto_verified_attributes=["email"],
-            admin_create_user_config={"allow_admin_create_user_only": True},
-            account_recovery_setting={"recovery_mechanisms": [{"name": "verified_email", "priority": 1}]},
-            password_policy={
-                "minimum_length": 14,
-                "require_lowercase": True,
-                "require_uppercase": True,
-                "require_numbers": True,
-                "require_symbols": True,
-                "password_history_size": 10,
-                "temporary_password_validity_days": 1,
-            },
-            mfa_configuration="ON",
-            software_token_mfa_configuration={"enabled": True},
-            deletion_protection="ACTIVE" if args.protect else "INACTIVE",
-            opts=self.child(protect=args.protect),
-        )
+        pool = self._user_pool(name, args)
         server = aws.cognito.ResourceServer(
             name,
             user_pool_id=pool.id,
@@ -92,6 +74,78 @@ class Identity(Tier):
             managed_login_version=2,
             opts=self.child(),
         )
+        web = self._web_client(name, args, pool, scopes)
+        machine = aws.cognito.UserPoolClient(
+            f"{name}-machine",
+            user_pool_id=pool.id,
+            generate_secret=True,
+            allowed_oauth_flows=["client_credentials"],
+            allowed_oauth_flows_user_pool_client=True,
+            allowed_oauth_scopes=scopes,
+            access_token_validity=15,
+            token_validity_units={"access_token": "minutes"},
+            opts=self.child(additional_secret_outputs=["clientSecret"]),
+        )
+
+        self.user_pool_arn = pool.arn
+        self.web_client_id = web.id
+        self.machine_client_id = machine.id
+        self.machine_client_secret = machine.client_secret
+        self.login_url = pulumi.Output.format(
+            "https://{0}.auth.{1}.amazoncognito.com", domain.domain, domain.region
+        )
+        self.report(
+            Signal(
+                name="identity-sign-in-throttles",
+                title="Sign-ins are throttled",
+                namespace="AWS/Cognito",
+                metric="SignInThrottles",
+                dimensions={"UserPool": pool.id, "UserPoolClient": web.id},
+                statistic="Sum",
+                threshold=0,
+                reason="Users are turned away: a rush, or somebody guessing passwords.",
+                severity="warning",
+            )
+        )
+        self.register_outputs(
+            {
+                "userPoolArn": self.user_pool_arn,
+                "webClientId": self.web_client_id,
+                "machineClientId": self.machine_client_id,
+                "loginUrl": self.login_url,
+            }
+        )
+
+    def _user_pool(self, name: str, args: IdentityArgs) -> aws.cognito.UserPool:
+        return aws.cognito.UserPool(
+            name,
+            username_attributes=["email"],
+            username_configuration={"case_sensitive": False},
+            auto_verified_attributes=["email"],
+            admin_create_user_config={"allow_admin_create_user_only": True},
+            account_recovery_setting={"recovery_mechanisms": [{"name": "verified_email", "priority": 1}]},
+            password_policy={
+                "minimum_length": 14,
+                "require_lowercase": True,
+                "require_uppercase": True,
+                "require_numbers": True,
+                "require_symbols": True,
+                "password_history_size": 10,
+                "temporary_password_validity_days": 1,
+            },
+            mfa_configuration="ON",
+            software_token_mfa_configuration={"enabled": True},
+            deletion_protection="ACTIVE" if args.context.protect else "INACTIVE",
+            opts=self.child(protect=args.context.protect),
+        )
+
+    def _web_client(
+        self,
+        name: str,
+        args: IdentityArgs,
+        pool: aws.cognito.UserPool,
+        scopes: pulumi.Output[list[str]],
+    ) -> aws.cognito.UserPoolClient:
         web = aws.cognito.UserPoolClient(
             f"{name}-web",
             user_pool_id=pool.id,
@@ -119,43 +173,4 @@ class Identity(Tier):
             use_cognito_provided_values=True,
             opts=self.child(),
         )
-        machine = aws.cognito.UserPoolClient(
-            f"{name}-machine",
-            user_pool_id=pool.id,
-            generate_secret=True,
-            allowed_oauth_flows=["client_credentials"],
-            allowed_oauth_flows_user_pool_client=True,
-            allowed_oauth_scopes=scopes,
-            access_token_validity=15,
-            token_validity_units={"access_token": "minutes"},
-            opts=self.child(additional_secret_outputs=["clientSecret"]),
-        )
-
-        self.user_pool_arn = pool.arn
-        self.web_client_id = web.id
-        self.machine_client_id = machine.id
-        self.machine_client_secret = machine.client_secret
-        self.login_url = pulumi.Output.format(
-            "https://{0}.auth.{1}.amazoncognito.com", domain.domain, domain.region
-        )
-        self.signals.append(
-            Signal(
-                name="identity-sign-in-throttles",
-                title="Sign-ins are throttled",
-                namespace="AWS/Cognito",
-                metric="SignInThrottles",
-                dimensions={"UserPool": pool.id, "UserPoolClient": web.id},
-                statistic="Sum",
-                threshold=0,
-                reason="Users are turned away: a rush, or somebody guessing passwords.",
-                severity="warning",
-            )
-        )
-        self.register_outputs(
-            {
-                "userPoolArn": self.user_pool_arn,
-                "webClientId": self.web_client_id,
-                "machineClientId": self.machine_client_id,
-                "loginUrl": self.login_url,
-            }
-        )
+        return web

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.names import limited_name
+from components.common.signals import Signal
 from components.load_balancer import SSL_POLICY
-from components.tier import Signal, Tier, limited_name
 from settings import BALANCER_NAME_LENGTH, InternalLoadBalancerSettings
 
 LOG_PREFIX = "nlb"
@@ -34,6 +37,7 @@ class BackendService:
 class InternalLoadBalancerArgs:
     """Settings of the internal load balancer."""
 
+    context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     """Private subnets, one a zone."""
@@ -49,10 +53,9 @@ class InternalLoadBalancerArgs:
     certificate_arn: pulumi.Input[str]
     """Validated, of this region, for `host_name`."""
     log_bucket: pulumi.Input[str]
-    protect: bool
 
 
-class InternalLoadBalancer(Tier):
+class InternalLoadBalancer(Component):
     """A network load balancer with a listener and a target group for each microservice.
 
     With `internalLoadBalancer.tls`, listeners end TLS with a public certificate for a name of ours, which
@@ -84,7 +87,7 @@ class InternalLoadBalancer(Tier):
     def __init__(
         self, name: str, args: InternalLoadBalancerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:InternalLoadBalancer", name, opts)
         security_group = aws.ec2.SecurityGroup(
             f"{name}-security-group",
             vpc_id=args.vpc_id,
@@ -104,10 +107,10 @@ class InternalLoadBalancer(Tier):
             # zones, and below a millisecond.
             enable_cross_zone_load_balancing=True,
             enable_zonal_shift=True,
-            enable_deletion_protection=args.protect,
+            enable_deletion_protection=args.context.protect,
             access_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},
             tags={"Name": name},
-            opts=self.child(protect=args.protect),
+            opts=self.child(protect=args.context.protect),
         )
         target_groups = {
             service.name: self._service(name, service, args, load_balancer) for service in args.services
@@ -228,7 +231,7 @@ class InternalLoadBalancer(Tier):
         of_load_balancer = {"LoadBalancer": load_balancer.arn_suffix}
         for service, group in target_groups.items():
             of_service = {**of_load_balancer, "TargetGroup": group.arn_suffix}
-            self.signals += [
+            self.report(
                 Signal(
                     name=f"internal-load-balancer-{service}-no-healthy-pod",
                     runbook="internal-load-balancer-no-healthy-pod",
@@ -259,8 +262,8 @@ class InternalLoadBalancer(Tier):
                     periods=10,
                     dashboard=service,
                 ),
-            ]
-        self.signals += [
+            )
+        self.report(
             Signal(
                 name="internal-load-balancer-target-resets",
                 title="Pods reset connections",
@@ -287,24 +290,26 @@ class InternalLoadBalancer(Tier):
                 customer_impact=True,
                 periods=1,
             ),
-        ]
+        )
         if tls:
-            self.signals += [
-                Signal(
-                    name=f"internal-load-balancer-{side}-tls-errors",
-                    runbook="internal-load-balancer-tls-errors",
-                    title=title,
-                    namespace="AWS/NetworkELB",
-                    metric=metric,
-                    dimensions=of_load_balancer,
-                    statistic="Sum",
-                    threshold=10,
-                    reason="A handshake that fails is a request that fails; ten a minute for three minutes "
-                    "are no connections that happened to break.",
-                    severity="critical",
-                )
-                for side, metric, title in (
-                    ("client", "ClientTLSNegotiationErrorCount", "The API tier's TLS handshakes fail"),
-                    ("target", "TargetTLSNegotiationErrorCount", "Pods fail TLS handshakes"),
-                )
-            ]
+            self.report(
+                *[
+                    Signal(
+                        name=f"internal-load-balancer-{side}-tls-errors",
+                        runbook="internal-load-balancer-tls-errors",
+                        title=title,
+                        namespace="AWS/NetworkELB",
+                        metric=metric,
+                        dimensions=of_load_balancer,
+                        statistic="Sum",
+                        threshold=10,
+                        reason="A handshake that fails is a request that fails; ten a minute for three "
+                        "minutes are no connections that happened to break.",
+                        severity="critical",
+                    )
+                    for side, metric, title in (
+                        ("client", "ClientTLSNegotiationErrorCount", "The API tier's TLS handshakes fail"),
+                        ("target", "TargetTLSNegotiationErrorCount", "Pods fail TLS handshakes"),
+                    )
+                ]
+            )

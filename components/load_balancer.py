@@ -9,18 +9,21 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.domain import numbered
-from components.tier import LogQuery, Signal, Tier, limited_name
-from components.web_acl import (
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.logs import log_delivery_policy, log_group
+from components.common.names import limited_name
+from components.common.signals import RUNBOOKS, LogQuery, Signal
+from components.common.web_acl import (
     BLOCKED_REQUESTS,
     REGIONAL_RULE_GROUPS,
     hidden_headers,
-    log_delivery_policy,
     log_refused_requests,
     path_matches,
     visibility,
     web_acl_rules,
 )
+from components.domain import numbered
 from settings import (
     BALANCER_NAME_LENGTH,
     RULE_PRIORITIES,
@@ -55,8 +58,7 @@ LEAST_FAILURES = 10
 class LoadBalancerArgs:
     """Settings of the public load balancer."""
 
-    platform: str
-    region: str
+    context: RegionContext
     vpc_id: pulumi.Input[str]
     public_subnet_ids: Sequence[pulumi.Input[str]]
     certificate_arn: pulumi.Input[str]
@@ -70,11 +72,7 @@ class LoadBalancerArgs:
     """Pinned addresses of the API's endpoint: the targets. Plain: their number shapes the graph."""
     api_endpoint_security_group_id: pulumi.Input[str]
     log_bucket: pulumi.Input[str]
-    key_arn: pulumi.Input[str]
-    log_retention_days: int
-    """Of the web ACL's log; those in the bucket have a rule of the bucket's."""
     settings: LoadBalancerSettings
-    protect: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +85,7 @@ class TargetsAlarm:
     """What it compares with what. Route 53 keeps a copy of an alarm, and is told when this changes."""
 
 
-class LoadBalancer(Tier):
+class LoadBalancer(Component):
     """An internet-facing ALB that admits CloudFront, with the secret header, and Route 53's checkers."""
 
     arn: pulumi.Output[str]
@@ -102,7 +100,7 @@ class LoadBalancer(Tier):
     """The rules that accept an origin secret."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:LoadBalancer", name, opts)
         cloudfront = self._client_group(
             f"{name}-cloudfront", args, "com.amazonaws.global.cloudfront.origin-facing", "CloudFront"
         )
@@ -111,7 +109,7 @@ class LoadBalancer(Tier):
         checkers = self._client_group(
             f"{name}-health-checkers",
             args,
-            f"com.amazonaws.{args.region}.route53-healthchecks",
+            f"com.amazonaws.{args.context.region}.route53-healthchecks",
             "Route 53 health checkers",
         )
         self.allow_connection(
@@ -142,14 +140,14 @@ class LoadBalancer(Tier):
             enable_http2=True,
             enable_zonal_shift=True,
             idle_timeout=args.settings.idle_timeout_seconds,
-            enable_deletion_protection=args.protect,
+            enable_deletion_protection=args.context.protect,
             access_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},
             connection_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},
-            opts=self.child(protect=args.protect),
+            opts=self.child(protect=args.context.protect),
         )
         target_group = self._target_group(name, args)
         self.origin_rules = self._listeners(name, args, load_balancer, target_group)
-        metric_name = f"{args.platform}-{name}"
+        metric_name = f"{args.context.platform}-{name}"
         self._web_acl(name, args, load_balancer, metric_name)
 
         self.arn = load_balancer.arn
@@ -157,7 +155,9 @@ class LoadBalancer(Tier):
         self.zone_id = load_balancer.zone_id
         self.security_group_id = cloudfront.id
         self.targets_alarm = self._targets_alarm(name, args, load_balancer, target_group)
-        self._watch(load_balancer, target_group, web_acl={"WebACL": metric_name, "Region": args.region})
+        self._watch(
+            load_balancer, target_group, web_acl={"WebACL": metric_name, "Region": args.context.region}
+        )
         self.register_outputs(
             {
                 "arn": self.arn,
@@ -249,7 +249,8 @@ class LoadBalancer(Tier):
         alarm = aws.cloudwatch.MetricAlarm(
             f"{name}-targets",
             alarm_description=f"Fewer than {needed} of {targets} API addresses are healthy in "
-            f"{args.region}; its Route 53 health check follows. Runbook: docs/operations.md#health-check",
+            f"{args.context.region}; its Route 53 health check follows. "
+            f"Runbook: {RUNBOOKS}#health-check",
             # Route 53 reads the metric itself, and only plain statistics at standard resolution
             # (Route 53 API Reference, AlarmIdentifier). Maximum: what the best-informed node sees.
             namespace="AWS/ApplicationELB",
@@ -413,29 +414,25 @@ class LoadBalancer(Tier):
         aws.wafv2.WebAclAssociation(
             f"{name}-acl", resource_arn=load_balancer.arn, web_acl_arn=web_acl.arn, opts=self.child()
         )
-        log_group = aws.cloudwatch.LogGroup(
+        logs = log_group(
+            self,
             f"{name}-acl-logs",
+            args.context,
             # WAF accepts only names with this beginning.
-            name=f"aws-waf-logs-{args.platform}-{name}",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
+            name=f"aws-waf-logs-{args.context.platform}-{name}",
         )
-        self.queries.append(
-            LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(log_group.name,))
-        )
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        self.report(LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(logs.name,)))
         delivery = aws.cloudwatch.LogResourcePolicy(
             f"{name}-log-delivery",
-            policy_name=f"{args.platform}-{name}-log-delivery",
-            policy_document=log_delivery_policy([log_group.arn], account=account, region=args.region),
+            policy_name=f"{args.context.platform}-{name}-log-delivery",
+            policy_document=log_delivery_policy(self, [logs.arn], region=args.context.region),
             opts=self.child(),
         )
         log_refused_requests(
             self,
             f"{name}-acl",
             web_acl_arn=web_acl.arn,
-            log_group_arn=log_group.arn,
+            log_group_arn=logs.arn,
             secret_headers=[secret_header],
             may_deliver=[delivery],
         )
@@ -450,7 +447,7 @@ class LoadBalancer(Tier):
         dimensions = {"LoadBalancer": load_balancer.arn_suffix}
         namespace = "AWS/ApplicationELB"
         requests = {"requests": ("RequestCount", "Sum")}
-        self.signals += [
+        self.report(
             Signal(
                 name="alb-5xx",
                 title="The public load balancer fails requests by itself",
@@ -519,7 +516,7 @@ class LoadBalancer(Tier):
                 period_seconds=300,
                 periods=2,
             ),
-        ]
+        )
 
 
 def _respond(response: FixedResponseSettings) -> aws.lb.ListenerRuleActionArgsDict:

@@ -10,7 +10,11 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Signal, Tier, policy_document, service_trust
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.iam import policy_document, service_trust
+from components.common.logs import all_streams, log_group
+from components.common.signals import Signal
 from settings import ExistingVpc, SubnetPlan
 
 INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "secretsmanager", "sts")
@@ -22,20 +26,17 @@ The rest leaves by NAT, since every interface endpoint is paid by the hour and z
 class NetworkArgs:
     """Settings of a region's network."""
 
-    region: str
+    context: RegionContext
     cidr: str
     availability_zones: Sequence[str]
     plan: SubnetPlan
     nat_gateways: Literal["perZone", "one"]
     """Also in how many zones there are interface endpoints: all, or the first."""
-    key_arn: pulumi.Input[str]
-    log_retention_days: int
-    """Days that flow logs are kept."""
     existing: ExistingVpc | None
     """Use this VPC and its subnets, and add endpoints only. Its first block must be `cidr`."""
 
 
-class Network(Tier):
+class Network(Component):
     """A VPC with public, private, isolated and endpoint subnets in every zone.
 
     Public subnets hold the load balancer and NAT gateways; private ones the pods, the function and the
@@ -63,10 +64,9 @@ class Network(Tier):
     """URL at which DynamoDB answers with addresses of this VPC."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Network", name, opts)
         self._name, self._args = name, args
         self._invoke = pulumi.InvokeOptions(parent=self)
-        self._account = aws.get_caller_identity_output(opts=self._invoke).account_id
         self.cidr = args.cidr
 
         if args.existing:
@@ -97,7 +97,7 @@ class Network(Tier):
         )
 
     def _service(self, service: str) -> str:
-        return f"com.amazonaws.{self._args.region}.{service}"
+        return f"com.amazonaws.{self._args.context.region}.{service}"
 
     def _use(self, existing: ExistingVpc) -> tuple[list[pulumi.Output[str]], list[pulumi.Input[str]]]:
         """Takes an existing VPC over; a wrong id or block fails the look-up, before anything is built."""
@@ -131,9 +131,7 @@ class Network(Tier):
             self._name, vpc_id=vpc.id, tags={"Name": self._name}, opts=self.child()
         )
 
-        public_table = self._route_table(
-            "public", aws.ec2.RouteTableRouteArgs(cidr_block="0.0.0.0/0", gateway_id=gateway.id)
-        )
+        public_table = self._route_table("public", {"cidr_block": "0.0.0.0/0", "gateway_id": gateway.id})
         isolated_table = self._route_table("isolated")
         self.public_subnet_ids = [
             self._subnet("public", zone, block, public_table, {"kubernetes.io/role/elb": "1"})
@@ -156,9 +154,7 @@ class Network(Tier):
         private_tables = [
             self._route_table(
                 f"private-{zone}",
-                aws.ec2.RouteTableRouteArgs(
-                    cidr_block="0.0.0.0/0", nat_gateway_id=nats[min(index, len(nats) - 1)].id
-                ),
+                {"cidr_block": "0.0.0.0/0", "nat_gateway_id": nats[min(index, len(nats) - 1)].id},
             )
             for index, zone in enumerate(args.availability_zones)
         ]
@@ -170,7 +166,7 @@ class Network(Tier):
         ]
         return endpoint_subnet_ids, [table.id for table in private_tables]
 
-    def _route_table(self, kind: str, *routes: aws.ec2.RouteTableRouteArgs) -> aws.ec2.RouteTable:
+    def _route_table(self, kind: str, *routes: aws.ec2.RouteTableRouteArgsDict) -> aws.ec2.RouteTable:
         # Inline routes: the table, and with it what stands in its subnets, then depends on the gateway.
         return aws.ec2.RouteTable(
             f"{self._name}-{kind}",
@@ -215,7 +211,7 @@ class Network(Tier):
             opts=self.child(),
         )
         # "Monitor NAT gateways with Amazon CloudWatch", VPC user guide.
-        self.signals += [
+        self.report(
             Signal(
                 name=f"nat-port-allocation-{zone}",
                 runbook="nat-port-allocation",
@@ -246,26 +242,21 @@ class Network(Tier):
                 severity="warning",
                 period_seconds=300,
             ),
-        ]
+        )
         return nat
 
     def _flow_logs(self) -> None:
         name = f"{self._name}-flow-logs"
-        log_group = aws.cloudwatch.LogGroup(
-            name,
-            retention_in_days=self._args.log_retention_days,
-            kms_key_id=self._args.key_arn,
-            opts=self.child(),
-        )
+        logs = log_group(self, name, self._args.context)
         role = aws.iam.Role(
             name,
             assume_role_policy=service_trust(
                 "vpc-flow-logs.amazonaws.com",
                 {
-                    "StringEquals": {"aws:SourceAccount": self._account},
+                    "StringEquals": {"aws:SourceAccount": self.account_id},
                     "ArnLike": {
                         "aws:SourceArn": pulumi.Output.format(
-                            "arn:aws:ec2:{0}:{1}:vpc-flow-log/*", self._args.region, self._account
+                            "arn:aws:ec2:{0}:{1}:vpc-flow-log/*", self._args.context.region, self.account_id
                         )
                     },
                 },
@@ -283,7 +274,7 @@ class Network(Tier):
                         "logs:PutLogEvents",
                         "logs:DescribeLogStreams",
                     ],
-                    "Resource": pulumi.Output.format("{0}:*", log_group.arn),
+                    "Resource": all_streams(logs.arn),
                 },
                 # It lists the names of all groups: there is no narrower resource.
                 {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
@@ -294,7 +285,7 @@ class Network(Tier):
             name,
             vpc_id=self.vpc_id,
             traffic_type="ALL",
-            log_destination=log_group.arn,
+            log_destination=logs.arn,
             iam_role_arn=role.arn,
             # The role's ARN does not show that it may write yet.
             opts=self.child(depends_on=[policy]),
@@ -308,7 +299,7 @@ class Network(Tier):
             "Effect": "Allow",
             "Principal": "*",
             "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::prod-{self._args.region}-starport-layer-bucket/*",
+            "Resource": f"arn:aws:s3:::prod-{self._args.context.region}-starport-layer-bucket/*",
         }
         for service, statements in {"s3": [ours, image_layers], "dynamodb": [ours]}.items():
             aws.ec2.VpcEndpoint(
@@ -329,7 +320,7 @@ class Network(Tier):
             "Principal": "*",
             "Action": "*",
             "Resource": "*",
-            "Condition": {"StringEquals": {"aws:ResourceAccount": self._account}},
+            "Condition": {"StringEquals": {"aws:ResourceAccount": self.account_id}},
         }
 
     def _interface_endpoints(self) -> None:
@@ -411,7 +402,7 @@ class Network(Tier):
             vpc_endpoint_type="Interface",
             subnet_ids=subnet_ids,
             subnet_configurations=[
-                aws.ec2.VpcEndpointSubnetConfigurationArgs(subnet_id=subnet_id, ipv4=address)
+                {"subnet_id": subnet_id, "ipv4": address}
                 for subnet_id, address in zip(subnet_ids, self.api_endpoint_addresses, strict=True)
             ],
             security_group_ids=[group.id],
@@ -423,7 +414,7 @@ class Network(Tier):
                     "Principal": "*",
                     "Action": "execute-api:Invoke",
                     "Resource": pulumi.Output.format(
-                        "arn:aws:execute-api:{0}:{1}:*", self._args.region, self._account
+                        "arn:aws:execute-api:{0}:{1}:*", self._args.context.region, self.account_id
                     ),
                 }
             ),
@@ -432,7 +423,7 @@ class Network(Tier):
         )
         self.api_endpoint_id = endpoint.id
         self.api_endpoint_security_group_id = group.id
-        self.signals.append(
+        self.report(
             Signal(
                 name="api-endpoint-packets-dropped",
                 title="The private API's endpoint drops packets",

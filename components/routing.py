@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.common.component import Component
+from components.common.context import DeploymentContext
+from components.common.signals import Signal
 from components.hosted_zone import QueryLog, QueryLogArgs, ZoneSigning, ZoneSigningArgs
 from components.load_balancer import HEALTH_PATH, TargetsAlarm
 from components.routing_tree import Failover, Geolocation, Latency, origin_tree
-from components.tier import Signal, Tier
 from settings import DomainSettings, ServedLocations
 
 
@@ -31,10 +33,7 @@ class RegionalOrigin:
 class RoutingArgs:
     """Settings of the records."""
 
-    platform: str
-    """Prefix of fixed names, such as `trading-prod`."""
-    edge_region: str
-    """The provider's: us-east-1, where Route 53's metrics, logs and signing keys are."""
+    context: DeploymentContext
     names: DomainSettings
     additional_hosts: Sequence[str] = ()
     """Names beside the host that viewers use."""
@@ -43,11 +42,9 @@ class RoutingArgs:
     distribution_zone_id: pulumi.Input[str]
     origins: Sequence[RegionalOrigin]
     """The first is the primary, where writes go."""
-    log_retention_days: int
-    protect: bool
 
 
-class Routing(Tier):
+class Routing(Component):
     """Viewer and origin records, and the health checks that steer them.
 
     The origin's names form a tree of aliases with one policy each (`HOST` is the viewer's name):
@@ -73,29 +70,31 @@ class Routing(Tier):
     """What the parent zone must say once this one is signed; none without DNSSEC."""
 
     def __init__(self, name: str, args: RoutingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Routing", name, opts)
         self._viewer_records(name, args)
         checks = {origin.region: self._health_check(name, args, origin) for origin in args.origins}
         self._origin_records(name, args, checks)
         self.health_check_ids = [check.id for check in checks.values()]
-        self.signals += [
-            Signal(
-                name=f"health-check-{region}",
-                runbook="health-check",
-                title=f"Route 53 finds {region} unhealthy and sends its traffic to another region",
-                namespace="AWS/Route53",
-                metric="HealthCheckStatus",
-                dimensions={"HealthCheckId": check.id},
-                statistic="Minimum",
-                comparison="below",
-                threshold=1,
-                reason="1 while the region's API answers and its load balancer has the targets it needs.",
-                severity="critical",
-                periods=1,
-                missing_data="breaching",
-            )
-            for region, check in checks.items()
-        ]
+        self.report(
+            *[
+                Signal(
+                    name=f"health-check-{region}",
+                    runbook="health-check",
+                    title=f"Route 53 finds {region} unhealthy and sends its traffic to another region",
+                    namespace="AWS/Route53",
+                    metric="HealthCheckStatus",
+                    dimensions={"HealthCheckId": check.id},
+                    statistic="Minimum",
+                    comparison="below",
+                    threshold=1,
+                    reason="1 while the region's API answers and its load balancer has the targets it needs.",
+                    severity="critical",
+                    periods=1,
+                    missing_data="breaching",
+                )
+                for region, check in checks.items()
+            ]
+        )
         self.ds_record = self._zone_wide(name, args)
         self.register_outputs({"healthCheckIds": self.health_check_ids, "dsRecord": self.ds_record})
 
@@ -191,7 +190,7 @@ class Routing(Tier):
                 type="A",
                 set_identifier=item.set_identifier,
                 geolocation_routing_policies=(
-                    [aws.route53.RecordGeolocationRoutingPolicyArgs(**{policy.kind: policy.code})]
+                    [{"continent": policy.code} if policy.kind == "continent" else {"country": policy.code}]
                     if isinstance(policy, Geolocation)
                     else None
                 ),
@@ -212,24 +211,16 @@ class Routing(Tier):
         if args.names.query_logging:
             QueryLog(
                 f"{name}-query-log",
-                QueryLogArgs(
-                    platform=args.platform,
-                    region=args.edge_region,
-                    zone=args.names.zone,
-                    zone_id=args.zone_id,
-                    log_retention_days=args.log_retention_days,
-                    protect=args.protect,
-                ),
+                QueryLogArgs(context=args.context, zone=args.names.zone, zone_id=args.zone_id),
                 self.child(),
             )
         if not args.names.dnssec:
             return None
         signing = ZoneSigning(
             f"{name}-signing",
-            ZoneSigningArgs(platform=args.platform, zone_id=args.zone_id, protect=args.protect),
+            ZoneSigningArgs(context=args.context, zone_id=args.zone_id),
             self.child(),
         )
-        self.signals += signing.signals
         return signing.ds_record
 
 

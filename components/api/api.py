@@ -24,15 +24,11 @@ from components.api.document import (
 )
 from components.api.order_intake import OrderIntake, OrderIntakeArgs
 from components.api.token_authorizer import TokenAuthorizer, TokenAuthorizerArgs
-from components.tier import (
-    FOLLOW_ONE_REQUEST,
-    LOG_METRICS,
-    LogQuery,
-    Objective,
-    Signal,
-    Tier,
-    service_trust,
-)
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.iam import service_trust
+from components.common.logs import count_lines, log_group
+from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Objective, Signal
 from settings import ORDERS_PATH, ApiSettings, ObjectiveSettings
 
 STAGE = "live"
@@ -59,11 +55,9 @@ filter status like /^[45]/
 class ApiArgs:
     """Settings of the API tier."""
 
-    platform: str
-    region: str
+    context: RegionContext
     vpc_id: pulumi.Input[str]
     private_subnet_ids: Sequence[pulumi.Input[str]]
-    key_arn: pulumi.Input[str]
     host_names: Sequence[str]
     """Names that the API answers: the viewer's host, and the region's own for health checks."""
     certificate_arn: pulumi.Input[str]
@@ -86,10 +80,9 @@ class ApiArgs:
     dynamodb_prefix_list_id: pulumi.Input[str]
     settings: ApiSettings
     objectives: ObjectiveSettings
-    log_retention_days: int
 
 
-class Api(Tier):
+class Api(Component):
     """API Gateway (private REST) and its Lambda functions.
 
     Raises:
@@ -101,14 +94,14 @@ class Api(Tier):
     function_name: pulumi.Output[str]
 
     def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Api", name, opts)
+        access_logs = self._access_logs(name, args)
         order_intake = OrderIntake(
             f"{name}-order-intake",
             OrderIntakeArgs(
-                platform=args.platform,
+                context=args.context,
                 vpc_id=args.vpc_id,
                 private_subnet_ids=args.private_subnet_ids,
-                key_arn=args.key_arn,
                 load_balancer_security_group_id=args.load_balancer_security_group_id,
                 order_service_url=args.service_urls[args.settings.order_service],
                 order_service_port=args.listener_ports[args.settings.order_service],
@@ -118,8 +111,7 @@ class Api(Tier):
                 dynamodb_prefix_list_id=args.dynamodb_prefix_list_id,
                 reserved_concurrency=args.settings.reserved_concurrency,
                 provisioned_concurrency=args.settings.provisioned_concurrency,
-                canary=args.settings.canary_in(args.region),
-                log_retention_days=args.log_retention_days,
+                canary=args.settings.canary_in(args.context.region),
             ),
             self.child(),
         )
@@ -156,7 +148,7 @@ class Api(Tier):
             triggers={"document": body.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())},
             opts=self.child(),
         )
-        stage = self._stage(name, args, authorizer, rest_api, deployment)
+        stage = self._stage(name, args, authorizer, rest_api, deployment, access_logs)
         self._method_settings(name, args.settings, rest_api, stage)
         for host in args.host_names:
             self._domain_name(f"{name}-{host}", host, args, rest_api, stage)
@@ -164,10 +156,6 @@ class Api(Tier):
         self.rest_api_id = rest_api.id
         self.stage_name = STAGE
         self.function_name = order_intake.function_name
-        self.signals += order_intake.signals
-        if token_authorizer:
-            self.signals += token_authorizer.signals
-        self.queries += order_intake.queries
         self._watch(rest_api)
         self._promise(rest_api, args.objectives)
         self.register_outputs({"restApiId": self.rest_api_id, "functionName": self.function_name})
@@ -204,12 +192,11 @@ class Api(Tier):
         return TokenAuthorizer(
             f"{name}-token-authorizer",
             TokenAuthorizerArgs(
-                key_arn=args.key_arn,
+                context=args.context,
                 settings=args.settings.jwt,
                 opened_by_scope=opened_by_scope(
                     args.settings.order_service, args.settings.routes, args.scopes
                 ),
-                log_retention_days=args.log_retention_days,
             ),
             self.child(),
         )
@@ -243,6 +230,17 @@ class Api(Tier):
                 opts=self.child(),
             )
 
+    def _access_logs(self, name: str, args: ApiArgs) -> aws.cloudwatch.LogGroup:
+        access_logs = log_group(self, f"{name}-access", args.context, name_prefix=f"/aws/apigateway/{name}-")
+        self.report(
+            *[
+                LogQuery(name=name, query=query, log_groups=(access_logs.name,))
+                for name, query in QUERIES.items()
+            ]
+        )
+        self._watch_throttles(name, args, access_logs)
+        return access_logs
+
     def _stage(
         self,
         name: str,
@@ -250,26 +248,14 @@ class Api(Tier):
         authorizer: Authorizer,
         rest_api: aws.apigateway.RestApi,
         deployment: aws.apigateway.Deployment,
+        access_logs: aws.cloudwatch.LogGroup,
     ) -> aws.apigateway.Stage:
-        access_logs = aws.cloudwatch.LogGroup(
-            f"{name}-access",
-            name_prefix=f"/aws/apigateway/{name}-",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
-        )
-        self.queries += [
-            LogQuery(name=name, query=query, log_groups=(access_logs.name,))
-            for name, query in QUERIES.items()
-        ]
-        self._watch_throttles(name, args, access_logs)
-        execution_logs = aws.cloudwatch.LogGroup(
+        execution_logs = log_group(
+            self,
             f"{name}-execution",
+            args.context,
             # API Gateway's own name; made by it, the group would keep logs for ever and unencrypted.
             name=pulumi.Output.format("API-Gateway-Execution-Logs_{0}/{1}", rest_api.id, STAGE),
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
         )
         # A stage that logs needs the account's role, and its first log line needs the group.
         before: list[pulumi.Resource] = [execution_logs]
@@ -389,14 +375,15 @@ class Api(Tier):
 
     def _watch_throttles(self, name: str, args: ApiArgs, access_logs: aws.cloudwatch.LogGroup) -> None:
         """API Gateway has no metric of what it throttles: 429s are among the 4xx, which are no failures."""
-        metric = f"{args.platform}-orders-throttled"
-        self.count_lines(
+        metric = f"{args.context.platform}-orders-throttled"
+        count_lines(
+            self,
             f"{name}-orders-throttled",
             metric,
             log_group_name=access_logs.name,
             pattern=f'{{ $.status = "429" && $.resource = "{ORDERS_PATH}" }}',
         )
-        self.signals.append(
+        self.report(
             Signal(
                 name="api-orders-throttled",
                 title="Orders are turned away by the API's throttle",
@@ -414,7 +401,7 @@ class Api(Tier):
 
     def _watch(self, rest_api: aws.apigateway.RestApi) -> None:
         dimensions: dict[str, pulumi.Input[str]] = {"ApiName": rest_api.name, "Stage": STAGE}
-        self.signals += [
+        self.report(
             Signal(
                 name="api-server-errors",
                 title="The API fails",
@@ -454,7 +441,7 @@ class Api(Tier):
                 severity="warning",
                 periods=5,
             ),
-        ]
+        )
 
     def _promise(self, rest_api: aws.apigateway.RestApi, objectives: ObjectiveSettings) -> None:
         """What those who place orders may expect. A 4xx is their own doing, and no failure."""
@@ -464,7 +451,7 @@ class Api(Tier):
             "Resource": "/api/orders",
             "Method": "POST",
         }
-        self.objectives += [
+        self.report(
             Objective(
                 name="order-availability",
                 title="Too many orders fail",
@@ -487,7 +474,7 @@ class Api(Tier):
                 },
                 bad_share="1 - fast / 100",
             ),
-        ]
+        )
 
 
 def access_log(subject: str) -> dict[str, str]:

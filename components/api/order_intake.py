@@ -9,15 +9,12 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.function import function_logs, python_function, writes_logs
-from components.scaling import target_tracking
-from components.tier import (
-    FOLLOW_ONE_REQUEST,
-    LOG_METRICS,
-    LogQuery,
-    Signal,
-    Tier,
-)
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.function import function_logs, python_function
+from components.common.logs import count_lines, writes_logs
+from components.common.scaling import target_tracking
+from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Signal
 from settings import Canary, Range
 
 ALIAS = "live"
@@ -31,10 +28,9 @@ HTTPS = 443
 class OrderIntakeArgs:
     """Settings of the function."""
 
-    platform: str
+    context: RegionContext
     vpc_id: pulumi.Input[str]
     private_subnet_ids: Sequence[pulumi.Input[str]]
-    key_arn: pulumi.Input[str]
     load_balancer_security_group_id: pulumi.Input[str]
     order_service_url: pulumi.Input[str]
     """Such as `https://NAME:8081`."""
@@ -47,10 +43,9 @@ class OrderIntakeArgs:
     reserved_concurrency: int
     provisioned_concurrency: Range
     canary: Canary | None
-    log_retention_days: int
 
 
-class OrderIntake(Tier):
+class OrderIntake(Component):
     """A Lambda function in the private subnets, which may reach DynamoDB and the order service only."""
 
     function_name: pulumi.Output[str]
@@ -59,16 +54,14 @@ class OrderIntake(Tier):
     """What an API Gateway integration calls: the alias."""
 
     def __init__(self, name: str, args: OrderIntakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:OrderIntake", name, opts)
         security_group = self._security_group(name, args)
-        log_group = function_logs(
-            self, name, key_arn=args.key_arn, log_retention_days=args.log_retention_days
-        )
+        log_group = function_logs(self, name, args.context)
         # API Gateway calls synchronously and gets every failure back. The queue holds what anybody else
         # invokes asynchronously, such as an operator's replay.
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
-            kms_master_key_id=args.key_arn,
+            kms_master_key_id=args.context.key_arn,
             message_retention_seconds=14 * 24 * 3600,
             opts=self.child(),
         )
@@ -76,10 +69,10 @@ class OrderIntake(Tier):
             self,
             name,
             "order_intake",
+            args.context,
             description="Validates orders, makes them idempotent, hands them to the order service",
             statements=_statements(args, log_group, dead_letters),
-            log_group=log_group,
-            key_arn=args.key_arn,
+            logs=log_group,
             memory_size=512,
             timeout=TIMEOUT_SECONDS,
             environment={
@@ -103,7 +96,7 @@ class OrderIntake(Tier):
         self._watch(function, dead_letters, args.reserved_concurrency)
         if args.canary:
             self._watch_canary(function)
-        self._watch_log(name, args.platform, log_group)
+        self._watch_log(name, args.context.platform, log_group)
         self.register_outputs({"functionName": self.function_name, "invokeArn": self.invoke_arn})
 
     def _alias(self, name: str, canary: Canary | None, function: aws.lambda_.Function) -> aws.lambda_.Alias:
@@ -196,10 +189,10 @@ class OrderIntake(Tier):
 
     def _watch_log(self, name: str, platform: str, log_group: aws.cloudwatch.LogGroup) -> None:
         metric = f"{platform}-order-intake-errors"
-        self.count_lines(
-            f"{name}-errors", metric, log_group_name=log_group.name, pattern='{ $.level = "ERROR" }'
+        count_lines(
+            self, f"{name}-errors", metric, log_group_name=log_group.name, pattern='{ $.level = "ERROR" }'
         )
-        self.signals.append(
+        self.report(
             Signal(
                 name="order-intake-error-lines",
                 title="Order intake logs errors",
@@ -213,7 +206,7 @@ class OrderIntake(Tier):
                 severity="warning",
             )
         )
-        self.queries.append(
+        self.report(
             LogQuery(name="follow-one-request", query=FOLLOW_ONE_REQUEST, log_groups=(log_group.name,))
         )
 
@@ -222,7 +215,7 @@ class OrderIntake(Tier):
     ) -> None:
         dimensions = {"FunctionName": function.name}
         live = {**dimensions, "Resource": pulumi.Output.format("{0}:{1}", function.name, ALIAS)}
-        self.signals += [
+        self.report(
             Signal(
                 name="order-intake-errors",
                 title="Order intake crashes or runs out of time",
@@ -310,10 +303,10 @@ class OrderIntake(Tier):
                 period_seconds=300,
                 periods=1,
             ),
-        ]
+        )
 
     def _watch_canary(self, function: aws.lambda_.Function) -> None:
-        self.signals.append(
+        self.report(
             Signal(
                 name="order-intake-canary-errors",
                 runbook="order-intake-errors",
@@ -356,7 +349,7 @@ def _statements(
             "Sid": "TableQueueAndEnvironmentAreEncrypted",
             "Effect": "Allow",
             "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-            "Resource": args.key_arn,
+            "Resource": args.context.key_arn,
         },
         {
             "Sid": "NetworkInterfacesAndTracesKnowNoResources",

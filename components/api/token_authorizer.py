@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.function import function_logs, python_function, writes_logs
-from components.tier import Signal, Tier
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.function import function_logs, python_function
+from components.common.logs import count_lines, writes_logs
+from components.common.signals import Signal
 from settings import JwtSettings
 
 ALIAS = "live"
@@ -23,14 +26,13 @@ METRICS = "Trading/Api"
 class TokenAuthorizerArgs:
     """Settings of the function."""
 
-    key_arn: pulumi.Input[str]
+    context: RegionContext
     settings: JwtSettings
     opened_by_scope: Mapping[str, Sequence[str]]
     """Scope → what it opens, as `METHOD/path`."""
-    log_retention_days: int
 
 
-class TokenAuthorizer(Tier):
+class TokenAuthorizer(Component):
     """A Lambda function that verifies tokens against the issuer's published keys.
 
     Outside of the VPC: it needs the issuer on the internet and nothing that is ours. What it is sent are
@@ -45,14 +47,13 @@ class TokenAuthorizer(Tier):
     def __init__(
         self, name: str, args: TokenAuthorizerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(name, opts)
-        log_group = function_logs(
-            self, name, key_arn=args.key_arn, log_retention_days=args.log_retention_days
-        )
+        super().__init__("trading:tier:TokenAuthorizer", name, opts)
+        log_group = function_logs(self, name, args.context)
         function = python_function(
             self,
             name,
             "token_authorizer",
+            args.context,
             description="Verifies access tokens of an outside issuer",
             statements=[
                 writes_logs(log_group),
@@ -60,7 +61,7 @@ class TokenAuthorizer(Tier):
                     "Sid": "EnvironmentIsEncrypted",
                     "Effect": "Allow",
                     "Action": "kms:Decrypt",
-                    "Resource": args.key_arn,
+                    "Resource": args.context.key_arn,
                 },
                 {
                     "Sid": "TracesKnowNoResources",
@@ -69,8 +70,7 @@ class TokenAuthorizer(Tier):
                     "Resource": "*",
                 },
             ],
-            log_group=log_group,
-            key_arn=args.key_arn,
+            logs=log_group,
             memory_size=512,
             timeout=TIMEOUT_SECONDS,
             environment={
@@ -98,14 +98,15 @@ class TokenAuthorizer(Tier):
 
     def _watch(self, name: str, function: aws.lambda_.Function, log_group: aws.cloudwatch.LogGroup) -> None:
         metric = f"{name}-keys-unavailable"
-        aws.cloudwatch.LogMetricFilter(
+        count_lines(
+            self,
+            metric,
             metric,
             log_group_name=log_group.name,
             pattern='{ $.message = "keys unavailable" }',
-            metric_transformation={"namespace": METRICS, "name": metric, "value": "1"},
-            opts=self.child(),
+            namespace=METRICS,
         )
-        self.signals += [
+        self.report(
             # Not `Errors`: API Gateway wants a failure for a 401, so each wrong token counts as one.
             Signal(
                 name="token-authorizer-keys-unavailable",
@@ -140,4 +141,4 @@ class TokenAuthorizer(Tier):
                 reason="The reserved concurrency is used up; every throttle is a request refused.",
                 severity="critical",
             ),
-        ]
+        )

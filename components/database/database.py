@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from components.common.access import Access, Endpoint
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.iam import service_trust
+from components.common.logs import count_lines, log_group
+from components.common.maintenance import BACKUP_WINDOW, MAINTENANCE_WINDOW
+from components.common.scaling import target_tracking
+from components.common.signals import LOG_METRICS, LogQuery, Severity, Signal
 from components.database.parameters import (
     CLUSTER_PARAMETERS,
     INSTANCE_PARAMETERS,
@@ -17,9 +26,7 @@ from components.database.parameters import (
 from components.database.proxy import DatabaseProxy, DatabaseProxyArgs
 from components.database.secret_rotation import SecretRotation, SecretRotationArgs
 from components.database.signals import cluster_signals
-from components.scaling import target_tracking
-from components.tier import LOG_METRICS, Endpoint, LogQuery, Severity, Signal, Tier, service_trust
-from settings import DatabaseSettings
+from settings import DatabaseSettings, ServiceSettings
 
 DATABASE_NAME = "trading"
 MASTER_USERNAME = "trading_admin"
@@ -50,14 +57,12 @@ class GlobalDatabase:
 class DatabaseArgs:
     """Settings of the database."""
 
-    platform: str
-    region: str
+    context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     """Isolated subnets, one a zone."""
     availability_zones: Sequence[str]
     """The subnets' zones: writer and readers are dealt to them in turn."""
-    key_arn: pulumi.Input[str]
     alarm_topic_arn: pulumi.Input[str]
     """Gets the failover and maintenance events."""
     users: Sequence[str]
@@ -67,11 +72,14 @@ class DatabaseArgs:
     """Whether clusters in other regions follow this one."""
     joins: GlobalDatabase | None = None
     """The global database whose secondary this is; without it the cluster takes writes."""
-    log_retention_days: int
-    protect: bool
 
 
-class Database(Tier):
+class _MonitoringRole(NamedTuple):
+    role: aws.iam.Role
+    permission: aws.iam.RolePolicyAttachment
+
+
+class Database(Component):
     """An Aurora cluster behind a proxy: one writer, readers in the other zones, replica auto-scaling.
 
     In several regions it is one member of a global database. The secondaries have readers only, take
@@ -104,12 +112,9 @@ class Database(Tier):
     """What other regions join, where `has_secondaries`."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-        settings = args.settings
+        super().__init__("trading:tier:Database", name, opts)
         # Fixed, because RDS derives the log groups' names from it, and they must exist before it does.
-        identifier = f"{args.platform}-{name}"
-        family = f"aurora-postgresql{settings.engine_version.split('.')[0]}"
-
+        identifier = f"{args.context.platform}-{name}"
         security_group = aws.ec2.SecurityGroup(
             f"{name}-instances",
             description="Aurora instances",
@@ -117,12 +122,99 @@ class Database(Tier):
             tags={"Name": name},
             opts=self.child(),
         )
+        monitoring = self._monitoring_role(name)
+        # RDS's own master secret is not to be had in a global database, which this cluster may join.
+        password = (
+            None
+            if args.joins
+            else random.RandomPassword(f"{name}-master-password", length=40, special=False, opts=self.child())
+        )
+        cluster = self._cluster(name, identifier, args, security_group, monitoring, password)
+        instances = self._instances(name, args, cluster, monitoring.role)
+        if not args.joins:
+            self._scale_readers(name, cluster, instances, args.settings)
+        self._publish_events(name, args.alarm_topic_arn, cluster, instances)
+        self.global_database = (
+            self._global_database(name, args, cluster, instances) if args.has_secondaries else None
+        )
+        self.secret_arn = self._master_secret(name, args, cluster, instances, password) if password else None
+        self.instances = Endpoint(security_group_id=security_group.id, ports=(PORT,))
+        proxy = DatabaseProxy(
+            f"{name}-proxy",
+            DatabaseProxyArgs(
+                vpc_id=args.vpc_id,
+                subnet_ids=args.subnet_ids,
+                cluster_identifier=cluster.cluster_identifier,
+                cluster_arn=cluster.arn,
+                cluster_resource_id=cluster.cluster_resource_id,
+                instances=self.instances,
+                users=args.users,
+                # All that a secondary has is readers.
+                read_only=args.joins is not None or args.settings.readers.min > 0,
+                ready=[*instances],
+            ),
+            self.child(),
+        )
+
+        self.writer_endpoint = proxy.endpoint
+        self.reader_endpoint = proxy.read_only_endpoint or proxy.endpoint
+        self.connect_resource_id = proxy.resource_id
+        self.endpoint = Endpoint(security_group_id=proxy.security_group_id, ports=(PORT,))
+        self.cluster_endpoint = cluster.endpoint
+        self.cluster_arn = cluster.arn
+        self.database_name = DATABASE_NAME
+        self._region = args.context.region
+        in_global_database = args.has_secondaries or args.joins is not None
+        self.report(
+            *cluster_signals(identifier, args.settings, in_global_database=in_global_database),
+        )
+        self.register_outputs(
+            {
+                "writerEndpoint": self.writer_endpoint,
+                "readerEndpoint": self.reader_endpoint,
+                "connectResourceId": self.connect_resource_id,
+                "clusterEndpoint": self.cluster_endpoint,
+                "secretArn": self.secret_arn,
+            }
+        )
+
+    def access(self, service: ServiceSettings) -> Access:
+        """What a service needs to use the database, if its settings say that it does."""
+        if not service.database:
+            return Access()
+        user = pulumi.Output.concat(
+            *("arn:aws:rds-db:", self._region, ":", self.account_id, ":dbuser:"),
+            *(self.connect_resource_id, "/", service.database_user),
+        )
+        return Access(
+            environment={
+                "DATABASE_WRITER": self.writer_endpoint,
+                "DATABASE_READER": self.reader_endpoint,
+                "DATABASE_PORT": str(PORT),
+                "DATABASE_NAME": self.database_name,
+                "DATABASE_USER": service.database_user,
+                "DATABASE_SSL_MODE": "verify-full",
+            },
+            statements=[{"Effect": "Allow", "Action": ["rds-db:connect"], "Resource": [user]}],
+            ports=(PORT,),
+        )
+
+    def _cluster(
+        self,
+        name: str,
+        identifier: str,
+        args: DatabaseArgs,
+        security_group: aws.ec2.SecurityGroup,
+        monitoring: _MonitoringRole,
+        password: random.RandomPassword | None,
+    ) -> aws.rds.Cluster:
+        settings = args.settings
         subnet_group = aws.rds.SubnetGroup(f"{name}-subnets", subnet_ids=args.subnet_ids, opts=self.child())
         parameter_group = aws.rds.ClusterParameterGroup(
             f"{name}-parameters",
-            family=family,
+            family=_family(settings),
             parameters=[
-                aws.rds.ClusterParameterGroupParameterArgs(name=key, value=value, apply_method=method)
+                {"name": key, "value": value, "apply_method": method}
                 for method, parameters in (
                     ("immediate", CLUSTER_PARAMETERS),
                     ("pending-reboot", STATIC_CLUSTER_PARAMETERS),
@@ -131,35 +223,15 @@ class Database(Tier):
             ],
             opts=self.child(),
         )
-        instance_parameter_group = aws.rds.ParameterGroup(
-            f"{name}-instance-parameters",
-            family=family,
-            parameters=[
-                aws.rds.ParameterGroupParameterArgs(name=key, value=value, apply_method="immediate")
-                for key, value in INSTANCE_PARAMETERS.items()
-            ],
-            opts=self.child(),
-        )
         log_groups = {
-            kind: aws.cloudwatch.LogGroup(
-                f"{name}-{kind}",
-                name=f"/aws/rds/cluster/{identifier}/{kind}",
-                kms_key_id=args.key_arn,
-                retention_in_days=args.log_retention_days,
-                opts=self.child(),
+            kind: log_group(
+                self, f"{name}-{kind}", args.context, name=f"/aws/rds/cluster/{identifier}/{kind}"
             )
             for kind in ("postgresql", "iam-db-auth-error")
         }
         self._watch_log(name, identifier, log_groups["postgresql"])
-        monitoring_role, monitoring_permission = self._monitoring_role(name)
-        # RDS's own master secret is not to be had in a global database, which this cluster may join.
-        password = (
-            None
-            if args.joins
-            else random.RandomPassword(f"{name}-master-password", length=40, special=False, opts=self.child())
-        )
         final_snapshot = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=self.child())
-        cluster = aws.rds.Cluster(
+        return aws.rds.Cluster(
             f"{name}-cluster",
             cluster_identifier=identifier,
             engine=aws.rds.EngineType.AURORA_POSTGRESQL,
@@ -182,48 +254,60 @@ class Database(Tier):
             db_subnet_group_name=subnet_group.name,
             vpc_security_group_ids=[security_group.id],
             serverlessv2_scaling_configuration=(
-                aws.rds.ClusterServerlessv2ScalingConfigurationArgs(
-                    min_capacity=settings.serverless.min, max_capacity=settings.serverless.max
-                )
+                {"min_capacity": settings.serverless.min, "max_capacity": settings.serverless.max}
                 if settings.serverless
                 else None
             ),
             storage_encrypted=True,
-            kms_key_id=args.key_arn,
+            kms_key_id=args.context.key_arn,
             backup_retention_period=settings.backup_retention_days,
-            # UTC, after the American markets have closed; maintenance when they are closed for the day.
-            preferred_backup_window="06:00-07:00",
-            preferred_maintenance_window="sun:08:00-sun:09:00",
+            preferred_backup_window=BACKUP_WINDOW,
+            preferred_maintenance_window=MAINTENANCE_WINDOW,
             copy_tags_to_snapshot=True,
-            delete_automated_backups=not args.protect,
-            skip_final_snapshot=not args.protect,
+            delete_automated_backups=not args.context.protect,
+            skip_final_snapshot=not args.context.protect,
             final_snapshot_identifier=pulumi.Output.concat(identifier, "-final-", final_snapshot.hex),
-            deletion_protection=args.protect,
+            deletion_protection=args.context.protect,
             enabled_cloudwatch_logs_exports=list(log_groups),
             database_insights_mode=settings.insights,
             performance_insights_enabled=True,
-            performance_insights_kms_key_id=args.key_arn,
+            performance_insights_kms_key_id=args.context.key_arn,
             # What each mode demands, and what it includes without a charge.
             performance_insights_retention_period=465 if settings.insights == "advanced" else 7,
             monitoring_interval=MONITORING_INTERVAL_SECONDS,
-            monitoring_role_arn=monitoring_role.arn,
+            monitoring_role_arn=monitoring.role.arn,
             opts=self.child(
-                protect=args.protect,
+                protect=args.context.protect,
                 # RDS would create the log groups itself, unencrypted and kept for ever; and it refuses a
                 # monitoring role that may not do its work yet.
-                depends_on=[*log_groups.values(), monitoring_permission],
+                depends_on=[*log_groups.values(), monitoring.permission],
                 # Two clusters cannot have one identifier, not even during a replacement.
                 delete_before_replace=True,
                 ignore_changes=_not_ours(args),
             ),
         )
-        instances = [
+
+    def _instances(
+        self, name: str, args: DatabaseArgs, cluster: aws.rds.Cluster, monitoring_role: aws.iam.Role
+    ) -> list[aws.rds.ClusterInstance]:
+        """The writer and the declared readers."""
+        settings = args.settings
+        parameter_group = aws.rds.ParameterGroup(
+            f"{name}-instance-parameters",
+            family=_family(settings),
+            parameters=[
+                {"name": key, "value": value, "apply_method": "immediate"}
+                for key, value in INSTANCE_PARAMETERS.items()
+            ],
+            opts=self.child(),
+        )
+        return [
             aws.rds.ClusterInstance(
                 f"{name}-{index}",
                 cluster_identifier=cluster.id,
                 engine=aws.rds.EngineType.AURORA_POSTGRESQL,
                 instance_class="db.serverless" if settings.serverless else settings.instance_class,
-                db_parameter_group_name=instance_parameter_group.name,
+                db_parameter_group_name=parameter_group.name,
                 availability_zone=args.availability_zones[index % len(args.availability_zones)],
                 # These take over before the auto-scaling's readers (tier 15), and in serverless v2 are
                 # kept as large as the writer.
@@ -235,65 +319,17 @@ class Database(Tier):
                 copy_tags_to_snapshot=True,
                 monitoring_interval=MONITORING_INTERVAL_SECONDS,
                 monitoring_role_arn=monitoring_role.arn,
-                opts=self.child(protect=args.protect),
+                opts=self.child(protect=args.context.protect),
             )
             for index in range(1 + settings.readers.min)
         ]
-        if not args.joins:
-            self._scale_readers(name, cluster, instances, settings)
-        self._publish_events(name, args.alarm_topic_arn, cluster, instances)
-        proxy = DatabaseProxy(
-            f"{name}-proxy",
-            DatabaseProxyArgs(
-                vpc_id=args.vpc_id,
-                subnet_ids=args.subnet_ids,
-                cluster_identifier=cluster.cluster_identifier,
-                cluster_arn=cluster.arn,
-                cluster_resource_id=cluster.cluster_resource_id,
-                instances=Endpoint(security_group_id=security_group.id, ports=(PORT,)),
-                users=args.users,
-                # All that a secondary has is readers.
-                read_only=args.joins is not None or settings.readers.min > 0,
-                ready=[*instances],
-            ),
-            self.child(),
-        )
 
-        self.writer_endpoint = proxy.endpoint
-        self.reader_endpoint = proxy.read_only_endpoint or proxy.endpoint
-        self.connect_resource_id = proxy.resource_id
-        self.endpoint = Endpoint(security_group_id=proxy.security_group_id, ports=(PORT,))
-        self.cluster_endpoint = cluster.endpoint
-        self.instances = Endpoint(security_group_id=security_group.id, ports=(PORT,))
-        self.cluster_arn = cluster.arn
-        self.database_name = DATABASE_NAME
-        self.global_database = (
-            self._global_database(name, args, cluster, instances) if args.has_secondaries else None
-        )
-        self.secret_arn = self._master_secret(name, args, cluster, instances, password) if password else None
-        self.signals += [
-            *proxy.signals,
-            *cluster_signals(
-                identifier, settings, in_global_database=args.has_secondaries or args.joins is not None
-            ),
-        ]
-        self.register_outputs(
-            {
-                "writerEndpoint": self.writer_endpoint,
-                "readerEndpoint": self.reader_endpoint,
-                "connectResourceId": self.connect_resource_id,
-                "clusterEndpoint": self.cluster_endpoint,
-                "secretArn": self.secret_arn,
-            }
-        )
-
-    def _monitoring_role(self, name: str) -> tuple[aws.iam.Role, aws.iam.RolePolicyAttachment]:
+    def _monitoring_role(self, name: str) -> _MonitoringRole:
         """Lets RDS send the instances' operating-system metrics to CloudWatch Logs."""
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         role = aws.iam.Role(
             f"{name}-monitoring",
             assume_role_policy=service_trust(
-                "monitoring.rds.amazonaws.com", {"StringEquals": {"aws:SourceAccount": account}}
+                "monitoring.rds.amazonaws.com", {"StringEquals": {"aws:SourceAccount": self.account_id}}
             ),
             opts=self.child(),
         )
@@ -303,7 +339,7 @@ class Database(Tier):
             policy_arn="arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
             opts=self.child(),
         )
-        return role, permission
+        return _MonitoringRole(role, permission)
 
     def _scale_readers(
         self,
@@ -364,17 +400,17 @@ class Database(Tier):
         """Made from the cluster, so that a stack of one region has none, and a second region only adds."""
         made = aws.rds.GlobalCluster(
             f"{name}-global",
-            global_cluster_identifier=f"{args.platform}-database",
+            global_cluster_identifier=f"{args.context.platform}-database",
             source_db_cluster_identifier=cluster.arn,
             # At first it is the cluster's own; from then on every member is upgraded through this.
             engine_version=args.settings.engine_version,
-            deletion_protection=args.protect,
+            deletion_protection=args.context.protect,
             # Required with a source: at its end it lets the cluster go, which stays as it is.
             force_destroy=True,
             # A cluster without its writer cannot become the primary of others.
-            opts=self.child(protect=args.protect, depends_on=[*instances]),
+            opts=self.child(protect=args.context.protect, depends_on=[*instances]),
         )
-        return GlobalDatabase(id=made.id, source_region=args.region)
+        return GlobalDatabase(id=made.id, source_region=args.context.region)
 
     def _master_secret(
         self,
@@ -387,10 +423,10 @@ class Database(Tier):
         """The master user's secret, which the rotation owns from its first day on."""
         secret = aws.secretsmanager.Secret(
             f"{name}-master",
-            description=f"Master user of {args.platform}-{name}; services sign in with IAM instead",
-            kms_key_id=args.key_arn,
-            recovery_window_in_days=30 if args.protect else 0,
-            opts=self.child(protect=args.protect),
+            description=f"Master user of {args.context.platform}-{name}; services sign in with IAM instead",
+            kms_key_id=args.context.key_arn,
+            recovery_window_in_days=30 if args.context.protect else 0,
+            opts=self.child(protect=args.context.protect),
         )
         version = aws.secretsmanager.SecretVersion(
             f"{name}-master",
@@ -412,19 +448,17 @@ class Database(Tier):
             # The rotation puts newer versions beside it and takes the label AWSCURRENT away.
             opts=self.child(ignore_changes=["secretString", "versionStages"]),
         )
-        rotation = SecretRotation(
+        SecretRotation(
             f"{name}-master-rotation",
             SecretRotationArgs(
+                context=args.context,
                 secret_arn=secret.arn,
                 cluster_identifier=cluster.cluster_identifier,
                 cluster_arn=cluster.arn,
-                key_arn=args.key_arn,
-                log_retention_days=args.log_retention_days,
                 ready=[version, *instances],
             ),
             self.child(),
         )
-        self.signals += rotation.signals
         return secret.arn
 
     def _watch_log(self, name: str, identifier: str, log_group: aws.cloudwatch.LogGroup) -> None:
@@ -441,13 +475,14 @@ class Database(Tier):
         for level, title, threshold, severity, reason in levels:
             metric = f"{identifier}-{level}"
             # PostgreSQL's own severities, which are what its lines have behind the prefix.
-            self.count_lines(
+            count_lines(
+                self,
                 f"{name}-{level}",
                 metric,
                 log_group_name=log_group.name,
                 pattern=f'"{level.upper()}:"',
             )
-            self.signals.append(
+            self.report(
                 Signal(
                     name=f"database-{level}",
                     runbook="database-log-errors",
@@ -463,9 +498,11 @@ class Database(Tier):
                     severity=severity,
                 )
             )
-        self.queries.append(
-            LogQuery(name="slow-statements", query=SLOW_STATEMENTS, log_groups=(log_group.name,))
-        )
+        self.report(LogQuery(name="slow-statements", query=SLOW_STATEMENTS, log_groups=(log_group.name,)))
+
+
+def _family(settings: DatabaseSettings) -> str:
+    return f"aurora-postgresql{settings.engine_version.split('.')[0]}"
 
 
 def _not_ours(args: DatabaseArgs) -> list[str]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Endpoint, Signal, Tier, policy_document, service_trust
+from components.common.access import Endpoint
+from components.common.component import Component
+from components.common.iam import policy_document, service_trust
+from components.common.signals import Signal
 
 BORROW_TIMEOUT_SECONDS = 5
 """Half of what order intake waits for its service: rather a clear refusal than an order whose end is
@@ -34,7 +37,7 @@ class DatabaseProxyArgs:
     """The cluster's instances."""
 
 
-class DatabaseProxy(Tier):
+class DatabaseProxy(Component):
     """A pool of connections that outlives a failover of the writer, over TLS.
 
     A client signs in with an IAM token, and so does the proxy at the database as the same user
@@ -54,7 +57,7 @@ class DatabaseProxy(Tier):
     def __init__(
         self, name: str, args: DatabaseProxyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:DatabaseProxy", name, opts)
         security_group = aws.ec2.SecurityGroup(
             name,
             description="Database proxy",
@@ -152,7 +155,7 @@ class DatabaseProxy(Tier):
     def _watch(self, proxy: aws.rds.Proxy) -> None:
         """Metrics of "Monitoring RDS Proxy metrics with Amazon CloudWatch" (Aurora user guide)."""
         dimensions = {"ProxyName": proxy.name}
-        self.signals += [
+        self.report(
             Signal(
                 name="database-proxy-borrow-latency",
                 title="Services wait for a connection to the database",
@@ -189,4 +192,4 @@ class DatabaseProxy(Tier):
                 "is missing, or a database that is not there",
                 severity="critical",
             ),
-        ]
+        )

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.function import function_logs, python_function, writes_logs
-from components.tier import Signal, Tier
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.function import function_logs, python_function
+from components.common.logs import writes_logs
+from components.common.signals import Signal
 
 ROTATION_DAYS = 30
 TIMEOUT_SECONDS = 300
@@ -19,16 +22,15 @@ TIMEOUT_SECONDS = 300
 class SecretRotationArgs:
     """Settings of the rotation."""
 
+    context: RegionContext
     secret_arn: pulumi.Input[str]
     cluster_identifier: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
-    key_arn: pulumi.Input[str]
-    log_retention_days: int
     ready: list[pulumi.Resource]
     """The secret's first version, and the cluster's instances."""
 
 
-class SecretRotation(Tier):
+class SecretRotation(Component):
     """A function that gives the master user a new password every 30 days, through RDS's API.
 
     It calls AWS only, never PostgreSQL, so it needs neither a driver nor a place in the VPC.
@@ -37,14 +39,13 @@ class SecretRotation(Tier):
     def __init__(
         self, name: str, args: SecretRotationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(name, opts)
-        log_group = function_logs(
-            self, name, key_arn=args.key_arn, log_retention_days=args.log_retention_days
-        )
+        super().__init__("trading:tier:SecretRotation", name, opts)
+        log_group = function_logs(self, name, args.context)
         function = python_function(
             self,
             name,
             "rotate_database_secret",
+            args.context,
             description="Gives the database's master user a new password",
             statements=[
                 {
@@ -79,22 +80,20 @@ class SecretRotation(Tier):
                     "Sid": "SecretAndEnvironmentAreEncrypted",
                     "Effect": "Allow",
                     "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                    "Resource": args.key_arn,
+                    "Resource": args.context.key_arn,
                 },
             ],
-            log_group=log_group,
-            key_arn=args.key_arn,
+            logs=log_group,
             memory_size=256,
             timeout=TIMEOUT_SECONDS,
             environment={"CLUSTER_IDENTIFIER": args.cluster_identifier},
         )
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         invocation = aws.lambda_.Permission(
             name,
             function=function.name,
             action="lambda:InvokeFunction",
             principal="secretsmanager.amazonaws.com",
-            source_account=account,
+            source_account=self.account_id,
             opts=self.child(),
         )
         aws.secretsmanager.SecretRotation(
@@ -108,7 +107,7 @@ class SecretRotation(Tier):
             # Secrets Manager invokes the function when the rotation is set up.
             opts=self.child(depends_on=[invocation, *args.ready]),
         )
-        self.signals.append(
+        self.report(
             Signal(
                 name="database-rotation-failed",
                 title="The database's master password could not be rotated",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.tier import Signal
+from components.common.signals import Signal
 from settings import DatabaseSettings
 
 GIB = 2**30
@@ -33,6 +33,41 @@ def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_da
             if settings.serverless
             else _of_an_instance_class(of_cluster, of_writer, of_readers, settings)
         ),
+        *_load(of_writer, of_readers, settings),
+        *_data(of_cluster, of_readers),
+    ]
+    if in_global_database:
+        signals.append(
+            Signal(
+                name="database-global-lag",
+                title="The region's database is behind the primary region's",
+                namespace="AWS/RDS",
+                metric="AuroraGlobalDBReplicationLag",
+                dimensions=of_cluster,
+                statistic="Maximum",
+                threshold=5000,
+                reason="milliseconds; below a second is usual, and what lags is lost with the primary",
+                severity="critical",
+                periods=5,
+            )
+        )
+    return signals
+
+
+def connection_limit(settings: DatabaseSettings) -> float:
+    """What `max_connections` is by default, as if all of an instance's memory were PostgreSQL's.
+
+    It is `LEAST({DBInstanceClassMemory/9531392},5000)`, of the memory without what the system has, and less
+    where a serverless instance may shrink to half a unit ("Maximum connections to an Aurora PostgreSQL DB
+    instance", "Maximum connections for Aurora Serverless v2").
+    """
+    from_half = settings.serverless and settings.serverless.min == 0.5
+    most = MOST_CONNECTIONS_FROM_HALF_A_UNIT if from_half else MOST_CONNECTIONS
+    return min(_memory_gib(settings) * GIB / BYTES_OF_A_CONNECTION, most)
+
+
+def _load(of_writer: dict[str, str], of_readers: dict[str, str], settings: DatabaseSettings) -> list[Signal]:
+    return [
         Signal(
             name="database-writer-cpu",
             title="The database's writer is at its CPU's limit",
@@ -82,6 +117,11 @@ def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_da
             severity="warning",
             periods=5,
         ),
+    ]
+
+
+def _data(of_cluster: dict[str, str], of_readers: dict[str, str]) -> list[Signal]:
+    return [
         Signal(
             name="database-replica-lag",
             title="The database's readers are behind the writer",
@@ -132,34 +172,6 @@ def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_da
             periods=1,
         ),
     ]
-    if in_global_database:
-        signals.append(
-            Signal(
-                name="database-global-lag",
-                title="The region's database is behind the primary region's",
-                namespace="AWS/RDS",
-                metric="AuroraGlobalDBReplicationLag",
-                dimensions=of_cluster,
-                statistic="Maximum",
-                threshold=5000,
-                reason="milliseconds; below a second is usual, and what lags is lost with the primary",
-                severity="critical",
-                periods=5,
-            )
-        )
-    return signals
-
-
-def connection_limit(settings: DatabaseSettings) -> float:
-    """What `max_connections` is by default, as if all of an instance's memory were PostgreSQL's.
-
-    It is `LEAST({DBInstanceClassMemory/9531392},5000)`, of the memory without what the system has, and less
-    where a serverless instance may shrink to half a unit ("Maximum connections to an Aurora PostgreSQL DB
-    instance", "Maximum connections for Aurora Serverless v2").
-    """
-    from_half = settings.serverless and settings.serverless.min == 0.5
-    most = MOST_CONNECTIONS_FROM_HALF_A_UNIT if from_half else MOST_CONNECTIONS
-    return min(_memory_gib(settings) * GIB / BYTES_OF_A_CONNECTION, most)
 
 
 def _serverless(of_writer: dict[str, str]) -> list[Signal]:

@@ -12,7 +12,11 @@ import pulumi
 import pulumi_aws as aws
 import yaml
 
-from components.tier import RUNBOOKS, Severity, Signal, Tier
+from components.common.arns import resource_name
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.signals import RUNBOOKS, Severity, Signal
+from components.common.workloads import WORKLOAD_NAMESPACE
 from settings import ServiceSettings
 
 NAMESPACE = "alerts"
@@ -69,7 +73,7 @@ class Alert:
 class ServiceAlertsArgs:
     """Settings of a region's alerts."""
 
-    region: str
+    context: RegionContext
     workspace_arn: pulumi.Input[str]
     """The Prometheus workspace that has the pods' metrics."""
     services: Sequence[ServiceSettings]
@@ -88,7 +92,7 @@ class ServiceAlertsArgs:
     """The services and their scraper: before them everything rings."""
 
 
-class ServiceAlerts(Tier):
+class ServiceAlerts(Component):
     """Rules of the workspace that ring, and its alert manager, which tells the region's alarm topics.
 
     CloudWatch knows no service behind the internal load balancer by its requests. The alert manager joins
@@ -99,13 +103,13 @@ class ServiceAlerts(Tier):
     def __init__(
         self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(name, opts)
-        workspace_id = pulumi.Output.from_input(args.workspace_arn).apply(lambda arn: arn.rsplit("/", 1)[-1])
+        super().__init__("trading:tier:ServiceAlerts", name, opts)
+        workspace_id = resource_name(args.workspace_arn)
         manager = aws.amp.AlertManagerDefinition(
             name,
             workspace_id=workspace_id,
             definition=pulumi.Output.all(args.critical_topic_arn, args.warning_topic_arn).apply(
-                lambda topics: alert_manager_definition(args.region, *topics)
+                lambda topics: alert_manager_definition(args.context.region, *topics)
             ),
             opts=self.child(),
         )
@@ -119,7 +123,7 @@ class ServiceAlerts(Tier):
         )
         groups = [args.scaling_rule_group, *(f"{NAMESPACE};{group}" for group in GROUPS)]
         # From the rules: the alarm on their silence comes after them, and goes before them.
-        self.signals += _signals(rules.workspace_id, groups)
+        self.report(*_signals(rules.workspace_id, groups))
         self.register_outputs({})
 
 
@@ -145,9 +149,10 @@ def rules_file(
 
 
 def _recording_rules() -> list[dict[str, str]]:
-    requests = 'http_requests_total{namespace="trading"}'
-    failed = 'http_requests_total{namespace="trading",status=~"5.."}'
-    buckets = 'http_request_duration_seconds_bucket{namespace="trading"}'
+    pods = f'namespace="{WORKLOAD_NAMESPACE}"'
+    requests = f"http_requests_total{{{pods}}}"
+    failed = f'http_requests_total{{{pods},status=~"5.."}}'
+    buckets = f"http_request_duration_seconds_bucket{{{pods}}}"
     return [
         {"record": REQUESTS, "expr": f"sum by (service) (rate({requests}[5m]))"},
         {"record": ERRORS, "expr": f"sum by (service) (rate({failed}[5m])) / {REQUESTS}"},
@@ -163,7 +168,7 @@ def service_alerts(
 ) -> Iterator[Alert]:
     """What is watched of a service. A rollout rings none of it: its pods answer within the times given."""
     name = service.name
-    pods = f'{{namespace="trading",service="{name}"}}'
+    pods = f'{{namespace="{WORKLOAD_NAMESPACE}",service="{name}"}}'
     series = f'{{service="{name}"}}'
     limits = service.alerts
     yield Alert(

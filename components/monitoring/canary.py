@@ -9,8 +9,12 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from components.bucket import bucket_policy, private_bucket
-from components.tier import Signal, Tier, policy_document, service_trust
+from components.common.bucket import bucket_policy, private_bucket
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.iam import policy_document, service_trust
+from components.common.logs import log_group
+from components.common.signals import Signal
 from settings import OrderCanarySettings
 
 RUNTIME = "syn-python-selenium-14.0"
@@ -26,8 +30,7 @@ KEEP_RUNS_DAYS = 31
 class OrderCanaryArgs:
     """Settings of the canary."""
 
-    platform: str
-    region: str
+    context: RegionContext
     host: str
     """The viewer's host."""
     login_url: pulumi.Input[str]
@@ -37,13 +40,10 @@ class OrderCanaryArgs:
     client_secret: pulumi.Input[str]
     scope: str
     """What a token must have to place orders."""
-    key_arn: pulumi.Input[str]
     settings: OrderCanarySettings
-    log_retention_days: int
-    protect: bool
 
 
-class OrderCanary(Tier):
+class OrderCanary(Component):
     """CloudWatch Synthetics runs `functions/order_canary` every minute.
 
     It asks the public names, from outside of the VPC, so that what it finds is what traders find: DNS,
@@ -57,16 +57,15 @@ class OrderCanary(Tier):
     """
 
     def __init__(self, name: str, args: OrderCanaryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-        self._account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        canary_name = f"{args.platform}-orders"
+        super().__init__("trading:tier:OrderCanary", name, opts)
+        canary_name = f"{args.context.platform}-orders"
         secret = aws.secretsmanager.Secret(
             f"{name}-client-secret",
             description="Secret of the user pool's client of programs, for the canary",
-            kms_key_id=args.key_arn,
+            kms_key_id=args.context.key_arn,
             # It can be had again from the user pool.
             recovery_window_in_days=0,
-            opts=self.child(protect=args.protect),
+            opts=self.child(protect=args.context.protect),
         )
         version = aws.secretsmanager.SecretVersion(
             f"{name}-client-secret", secret_id=secret.id, secret_string=args.client_secret, opts=self.child()
@@ -74,7 +73,7 @@ class OrderCanary(Tier):
         private = private_bucket(
             self,
             name,
-            key_arn=args.key_arn,
+            key_arn=args.context.key_arn,
             # What it holds can be had again or is of no use after a month.
             lifecycle={
                 "id": "forget-runs",
@@ -83,7 +82,7 @@ class OrderCanary(Tier):
                 "expiration": {"days": KEEP_RUNS_DAYS},
                 "noncurrent_version_expiration": {"noncurrent_days": 1},
             },
-            protect=args.protect,
+            protect=args.context.protect,
         )
         bucket_policy(self, name, private)
         bucket = private.bucket
@@ -109,8 +108,10 @@ class OrderCanary(Tier):
             execution_role_arn=role.arn,
             schedule={"expression": "rate(1 minute)"},
             artifact_s3_location=pulumi.Output.format("s3://{0}/runs", bucket.bucket),
-            artifact_config={"s3_encryption": {"encryption_mode": "SSE_KMS", "kms_key_arn": args.key_arn}},
-            kms_key_arn=args.key_arn,
+            artifact_config={
+                "s3_encryption": {"encryption_mode": "SSE_KMS", "kms_key_arn": args.context.key_arn}
+            },
+            kms_key_arn=args.context.key_arn,
             run_config={
                 "timeout_in_seconds": TIMEOUT_SECONDS,
                 "memory_in_mb": 960,
@@ -135,12 +136,11 @@ class OrderCanary(Tier):
         )
         # The function's name has an id in it that Synthetics draws. Its role may not create log groups, so
         # that there is no other than ours; whatever it says before that is there is lost.
-        aws.cloudwatch.LogGroup(
+        log_group(
+            self,
             name,
+            args.context,
             name=canary.engine_arn.apply(lambda arn: f"/aws/lambda/{arn.split(':')[6]}"),
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
         )
         self._watch(canary_name)
         self.register_outputs({})
@@ -183,8 +183,8 @@ class OrderCanary(Tier):
                     "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
                     "Resource": pulumi.Output.format(
                         "arn:aws:logs:{0}:{1}:log-group:/aws/lambda/cwsyn-{2}-*",
-                        args.region,
-                        self._account,
+                        args.context.region,
+                        self.account_id,
                         canary_name,
                     ),
                 },
@@ -205,7 +205,7 @@ class OrderCanary(Tier):
                     "Sid": "SecretArtifactsAndEnvironmentAreEncrypted",
                     "Effect": "Allow",
                     "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                    "Resource": args.key_arn,
+                    "Resource": args.context.key_arn,
                 },
             ),
             opts=self.child(),
@@ -214,7 +214,7 @@ class OrderCanary(Tier):
 
     def _watch(self, canary_name: str) -> None:
         dimensions = {"CanaryName": canary_name}
-        self.signals += [
+        self.report(
             Signal(
                 name="order-canary",
                 title="The canary cannot place its order",
@@ -242,4 +242,4 @@ class OrderCanary(Tier):
                 reason="Milliseconds of a run, half of its deadline; most of a healthy one is its own start.",
                 severity="warning",
             ),
-        ]
+        )

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier, service_trust
+from components.common.component import Component
+from components.common.context import DeploymentContext
+from components.common.iam import service_trust
 from settings import SlackSettings
 
 REGION = "us-west-2"
@@ -20,20 +22,20 @@ READ_METRICS = "arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess"
 class SlackChannelArgs:
     """Settings of the channel."""
 
-    platform: str
+    context: DeploymentContext
     settings: SlackSettings
     topic_arns: Sequence[pulumi.Input[str]]
     """Topics whose messages are shown."""
 
 
-class SlackChannel(Tier):
+class SlackChannel(Component):
     """Amazon Q Developer in chat applications (AWS Chatbot) posts alarms, with their graphs, to a channel.
 
     Those in the channel may look at metrics and nothing else, whatever a message asks for.
     """
 
     def __init__(self, name: str, args: SlackChannelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:SlackChannel", name, opts)
         role = aws.iam.Role(
             name, assume_role_policy=service_trust("chatbot.amazonaws.com"), opts=self.child()
         )
@@ -43,7 +45,7 @@ class SlackChannel(Tier):
         aws.chatbot.SlackChannelConfiguration(
             name,
             region=REGION,
-            configuration_name=args.platform,
+            configuration_name=args.context.platform,
             slack_team_id=args.settings.workspace_id,
             slack_channel_id=args.settings.channel_id,
             iam_role_arn=role.arn,

@@ -15,7 +15,7 @@ from typing import TypeVar
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import SEVERITIES, Signal
+from components.common.signals import SEVERITIES, Signal
 
 T = TypeVar("T")
 

@@ -9,12 +9,15 @@ from typing import Literal, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components.foundation import AlarmTopics, AlarmTopicsArgs, EncryptionKey, EncryptionKeyArgs
+from components.common.alarm_topics import AlarmTopics, AlarmTopicsArgs
+from components.common.component import Component
+from components.common.context import DeploymentContext
+from components.common.key import EncryptionKey, EncryptionKeyArgs
+from components.common.signals import RUNBOOKS, SEVERITIES, LogQuery, Objective, Severity, Signal
 from components.monitoring.chat import SlackChannel, SlackChannelArgs
 from components.monitoring.dashboard import ShownAlarm, Widget, graphs, overview
 from components.monitoring.objectives import BURN_RATES, BurnRate
 from components.monitoring.spending import Spending, SpendingArgs
-from components.tier import RUNBOOKS, SEVERITIES, LogQuery, Objective, Severity, Signal, Tier
 from settings import MonitoringSettings
 
 DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
@@ -39,19 +42,16 @@ class MonitoredRegion:
 class MonitoringArgs:
     """Settings of alarms and dashboards."""
 
-    platform: str
+    context: DeploymentContext
     regions: Sequence[MonitoredRegion]
-    edge_region: str
-    """Where the edge's metrics are, and hence its alarms and their topics: us-east-1."""
     edge_signals: Sequence[Signal]
     """Signals of CloudFront, its web ACL and Route 53."""
     edge_queries: Sequence[LogQuery]
     """Questions to their logs."""
     settings: MonitoringSettings
-    protect: bool
 
 
-class Monitoring(Tier):
+class Monitoring(Component):
     """An alarm for every signal, in the signal's region, a dashboard of them all, and dashboards of graphs.
 
     Built with a provider of the edge's region; an alarm rings only in the region of its metric and its
@@ -68,14 +68,12 @@ class Monitoring(Tier):
     dashboard_name: str
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Monitoring", name, opts)
         _refuse_duplicates(args)
-        self._name, self._platform = name, args.platform
+        self._name, self._platform = name, args.context.platform
         key = EncryptionKey(
             f"{name}-key",
-            EncryptionKeyArgs(
-                alias=f"{args.platform}-edge-alarms", region=args.edge_region, protect=args.protect
-            ),
+            EncryptionKeyArgs(alias=f"{args.context.platform}-edge-alarms", context=args.context),
             self.child(),
         )
         topics = AlarmTopics(
@@ -84,7 +82,7 @@ class Monitoring(Tier):
             self.child(),
         )
         edge = MonitoredRegion(
-            region=args.edge_region,
+            region=args.context.region,
             signals=[*args.edge_signals, *topics.signals],
             objectives=[],
             queries=args.edge_queries,
@@ -102,12 +100,12 @@ class Monitoring(Tier):
             self._customer_impact(region, alarms, burning)
             self._outside_deployments(region, alarms)
 
-        self._save_queries(args.platform, [edge, *args.regions])
+        self._save_queries(args.context.platform, [edge, *args.regions])
         if args.settings.spending:
             Spending(
                 f"{name}-spending",
                 SpendingArgs(
-                    platform=args.platform,
+                    context=args.context,
                     settings=args.settings.spending,
                     warning_topic_arn=topics.warning_arn,
                 ),
@@ -117,7 +115,7 @@ class Monitoring(Tier):
             SlackChannel(
                 f"{name}-slack",
                 SlackChannelArgs(
-                    platform=args.platform,
+                    context=args.context,
                     settings=args.settings.slack,
                     topic_arns=[
                         arn
@@ -127,9 +125,8 @@ class Monitoring(Tier):
                 ),
                 self.child(),
             )
-        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        self.dashboard_name = args.platform
-        self._dashboard(name, self.dashboard_name, overview(shown, account))
+        self.dashboard_name = args.context.platform
+        self._dashboard(name, self.dashboard_name, overview(shown, self.account_id))
         for part, widgets in graphs(shown).items():
             self._dashboard(f"{name}-{part}", f"{self.dashboard_name}-{part}", widgets)
         self.register_outputs({"dashboardName": self.dashboard_name})
@@ -296,13 +293,13 @@ class Monitoring(Tier):
                 description="Targets are unhealthy or services log errors, and no deployment explains it. "
                 f"Runbook: {RUNBOOKS}#workload",
                 rule=_rings("OR", names),
-                suppressor=aws.cloudwatch.CompositeAlarmActionsSuppressorArgs(
-                    alarm=deploying.name,
+                suppressor={
+                    "alarm": deploying.name,
                     # A deployment may ring a pod's alarm before its own first word has been evaluated, and
                     # its pods need a few minutes after its last.
-                    wait_period=120,
-                    extension_period=300,
-                ),
+                    "wait_period": 120,
+                    "extension_period": 300,
+                },
             )
 
     def _composite(
@@ -313,7 +310,7 @@ class Monitoring(Tier):
         *,
         description: str,
         rule: pulumi.Output[str],
-        suppressor: aws.cloudwatch.CompositeAlarmActionsSuppressorArgs | None = None,
+        suppressor: aws.cloudwatch.CompositeAlarmActionsSuppressorArgsDict | None = None,
     ) -> aws.cloudwatch.CompositeAlarm:
         """An alarm over alarms of the region, which notifies in their stead."""
         return aws.cloudwatch.CompositeAlarm(
@@ -332,7 +329,7 @@ def _refuse_duplicates(args: MonitoringArgs) -> None:
     """CloudWatch would let the second alarm of a name overwrite the first without a word."""
     seen: set[tuple[str, str]] = set()
     for region, signals in [
-        (args.edge_region, args.edge_signals),
+        (args.context.region, args.edge_signals),
         *((region.region, region.signals) for region in args.regions),
     ]:
         for signal in signals:
@@ -351,7 +348,7 @@ class _Compared(TypedDict, total=False):
     extended_statistic: str
     evaluate_low_sample_count_percentiles: str
     period: int
-    metric_queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgs]
+    metric_queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict]
 
 
 def _compared(signal: Signal) -> _Compared:
@@ -393,22 +390,20 @@ def _metric_queries(
     dimensions: Mapping[str, pulumi.Input[str]],
     metrics: Mapping[str, tuple[str, str]],
     period_seconds: int,
-) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
+) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict]:
     """An expression, which the alarm compares, and the metrics that it names by their ids."""
     return [
-        aws.cloudwatch.MetricAlarmMetricQueryArgs(
-            id=identifier, label=label, expression=expression, return_data=True
-        ),
+        {"id": identifier, "label": label, "expression": expression, "return_data": True},
         *(
-            aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            aws.cloudwatch.MetricAlarmMetricQueryArgsDict(
                 id=operand,
-                metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-                    namespace=namespace,
-                    metric_name=metric,
-                    dimensions=dimensions,
-                    stat=statistic,
-                    period=period_seconds,
-                ),
+                metric={
+                    "namespace": namespace,
+                    "metric_name": metric,
+                    "dimensions": dimensions,
+                    "stat": statistic,
+                    "period": period_seconds,
+                },
                 return_data=False,
             )
             for operand, (metric, statistic) in metrics.items()

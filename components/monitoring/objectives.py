@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from components.tier import Severity
+from components.common.signals import Severity
 
 PERIOD_DAYS = 30
 """Over which an objective holds, and its error budget is counted."""

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Endpoint, Severity, Signal, Tier
+from components.common.access import Endpoint
+from components.common.arns import resource_name
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.logs import all_streams, log_group
+from components.common.signals import Severity, Signal
+from components.common.workloads import WORKLOAD_NAMESPACE
 
 API_SERVER_PORT = 443
 
@@ -21,7 +27,7 @@ scrape_configs:
     kubernetes_sd_configs:
       - role: pod
         namespaces:
-          names: [trading]
+          names: [NAMESPACE]
     relabel_configs:
       - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
         action: keep
@@ -43,13 +49,14 @@ scrape_configs:
         target_label: service
       - source_labels: [__meta_kubernetes_pod_name]
         target_label: pod
-"""
+""".replace("NAMESPACE", WORKLOAD_NAMESPACE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsScraperArgs:
     """Settings of a region's scraper."""
 
+    context: RegionContext
     cluster_name: str
     cluster_arn: pulumi.Input[str]
     workspace_arn: pulumi.Input[str]
@@ -59,11 +66,9 @@ class MetricsScraperArgs:
     metrics_ports: Sequence[int]
     """The pods' ports that serve metrics."""
     vpc_id: pulumi.Input[str]
-    key_arn: pulumi.Input[str]
-    log_retention_days: int
 
 
-class MetricsScraper(Tier):
+class MetricsScraper(Component):
     """Amazon Managed Service for Prometheus's scraper: reads the pods' metrics into the workspace.
 
     The cluster authenticates through its API, so the scraper makes its own access entry; one of ours
@@ -73,7 +78,7 @@ class MetricsScraper(Tier):
     def __init__(
         self, name: str, args: MetricsScraperArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:MetricsScraper", name, opts)
         group = aws.ec2.SecurityGroup(
             name,
             description="Scraper of pod metrics",
@@ -95,24 +100,21 @@ class MetricsScraper(Tier):
         scraper = aws.amp.Scraper(
             name,
             alias=args.cluster_name,
-            source=aws.amp.ScraperSourceArgs(
-                eks=aws.amp.ScraperSourceEksArgs(
-                    cluster_arn=args.cluster_arn,
-                    subnet_ids=args.subnet_ids,
-                    security_group_ids=[group.id],
-                )
-            ),
-            destination=aws.amp.ScraperDestinationArgs(
-                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=args.workspace_arn)
-            ),
+            source={
+                "eks": {
+                    "cluster_arn": args.cluster_arn,
+                    "subnet_ids": args.subnet_ids,
+                    "security_group_ids": [group.id],
+                }
+            },
+            destination={"amp": {"workspace_arn": args.workspace_arn}},
             scrape_configuration=SCRAPE_CONFIGURATION,
             opts=self.child(),
         )
-        _log_scraper(self, name, scraper, args.cluster_name, args.key_arn, args.log_retention_days)
-        workspace_id = pulumi.Output.from_input(args.workspace_arn).apply(lambda arn: arn.rsplit("/", 1)[-1])
-        self.signals.append(
+        _log_scraper(self, name, args.context, scraper, args.cluster_name)
+        self.report(
             _ingestion(
-                workspace_id,
+                resource_name(args.workspace_arn),
                 name="metrics-ingestion",
                 title="No pod metrics arrive",
                 periods=5,
@@ -127,8 +129,7 @@ class MetricsScraper(Tier):
 class BrokerMetricsArgs:
     """Settings of a region's metrics of Kafka."""
 
-    platform: str
-    region: str
+    context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     """The brokers' own, in at least two zones."""
@@ -136,12 +137,9 @@ class BrokerMetricsArgs:
     """Has the addresses of all brokers."""
     exporters: Endpoint
     """Where brokers show Kafka's metrics, then their machines'."""
-    key_arn: pulumi.Input[str]
-    log_retention_days: int
-    protect: bool
 
 
-class BrokerMetrics(Tier):
+class BrokerMetrics(Component):
     """What the brokers' exporters show, in a Prometheus workspace of its own.
 
     What is here is for people and their graphs; alarms are on CloudWatch's metrics of Kafka. A workspace
@@ -152,9 +150,9 @@ class BrokerMetrics(Tier):
     def __init__(
         self, name: str, args: BrokerMetricsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:BrokerMetrics", name, opts)
         # Not the platform's name first: AWS finds workspaces by the beginning of their alias.
-        alias = f"brokers-{args.platform}-{args.region}"
+        alias = f"brokers-{args.context.platform}-{args.context.region}"
         group = aws.ec2.SecurityGroup(
             name,
             description="Scraper of broker metrics",
@@ -174,23 +172,19 @@ class BrokerMetrics(Tier):
             )
         # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User Guide,
         # "Encryption at rest").
-        workspace = aws.amp.Workspace(name, alias=alias, opts=self.child(protect=args.protect))
+        workspace = aws.amp.Workspace(name, alias=alias, opts=self.child(protect=args.context.protect))
         scraper = aws.amp.Scraper(
             name,
             alias=alias,
-            source=aws.amp.ScraperSourceArgs(
-                vpc=aws.amp.ScraperSourceVpcArgs(subnet_ids=args.subnet_ids, security_group_ids=[group.id])
-            ),
-            destination=aws.amp.ScraperDestinationArgs(
-                amp=aws.amp.ScraperDestinationAmpArgs(workspace_arn=workspace.arn)
-            ),
+            source={"vpc": {"subnet_ids": args.subnet_ids, "security_group_ids": [group.id]}},
+            destination={"amp": {"workspace_arn": workspace.arn}},
             scrape_configuration=pulumi.Output.from_input(args.dns_name).apply(
                 lambda dns_name: _broker_scrape_configuration(dns_name, args.exporters.ports)
             ),
             opts=self.child(),
         )
-        _log_scraper(self, name, scraper, alias, args.key_arn, args.log_retention_days)
-        self.signals.append(
+        _log_scraper(self, name, args.context, scraper, alias)
+        self.report(
             _ingestion(
                 workspace.id,
                 name="broker-metrics-ingestion",
@@ -249,27 +243,12 @@ def _ingestion(
 
 
 def _log_scraper(
-    tier: Tier,
-    name: str,
-    scraper: aws.amp.Scraper,
-    alias: str,
-    key_arn: pulumi.Input[str],
-    log_retention_days: int,
+    component: Component, name: str, context: RegionContext, scraper: aws.amp.Scraper, alias: str
 ) -> None:
-    logs = aws.cloudwatch.LogGroup(
-        name,
-        name=f"/aws/vendedlogs/prometheus/scraper/{alias}",
-        retention_in_days=log_retention_days,
-        kms_key_id=key_arn,
-        opts=tier.child(),
-    )
+    logs = log_group(component, name, context, name=f"/aws/vendedlogs/prometheus/scraper/{alias}")
     aws.amp.ScraperLoggingConfiguration(
         name,
         scraper_id=scraper.id,
-        logging_destination=aws.amp.ScraperLoggingConfigurationLoggingDestinationArgs(
-            cloudwatch_logs=aws.amp.ScraperLoggingConfigurationLoggingDestinationCloudwatchLogsArgs(
-                log_group_arn=pulumi.Output.format("{0}:*", logs.arn)
-            )
-        ),
-        opts=tier.child(),
+        logging_destination={"cloudwatch_logs": {"log_group_arn": all_streams(logs.arn)}},
+        opts=component.child(),
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier
+from components.common.component import Component
+from components.common.context import DeploymentContext
 from settings import SpendingSettings
 
 COST_TAG = "platform"
@@ -20,38 +21,33 @@ tag (README, "What a real account needs first")."""
 class SpendingArgs:
     """Settings of budget and watch."""
 
-    platform: str
-    """Value of the tag, such as `trading-prod`."""
+    context: DeploymentContext
     settings: SpendingSettings
     warning_topic_arn: pulumi.Input[str]
     """A topic that budgets and Cost Explorer may publish to."""
 
 
-class Spending(Tier):
+class Spending(Component):
     """A budget of a calendar month, and anomalies that AWS finds in what this platform's resources cost."""
 
     def __init__(self, name: str, args: SpendingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Spending", name, opts)
         aws.budgets.Budget(
             name,
-            name=args.platform,
+            name=args.context.platform,
             budget_type="COST",
             time_unit="MONTHLY",
             limit_amount=str(args.settings.monthly_usd),
             limit_unit="USD",
-            cost_filters=[
-                aws.budgets.BudgetCostFilterArgs(
-                    name="TagKeyValue", values=[f"user:{COST_TAG}${args.platform}"]
-                )
-            ],
+            cost_filters=[{"name": "TagKeyValue", "values": [f"user:{COST_TAG}${args.context.platform}"]}],
             notifications=[
-                aws.budgets.BudgetNotificationArgs(
-                    notification_type=kind,
-                    comparison_operator="GREATER_THAN",
-                    threshold=per_cent,
-                    threshold_type="PERCENTAGE",
-                    subscriber_sns_topic_arns=[args.warning_topic_arn],
-                )
+                {
+                    "notification_type": kind,
+                    "comparison_operator": "GREATER_THAN",
+                    "threshold": per_cent,
+                    "threshold_type": "PERCENTAGE",
+                    "subscriber_sns_topic_arns": [args.warning_topic_arn],
+                }
                 # What is spent, and what AWS expects the month to end with.
                 for kind, per_cent in (("ACTUAL", 80), ("FORECASTED", 100))
             ],
@@ -60,16 +56,16 @@ class Spending(Tier):
         # By the tag: an account has only one monitor over all of its services, which is not ours to make.
         monitor = aws.costexplorer.AnomalyMonitor(
             name,
-            name=args.platform,
+            name=args.context.platform,
             monitor_type="CUSTOM",
             monitor_specification=json.dumps(
-                {"Tags": {"Key": COST_TAG, "Values": [args.platform], "MatchOptions": ["EQUALS"]}}
+                {"Tags": {"Key": COST_TAG, "Values": [args.context.platform], "MatchOptions": ["EQUALS"]}}
             ),
             opts=self.child(),
         )
         aws.costexplorer.AnomalySubscription(
             name,
-            name=args.platform,
+            name=args.context.platform,
             # The only frequency that a topic takes.
             frequency="IMMEDIATE",
             monitor_arn_lists=[monitor.arn],

@@ -11,8 +11,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
+from components.common.arns import resource_name
+from components.common.component import Component
+from components.common.signals import Signal
 from components.service.pod_identity import pod_identity
-from components.tier import Signal, Tier
 
 NAMESPACE = "keda"
 OPERATOR = "keda-operator"
@@ -43,7 +45,7 @@ class AutoscalerArgs:
     """Node pools and the like that must be there before pods."""
 
 
-class Autoscaler(Tier):
+class Autoscaler(Component):
     """KEDA, its role on the Prometheus workspace and its triggers' authentication; the metrics server.
 
     The way from a metric to a node: the scraper reads the pods, a recording rule of the workspace turns
@@ -61,16 +63,13 @@ class Autoscaler(Tier):
     """Scaled objects depend on these (KEDA's CRDs come with the release)."""
 
     def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-
-        def in_cluster(depends_on: list[pulumi.Resource]) -> pulumi.ResourceOptions:
-            return pulumi.ResourceOptions(parent=self, provider=args.kubernetes, depends_on=depends_on)
+        super().__init__("trading:tier:Autoscaler", name, opts)
 
         metrics_server = aws.eks.Addon(
             f"{name}-metrics-server",
             addon_name="metrics-server",
             addon_version=args.metrics_server_version,
-            cluster_name=pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: arn.rsplit("/", 1)[-1]),
+            cluster_name=resource_name(args.cluster_arn),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
             opts=self.child(),
@@ -84,7 +83,7 @@ class Autoscaler(Tier):
                     "pod-security.kubernetes.io/warn": "restricted",
                 },
             },
-            opts=in_cluster(args.ready),
+            opts=self.child(provider=args.kubernetes, depends_on=args.ready),
         )
         _, identity = pod_identity(
             self,
@@ -106,12 +105,12 @@ class Autoscaler(Tier):
             chart="keda",
             version=args.chart_version,
             namespace=namespace.metadata.name,
-            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo="https://kedacore.github.io/charts"),
+            repository_opts={"repo": "https://kedacore.github.io/charts"},
             values=_values(args.cluster_name),
             max_history=5,
             timeout=600,
             # A pod that starts before the association gets no credentials.
-            opts=in_cluster([identity]),
+            opts=self.child(provider=args.kubernetes, depends_on=[identity]),
         )
         self.authentication = "managed-prometheus"
         authentication = k8s.apiextensions.CustomResource(
@@ -122,21 +121,19 @@ class Autoscaler(Tier):
             # With `identityOwner`, even its default, KEDA refuses the trigger (kedacore/keda #6418).
             spec={"podIdentity": {"provider": "aws"}},
             # The kind comes with the release.
-            opts=in_cluster([release]),
+            opts=self.child(provider=args.kubernetes, depends_on=[release]),
         )
         aws.amp.RuleGroupNamespace(
             f"{name}-rules",
             name=RULES,
-            workspace_id=pulumi.Output.from_input(args.workspace_arn).apply(
-                lambda arn: arn.rsplit("/", 1)[-1]
-            ),
+            workspace_id=resource_name(args.workspace_arn),
             data=recording_rules(args.queries),
             opts=self.child(),
         )
         self.load_metric = LOAD_METRIC
         self.rule_group = f"{RULES};{RULES}"
         self.ready = [authentication, metrics_server]
-        self.signals.append(
+        self.report(
             Signal(
                 name="autoscaler-operator-pods",
                 title="KEDA does not run, so nothing scales on Prometheus metrics",

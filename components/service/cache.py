@@ -9,32 +9,45 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from components.scaling import target_tracking
-from components.tier import AUTO_NAME_SUFFIX, Endpoint, Signal, Tier, limited_name
-from settings import CacheSettings
+from components.common.access import Access, Endpoint
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.logs import log_group
+from components.common.maintenance import BACKUP_WINDOW, MAINTENANCE_WINDOW
+from components.common.names import AUTO_NAME_SUFFIX, limited_name
+from components.common.scaling import target_tracking
+from components.common.signals import Signal
+from settings import CacheSettings, ServiceSettings
 
 PORT = 6379
 USER_ID_LIMIT = 40
 """Characters (ElastiCache's CreateUser)."""
+
+PARAMETERS = {
+    "cluster-enabled": "yes",
+    # All that is in here can be had again, so a full cache forgets what was not used for longest.
+    # ElastiCache's own default evicts only keys with a time to live, and refuses writes when it finds none.
+    "maxmemory-policy": "allkeys-lru",
+    # Microseconds. An answer takes well below one millisecond, and the engine runs one command at a time: at
+    # the default of ten, what delays everyone else is not logged.
+    "slowlog-log-slower-than": "1000",
+}
+"""Valkey's parameters that differ from ElastiCache's defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CacheArgs:
     """Settings of the cache."""
 
+    context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    key_arn: pulumi.Input[str]
     settings: CacheSettings
     users: Sequence[str]
     """Services that may connect, each as an IAM user of this name."""
-    user_prefix: str
-    """Put before user ids, which are unique in an account and region."""
-    log_retention_days: int
-    protect: bool
 
 
-class Cache(Tier):
+class Cache(Component):
     """A Valkey replication group in cluster mode: TLS, IAM users, shards with replicas in other zones.
 
     A service may use the keys and channels that begin with its name and a colon, such as `orders:`.
@@ -55,12 +68,64 @@ class Cache(Tier):
     endpoint: Endpoint
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Cache", name, opts)
         settings = args.settings
+        users, user_group = self._users(name, args)
+        security_group = aws.ec2.SecurityGroup(
+            f"{name}-nodes",
+            description="Valkey nodes",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(),
+        )
+        group = self._replication_group(name, args, user_group, security_group)
+        if settings.scales:
+            target_tracking(
+                self,
+                f"{name}-replicas",
+                dimension="elasticache:replication-group:Replicas",
+                resource_id=pulumi.Output.concat("replication-group/", group.replication_group_id),
+                capacity=(settings.replicas.min, settings.replicas.max),
+                metric="ElastiCacheReplicaEngineCPUUtilization",
+                target=settings.replica_cpu_percent,
+                # A new replica first copies its shard; judged sooner, it would be followed by another.
+                scale_out_cooldown=600,
+                scale_in_cooldown=900,
+            )
 
+        self.address = group.configuration_endpoint_address
+        self.arn = group.arn
+        self.user_arns = {service: user.arn for service, user in users.items()}
+        self.endpoint = Endpoint(security_group_id=security_group.id, ports=(PORT,))
+        self._watch(group, settings)
+        self.register_outputs({"address": self.address, "arn": self.arn, "userArns": self.user_arns})
+
+    def access(self, service: ServiceSettings) -> Access:
+        """What a service needs to use the cache, if its settings say that it does."""
+        if not service.cache:
+            return Access()
+        return Access(
+            environment={
+                "CACHE_ADDRESS": self.address,
+                "CACHE_PORT": str(PORT),
+                "CACHE_USER": self.user_ids[service.name],
+            },
+            statements=[
+                {
+                    "Effect": "Allow",
+                    "Action": ["elasticache:Connect"],
+                    "Resource": [self.arn, self.user_arns[service.name]],
+                }
+            ],
+            ports=(PORT,),
+        )
+
+    def _users(
+        self, name: str, args: CacheArgs
+    ) -> tuple[dict[str, aws.elasticache.User], aws.elasticache.UserGroup]:
         # A group of the engine `valkey` needs no user `default`: who is not listed cannot connect.
         self.user_ids = {
-            service: limited_name(f"{args.user_prefix}-{service}", USER_ID_LIMIT + AUTO_NAME_SUFFIX)
+            service: limited_name(f"{args.context.platform}-{service}", USER_ID_LIMIT + AUTO_NAME_SUFFIX)
             for service in args.users
         }
         users = {
@@ -69,8 +134,8 @@ class Cache(Tier):
                 engine="valkey",
                 user_id=user_id,
                 user_name=user_id,  # IAM authentication wants both to be the same
-                access_string=_access(service),
-                authentication_mode=aws.elasticache.UserAuthenticationModeArgs(type="iam"),
+                access_string=_access_string(service),
+                authentication_mode={"type": "iam"},
                 opts=self.child(),
             )
             for service, user_id in self.user_ids.items()
@@ -78,54 +143,44 @@ class Cache(Tier):
         user_group = aws.elasticache.UserGroup(
             f"{name}-users",
             engine="valkey",
-            user_group_id=f"{args.user_prefix}-cache",
+            user_group_id=f"{args.context.platform}-cache",
             user_ids=[user.user_id for user in users.values()],
             opts=self.child(),
         )
-        security_group = aws.ec2.SecurityGroup(
-            f"{name}-nodes",
-            description="Valkey nodes",
-            vpc_id=args.vpc_id,
-            tags={"Name": name},
-            opts=self.child(),
-        )
+        return users, user_group
+
+    def _replication_group(
+        self,
+        name: str,
+        args: CacheArgs,
+        user_group: aws.elasticache.UserGroup,
+        security_group: aws.ec2.SecurityGroup,
+    ) -> aws.elasticache.ReplicationGroup:
+        settings = args.settings
         subnet_group = aws.elasticache.SubnetGroup(
             f"{name}-subnets", subnet_ids=args.subnet_ids, opts=self.child()
         )
         parameter_group = aws.elasticache.ParameterGroup(
             f"{name}-parameters",
             family=f"valkey{settings.engine_version.split('.')[0]}",
-            parameters=[
-                aws.elasticache.ParameterGroupParameterArgs(name=key, value=value)
-                for key, value in {
-                    "cluster-enabled": "yes",
-                    # All that is in here can be had again, so a full cache forgets what was not used for
-                    # longest. ElastiCache's own default evicts only keys with a time to live, and refuses
-                    # writes when it finds none.
-                    "maxmemory-policy": "allkeys-lru",
-                    # Microseconds. An answer takes well below one millisecond, and the engine runs one
-                    # command at a time: at the default of ten, what delays everyone else is not logged.
-                    "slowlog-log-slower-than": "1000",
-                }.items()
-            ],
+            parameters=[{"name": key, "value": value} for key, value in PARAMETERS.items()],
             opts=self.child(),
         )
         log_groups = {
-            kind: aws.cloudwatch.LogGroup(
+            # Under this prefix AWS needs no entry a group in the account's one policy of log delivery.
+            kind: log_group(
+                self,
                 f"{name}-{kind}",
-                # Under this prefix AWS needs no entry a group in the account's one policy of log delivery.
+                args.context,
                 name_prefix=f"/aws/vendedlogs/elasticache/{name}-{kind}-",
-                kms_key_id=args.key_arn,
-                retention_in_days=args.log_retention_days,
-                opts=self.child(),
             )
             for kind in ("engine-log", "slow-log")
         }
         final_snapshot = None
-        if args.protect:
+        if args.context.protect:
             unique = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=self.child())
-            final_snapshot = pulumi.Output.concat(args.user_prefix, "-", name, "-final-", unique.hex)
-        group = aws.elasticache.ReplicationGroup(
+            final_snapshot = pulumi.Output.concat(args.context.platform, "-", name, "-final-", unique.hex)
+        return aws.elasticache.ReplicationGroup(
             f"{name}-nodes",
             description="Quotes, sessions and other values that can be had again",
             engine="valkey",
@@ -148,47 +203,26 @@ class Cache(Tier):
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             at_rest_encryption_enabled=True,
-            kms_key_id=args.key_arn,
+            kms_key_id=args.context.key_arn,
             log_delivery_configurations=[
-                aws.elasticache.ReplicationGroupLogDeliveryConfigurationArgs(
-                    destination=log_group.name,
-                    destination_type="cloudwatch-logs",
-                    log_format="json",
-                    log_type=kind,
-                )
-                for kind, log_group in log_groups.items()
+                {
+                    "destination": group.name,
+                    "destination_type": "cloudwatch-logs",
+                    "log_format": "json",
+                    "log_type": kind,
+                }
+                for kind, group in log_groups.items()
             ],
             snapshot_retention_limit=settings.snapshot_retention_days,
-            # UTC, after the American markets have closed; maintenance when they are closed for the day.
-            snapshot_window="06:00-07:00",
-            maintenance_window="sun:08:00-sun:09:00",
+            snapshot_window=BACKUP_WINDOW,
+            maintenance_window=MAINTENANCE_WINDOW,
             final_snapshot_identifier=final_snapshot,
             opts=self.child(
-                protect=args.protect,
+                protect=args.context.protect,
                 # The auto-scaling owns the number; a deployment must not take its replicas away.
                 ignore_changes=["replicasPerNodeGroup"] if settings.scales else None,
             ),
         )
-        if settings.scales:
-            target_tracking(
-                self,
-                f"{name}-replicas",
-                dimension="elasticache:replication-group:Replicas",
-                resource_id=pulumi.Output.concat("replication-group/", group.replication_group_id),
-                capacity=(settings.replicas.min, settings.replicas.max),
-                metric="ElastiCacheReplicaEngineCPUUtilization",
-                target=settings.replica_cpu_percent,
-                # A new replica first copies its shard; judged sooner, it would be followed by another.
-                scale_out_cooldown=600,
-                scale_in_cooldown=900,
-            )
-
-        self.address = group.configuration_endpoint_address
-        self.arn = group.arn
-        self.user_arns = {service: user.arn for service, user in users.items()}
-        self.endpoint = Endpoint(security_group_id=security_group.id, ports=(PORT,))
-        self._watch(group, settings)
-        self.register_outputs({"address": self.address, "arn": self.arn, "userArns": self.user_arns})
 
     def _watch(self, group: aws.elasticache.ReplicationGroup, settings: CacheSettings) -> None:
         """Signals of every node: ElastiCache reports by node, and each may become its shard's primary.
@@ -201,22 +235,24 @@ class Cache(Tier):
                 # The form of node ids in cluster mode (ElastiCache User Guide).
                 suffix = f"{shard:04}-{node:03}"
                 of_node = {"CacheClusterId": pulumi.Output.concat(group.replication_group_id, "-", suffix)}
-                self.signals += [
-                    Signal(
-                        name=f"cache-{suffix}-{kind}",
-                        runbook=f"cache-{kind}",
-                        title=f"Cache node {suffix} {title}",
-                        namespace="AWS/ElastiCache",
-                        metric=metric,
-                        dimensions=of_node,
-                        statistic=statistic,
-                        threshold=threshold,
-                        reason=reason,
-                        severity="warning",
-                        periods=5,
-                    )
-                    for kind, metric, statistic, threshold, title, reason in _OF_A_NODE
-                ]
+                self.report(
+                    *[
+                        Signal(
+                            name=f"cache-{suffix}-{kind}",
+                            runbook=f"cache-{kind}",
+                            title=f"Cache node {suffix} {title}",
+                            namespace="AWS/ElastiCache",
+                            metric=metric,
+                            dimensions=of_node,
+                            statistic=statistic,
+                            threshold=threshold,
+                            reason=reason,
+                            severity="warning",
+                            periods=5,
+                        )
+                        for kind, metric, statistic, threshold, title, reason in _OF_A_NODE
+                    ]
+                )
 
 
 _OF_A_NODE = (
@@ -250,7 +286,7 @@ _OF_A_NODE = (
 """Kind, metric, statistic, threshold, what has happened, why the threshold."""
 
 
-def _access(service: str) -> str:
+def _access_string(service: str) -> str:
     """What a service may do: read and write under its own prefix, and find its way in the cluster.
 
     In the form in which ElastiCache gives it back; any other would show as a change for ever.

@@ -12,16 +12,17 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 
+from components.common.access import Endpoint
+from components.common.arns import resource_name
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.iam import policy_document
+from components.common.logs import count_lines, log_group
+from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Signal
+from components.common.workloads import NODE_TAINT, ON_DEMAND, SPOT, WORKLOAD_NAMESPACE
 from components.service.pod_identity import pod_identity
-from components.tier import FOLLOW_ONE_REQUEST, LOG_METRICS, Endpoint, LogQuery, Signal, Tier, policy_document
 from settings import ClusterSettings
 
-WORKLOAD_NAMESPACE = "trading"
-"""Namespace of the microservices (`k8s/manifests/namespace.yaml`)."""
-ON_DEMAND = "on-demand"
-"""Node pool of the order path, and of whatever may not be interrupted."""
-SPOT = "spot"
-"""Node pool of services that bear an interruption."""
 SECRETS_STORE_NAMESPACE = "aws-secrets-manager"
 """Where the add-on `aws-secrets-store-csi-driver-provider` puts its pods."""
 SERVICE_NETWORKS = ("10.100.0", "172.20.0")
@@ -35,22 +36,18 @@ ETCD_LIMIT_BYTES = 8 * 2**30
 class ClusterArgs:
     """Settings of the cluster."""
 
+    context: RegionContext
     cluster_name: str
     """Plain: the kubeconfig, the target groups' tag and the provider's identity name it."""
-    provider: aws.Provider
-    """The region's provider. `pulumi_eks.Cluster` takes no region and does not inherit it."""
     vpc_id: pulumi.Input[str]
     vpc_cidr: str
     private_subnet_ids: Sequence[pulumi.Input[str]]
-    key_arn: pulumi.Input[str]
     settings: ClusterSettings
     data_stores: Mapping[str, Endpoint]
     """Data stores that pods connect to: name → where. The cluster adds the rules to their groups."""
-    log_retention_days: int
-    protect: bool
 
 
-class Cluster(Tier):
+class Cluster(Component):
     """EKS in Auto Mode with our node class and pools, namespace, quotas and default-deny network policies.
 
     Our pools are for the services alone (a taint keeps others off), so that their nodes can deny all
@@ -58,6 +55,7 @@ class Cluster(Tier):
     the node monitoring agent and replaces a node that stays unwell; there is nothing to switch on.
     """
 
+    cluster_name: str
     arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
     """The group that EKS makes for nodes and pods. It lets everything out, and in from itself."""
@@ -67,8 +65,9 @@ class Cluster(Tier):
     """Workloads depend on these (namespace, node pools, policies), so that a destroy drains in order."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Cluster", name, opts)
         self._name = name
+        self.cluster_name = args.cluster_name
         cluster = self._cluster(args)
         self.arn = cluster.eks_cluster.arn
         self.security_group_id = cluster.cluster_security_group_id
@@ -86,7 +85,7 @@ class Cluster(Tier):
             opts=self.child(depends_on=admitted),
         )
         manifests = k8s.yaml.v2.ConfigGroup(
-            f"{name}-manifests", files=["k8s/manifests/*.yaml"], opts=self._in_cluster()
+            f"{name}-manifests", files=["k8s/manifests/*.yaml"], opts=self.child(provider=self.kubernetes)
         )
         quota = k8s.core.v1.ResourceQuota(
             f"{name}-quota",
@@ -100,16 +99,13 @@ class Cluster(Tier):
                 }
             },
             # The namespace is among the manifests.
-            opts=self._in_cluster([manifests]),
+            opts=self.child(provider=self.kubernetes, depends_on=[manifests]),
         )
         pools = self._node_pools(args, cluster)
         secrets = self._secrets_store(args)
         self.ready = [manifests, quota, *pools, *self._observability(args), *secrets]
-        self.signals += _signals(args.cluster_name, args.settings.pods_quota)
+        self.report(*_signals(args.cluster_name, args.settings.pods_quota))
         self.register_outputs({"arn": self.arn, "securityGroupId": self.security_group_id})
-
-    def _in_cluster(self, depends_on: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, provider=self.kubernetes, depends_on=depends_on)
 
     def _cluster(self, args: ClusterArgs) -> eks.Cluster:
         logs = self._log_group("control-plane", f"/aws/eks/{args.cluster_name}/cluster", args)
@@ -121,32 +117,37 @@ class Cluster(Tier):
             vpc_id=args.vpc_id,
             private_subnet_ids=args.private_subnet_ids,
             authentication_mode=eks.AuthenticationMode.API,
-            auto_mode=eks.AutoModeOptionsArgs(
-                enabled=True,
-                compute_config=eks.ClusterComputeConfigArgs(node_pools=["general-purpose"]),
-            ),
+            auto_mode={
+                "enabled": True,
+                "create_node_role": True,
+                "compute_config": {"node_pools": ["general-purpose"]},
+            },
             # Auto Mode has no node group: no role, profile and access entry for one.
             skip_default_node_group=True,
             # Auto Mode answers DNS on every node.
-            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
+            coredns_addon_options={
+                "enabled": False,
+                "resolve_conflicts_on_create": eks.ResolveConflictsOnCreate.OVERWRITE,
+                "resolve_conflicts_on_update": eks.ResolveConflictsOnUpdate.OVERWRITE,
+            },
             # The scraper of Managed Prometheus comes from within the VPC.
             endpoint_private_access=True,
             endpoint_public_access=bool(cidrs),
             public_access_cidrs=cidrs or None,
             enabled_cluster_log_types=["api", "audit", "authenticator", "controllerManager", "scheduler"],
-            encryption_config_key_arn=args.key_arn,
-            deletion_protection=args.protect,
-            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type=args.settings.support),
+            encryption_config_key_arn=args.context.key_arn,
+            deletion_protection=args.context.protect,
+            upgrade_policy={"support_type": args.settings.support},
             access_entries={
-                arn.rsplit("/", 1)[-1]: eks.AccessEntryArgs(
-                    principal_arn=arn,
-                    access_policies={
-                        access: eks.AccessPolicyAssociationArgs(
-                            access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
-                            policy_arn=f"arn:aws:eks::aws:cluster-access-policy/{policy}",
-                        )
+                arn.rsplit("/", 1)[-1]: {
+                    "principal_arn": arn,
+                    "access_policies": {
+                        access: {
+                            "access_scope": {"type": "cluster"},
+                            "policy_arn": f"arn:aws:eks::aws:cluster-access-policy/{policy}",
+                        }
                     },
-                )
+                }
                 for access, policy, arns in (
                     ("admin", "AmazonEKSClusterAdminPolicy", args.settings.admin_role_arns),
                     # The plain view policy knows no custom resources, of which previews are full.
@@ -156,21 +157,16 @@ class Cluster(Tier):
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
-                providers={"aws": args.provider},
-                protect=args.protect,
+                # The component takes no region, and does not inherit the provider.
+                providers={"aws": args.context.provider},
+                protect=args.context.protect,
                 # EKS would make the log group itself, without key and retention.
                 depends_on=[logs],
             ),
         )
 
     def _log_group(self, name: str, path: str, args: ClusterArgs) -> aws.cloudwatch.LogGroup:
-        return aws.cloudwatch.LogGroup(
-            f"{self._name}-{name}-logs",
-            name=path,
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.key_arn,
-            opts=self.child(),
-        )
+        return log_group(self, f"{self._name}-{name}-logs", args.context, name=path)
 
     def _admit_to_data_stores(self, data_stores: Mapping[str, Endpoint]) -> None:
         # Only the stores' side needs a rule: the cluster's group lets everything out.
@@ -206,7 +202,7 @@ class Cluster(Tier):
     def _node_pools(self, args: ClusterArgs, cluster: eks.Cluster) -> list[pulumi.Resource]:
         disk_key = aws.iam.RolePolicy(
             f"{self._name}-disk-key",
-            role=cluster.eks_cluster.role_arn.apply(lambda arn: str(arn).rsplit("/", 1)[-1]),
+            role=resource_name(cluster.eks_cluster.role_arn),
             # "Enable EBS Volume Encryption with Customer Managed KMS Keys for EKS Auto Mode", EKS user guide.
             policy=policy_document(
                 {
@@ -218,12 +214,12 @@ class Cluster(Tier):
                         "kms:GenerateDataKey*",
                         "kms:DescribeKey",
                     ],
-                    "Resource": args.key_arn,
+                    "Resource": args.context.key_arn,
                 },
                 {
                     "Effect": "Allow",
                     "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
-                    "Resource": args.key_arn,
+                    "Resource": args.context.key_arn,
                     "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
                 },
             ),
@@ -242,10 +238,10 @@ class Cluster(Tier):
                 # Not DefaultAllow: a new pod would talk to anyone until its policies are in force.
                 "networkPolicy": "DefaultDeny",
                 "networkPolicyEventLogs": "Enabled",
-                "ephemeralStorage": {"size": "80Gi", "kmsKeyID": args.key_arn},
+                "ephemeralStorage": {"size": "80Gi", "kmsKeyID": args.context.key_arn},
             },
             # No value shows that nodes start only once the key may be used.
-            opts=self._in_cluster([disk_key]),
+            opts=self.child(provider=self.kubernetes, depends_on=[disk_key]),
         )
         return [self._node_pool(pool, args.settings.pods_quota, node_class) for pool in (ON_DEMAND, SPOT)]
 
@@ -275,7 +271,7 @@ class Cluster(Tier):
                             "kind": "NodeClass",
                             "name": "trading",
                         },
-                        "taints": [{"key": "workload", "value": "trading", "effect": "NoSchedule"}],
+                        "taints": [NODE_TAINT],
                         "requirements": [
                             # A pool is named after the capacity that it buys.
                             one_of("karpenter.sh/capacity-type", pool),
@@ -294,19 +290,21 @@ class Cluster(Tier):
                     }
                 },
             },
-            opts=self._in_cluster([node_class]),
+            opts=self.child(provider=self.kubernetes, depends_on=[node_class]),
         )
 
     def _watch_logs(self, cluster_name: str, log_group: aws.cloudwatch.LogGroup) -> None:
         metric = f"{cluster_name}-application-errors"
-        self.count_lines(
+        count_lines(
+            self,
             f"{self._name}-application-errors",
             metric,
             log_group_name=log_group.name,
             # Where a line is JSON, the agent's Fluent Bit puts its fields below `log_processed`.
-            pattern='{ $.kubernetes.namespace_name = "trading" && $.log_processed.level = "ERROR" }',
+            pattern=f'{{ $.kubernetes.namespace_name = "{WORKLOAD_NAMESPACE}" '
+            '&& $.log_processed.level = "ERROR" }',
         )
-        self.signals.append(
+        self.report(
             Signal(
                 name="service-error-lines",
                 title="Services log errors",
@@ -322,7 +320,7 @@ class Cluster(Tier):
             )
         )
         for name, query in (("follow-one-request", FOLLOW_ONE_REQUEST), ("pod-errors", POD_ERRORS)):
-            self.queries.append(LogQuery(name=name, query=query, log_groups=(log_group.name,)))
+            self.report(LogQuery(name=name, query=query, log_groups=(log_group.name,)))
 
     def _observability(self, args: ClusterArgs) -> list[pulumi.Resource]:
         """Container logs and Container Insights.
@@ -369,7 +367,7 @@ class Cluster(Tier):
         namespace = k8s.core.v1.Namespace(
             f"{self._name}-secrets-store",
             metadata={"name": SECRETS_STORE_NAMESPACE},
-            opts=self._in_cluster(),
+            opts=self.child(provider=self.kubernetes),
         )
 
         def to(
@@ -395,7 +393,7 @@ class Cluster(Tier):
                     to(80, POD_IDENTITY_AGENT),
                 ],
             },
-            opts=self._in_cluster([namespace]),
+            opts=self.child(provider=self.kubernetes, depends_on=[namespace]),
         )
         return [
             self._addon(
@@ -425,7 +423,7 @@ class Cluster(Tier):
             f"{self._name}-{name}",
             addon_name=addon,
             addon_version=version,
-            cluster_name=self.arn.apply(lambda arn: arn.rsplit("/", 1)[-1]),
+            cluster_name=resource_name(self.arn),
             configuration_values=json.dumps(configuration),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
@@ -433,8 +431,8 @@ class Cluster(Tier):
         )
 
 
-POD_ERRORS = """\
-filter kubernetes.namespace_name = "trading" and log_processed.level = "ERROR"
+POD_ERRORS = f"""\
+filter kubernetes.namespace_name = "{WORKLOAD_NAMESPACE}" and log_processed.level = "ERROR"
 | stats count(*) as n, latest(log_processed.request) as request
   by kubernetes.container_name, kubernetes.pod_name, log_processed.message
 | sort n desc

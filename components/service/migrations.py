@@ -12,9 +12,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.service.cluster import ON_DEMAND, WORKLOAD_NAMESPACE
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.workloads import ON_DEMAND, TOLERATION, WORKLOAD_NAMESPACE
 from components.service.pod_identity import pod_identity
-from components.tier import Tier
 
 DATABASE = Path(__file__).parents[2] / "database"
 
@@ -35,13 +36,10 @@ _FETCH = 'umask 077; aws secretsmanager get-secret-value --secret-id "$SECRET_AR
 class MigrationsArgs:
     """Settings of the migrations."""
 
-    region: str
-    """The primary one: its database is the one that takes writes."""
+    context: RegionContext
     cluster_arn: pulumi.Input[str]
     kubernetes: k8s.Provider
     vpc_cidr: str
-    key_arn: pulumi.Input[str]
-    """The key that the secret is encrypted with."""
     host: pulumi.Input[str]
     """The cluster's own writer endpoint: its certificate is of RDS's authority (`database/certificates`)."""
     port: int
@@ -54,7 +52,7 @@ class MigrationsArgs:
     """Node pools and namespace, the database's writer, the secret's value."""
 
 
-class Migrations(Tier):
+class Migrations(Component):
     """A Job that runs `database/migrate.sh`: roles, the pending migrations, the services' users.
 
     It is made anew, and so runs, where a file or a user has changed. A failed Job fails the deployment before
@@ -69,13 +67,10 @@ class Migrations(Tier):
     """Services depend on it: the schema is there, and so are their users."""
 
     def __init__(self, name: str, args: MigrationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Migrations", name, opts)
         # Plain, so that a preview shows what will run.
-        data, services = files(args.region), json.dumps(args.users, sort_keys=True)
+        data, services = files(args.context.region), json.dumps(args.users, sort_keys=True)
         labels = {"app.kubernetes.io/name": _NAME}
-
-        def in_cluster(depends_on: list[pulumi.Resource]) -> pulumi.ResourceOptions:
-            return pulumi.ResourceOptions(parent=self, provider=args.kubernetes, depends_on=depends_on)
 
         _, identity = pod_identity(
             self,
@@ -89,13 +84,13 @@ class Migrations(Tier):
             f"{name}-account",
             metadata={"name": _NAME, "namespace": WORKLOAD_NAMESPACE},
             automount_service_account_token=False,
-            opts=in_cluster(args.ready),
+            opts=self.child(provider=args.kubernetes, depends_on=args.ready),
         )
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-policy",
             metadata={"name": _NAME, "namespace": WORKLOAD_NAMESPACE},
             spec=_network(args, labels),
-            opts=in_cluster(args.ready),
+            opts=self.child(provider=args.kubernetes, depends_on=args.ready),
         )
         scripts = k8s.core.v1.ConfigMap(
             f"{name}-files",
@@ -104,7 +99,7 @@ class Migrations(Tier):
             metadata={"name": f"{_NAME}-{_digest(data)}", "namespace": WORKLOAD_NAMESPACE},
             data=data,
             immutable=True,
-            opts=in_cluster(args.ready),
+            opts=self.child(provider=args.kubernetes, depends_on=args.ready),
         )
         job = k8s.batch.v1.Job(
             f"{name}-job",
@@ -120,7 +115,7 @@ class Migrations(Tier):
             },
             spec=_job(args, labels, services, scripts.metadata.name),
             # The pod takes on its role, and reaches out, as it starts.
-            opts=in_cluster([*args.ready, account, policy, identity]),
+            opts=self.child(provider=args.kubernetes, depends_on=[*args.ready, account, policy, identity]),
         )
         self.ready = [job]
         self.register_outputs({"job": job.metadata.name})
@@ -147,10 +142,10 @@ def _statements(args: MigrationsArgs) -> list[dict[str, Any]]:
         {
             "Effect": "Allow",
             "Action": ["kms:Decrypt"],
-            "Resource": [args.key_arn],
+            "Resource": [args.context.key_arn],
             "Condition": {
                 "StringEquals": {
-                    "kms:ViaService": f"secretsmanager.{args.region}.amazonaws.com",
+                    "kms:ViaService": f"secretsmanager.{args.context.region}.amazonaws.com",
                     # "Secret encryption and decryption in AWS Secrets Manager", user guide.
                     "kms:EncryptionContext:SecretARN": args.secret_arn,
                 }
@@ -217,7 +212,7 @@ def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> 
         "restartPolicy": "Never",  # each try is a pod of its own, whose log stays
         "priorityClassName": "trading-critical",
         "nodeSelector": {"karpenter.sh/nodepool": ON_DEMAND},
-        "tolerations": [{"key": "workload", "operator": "Equal", "value": "trading", "effect": "NoSchedule"}],
+        "tolerations": [TOLERATION],
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": 10001,
@@ -230,7 +225,7 @@ def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> 
                 "secret",
                 FETCH_IMAGE,
                 ["sh", "-c", f"{_FETCH} --output text >{_SECRET}"],
-                {"HOME": "/work", "AWS_REGION": args.region, "SECRET_ARN": args.secret_arn},
+                {"HOME": "/work", "AWS_REGION": args.context.region, "SECRET_ARN": args.secret_arn},
                 {"work": "/work"},
             )
         ],

@@ -8,11 +8,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier, policy_document
+from components.common.arns import resource_name
+from components.common.component import Component
+from components.common.iam import policy_document
 
 
 def pod_identity(
-    tier: Tier,
+    component: Component,
     name: str,
     *,
     cluster_arn: pulumi.Input[str],
@@ -26,7 +28,6 @@ def pod_identity(
     Returns the role, and what pods must wait for: a pod that starts before its association and its
     permissions gets no credentials.
     """
-    cluster = pulumi.Output.from_input(cluster_arn)
     role = aws.iam.Role(
         f"{name}-role",
         description=f"Pods of {namespace}/{service_account}",
@@ -38,19 +39,19 @@ def pod_identity(
                 "Action": ["sts:AssumeRole", "sts:TagSession"],
                 "Condition": {
                     "StringEquals": {
-                        "aws:SourceAccount": cluster.apply(lambda arn: arn.split(":")[4]),
-                        "aws:RequestTag/eks-cluster-arn": cluster,
+                        "aws:SourceAccount": component.account_id,
+                        "aws:RequestTag/eks-cluster-arn": cluster_arn,
                         "aws:RequestTag/kubernetes-namespace": namespace,
                         "aws:RequestTag/kubernetes-service-account": service_account,
                     }
                 },
             }
         ),
-        opts=tier.child(),
+        opts=component.child(),
     )
     permissions: list[pulumi.Resource] = [
         aws.iam.RolePolicyAttachment(
-            f"{name}-{arn.rsplit('/', 1)[-1]}", role=role.name, policy_arn=arn, opts=tier.child()
+            f"{name}-{arn.rsplit('/', 1)[-1]}", role=role.name, policy_arn=arn, opts=component.child()
         )
         for arn in managed_policy_arns
     ]
@@ -60,16 +61,16 @@ def pod_identity(
                 f"{name}-policy",
                 role=role.name,
                 policy=policy_document(*statements),
-                opts=tier.child(),
+                opts=component.child(),
             )
         )
     association = aws.eks.PodIdentityAssociation(
         f"{name}-identity",
-        cluster_name=cluster.apply(lambda arn: arn.rsplit("/", 1)[-1]),
+        cluster_name=resource_name(cluster_arn),
         namespace=namespace,
         service_account=service_account,
         role_arn=role.arn,
         # No value shows that the permissions belong to the role before a pod uses it.
-        opts=tier.child(depends_on=permissions),
+        opts=component.child(depends_on=permissions),
     )
     return role, association

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
 
-from components.scaling import target_tracking
-from components.tier import Signal, Tier
-from settings import AttributeSettings, IndexSettings, Range, TableSettings
+from components.common.access import Access
+from components.common.arns import resource_name
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.scaling import target_tracking
+from components.common.signals import Signal
+from settings import AttributeSettings, IndexSettings, Range, ServiceSettings, TableSettings
 
 ZERO_WHEN_MISSING = "FILL(metric, 0)"
 """Metric math for what is reported only when it happens. Alarms on DynamoDB's metrics ignore missing data,
@@ -19,6 +23,8 @@ whatever they are told (CloudWatch API Reference, PutMetricAlarm): they would ri
 
 Its periods are longer than what the metric is late by: the last one would always be a zero, and hide those
 before it (CloudWatch User Guide, "Using metric math")."""
+
+HTTPS_PORT = 443
 
 DASHBOARD = "tables"
 """Has the graphs of all tables, so that one table more leaves those of the region as they are."""
@@ -28,14 +34,13 @@ DASHBOARD = "tables"
 class TableArgs:
     """Settings of one table."""
 
+    context: RegionContext
     settings: TableSettings
-    key_arn: pulumi.Input[str]
     peers: Sequence[str] = ()
     """The other regions, which have a replica."""
-    protect: bool
 
 
-class Table(Tier):
+class Table(Component):
     """A table whose read and write capacity, and that of every index, follow the traffic, or that is
     billed by the request.
 
@@ -50,7 +55,7 @@ class Table(Tier):
     ("Table write capacity should either be Pay-Per-Request or AutoScaled")."""
 
     def __init__(self, name: str, args: TableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:Table", name, opts)
         settings = args.settings
         provisioned = settings.billing == "provisioned"
         keys = [key for item in (settings, *settings.indexes) for key in _keys(item)]
@@ -61,56 +66,27 @@ class Table(Tier):
             hash_key=settings.hash_key.name,
             range_key=settings.range_key.name if settings.range_key else None,
             attributes=[
-                aws.dynamodb.TableAttributeArgs(name=key, type=kind)
+                {"name": key, "type": kind}
                 for key, kind in sorted({key.name: key.type for key in keys}.items())
             ],
             read_capacity=settings.read_capacity.min if provisioned else None,
             write_capacity=settings.write_capacity.min if provisioned else None,
             on_demand_throughput=(
-                aws.dynamodb.TableOnDemandThroughputArgs(
-                    max_read_request_units=most.read, max_write_request_units=most.write
-                )
-                if most
-                else None
+                {"max_read_request_units": most.read, "max_write_request_units": most.write} if most else None
             ),
-            global_secondary_indexes=[
-                aws.dynamodb.TableGlobalSecondaryIndexArgs(
-                    name=index.name,
-                    key_schemas=[
-                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(
-                            attribute_name=key.name, key_type=kind
-                        )
-                        for key, kind in zip(_keys(index), ("HASH", "RANGE"), strict=False)
-                    ],
-                    projection_type="ALL",
-                    read_capacity=settings.read_capacity.min if provisioned else None,
-                    write_capacity=settings.write_capacity.min if provisioned else None,
-                    on_demand_throughput=(
-                        aws.dynamodb.TableGlobalSecondaryIndexOnDemandThroughputArgs(
-                            max_read_request_units=most.read, max_write_request_units=most.write
-                        )
-                        if most
-                        else None
-                    ),
-                )
-                for index in settings.indexes
-            ],
+            global_secondary_indexes=[_index(index, settings) for index in settings.indexes],
             ttl=(
-                aws.dynamodb.TableTtlArgs(attribute_name=settings.ttl_attribute, enabled=True)
+                {"attribute_name": settings.ttl_attribute, "enabled": True}
                 if settings.ttl_attribute
                 else None
             ),
             stream_enabled=True,
             stream_view_type="NEW_AND_OLD_IMAGES",
-            server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(
-                enabled=True, kms_key_arn=args.key_arn
-            ),
-            point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(
-                enabled=True, recovery_period_in_days=35
-            ),
-            deletion_protection_enabled=args.protect,
+            server_side_encryption={"enabled": True, "kms_key_arn": args.context.key_arn},
+            point_in_time_recovery={"enabled": True, "recovery_period_in_days": 35},
+            deletion_protection_enabled=args.context.protect,
             opts=self.child(
-                protect=args.protect,
+                protect=args.context.protect,
                 ignore_changes=[
                     # `TableReplica`s are resources of their own; the table shows them after a refresh.
                     "replicas",
@@ -135,7 +111,7 @@ class Table(Tier):
 
         self.table_name = table.name
         self.arn = table.arn
-        self.signals += _signals(settings, table.name, args.peers)
+        self.report(*_signals(settings, table.name, args.peers))
         self.register_outputs({"tableName": self.table_name, "arn": self.arn})
 
     def _scale(
@@ -166,18 +142,16 @@ class Table(Tier):
 class TableReplicaArgs:
     """Settings of a table's replica."""
 
+    context: RegionContext
     settings: TableSettings
     """The table's: what is watched is the same in every region."""
-    table_arn: pulumi.Input[str]
-    write_scaling: Sequence[pulumi.Resource]
-    key_arn: pulumi.Input[str]
-    """The replica's own region's key: DynamoDB encrypts each replica with a key of its region."""
+    table: Table
+    """The table of the primary region."""
     peers: Sequence[str]
     """The other regions."""
-    protect: bool
 
 
-class TableReplica(Tier):
+class TableReplica(Component):
     """A table's replica in this region, in a global table of version 2019.11.21. Outputs are as `Table`'s.
 
     Keys, indexes, TTL, billing and the scaling of capacity are the table's: DynamoDB copies them here, and
@@ -192,30 +166,102 @@ class TableReplica(Tier):
     arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: TableReplicaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
+        super().__init__("trading:tier:TableReplica", name, opts)
         replica = aws.dynamodb.TableReplica(
             name,
-            global_table_arn=args.table_arn,
-            kms_key_arn=args.key_arn,
+            global_table_arn=args.table.arn,
+            kms_key_arn=args.context.key_arn,
             point_in_time_recovery=True,
-            deletion_protection_enabled=args.protect,
+            deletion_protection_enabled=args.context.protect,
             opts=self.child(
-                protect=args.protect,
+                protect=args.context.protect,
                 # AWS demands scaled writes, which no value shows. A value taken from the policies would be
                 # unknown while one is replaced, and so plan the replacement of the replica.
-                depends_on=[*args.write_scaling],
+                depends_on=[*args.table.write_scaling],
                 # There is one replica in a region.
                 delete_before_replace=True,
             ),
         )
         self.arn = replica.arn
         # From the replica, so that whoever uses the name waits for it.
-        self.table_name = replica.arn.apply(lambda arn: arn.rsplit("/", 1)[-1])
+        self.table_name = resource_name(replica.arn)
         for index in (None, *args.settings.indexes):
             part = f"{name}-{index.name}" if index else name
             _contributor_insights(self, part, self.table_name, index)
-        self.signals += _signals(args.settings, self.table_name, args.peers)
+        self.report(*_signals(args.settings, self.table_name, args.peers))
         self.register_outputs({"tableName": self.table_name, "arn": self.arn})
+
+
+def table_access(
+    context: RegionContext,
+    service: ServiceSettings,
+    tables: Mapping[str, Table | TableReplica],
+    endpoint_url: pulumi.Input[str],
+) -> Access:
+    """What a service needs for the tables that its settings declare.
+
+    Args:
+        context: of the region.
+        service: the service.
+        tables: name in the settings → table of this region.
+        endpoint_url: where DynamoDB answers with addresses of the VPC.
+    """
+    if not service.tables:
+        return Access()
+    # The endpoint has no private DNS: AWS's SDKs go there where this variable says so ("Service-specific
+    # endpoints", AWS SDKs and Tools reference), and to the service's public addresses otherwise.
+    environment: dict[str, pulumi.Input[str]] = {"AWS_ENDPOINT_URL_DYNAMODB": endpoint_url}
+    for table in service.tables:
+        environment[f"TABLE_{table.upper().replace('-', '_')}"] = tables[table].table_name
+    arns = [tables[table].arn for table in service.tables]
+    return Access(
+        environment=environment,
+        statements=[
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:BatchWriteItem",
+                    "dynamodb:ConditionCheckItem",
+                    "dynamodb:DeleteItem",
+                    "dynamodb:DescribeTable",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                    "dynamodb:UpdateItem",
+                ],
+                "Resource": [*arns, *(arn.apply("{}/index/*".format) for arn in arns)],
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt"],
+                "Resource": [context.key_arn],
+                "Condition": {"StringEquals": {"kms:ViaService": f"dynamodb.{context.region}.amazonaws.com"}},
+            },
+        ],
+        ports=(HTTPS_PORT,),
+    )
+
+
+def _index(index: IndexSettings, table: TableSettings) -> aws.dynamodb.TableGlobalSecondaryIndexArgsDict:
+    """A global secondary index, with the table's own capacity."""
+    arguments: aws.dynamodb.TableGlobalSecondaryIndexArgsDict = {
+        "name": index.name,
+        "key_schemas": [
+            {"attribute_name": key.name, "key_type": kind}
+            for key, kind in zip(_keys(index), ("HASH", "RANGE"), strict=False)
+        ],
+        "projection_type": "ALL",
+    }
+    if table.billing == "provisioned":
+        arguments["read_capacity"] = table.read_capacity.min
+        arguments["write_capacity"] = table.write_capacity.min
+    if most := table.max_request_units:
+        arguments["on_demand_throughput"] = {
+            "max_read_request_units": most.read,
+            "max_write_request_units": most.write,
+        }
+    return arguments
 
 
 _SCALED = (
@@ -227,7 +273,7 @@ _SCALED = (
 
 
 def _contributor_insights(
-    tier: Tier, part: str, table_name: pulumi.Output[str], index: IndexSettings | None
+    component: Component, part: str, table_name: pulumi.Output[str], index: IndexSettings | None
 ) -> None:
     """Names the keys of a table or index that throttle, and is billed for those requests only."""
     aws.dynamodb.ContributorInsights(
@@ -235,7 +281,7 @@ def _contributor_insights(
         table_name=table_name,
         index_name=index.name if index else None,
         mode="THROTTLED_KEYS",
-        opts=tier.child(),
+        opts=component.child(),
     )
 
 

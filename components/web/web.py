@@ -8,19 +8,23 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.load_balancer import ORIGIN_SECRET_HEADER
-from components.tier import FOLLOW_ONE_REQUEST, LogQuery, Signal, Tier, policy_document
-from components.web.bucket import app_bucket, app_bucket_policy
-from components.web.release import VIEWER_CACHE_CONTROL, current_release
-from components.web_acl import (
+from components.common.component import Component
+from components.common.context import DeploymentContext
+from components.common.iam import policy_document
+from components.common.key import account_statement, log_groups_statement
+from components.common.logs import log_delivery_policy, log_group
+from components.common.signals import FOLLOW_ONE_REQUEST, LogQuery, Signal
+from components.common.web_acl import (
     BLOCKED_REQUESTS,
     EDGE_RULE_GROUPS,
     hidden_headers,
-    log_delivery_policy,
     log_refused_requests,
     visibility,
     web_acl_rules,
 )
+from components.load_balancer import ORIGIN_SECRET_HEADER
+from components.web.bucket import admit_distribution, app_bucket
+from components.web.release import VIEWER_CACHE_CONTROL, current_release
 from settings import ORDERS_PATH, ApiSettings, DomainSettings, WebSettings
 
 ORIGIN_READ_TIMEOUT = 60
@@ -104,7 +108,7 @@ class SignIn:
 class WebArgs:
     """Settings of the distribution."""
 
-    platform: str
+    context: DeploymentContext
     names: DomainSettings
     additional_hosts: Sequence[str] = ()
     """Names beside the host that the distribution answers."""
@@ -119,11 +123,9 @@ class WebArgs:
     api: ApiSettings
     """Which paths the API has, and which of them go to the write origin."""
     settings: WebSettings
-    log_retention_days: int
-    protect: bool
 
 
-class Web(Tier):
+class Web(Component):
     """The distribution, its web ACL and the web app's bucket. Built with a provider of us-east-1.
 
     Raises:
@@ -137,18 +139,17 @@ class Web(Tier):
     bucket: pulumi.Output[str]
 
     def __init__(self, name: str, args: WebArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, opts)
-        self._account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+        super().__init__("trading:tier:Web", name, opts)
 
         key = aws.kms.Key(
             f"{name}-key",
-            description=f"Web app and edge logs of {args.platform}",
+            description=f"Web app and edge logs of {args.context.platform}",
             enable_key_rotation=True,
-            opts=self.child(protect=args.protect),
+            opts=self.child(protect=args.context.protect),
         )
         aws.kms.Alias(
             f"{name}-key",
-            name=f"alias/{args.platform}-web",
+            name=f"alias/{args.context.platform}-web",
             target_key_id=key.id,
             opts=self.child(),
         )
@@ -168,8 +169,8 @@ class Web(Tier):
                 indent=2,
             )
         )
-        bucket, objects = app_bucket(
-            self, f"{name}-app", key_arn=key.arn, release=release, protect=args.protect
+        app, objects = app_bucket(
+            self, f"{name}-app", key_arn=key.arn, release=release, protect=args.context.protect
         )
         web_acl = aws.wafv2.WebAcl(
             f"{name}-acl",
@@ -177,7 +178,7 @@ class Web(Tier):
             default_action={"allow": {}},
             rules=web_acl_rules(_edge_statements(args.settings), EDGE_RULE_GROUPS),
             data_protection_config=hidden_headers(),
-            visibility_config=visibility(f"{args.platform}-web"),
+            visibility_config=visibility(f"{args.context.platform}-web"),
             opts=self.child(),
         )
         router = aws.cloudfront.Function(
@@ -188,9 +189,9 @@ class Web(Tier):
             # Viewers are sent to the release once all of it is there.
             opts=self.child(depends_on=objects),
         )
-        distribution = self._distribution(name, args, bucket, web_acl, router)
+        distribution = self._distribution(name, args, app.bucket, web_acl, router)
         key_policy = self._key_policy(name, key, distribution)
-        app_bucket_policy(self, f"{name}-app", bucket=bucket, distribution_arn=distribution.arn)
+        admit_distribution(self, f"{name}-app", app, distribution.arn)
         self._logs(name, args, key, key_policy, web_acl, distribution)
         if args.settings.shield_advanced:
             self._shield(name, distribution)
@@ -198,8 +199,8 @@ class Web(Tier):
         self.distribution_id = distribution.id
         self.distribution_domain_name = distribution.domain_name
         self.distribution_zone_id = distribution.hosted_zone_id
-        self.bucket = bucket.bucket
-        self._watch(name, distribution, router, metric_name=f"{args.platform}-web")
+        self.bucket = app.bucket.bucket
+        self._watch(name, distribution, router, metric_name=f"{args.context.platform}-web")
         self.register_outputs(
             {
                 "distributionId": self.distribution_id,
@@ -241,7 +242,7 @@ class Web(Tier):
         )
         return aws.cloudfront.Distribution(
             name,
-            comment=args.platform,
+            comment=args.context.platform,
             enabled=True,
             aliases=[args.names.host, *args.additional_hosts],
             http_version="http2and3",
@@ -333,18 +334,11 @@ class Web(Tier):
         self, name: str, key: aws.kms.Key, distribution: aws.cloudfront.Distribution
     ) -> aws.kms.KeyPolicy:
         """A resource of its own: it names the distribution, which is built after the key."""
-        logs_arn = pulumi.Output.format("arn:aws:logs:{0}:{1}:log-group:*", key.region, self._account)
         return aws.kms.KeyPolicy(
             f"{name}-key",
             key_id=key.id,
             policy=policy_document(
-                {
-                    "Sid": "DelegateToIam",
-                    "Effect": "Allow",
-                    "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", self._account)},
-                    "Action": "kms:*",
-                    "Resource": "*",
-                },
+                account_statement(self.account_id),
                 {
                     "Sid": "DistributionReadsApp",
                     "Effect": "Allow",
@@ -353,19 +347,7 @@ class Web(Tier):
                     "Resource": "*",
                     "Condition": {"StringEquals": {"aws:SourceArn": distribution.arn}},
                 },
-                {
-                    "Sid": "EncryptLogGroups",
-                    "Effect": "Allow",
-                    "Principal": {"Service": pulumi.Output.format("logs.{0}.amazonaws.com", key.region)},
-                    "Action": [
-                        "kms:Encrypt*",
-                        "kms:Decrypt*",
-                        "kms:ReEncrypt*",
-                        "kms:GenerateDataKey*",
-                    ],
-                    "Resource": "*",
-                    "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs_arn}},
-                },
+                log_groups_statement(self.account_id, key.region, "log-group:*"),
             ),
             opts=self.child(),
         )
@@ -381,30 +363,28 @@ class Web(Tier):
     ) -> None:
         """Access logs of the distribution (standard logging v2) and the web ACL's, in CloudWatch."""
         access, refused = (
-            aws.cloudwatch.LogGroup(
+            log_group(
+                self,
                 f"{name}-{purpose}-logs",
+                args.context.encrypted_with(key.arn),
                 name=group,
-                retention_in_days=args.log_retention_days,
-                kms_key_id=key.arn,
                 # CloudWatch refuses a key whose policy does not admit it.
-                opts=self.child(depends_on=[key_policy]),
+                depends_on=[key_policy],
             )
             for purpose, group in (
-                ("access", f"/aws/cloudfront/{args.platform}"),
+                ("access", f"/aws/cloudfront/{args.context.platform}"),
                 # WAF accepts only names with this beginning.
-                ("acl", f"aws-waf-logs-{args.platform}"),
+                ("acl", f"aws-waf-logs-{args.context.platform}"),
             )
         )
-        self.queries += [
+        self.report(
             LogQuery(name="follow-one-request", query=FOLLOW_ONE_REQUEST, log_groups=(access.name,)),
             LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(refused.name,)),
-        ]
+        )
         delivery = aws.cloudwatch.LogResourcePolicy(
             f"{name}-log-delivery",
-            policy_name=f"{args.platform}-edge-log-delivery",
-            policy_document=log_delivery_policy(
-                [access.arn, refused.arn], account=self._account, region=key.region
-            ),
+            policy_name=f"{args.context.platform}-edge-log-delivery",
+            policy_document=log_delivery_policy(self, [access.arn, refused.arn], region=key.region),
             opts=self.child(),
         )
         # Both deliveries need the policy, which none of their values shows.
@@ -438,7 +418,7 @@ class Web(Tier):
 
     def _shield(self, name: str, distribution: aws.cloudfront.Distribution) -> None:
         aws.shield.Protection(f"{name}-shield", resource_arn=distribution.arn, opts=self.child())
-        self.signals.append(
+        self.report(
             Signal(
                 name="web-ddos",
                 title="AWS Shield sees an attack on the distribution",
@@ -471,7 +451,7 @@ class Web(Tier):
             },
             opts=self.child(),
         )
-        self.signals += [
+        self.report(
             Signal(
                 name="web-latency",
                 title="One request in a hundred waits for its origin for more than three seconds",
@@ -523,7 +503,7 @@ class Web(Tier):
                 period_seconds=300,
                 periods=2,
             ),
-        ]
+        )
 
 
 def _edge_statements(settings: WebSettings) -> dict[str, aws.wafv2.WebAclRuleStatementArgsDict]:

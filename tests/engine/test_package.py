@@ -12,7 +12,7 @@ from tests.engine.project import ROOT, Project
 
 PROGRAM = """
 import pulumi, pulumi_aws as aws
-from components.function import function_package
+from components.common.function import function_package
 opts = pulumi.ResourceOptions(provider=aws.Provider("ireland", region="eu-west-1"))
 role = aws.iam.Role("functions", assume_role_policy="{}", opts=opts)
 for name in ("order_intake", "token_authorizer"):

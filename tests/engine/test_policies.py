@@ -127,7 +127,9 @@ def test_exception_that_has_ended_fails_what_is_right(project: Checked) -> None:
     """The settings are here for the pack; without their command, no stack file is held to them."""
     (project.folder / "policy").unlink()
     shutil.copytree(ROOT / "policy", project.folder / "policy")
-    shutil.copytree(ROOT / "settings", project.folder / "settings", ignore=lambda *_: ["__main__.py"])
+    shutil.copytree(
+        ROOT / "settings", project.folder / "settings", ignore=shutil.ignore_patterns("__main__.py")
+    )
     entries = project.folder / "policy" / "exceptions.yaml"
     entries.write_text(re.sub(r"expires: \S+", "expires: 2020-01-31", entries.read_text(), count=1))
     output = project.preview_of("", expect=1)

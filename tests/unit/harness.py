@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import pulumi_aws as aws
 import yaml
 from google.protobuf import struct_pb2
 from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
+from components.common.context import RegionContext
 from sandbox import sdk_schema, values
 from sandbox.aws import attributes, rules
 from sandbox.aws.account import Account
@@ -322,6 +324,29 @@ def deploy(
     # Registrations land in an order that depends on timing.
     monitor.graph.resources.sort(key=lambda resource: (resource.name, resource.type))
     return monitor.graph
+
+
+KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def context(
+    *,
+    platform: str = "trading-test",
+    region: str = "us-east-1",
+    key_arn: pulumi.Input[str] = KEY_ARN,
+    log_retention_days: int = 30,
+    protect: bool = False,
+    provider: aws.Provider | None = None,
+) -> RegionContext:
+    """What a component's test takes for the context; called in the program that the test deploys."""
+    return RegionContext(
+        platform=platform,
+        region=region,
+        key_arn=key_arn,
+        log_retention_days=log_retention_days,
+        protect=protect,
+        provider=provider or aws.Provider("aws-test", region=region),
+    )
 
 
 ROOT = Path(__file__).parents[2]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -315,7 +316,7 @@ def test_platform_in_a_vpc_whose_endpoint_subnet_lies_elsewhere_is_refused(
 ) -> None:
     values = with_existing_networks("small", 1)
     account = Account.of([values])
-    monkeypatch.setattr(Account, "of", lambda *_: account)
+    monkeypatch.setattr(Account, "of", Mock(return_value=account))
     subnets = values["trading:regions"][0]["existingVpc"]["endpointSubnets"]
     subnets[0]["id"], subnets[1]["id"] = subnets[1]["id"], subnets[0]["id"]
     with pytest.raises(Exception, match="is no free address of"):

@@ -20,9 +20,9 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 from components.api import Api, ApiArgs, token_authorizer
 from components.api.document import DOCUMENT
 from components.api.order_intake import ORDER_SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
-from components.function import function_package
+from components.common.function import function_package
+from components.common.signals import Objective, Signal
 from components.identity import Identity, IdentityArgs
-from components.tier import Objective, Signal
 from functions.order_intake.handler import MIN_SUBMIT_SECONDS, RESERVE_SECONDS
 from functions.order_intake.idempotency import LEASE_SECONDS
 from functions.order_intake.problems import Problem
@@ -37,7 +37,7 @@ from settings import (
     Range,
     RouteSettings,
 )
-from tests.unit.harness import STACKS, Graph, deploy, deploy_platform, platform, stack_values
+from tests.unit.harness import STACKS, Graph, context, deploy, deploy_platform, platform, stack_values
 
 ENDPOINT = "vpce-0123456789abcdef0"
 LOAD_BALANCER = (
@@ -65,16 +65,19 @@ def program(settings: ApiSettings, *, pool: bool | None = None) -> None:
     identity = None
     if not settings.jwt if pool is None else pool:
         identity = Identity(
-            "identity", IdentityArgs(host="trade.example.com", services=settings.services, protect=True)
+            "identity",
+            IdentityArgs(
+                context=context(protect=True),
+                host="trade.example.com",
+                services=settings.services,
+            ),
         )
     api = Api(
         "api-us-east-1",
         ApiArgs(
-            platform="trading-test",
-            region="us-east-1",
+            context=context(platform="trading-test", region="us-east-1", key_arn=KEY, log_retention_days=30),
             vpc_id="vpc-0123456789abcdef0",
             private_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-            key_arn=KEY,
             host_names=["trade.example.com", "health-us-east-1.origin.trade.example.com"],
             certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
             endpoint_id=ENDPOINT,
@@ -90,7 +93,6 @@ def program(settings: ApiSettings, *, pool: bool | None = None) -> None:
             dynamodb_prefix_list_id="pl-0123456789abcdef0",
             settings=settings,
             objectives=ObjectiveSettings(latency_ms=800),
-            log_retention_days=30,
         ),
     )
     SIGNALS[:] = api.signals

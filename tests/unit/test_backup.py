@@ -3,8 +3,8 @@
 import json
 
 from components.backup import BackupPlan, BackupPlanArgs, BackupVault, BackupVaultArgs
-from components.tier import Signal
-from tests.unit.harness import Graph, deploy, platform
+from components.common.signals import Signal
+from tests.unit.harness import Graph, context, deploy, platform
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OTHER = "arn:aws:backup:eu-west-1:123456789012:backup-vault:other"
@@ -16,7 +16,11 @@ LOCK = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
 
 def vault(*, protect: bool = True, daily: bool = True, signals: list[Signal] | None = None) -> Graph:
     def program() -> None:
-        args = BackupVaultArgs(key_arn=KEY, min_retention_days=35, daily=daily, protect=protect)
+        args = BackupVaultArgs(
+            context=context(key_arn=KEY, protect=protect),
+            min_retention_days=35,
+            daily=daily,
+        )
         made = BackupVault("backups", args)
         if signals is not None:
             signals.extend(made.signals)

@@ -3,9 +3,10 @@
 import pytest
 import yaml
 
+from components.common.access import Endpoint
+from components.common.signals import Signal
 from components.monitoring import BrokerMetrics, BrokerMetricsArgs
-from components.tier import Endpoint, Signal
-from tests.unit.harness import STACKS, Graph, deploy, platform
+from tests.unit.harness import STACKS, Graph, context, deploy, platform
 
 BROKERS_GROUP = "sg-0123456789abcdef0"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -23,15 +24,17 @@ def graph(signals: list[Signal]) -> Graph:
         tier = BrokerMetrics(
             "broker-metrics",
             BrokerMetricsArgs(
-                platform="trading-test",
-                region="us-east-1",
+                context=context(
+                    platform="trading-test",
+                    region="us-east-1",
+                    key_arn=KEY,
+                    log_retention_days=30,
+                    protect=True,
+                ),
                 vpc_id="vpc-0123456789abcdef0",
                 subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
                 dns_name=DNS_NAME,
                 exporters=Endpoint(security_group_id=BROKERS_GROUP, ports=(11001, 11002)),
-                key_arn=KEY,
-                log_retention_days=30,
-                protect=True,
             ),
         )
         signals.extend(tier.signals)

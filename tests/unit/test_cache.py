@@ -2,10 +2,10 @@
 
 import pytest
 
+from components.common.signals import Signal
 from components.service.cache import Cache, CacheArgs
-from components.tier import Signal
 from settings import CacheReplicas, CacheSettings
-from tests.unit.harness import Graph, deploy
+from tests.unit.harness import Graph, context, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
@@ -23,14 +23,11 @@ def cache(
         tier = Cache(
             "cache",
             CacheArgs(
+                context=context(key_arn=KEY, platform=prefix, log_retention_days=30, protect=protect),
                 vpc_id="vpc-0123456789abcdef0",
                 subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-                key_arn=KEY,
                 settings=settings,
                 users=users,
-                user_prefix=prefix,
-                log_retention_days=30,
-                protect=protect,
             ),
         )
         if signals is not None:

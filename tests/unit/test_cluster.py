@@ -6,10 +6,11 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.common.access import Endpoint
+from components.common.signals import Signal
 from components.service.cluster import Cluster, ClusterArgs
-from components.tier import Endpoint, Signal
 from settings import ClusterSettings
-from tests.unit.harness import Graph, deploy
+from tests.unit.harness import Graph, context, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
@@ -22,19 +23,16 @@ def cluster(**settings: object) -> tuple[Graph, list[Signal]]:
         tier = Cluster(
             "cluster",
             ClusterArgs(
+                context=context(provider=provider, key_arn=KEY, log_retention_days=30, protect=True),
                 cluster_name="trading-test",
-                provider=provider,
                 vpc_id="vpc-0123456789abcdef0",
                 vpc_cidr="10.0.0.0/16",
                 private_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-                key_arn=KEY,
                 settings=ClusterSettings.model_validate(settings),
                 data_stores={
                     "brokers": Endpoint(security_group_id="sg-0123456789abcdef0", ports=(9098,)),
                     "cache": Endpoint(security_group_id="sg-0123456789abcdef1", ports=(6379, 6380)),
                 },
-                log_retention_days=30,
-                protect=True,
             ),
             pulumi.ResourceOptions(provider=provider),
         )

@@ -7,10 +7,11 @@ import jsonschema
 import pulumi
 import pytest
 
+from components.common.access import Endpoint
+from components.common.signals import Signal
 from components.database import Database, DatabaseArgs, GlobalDatabase
-from components.tier import Endpoint, Signal
 from settings import DatabaseSettings, Range, ServerlessCapacity
-from tests.unit.harness import SECRET, Graph, deploy
+from tests.unit.harness import SECRET, Graph, context, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:warning"
@@ -41,19 +42,21 @@ def database(
         tier = Database(
             "database",
             DatabaseArgs(
-                platform="trading-test",
-                region="us-east-1",
+                context=context(
+                    platform="trading-test",
+                    region="us-east-1",
+                    key_arn=KEY,
+                    log_retention_days=30,
+                    protect=protect,
+                ),
                 vpc_id="vpc-0123456789abcdef0",
                 subnet_ids=[f"subnet-0123456789abcdef{zone}" for zone in range(3)],
                 availability_zones=ZONES,
-                key_arn=KEY,
                 alarm_topic_arn=TOPIC,
                 users=["orders", "accounts"] if users is None else users,
                 has_secondaries=has_secondaries,
                 joins=joined if secondary else None,
                 settings=settings,
-                log_retention_days=30,
-                protect=protect,
             ),
         )
         if signals is not None:

@@ -65,18 +65,14 @@ def test_every_certificate_waits_for_its_validation(graph: Graph) -> None:
 
 
 def test_certificate_alarms_are_where_the_certificates_are(built: tuple[Graph, Domain]) -> None:
-    domain = built[1]
-    assert [signal.name for signal in domain.signals] == ["viewer-certificate-expiry"]
-    assert {region: len(signals) for region, signals in domain.regional_signals.items()} == dict.fromkeys(
-        REGIONS, 1
-    )
+    expected = [("viewer-certificate-expiry", ""), *(("certificate-expiry", region) for region in REGIONS)]
+    assert [(signal.name, signal.region) for signal in built[1].signals] == expected
 
 
 def test_certificate_that_was_not_renewed_is_critical_until_it_is_mended(
     built: tuple[Graph, Domain],
 ) -> None:
-    domain = built[1]
-    for signal in (*domain.signals, *(each for [each] in domain.regional_signals.values())):
+    for signal in built[1].signals:
         assert (signal.namespace, signal.metric) == ("AWS/CertificateManager", "DaysToExpiry")
         assert (signal.comparison, signal.threshold, signal.severity) == ("below", 30, "critical")
         assert list(signal.dimensions) == ["CertificateArn"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pulumi
 import pytest
 
+from components.common.signals import Signal
 from components.event_streaming import EventStreaming, EventStreamingArgs
-from components.tier import Signal
 from settings import Range, ServiceSettings, StreamingSettings, TopicSettings
-from tests.unit.harness import Graph, deploy
+from tests.unit.harness import Graph, context, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CLUSTER = "aws:msk/cluster:Cluster"
@@ -30,13 +30,11 @@ def streaming(
         tier = EventStreaming(
             "streaming",
             EventStreamingArgs(
+                context=context(key_arn=KEY, log_retention_days=30, protect=True),
                 vpc_id="vpc-0123456789abcdef0",
                 subnet_ids=[f"subnet-0123456789abcdef{zone}" for zone in range(zones)],
-                key_arn=KEY,
                 settings=settings,
                 services=services,
-                log_retention_days=30,
-                protect=True,
             ),
         )
         if tiers is not None:
@@ -248,13 +246,11 @@ def test_brokers_have_one_name_and_show_their_metrics(graph: Graph) -> None:
         tier = EventStreaming(
             "streaming",
             EventStreamingArgs(
+                context=context(key_arn=KEY, log_retention_days=30, protect=True),
                 vpc_id="vpc-0123456789abcdef0",
                 subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-                key_arn=KEY,
                 settings=StreamingSettings(),
                 services=[],
-                log_retention_days=30,
-                protect=True,
             ),
         )
         pulumi.Output.all(tier.dns_name, tier.bootstrap_brokers).apply(names.extend)

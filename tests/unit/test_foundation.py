@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 from components.foundation import Foundation, FoundationArgs
-from tests.unit.harness import Graph, deploy
+from tests.unit.harness import Graph, context, deploy
 
 
 def _deploy(*, protect: bool = True, emails: tuple[str, ...] = ()) -> Graph:
@@ -10,12 +10,11 @@ def _deploy(*, protect: bool = True, emails: tuple[str, ...] = ()) -> Graph:
         lambda: Foundation(
             "foundation",
             FoundationArgs(
-                platform="trading-test",
-                region="us-east-1",
-                log_retention_days=30,
+                context=context(
+                    platform="trading-test", region="us-east-1", log_retention_days=30, protect=protect
+                ),
                 bucket_log_retention_days=90,
                 alarm_emails=emails,
-                protect=protect,
             ),
         )
     )

@@ -15,7 +15,7 @@ from components.internal_load_balancer import (
     InternalLoadBalancerArgs,
 )
 from settings import InternalLoadBalancerSettings
-from tests.unit.harness import Graph, deploy
+from tests.unit.harness import Graph, context, deploy
 
 SERVICES = [
     BackendService(name="orders", listener_port=8081, pod_port=8443, pod_tls=True, health_path="/readyz"),
@@ -35,6 +35,7 @@ def built(*, tls: bool = True) -> tuple[Graph, InternalLoadBalancer, dict[str, s
 
     def program() -> None:
         args = InternalLoadBalancerArgs(
+            context=context(protect=True),
             vpc_id="vpc-0123456789abcdef0",
             subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
             cluster_name="trading-test",
@@ -45,7 +46,6 @@ def built(*, tls: bool = True) -> tuple[Graph, InternalLoadBalancer, dict[str, s
             zone_id="Z0123456789ABCDEFGHIJ",
             certificate_arn=CERTIFICATE,
             log_bucket="logs",
-            protect=True,
         )
         made.append(InternalLoadBalancer("nlb-us-east-1", args))
         pulumi.Output.all(**made[0].urls).apply(urls.update)

@@ -12,7 +12,7 @@ import pytest
 
 from components.load_balancer import ORIGIN_SECRET_HEADER, LoadBalancer, LoadBalancerArgs
 from settings import RULE_VALUES, LoadBalancerSettings, Settings
-from tests.unit.harness import SECRET, Graph, Registered, deploy, deploy_platform
+from tests.unit.harness import SECRET, Graph, Registered, context, deploy, deploy_platform
 from tests.unit.harness import stack_values as harness_values
 from tests.unit.test_settings import stack_values
 
@@ -44,8 +44,13 @@ def graph(*, protect: bool = True, secrets: tuple[int, ...] = (1,), with_rules: 
             LoadBalancer(
                 "load-balancer-eu-west-1",
                 LoadBalancerArgs(
-                    platform="trading-test",
-                    region="eu-west-1",
+                    context=context(
+                        platform="trading-test",
+                        region="eu-west-1",
+                        key_arn="arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012",
+                        log_retention_days=30,
+                        protect=protect,
+                    ),
                     vpc_id="vpc-0123456789abcdef0",
                     public_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
                     certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
@@ -55,10 +60,7 @@ def graph(*, protect: bool = True, secrets: tuple[int, ...] = (1,), with_rules: 
                     api_endpoint_addresses=ADDRESSES,
                     api_endpoint_security_group_id="sg-0123456789abcdef0",
                     log_bucket="logs-1234567",
-                    key_arn="arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012",
-                    log_retention_days=30,
                     settings=LoadBalancerSettings.model_validate({"rules": RULES} if with_rules else {}),
-                    protect=protect,
                 ),
                 pulumi.ResourceOptions(provider=provider),
             )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from components.api.api import access_log
-from components.tier import FOLLOW_ONE_REQUEST
+from components.common.signals import FOLLOW_ONE_REQUEST
 from components.web.web import ACCESS_LOG_FIELDS
 from tests.unit.harness import ROOT, STACKS, Graph, Registered, platform, stack_values
 

@@ -1,43 +1,39 @@
 """The microservice tier: a service gets what it declares, and no more."""
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
-import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 import yaml
 
+from components.common.access import Access
+from components.common.context import RegionContext
+from components.database import Database, DatabaseArgs
+from components.event_streaming import EventStreaming, EventStreamingArgs
 from components.service.autoscaler import recording_rules
-from components.service.microservice import Backends, Microservice, MicroserviceArgs
-from settings import ServiceSettings
-from tests.unit.harness import ROOT, Graph, deploy, deploy_platform, stack_values
+from components.service.cache import Cache, CacheArgs
+from components.service.microservice import Microservice, MicroserviceArgs
+from components.service.table import Table, TableArgs, TableReplica, table_access
+from settings import (
+    AttributeSettings,
+    CacheSettings,
+    DatabaseSettings,
+    ServiceSettings,
+    StreamingSettings,
+    TableSettings,
+    TopicSettings,
+)
+from tests.unit.harness import KEY_ARN, ROOT, Graph, context, deploy, deploy_platform, stack_values
 
 ACCOUNT = "us-east-1:123456789012"
-TABLE = f"arn:aws:dynamodb:{ACCOUNT}:table/"
-BROKERS = f"arn:aws:kafka:{ACCOUNT}:cluster/trading/12345678-1234-1234-1234-123456789012-1"
-KEY = f"arn:aws:kms:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-BACKENDS = Backends(
-    table_names={"orders-idempotency": "table-1a2b3c4", "market-data": "table-5d6e7f8"},
-    table_arns={"orders-idempotency": f"{TABLE}table-1a2b3c4", "market-data": f"{TABLE}table-5d6e7f8"},
-    tables_endpoint="https://vpce-1.dynamodb.us-east-1.vpce.amazonaws.com",
-    cache_address="cache.example.com",
-    cache_arn=f"arn:aws:elasticache:{ACCOUNT}:replicationgroup:cache",
-    cache_ports=(6379,),
-    cache_user_ids={"orders": "trading-orders"},
-    cache_user_arns={"orders": f"arn:aws:elasticache:{ACCOUNT}:user:trading-orders"},
-    bootstrap_brokers="b-1.example.com:9098",
-    brokers_arn=BROKERS,
-    brokers_ports=(9098,),
-    dead_letter_topics={"orders": {"executions": "executions.orders.dlq"}},
-    database_writer="writer.example.com",
-    database_reader="reader.example.com",
-    database_name="trading",
-    database_ports=(5432,),
-    database_resource_id="cluster-ABCDEFGHIJKL",
-    service_ports={"orders": 9898, "accounts": 8080},
-    key_arn=KEY,
+TABLES_ENDPOINT = "https://vpce-1.dynamodb.us-east-1.vpce.amazonaws.com"
+ORDERS_TABLE = TableSettings(name="orders-idempotency", hash_key=AttributeSettings(name="id"))
+STREAMING = StreamingSettings(
+    topics=[
+        TopicSettings(name="executions", partitions=6),
+        TopicSettings(name="balances", partitions=6, dead_letter=False),
+    ]
 )
 EVERYTHING: dict[str, Any] = {
     "tables": ["orders-idempotency"],
@@ -48,27 +44,70 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def microservice(*, callers: tuple[str, ...] = (), backends: Backends = BACKENDS, **settings: Any) -> Graph:
+def access_to_stores(
+    place: RegionContext, service: ServiceSettings, asked_by: ServiceSettings | None = None
+) -> list[Access]:
+    """What the stores that `service` declares grant it, or `asked_by`."""
+    client = asked_by or service
+    network: dict[str, Any] = {
+        "vpc_id": "vpc-0123456789abcdef0",
+        "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    }
+    granted: list[Access] = []
+    if service.tables:
+        tables: dict[str, Table | TableReplica] = {
+            table: Table(table, TableArgs(context=place, settings=ORDERS_TABLE)) for table in service.tables
+        }
+        granted.append(table_access(place, client, tables, TABLES_ENDPOINT))
+    if service.cache:
+        args = CacheArgs(context=place, settings=CacheSettings(), users=[service.name], **network)
+        granted.append(Cache("cache", args).access(client))
+    if service.produces or service.consumes:
+        brokers = EventStreamingArgs(context=place, settings=STREAMING, services=[service], **network)
+        granted.append(EventStreaming("brokers", brokers).access(client))
+    if service.database:
+        database = DatabaseArgs(
+            context=place,
+            availability_zones=["us-east-1a", "us-east-1b"],
+            alarm_topic_arn=f"arn:aws:sns:{ACCOUNT}:alarms",
+            users=[service.database_user],
+            settings=DatabaseSettings(),
+            **network,
+        )
+        granted.append(Database("database", database).access(client))
+    return granted
+
+
+def microservice(
+    *,
+    callers: tuple[str, ...] = (),
+    calls: dict[str, int] | None = None,
+    access: Sequence[Access] | None = None,
+    **settings: Any,
+) -> Graph:
+    """The graph of a service; `access` replaces what its stores grant it."""
+
     def program() -> None:
-        provider = aws.Provider("aws-us-east-1", region="us-east-1")
-        kubernetes = k8s.Provider("kubernetes", kubeconfig="{}")
+        service = ServiceSettings(name="orders", listener_port=8081, **settings)
+        place = context()
         Microservice(
             "orders-us-east-1",
             MicroserviceArgs(
-                settings=ServiceSettings(name="orders", listener_port=8081, **settings),
-                region="us-east-1",
+                context=place,
+                settings=service,
                 cluster_name="trading-test",
                 cluster_arn=f"arn:aws:eks:{ACCOUNT}:cluster/trading-test",
-                kubernetes=kubernetes,
+                kubernetes=k8s.Provider("kubernetes", kubeconfig="{}"),
                 target_group_arn=f"arn:aws:elasticloadbalancing:{ACCOUNT}:targetgroup/orders/0123456789abcdef",
                 vpc_cidr="10.0.0.0/16",
-                backends=backends,
+                access=access_to_stores(place, service) if access is None else access,
+                calls=calls or {},
                 workspace_endpoint="https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/",
                 trigger_authentication="managed-prometheus",
                 callers=callers,
                 ready=[],
             ),
-            pulumi.ResourceOptions(provider=provider),
+            place.options,
         )
 
     return deploy(program)
@@ -83,9 +122,11 @@ def scaling(graph: Graph) -> dict[str, Any]:
 
 
 def granted(graph: Graph) -> dict[str, set[str]]:
-    """Action → resources."""
+    """Action → resources, of the service's own role."""
     actions: dict[str, set[str]] = {}
     for policy in graph.of("aws:iam/rolePolicy:RolePolicy"):
+        if policy.name != "orders-us-east-1-policy":
+            continue
         for statement in json.loads(policy.inputs["policy"])["Statement"]:
             for action in statement["Action"]:
                 actions.setdefault(action, set()).update(statement["Resource"])
@@ -99,18 +140,32 @@ def test_service_that_declares_nothing_may_do_nothing():
     assert values(graph)["egress"] == []
 
 
+def test_no_store_grants_anything_to_a_service_that_does_not_declare_it():
+    everything = ServiceSettings(name="orders", listener_port=8081, **EVERYTHING)
+    stranger = ServiceSettings(name="accounts", listener_port=8082)
+    granted: list[Access] = []
+    deploy(lambda: granted.extend(access_to_stores(context(), everything, asked_by=stranger)))
+    assert granted == [Access()] * 4
+
+
 def test_service_reaches_the_tables_topics_and_users_that_it_declares():
-    actions = granted(microservice(**EVERYTHING))
-    assert actions["dynamodb:PutItem"] == {f"{TABLE}table-1a2b3c4", f"{TABLE}table-1a2b3c4/index/*"}
-    topic = BROKERS.replace(":cluster/", ":topic/")
+    graph = microservice(**EVERYTHING)
+    actions = granted(graph)
+    table = graph.only("aws:dynamodb/table:Table").outputs["arn"]
+    assert actions["dynamodb:PutItem"] == {table, f"{table}/index/*"}
+    brokers = graph.only("aws:msk/cluster:Cluster").outputs["arn"]
+    topic = brokers.replace(":cluster/", ":topic/")
     dead_letters = f"{topic}/executions.orders.dlq"
     assert actions["kafka-cluster:WriteData"] == {f"{topic}/orders", dead_letters}
     assert actions["kafka-cluster:ReadData"] == {f"{topic}/executions", dead_letters}
-    assert actions["kafka-cluster:AlterGroup"] == {BROKERS.replace(":cluster/", ":group/") + "/orders"}
-    transactions = BROKERS.replace(":cluster/", ":transactional-id/")
+    assert actions["kafka-cluster:AlterGroup"] == {brokers.replace(":cluster/", ":group/") + "/orders"}
+    transactions = brokers.replace(":cluster/", ":transactional-id/")
     assert actions["kafka-cluster:AlterTransactionalId"] == {f"{transactions}/orders.*"}
-    assert actions["elasticache:Connect"] == {BACKENDS.cache_arn, BACKENDS.cache_user_arns["orders"]}
-    assert actions["rds-db:connect"] == {f"arn:aws:rds-db:{ACCOUNT}:dbuser:cluster-ABCDEFGHIJKL/orders"}
+    cache = graph.only("aws:elasticache/replicationGroup:ReplicationGroup").outputs["arn"]
+    user = graph.only("aws:elasticache/user:User").outputs["arn"]
+    assert actions["elasticache:Connect"] == {cache, user}
+    proxy = graph.only("aws:rds/proxy:Proxy").outputs["arn"].rsplit(":", 1)[-1]
+    assert actions["rds-db:connect"] == {f"arn:aws:rds-db:{ACCOUNT}:dbuser:{proxy}/orders"}
 
 
 def test_no_permission_is_for_every_resource_or_action():
@@ -132,11 +187,11 @@ def test_tables_are_reached_inside_the_vpc():
     graph = microservice(tables=["orders-idempotency"])
     assert values(graph)["egress"] == [{"cidr": "10.0.0.0/16", "port": 443}]
     data = graph.only("kubernetes:core/v1:ConfigMap").inputs["data"]
-    assert data["AWS_ENDPOINT_URL_DYNAMODB"] == BACKENDS.tables_endpoint
+    assert data["AWS_ENDPOINT_URL_DYNAMODB"] == TABLES_ENDPOINT
 
 
 def test_caller_knows_the_service_that_it_calls_and_may_connect():
-    graph = microservice(calls=["accounts"])
+    graph = microservice(calls={"accounts": 8080})
     assert values(graph)["calls"] == [{"name": "accounts", "port": 8080}]
     data = graph.only("kubernetes:core/v1:ConfigMap").inputs["data"]
     assert data["SERVICE_ACCOUNTS"] == "http://accounts:8080"
@@ -153,19 +208,18 @@ def test_role_reads_exactly_the_declared_secrets():
     actions = granted(graph)
     named = f"arn:aws:secretsmanager:{ACCOUNT}:secret:trading/partner-??????"
     assert actions["secretsmanager:GetSecretValue"] == {named, arn}
-    assert actions["kms:Decrypt"] == {KEY}
+    assert actions["kms:Decrypt"] == {KEY_ARN}
     assert values(graph)["secrets"] == {"PARTNER_KEY": "trading/partner", "CA": arn}
     assert not [action for action in granted(microservice()) if action.startswith("secretsmanager:")]
 
 
 def test_changed_endpoint_restarts_the_pods():
-    def checksum(**changes: str) -> str:
-        graph = microservice(database=True, backends=replace(BACKENDS, **changes))
+    def checksum(writer: str) -> str:
+        graph = microservice(access=[Access(environment={"DATABASE_WRITER": writer})])
         return values(graph)["endpoints"]["checksum"]
 
-    assert checksum() == checksum()
-    assert checksum() != checksum(database_writer="moved.example.com")
-    assert checksum() == checksum(cache_address="moved.example.com"), "not declared"
+    assert checksum("one.example.com") == checksum("one.example.com")
+    assert checksum("one.example.com") != checksum("another.example.com")
 
 
 def test_producers_wait_for_all_replicas_and_write_once():
@@ -198,8 +252,10 @@ def test_consumers_know_where_dead_letters_go_and_write_them_safely():
     data = environment(consumes=["executions"])
     assert data["KAFKA_DEAD_LETTER_TOPICS"] == "executions=executions.orders.dlq"
     assert data["KAFKA_ACKS"] == "all"
-    actions = granted(microservice(consumes=["executions"]))
-    topic = BROKERS.replace(":cluster/", ":topic/")
+    graph = microservice(consumes=["executions"])
+    actions = granted(graph)
+    brokers = graph.only("aws:msk/cluster:Cluster").outputs["arn"]
+    topic = brokers.replace(":cluster/", ":topic/")
     assert actions["kafka-cluster:WriteData"] == {f"{topic}/executions.orders.dlq"}
     assert "kafka-cluster:WriteDataIdempotently" in actions
 

@@ -23,6 +23,7 @@ from tests.unit.harness import (
     STACKS,
     Graph,
     Registered,
+    context,
     deploy,
     platform,
 )
@@ -40,11 +41,10 @@ def deployed(users: dict[str, list[str]] | None = None) -> Graph:
         Migrations(
             "migrations-us-east-1",
             MigrationsArgs(
-                region="us-east-1",
+                context=context(region="us-east-1", key_arn=KEY),
                 cluster_arn=f"arn:aws:eks:{ACCOUNT}:cluster/trading-test",
                 kubernetes=k8s.Provider("kubernetes", kubeconfig="{}"),
                 vpc_cidr="10.0.0.0/16",
-                key_arn=KEY,
                 host="writer.example.com",
                 port=5432,
                 database_name="trading",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.common.signals import LogQuery, Objective, Signal
 from components.monitoring import (
     MetricsScraper,
     MetricsScraperArgs,
@@ -16,9 +17,8 @@ from components.monitoring import (
 )
 from components.monitoring.monitoring import DEPLOYMENTS_NAMESPACE
 from components.monitoring.scraping import SCRAPE_CONFIGURATION
-from components.tier import LogQuery, Objective, Signal
 from settings import MonitoringSettings, SlackSettings, SpendingSettings
-from tests.unit.harness import ROOT, Graph, deploy
+from tests.unit.harness import ROOT, Graph, context, deploy
 
 CLUSTER_GROUP = "sg-0123456789abcdef0"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -77,13 +77,11 @@ def _monitoring(
         lambda: Monitoring(
             "monitoring",
             MonitoringArgs(
-                platform="trading-test",
+                context=context(platform="trading-test", region="us-east-1", protect=True),
                 regions=regions,
-                edge_region="us-east-1",
                 edge_signals=edge,
                 edge_queries=edge_queries,
                 settings=settings,
-                protect=True,
             ),
         )
     )
@@ -442,6 +440,7 @@ def scraper() -> Graph:
         lambda: MetricsScraper(
             "scraper",
             MetricsScraperArgs(
+                context=context(key_arn=KEY, log_retention_days=30),
                 cluster_name="trading-test-us-east-1",
                 cluster_arn="arn:aws:eks:us-east-1:123456789012:cluster/trading-test-us-east-1",
                 workspace_arn="arn:aws:aps:us-east-1:123456789012:workspace/ws-1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -449,8 +448,6 @@ def scraper() -> Graph:
                 cluster_security_group_id=CLUSTER_GROUP,
                 metrics_ports=[9898],
                 vpc_id="vpc-0123456789abcdef0",
-                key_arn=KEY,
-                log_retention_days=30,
             ),
         )
     )

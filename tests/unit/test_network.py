@@ -8,7 +8,7 @@ from components.network import INTERFACE_SERVICES, Network, NetworkArgs
 from sandbox.aws.account import Account
 from settings import ExistingVpc, RegionSettings
 from tests.unit.existing_network import existing_vpc
-from tests.unit.harness import ACCOUNT, Graph, deploy
+from tests.unit.harness import ACCOUNT, Graph, context, deploy
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -29,13 +29,11 @@ def _deploy(
             Network(
                 "network",
                 NetworkArgs(
-                    region=region.name,
+                    context=context(region=region.name, key_arn=KEY, log_retention_days=30),
                     cidr=region.cidr,
                     availability_zones=region.availability_zones,
                     plan=region.subnet_plan(),
                     nat_gateways=nat_gateways,
-                    key_arn=KEY,
-                    log_retention_days=30,
                     existing=existing,
                 ),
             )

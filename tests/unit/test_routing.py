@@ -15,7 +15,7 @@ from components.load_balancer import TargetsAlarm
 from components.routing import RegionalOrigin, Routing, RoutingArgs
 from components.routing_tree import Client, Failover, Outage, origin_tree, resolve
 from settings import DomainSettings, ServedLocations
-from tests.unit.harness import Graph, Registered, deploy
+from tests.unit.harness import Graph, Registered, context, deploy
 
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
 US, EU, AP = REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-1")
@@ -51,8 +51,7 @@ def built(
     def program() -> None:
         provider = aws.Provider("aws", region="us-east-1")
         args = RoutingArgs(
-            platform="trading-test",
-            edge_region="us-east-1",
+            context=context(platform="trading-test", region="us-east-1", log_retention_days=30, protect=True),
             names=names,
             additional_hosts=additional_hosts,
             zone_id=ZONE_ID,
@@ -72,8 +71,6 @@ def built(
                 )
                 for region in REGIONS[:regions]
             ],
-            log_retention_days=30,
-            protect=True,
         )
         made.append(Routing("routing", args, pulumi.ResourceOptions(provider=provider)))
 

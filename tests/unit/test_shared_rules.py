@@ -13,7 +13,8 @@ from tests.unit.harness import ROOT
 KNOWS = {
     "settings": {"settings"},
     "components": {"components", "settings"},
-    "__main__.py": {"components", "settings"},
+    "composition": {"components", "composition", "settings"},
+    "__main__.py": {"components", "composition", "settings"},
     "policy": {"policy", "settings"},
     # A command of the maintainers': it scans what the sandbox deployed.
     "policy/scan": {"policy", "sandbox", "settings"},

@@ -4,10 +4,10 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
+from components.common.signals import Signal
 from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs
-from components.tier import Signal
 from settings import AttributeSettings, IndexSettings, Range, RequestUnits, TableSettings
-from tests.unit.harness import Graph, deploy
+from tests.unit.harness import Graph, context, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TABLE = "aws:dynamodb/table:Table"
@@ -41,7 +41,14 @@ def table(
     peers: tuple[str, ...] = (),
 ) -> Graph:
     def program() -> None:
-        tier = Table("quotes", TableArgs(settings=settings, key_arn=KEY, peers=peers, protect=protect))
+        tier = Table(
+            "quotes",
+            TableArgs(
+                context=context(key_arn=KEY, protect=protect),
+                settings=settings,
+                peers=peers,
+            ),
+        )
         if signals is not None:
             signals.extend(tier.signals)
 
@@ -180,18 +187,21 @@ def replicated(
 ) -> Graph:
     def program() -> None:
         source = Table(
-            "quotes", TableArgs(settings=settings, key_arn=KEY, peers=["eu-west-1"], protect=protect)
+            "quotes",
+            TableArgs(
+                context=context(key_arn=KEY, protect=protect),
+                settings=settings,
+                peers=["eu-west-1"],
+            ),
         )
         opts = pulumi.ResourceOptions(provider=aws.Provider("aws-eu-west-1", region="eu-west-1"))
         tier = TableReplica(
             "quotes-eu",
             TableReplicaArgs(
+                context=context(key_arn=REPLICA_KEY, protect=protect),
                 settings=settings,
-                table_arn=source.arn,
-                write_scaling=source.write_scaling,
-                key_arn=REPLICA_KEY,
+                table=source,
                 peers=["us-east-1"],
-                protect=protect,
             ),
             opts,
         )

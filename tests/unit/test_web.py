@@ -26,7 +26,7 @@ from settings import (
     RouteSettings,
     WebSettings,
 )
-from tests.unit.harness import SECRET, Graph, Registered, deploy
+from tests.unit.harness import SECRET, Graph, Registered, context, deploy
 
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
 LOGIN = "https://trade-example-com.auth.us-east-1.amazoncognito.com"
@@ -55,7 +55,7 @@ def graph(
         Web(
             "web",
             WebArgs(
-                platform="trading-test",
+                context=context(platform="trading-test", log_retention_days=30, protect=True),
                 names=NAMES,
                 certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
                 origin_secret=pulumi.Output.secret("s" * 32),
@@ -71,8 +71,6 @@ def graph(
                 settings=WebSettings(
                     allowed_countries=list(allowed), blocked_countries=list(blocked), shield_advanced=shield
                 ),
-                log_retention_days=30,
-                protect=True,
             ),
             pulumi.ResourceOptions(provider=provider),
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier, policy_document
+from components.common.component import Component
 from settings import ORDERS_PATH
 
 REGIONAL_RULE_GROUPS: Mapping[str, Sequence[str]] = {
@@ -135,7 +135,7 @@ def hidden_headers(*secret_headers: str) -> aws.wafv2.WebAclDataProtectionConfig
 
 
 def log_refused_requests(
-    tier: Tier,
+    component: Component,
     name: str,
     *,
     web_acl_arn: pulumi.Input[str],
@@ -146,7 +146,7 @@ def log_refused_requests(
     """Logs the requests that a rule blocks or counts, without credentials; access logs have the others.
 
     Args:
-        tier: parent of the logging configuration.
+        component: parent of the logging configuration.
         name: its logical name.
         web_acl_arn: the web ACL.
         log_group_arn: its name begins with `aws-waf-logs-`, or WAF refuses it.
@@ -173,26 +173,7 @@ def log_refused_requests(
                 }
             ],
         },
-        opts=tier.child(depends_on=[*may_deliver]),
-    )
-
-
-def log_delivery_policy(
-    group_arns: Sequence[pulumi.Output[str]], *, account: pulumi.Input[str], region: pulumi.Input[str]
-) -> pulumi.Output[str]:
-    """Lets AWS's log delivery, on this account's behalf alone, write to log groups ("Enabling logging from
-    AWS services", CloudWatch Logs User Guide)."""
-    return policy_document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "delivery.logs.amazonaws.com"},
-            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": [pulumi.Output.format("{0}:*", arn) for arn in group_arns],
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": account},
-                "ArnLike": {"aws:SourceArn": pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, account)},
-            },
-        }
+        opts=component.child(depends_on=[*may_deliver]),
     )
 
 

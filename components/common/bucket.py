@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier, policy_document
+from components.common.component import Component
+from components.common.iam import deny_without_tls, policy_document
 
 FORGET_UPLOADS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
     "id": "forget-uploads",
@@ -22,7 +23,7 @@ FORGET_UPLOADS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateBucket:
-    """A bucket, and what else a tier has to wait for."""
+    """A bucket, and what else a component has to wait for."""
 
     bucket: aws.s3.Bucket
     access_block: aws.s3.BucketPublicAccessBlock
@@ -32,7 +33,7 @@ class PrivateBucket:
 
 
 def private_bucket(
-    tier: Tier,
+    component: Component,
     name: str,
     *,
     key_arn: pulumi.Input[str] | None,
@@ -43,7 +44,7 @@ def private_bucket(
 
     `lifecycle` says how long objects stay.
     """
-    bucket = aws.s3.Bucket(name, force_destroy=not protect, opts=tier.child(protect=protect))
+    bucket = aws.s3.Bucket(name, force_destroy=not protect, opts=component.child(protect=protect))
     access_block = aws.s3.BucketPublicAccessBlock(
         name,
         bucket=bucket.bucket,
@@ -51,13 +52,13 @@ def private_bucket(
         block_public_policy=True,
         ignore_public_acls=True,
         restrict_public_buckets=True,
-        opts=tier.child(),
+        opts=component.child(),
     )
     aws.s3.BucketOwnershipControls(
         name,
         bucket=bucket.bucket,
         rule={"object_ownership": "BucketOwnerEnforced"},
-        opts=tier.child(),
+        opts=component.child(),
     )
     rule: aws.s3.BucketServerSideEncryptionConfigurationRuleArgsDict
     if key_arn is None:
@@ -71,37 +72,30 @@ def private_bucket(
             "bucket_key_enabled": True,
         }
     encryption = aws.s3.BucketServerSideEncryptionConfiguration(
-        name, bucket=bucket.bucket, rules=[rule], opts=tier.child()
+        name, bucket=bucket.bucket, rules=[rule], opts=component.child()
     )
     versioning = aws.s3.BucketVersioning(
-        name, bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=tier.child()
+        name, bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=component.child()
     )
     aws.s3.BucketLifecycleConfiguration(
         name,
         # From the versioning: a rule about noncurrent versions asks for a versioned bucket.
         bucket=versioning.bucket,
         rules=[lifecycle, FORGET_UPLOADS],
-        opts=tier.child(),
+        opts=component.child(),
     )
     return PrivateBucket(bucket=bucket, access_block=access_block, ready=[encryption, versioning])
 
 
 def bucket_policy(
-    tier: Tier, name: str, private: PrivateBucket, *statements: dict[str, Any]
+    component: Component, name: str, private: PrivateBucket, *statements: dict[str, Any]
 ) -> aws.s3.BucketPolicy:
     """The bucket's policy: `statements`, and that nobody speaks to it without TLS."""
     bucket = private.bucket
-    only_tls = {
-        "Sid": "OnlyTls",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [bucket.arn, pulumi.Output.format("{0}/*", bucket.arn)],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
+    only_tls = deny_without_tls("s3:*", [bucket.arn, pulumi.Output.format("{0}/*", bucket.arn)])
     return aws.s3.BucketPolicy(
         name,
         bucket=bucket.bucket,
         policy=policy_document(*statements, only_tls),
-        opts=tier.child(depends_on=[private.access_block]),
+        opts=component.child(depends_on=[private.access_block]),
     )

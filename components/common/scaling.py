@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import pulumi_aws as aws
 from pulumi import Input, Resource
-from pulumi_aws.appautoscaling import Policy, Target, TargetSuspendedStateArgs
-from pulumi_aws.appautoscaling import (
-    PolicyTargetTrackingScalingPolicyConfigurationArgs as TargetTrackingArgs,
-)
-from pulumi_aws.appautoscaling import (
-    PolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecificationArgs as PredefinedMetricArgs,
-)
 
-from components.tier import Tier
+from components.common.component import Component
 
 
 def target_tracking(
-    tier: Tier,
+    component: Component,
     name: str,
     *,
     dimension: str,
@@ -28,11 +22,11 @@ def target_tracking(
     scale_in: bool = True,
     suspended: bool = False,
     depends_on: list[Resource] | None = None,
-) -> Policy:
-    """Registers a scalable target and its policy as children of `tier`; from the policy on it scales.
+) -> aws.appautoscaling.Policy:
+    """Registers a scalable target and its policy as children of `component`; from the policy on it scales.
 
     Args:
-        tier: the component whose children they are.
+        component: the parent of both.
         name: logical name of both.
         dimension: what scales, such as `rds:cluster:ReadReplicaCount`.
         resource_id: whose it is, in the form that Application Auto Scaling gives the dimension.
@@ -45,32 +39,35 @@ def target_tracking(
         suspended: whether the capacity stays as it is for now.
         depends_on: what must exist before anything scales.
     """
-    scalable = Target(
+    configuration: aws.appautoscaling.PolicyTargetTrackingScalingPolicyConfigurationArgsDict = {
+        "predefined_metric_specification": {"predefined_metric_type": metric},
+        "target_value": target,
+        "disable_scale_in": not scale_in,
+    }
+    if scale_in_cooldown is not None:
+        configuration["scale_in_cooldown"] = scale_in_cooldown
+    if scale_out_cooldown is not None:
+        configuration["scale_out_cooldown"] = scale_out_cooldown
+    scalable = aws.appautoscaling.Target(
         name,
         service_namespace=dimension.split(":")[0],
         scalable_dimension=dimension,
         resource_id=resource_id,
         min_capacity=capacity[0],
         max_capacity=capacity[1],
-        suspended_state=TargetSuspendedStateArgs(
-            dynamic_scaling_in_suspended=True, dynamic_scaling_out_suspended=True
-        )
-        if suspended
-        else None,
-        opts=tier.child(depends_on=depends_on),
+        suspended_state=(
+            {"dynamic_scaling_in_suspended": True, "dynamic_scaling_out_suspended": True}
+            if suspended
+            else None
+        ),
+        opts=component.child(depends_on=depends_on),
     )
-    return Policy(
+    return aws.appautoscaling.Policy(
         name,
         policy_type="TargetTrackingScaling",
         service_namespace=scalable.service_namespace,
         scalable_dimension=scalable.scalable_dimension,
         resource_id=scalable.resource_id,
-        target_tracking_scaling_policy_configuration=TargetTrackingArgs(
-            predefined_metric_specification=PredefinedMetricArgs(predefined_metric_type=metric),
-            target_value=target,
-            scale_in_cooldown=scale_in_cooldown,
-            scale_out_cooldown=scale_out_cooldown,
-            disable_scale_in=not scale_in,
-        ),
-        opts=tier.child(),
+        target_tracking_scaling_policy_configuration=configuration,
+        opts=component.child(),
     )

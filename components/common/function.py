@@ -9,7 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.tier import Tier, policy_document, service_trust
+from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.iam import policy_document, service_trust
+from components.common.logs import log_group
 
 FUNCTIONS = Path("functions")
 
@@ -20,7 +23,7 @@ def function_package(function: str, root: Path | None = None) -> pulumi.AssetArc
     The engine writes archives with a fixed time and mode for each file, so the same sources give the same
     hash on every machine. Libraries are what Lambda's Python brings: none that would have to be built.
     """
-    root = root or Path(__file__).parents[1]
+    root = root or Path(__file__).parents[2]
     sources = sorted(path.relative_to(root) for path in (root / FUNCTIONS / function).rglob("*.py"))
     # Paths relative to the project, where the engine runs: the state says nothing of the machine.
     return pulumi.AssetArchive(
@@ -28,38 +31,20 @@ def function_package(function: str, root: Path | None = None) -> pulumi.AssetArc
     )
 
 
-def function_logs(
-    tier: Tier, name: str, *, key_arn: pulumi.Input[str], log_retention_days: int
-) -> aws.cloudwatch.LogGroup:
+def function_logs(component: Component, name: str, context: RegionContext) -> aws.cloudwatch.LogGroup:
     """The log group of a function."""
-    return aws.cloudwatch.LogGroup(
-        name,
-        name_prefix=f"/aws/lambda/{name}-",
-        retention_in_days=log_retention_days,
-        kms_key_id=key_arn,
-        opts=tier.child(),
-    )
-
-
-def writes_logs(log_group: aws.cloudwatch.LogGroup) -> dict[str, Any]:
-    """The statement that lets a function write to its log group."""
-    return {
-        "Sid": "OwnLogs",
-        "Effect": "Allow",
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "Resource": pulumi.Output.format("{0}:*", log_group.arn),
-    }
+    return log_group(component, name, context, name_prefix=f"/aws/lambda/{name}-")
 
 
 def python_function(
-    tier: Tier,
+    component: Component,
     name: str,
     folder: str,
+    context: RegionContext,
     *,
     description: str,
     statements: list[dict[str, Any]],
-    log_group: aws.cloudwatch.LogGroup,
-    key_arn: pulumi.Input[str],
+    logs: aws.cloudwatch.LogGroup,
     memory_size: int,
     timeout: int,
     environment: Mapping[str, pulumi.Input[str]],
@@ -71,13 +56,13 @@ def python_function(
     """`functions/<folder>` on arm64 with JSON logs, traced, its environment encrypted with our key.
 
     Args:
-        tier: the parent.
+        component: the parent.
         name: of the function, its role and the role's policy.
         folder: the package, with a `handler` in its module `handler`.
+        context: of the region; its key encrypts the environment.
         description: what it does.
         statements: all that its role may do.
-        log_group: where it logs.
-        key_arn: encrypts the environment.
+        logs: where it logs.
         memory_size: MiB.
         timeout: seconds.
         environment: its variables.
@@ -86,9 +71,11 @@ def python_function(
         vpc_config: where it stands, if it is in the VPC.
         dead_letters_arn: the queue of asynchronous invocations that fail for good.
     """
-    role = aws.iam.Role(name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=tier.child())
+    role = aws.iam.Role(
+        name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=component.child()
+    )
     permissions = aws.iam.RolePolicy(
-        name, role=role.id, policy=policy_document(*statements), opts=tier.child()
+        name, role=role.id, policy=policy_document(*statements), opts=component.child()
     )
     return aws.lambda_.Function(
         name,
@@ -105,16 +92,16 @@ def python_function(
         vpc_config=vpc_config,
         # Lambda keeps its network interfaces for a while, and they would keep the group from going.
         replace_security_groups_on_destroy=True if vpc_config else None,
-        kms_key_arn=key_arn,
+        kms_key_arn=context.key_arn,
         environment={"variables": environment},
         logging_config={
             "log_format": "JSON",
-            "log_group": log_group.name,
+            "log_group": logs.name,
             "application_log_level": "INFO",
             "system_log_level": "WARN",
         },
         tracing_config={"mode": "Active"},
         dead_letter_config={"target_arn": dead_letters_arn} if dead_letters_arn is not None else None,
         # The function names the role only, but Lambda tries the role's permissions when it creates it.
-        opts=tier.child(depends_on=[permissions]),
+        opts=component.child(depends_on=[permissions]),
     )

@@ -1,0 +1,1 @@
+"""What the components have in common: their base class, the context they are deployed in, and helpers."""

@@ -1,0 +1,29 @@
+"""How a data store is reached, and what a service needs to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where a data store listens, and the security group that guards it."""
+
+    security_group_id: pulumi.Input[str]
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What one service needs to use a data store. It is empty where the service does not use the store."""
+
+    environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    """Variables that tell the service where the store is, and how to use it."""
+    statements: Sequence[Mapping[str, Any]] = ()
+    """IAM statements of the service's role."""
+    ports: tuple[int, ...] = ()
+    """TCP ports in the VPC that the service connects to."""

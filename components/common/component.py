@@ -1,0 +1,118 @@
+"""The base class of every component."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import pulumi
+import pulumi_aws as aws
+
+from components.common.signals import LogQuery, Objective, Signal
+
+
+class Component(pulumi.ComponentResource):
+    """A part of the platform. Its children have it as their parent and inherit its providers.
+
+    A component reports what tells whether it is healthy, and a component that contains it reports that
+    too. What the components of a region report therefore reaches `Monitoring` without being collected by
+    hand.
+
+    Args:
+        token: type token, such as `trading:tier:Cache`. It is part of the URN of the component and of each
+            of its descendants: a different token replaces them all.
+        name: logical name.
+        opts: options of the component itself. A component inside another one has that one as its parent.
+    """
+
+    def __init__(self, token: str, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(token, name, None, opts)
+        self._reports: list[Signal | Objective | LogQuery] = []
+        parent = opts.parent if opts else None
+        self._container = parent if isinstance(parent, Component) else None
+
+    def report(self, *reports: Signal | Objective | LogQuery) -> None:
+        """Adds signals, objectives and log queries to those of this component and of its container."""
+        self._reports += reports
+        if self._container:
+            self._container.report(*reports)
+
+    @property
+    def signals(self) -> list[Signal]:
+        """What tells that the component, with everything in it, is healthy."""
+        return [report for report in self._reports if isinstance(report, Signal)]
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """What the component's users were promised."""
+        return [report for report in self._reports if isinstance(report, Objective)]
+
+    @property
+    def queries(self) -> list[LogQuery]:
+        """Saved queries for the component's logs."""
+        return [report for report in self._reports if isinstance(report, LogQuery)]
+
+    @cached_property
+    def account_id(self) -> pulumi.Output[str]:
+        """The AWS account that the component is deployed in."""
+        if self._container:
+            return self._container.account_id
+        return aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
+
+    def child(
+        self,
+        *,
+        provider: pulumi.ProviderResource | None = None,
+        protect: bool | None = None,
+        depends_on: pulumi.Input[list[pulumi.Resource]] | None = None,
+        ignore_changes: list[str] | None = None,
+        delete_before_replace: bool | None = None,
+        replace_on_changes: list[str] | None = None,
+        additional_secret_outputs: list[str] | None = None,
+    ) -> pulumi.ResourceOptions:
+        """Options of a child. Nothing of the caller's own options is merged in."""
+        return pulumi.ResourceOptions(
+            parent=self,
+            provider=provider,
+            protect=protect,
+            depends_on=depends_on,
+            ignore_changes=ignore_changes,
+            delete_before_replace=delete_before_replace,
+            replace_on_changes=replace_on_changes,
+            additional_secret_outputs=additional_secret_outputs,
+        )
+
+    def allow_connection(
+        self,
+        egress_name: str,
+        ingress_name: str,
+        *,
+        port: int,
+        client: pulumi.Input[str],
+        client_is: str,
+        server: pulumi.Input[str],
+        server_is: str,
+    ) -> None:
+        """Lets the security group `client` connect to TCP `port` of the security group `server`.
+
+        The component that connects calls it. Each side's rule describes the other side.
+        """
+        aws.vpc.SecurityGroupEgressRule(
+            egress_name,
+            security_group_id=client,
+            referenced_security_group_id=server,
+            description=server_is,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            opts=self.child(),
+        )
+        aws.vpc.SecurityGroupIngressRule(
+            ingress_name,
+            security_group_id=server,
+            referenced_security_group_id=client,
+            description=client_is,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            opts=self.child(),
+        )

@@ -1,0 +1,73 @@
+"""What the components of one region have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+from components.common.component import Component
+from components.common.signals import LogQuery, Objective, Signal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentContext:
+    """The values that most components of one region take alike. It is made once and handed down."""
+
+    platform: str
+    """Prefix of fixed names, such as `trading-prod`."""
+    region: str
+    log_retention_days: int
+    """Days that CloudWatch keeps log groups."""
+    protect: bool
+    """Whether resources that hold data are protected from deletion."""
+    provider: aws.Provider
+    """The region's provider."""
+    components: list[Component] = field(default_factory=list[Component], repr=False)
+    """Every component that was deployed with `options`, in order: what it reports is monitored."""
+
+    @property
+    def options(self) -> pulumi.ResourceOptions:
+        """Options of a component that is not part of another one."""
+        return pulumi.ResourceOptions(provider=self.provider, transformations=[self._record])
+
+    @property
+    def signals(self) -> list[Signal]:
+        """What every component reported about its health."""
+        return [signal for component in self.components for signal in component.signals]
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """What the users of every component were promised."""
+        return [objective for component in self.components for objective in component.objectives]
+
+    @property
+    def queries(self) -> list[LogQuery]:
+        """Saved queries for the logs of every component."""
+        return [query for component in self.components for query in component.queries]
+
+    def _record(self, args: pulumi.ResourceTransformationArgs) -> None:
+        # The SDK calls it for every descendant too. Those report to the component that contains them.
+        if isinstance(args.resource, Component) and args.opts.parent is None:
+            self.components.append(args.resource)
+
+    def encrypted_with(self, key_arn: pulumi.Input[str]) -> RegionContext:
+        """The same context, with the key."""
+        return RegionContext(
+            platform=self.platform,
+            region=self.region,
+            log_retention_days=self.log_retention_days,
+            protect=self.protect,
+            provider=self.provider,
+            components=self.components,
+            key_arn=key_arn,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionContext(DeploymentContext):
+    """A context whose components encrypt what they store with the platform's own key."""
+
+    key_arn: pulumi.Input[str]
+    """ARN of the KMS key. CloudWatch Logs may use it too."""

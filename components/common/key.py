@@ -1,0 +1,102 @@
+"""KMS keys: a key of the platform's own, and the statements that key policies have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.common.component import Component
+from components.common.context import DeploymentContext
+from components.common.iam import policy_document
+
+PUBLISHERS = (
+    "aps.amazonaws.com",
+    "budgets.amazonaws.com",
+    "cloudwatch.amazonaws.com",
+    "costalerts.amazonaws.com",
+    "events.rds.amazonaws.com",
+)
+"""Services that publish to the alarm topics: CloudWatch its alarms, Managed Prometheus its alerts,
+RDS its events, billing its warnings."""
+
+
+def account_statement(account_id: pulumi.Input[str]) -> dict[str, Any]:
+    """Lets IAM policies of the account decide who may use and administer the key."""
+    return {
+        "Sid": "AccountByIamPolicies",
+        "Effect": "Allow",
+        "Principal": {"AWS": pulumi.Output.format("arn:aws:iam::{0}:root", account_id)},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+
+
+def log_groups_statement(
+    account_id: pulumi.Input[str], region: pulumi.Input[str], resources: str = "*"
+) -> dict[str, Any]:
+    """Lets CloudWatch Logs encrypt this account's log groups ("Encrypt log data in CloudWatch Logs using AWS
+    Key Management Service", CloudWatch Logs User Guide)."""
+    return {
+        "Sid": "LogGroupsOfThisAccount",
+        "Effect": "Allow",
+        "Principal": {"Service": pulumi.Output.format("logs.{0}.amazonaws.com", region)},
+        "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*"],
+        "Resource": "*",
+        "Condition": {
+            "ArnLike": {
+                "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
+                    "arn:aws:logs:{0}:{1}:{2}", region, account_id, resources
+                )
+            }
+        },
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncryptionKeyArgs:
+    """Settings of a KMS key."""
+
+    alias: str
+    """Without its `alias/`."""
+    context: DeploymentContext
+
+
+class EncryptionKey(Component):
+    """A symmetric KMS key that IAM policies of the account, CloudWatch Logs and encrypted topics can use.
+
+    It is a single-Region key: what is replicated between regions (Aurora, DynamoDB) takes a key of each
+    region anyway.
+    """
+
+    arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: EncryptionKeyArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("trading:tier:EncryptionKey", name, opts)
+        key = aws.kms.Key(
+            name,
+            description=f"Encrypts {args.alias}",
+            enable_key_rotation=True,
+            deletion_window_in_days=30,
+            # Inline, not a KeyPolicy: whatever has the key's ARN may then rely on the policy.
+            policy=policy_document(
+                account_statement(self.account_id),
+                log_groups_statement(self.account_id, args.context.region),
+                {
+                    "Sid": "PublishersToEncryptedTopics",
+                    "Effect": "Allow",
+                    "Principal": {"Service": list(PUBLISHERS)},
+                    "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                    "Resource": "*",
+                    "Condition": {"StringEquals": {"aws:SourceAccount": self.account_id}},
+                },
+            ),
+            opts=self.child(protect=args.context.protect),
+        )
+        aws.kms.Alias(name, name=f"alias/{args.alias}", target_key_id=key.key_id, opts=self.child())
+        self.arn = key.arn
+        self.register_outputs({"arn": self.arn})

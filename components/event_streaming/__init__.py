@@ -1,0 +1,5 @@
+"""Tier 7, event streaming: Apache Kafka on Amazon MSK, with its topics and what watches them."""
+
+from components.event_streaming.event_streaming import EventStreaming, EventStreamingArgs
+
+__all__ = ["EventStreaming", "EventStreamingArgs"]

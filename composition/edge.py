@@ -1,0 +1,122 @@
+"""What exists once for all regions: names, users, the distribution and the records that lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components.backup import BackupPlan, BackupPlanArgs, BackupVault
+from components.common.context import DeploymentContext
+from components.domain import Domain, DomainArgs
+from components.identity import Identity, IdentityArgs
+from components.load_balancer import LoadBalancer
+from components.routing import RegionalOrigin, Routing, RoutingArgs
+from components.web import SignIn, Web, WebArgs
+from composition.stores import Stores
+from settings import Settings
+
+
+def domain(settings: Settings, context: DeploymentContext) -> Domain:
+    """Names, certificates and the secret of the origin header."""
+    return Domain(
+        "domain",
+        DomainArgs(
+            names=settings.domain,
+            additional_hosts=settings.additional_hosts,
+            regions=[region.name for region in settings.regions],
+            origin_secrets=settings.load_balancer.origin_secrets,
+        ),
+        context.options,
+    )
+
+
+def identity(settings: Settings, context: DeploymentContext) -> Identity | None:
+    """The user pool, unless an outside issuer has the users and the clients."""
+    if settings.api.jwt:
+        return None
+    return Identity(
+        "identity",
+        IdentityArgs(context=context, host=settings.domain.host, services=settings.api.services),
+        context.options,
+    )
+
+
+def web(
+    settings: Settings,
+    context: DeploymentContext,
+    domain: Domain,
+    identity: Identity | None,
+    balancers: Sequence[LoadBalancer],
+) -> Web:
+    """Tier 1: the distribution. It sends the origin secret once the load balancers accept it."""
+    sign_in = None
+    if identity:
+        sign_in = SignIn(
+            login_url=identity.login_url,
+            client_id=identity.web_client_id,
+            scopes=list(identity.scopes.values()),
+        )
+    return Web(
+        "web",
+        WebArgs(
+            context=context,
+            names=settings.domain,
+            additional_hosts=settings.additional_hosts,
+            certificate_arn=domain.viewer_certificate_arn,
+            origin_secret=domain.origin_secret,
+            origins_ready=[rule for balancer in balancers for rule in balancer.origin_rules],
+            sign_in=sign_in,
+            api=settings.api,
+            settings=settings.web,
+        ),
+        context.options,
+    )
+
+
+def routing(
+    settings: Settings,
+    context: DeploymentContext,
+    domain: Domain,
+    web: Web,
+    balancers: Sequence[LoadBalancer],
+) -> Routing:
+    """Tier 2: the records that lead viewers to the distribution, and the distribution to a region."""
+    return Routing(
+        "routing",
+        RoutingArgs(
+            context=context,
+            names=settings.domain,
+            additional_hosts=settings.additional_hosts,
+            zone_id=domain.zone_id,
+            distribution_domain_name=web.distribution_domain_name,
+            distribution_zone_id=web.distribution_zone_id,
+            origins=[
+                RegionalOrigin(
+                    region=region.name,
+                    serves=region.serves,
+                    dns_name=balancer.dns_name,
+                    zone_id=balancer.zone_id,
+                    targets_alarm=balancer.targets_alarm,
+                )
+                for region, balancer in zip(settings.regions, balancers, strict=True)
+            ],
+        ),
+        context.options,
+    )
+
+
+def backup_plan(
+    settings: Settings, primary: Stores, vault: BackupVault, copies: Sequence[BackupVault]
+) -> BackupPlan:
+    """Backups of the primary region's database in its vault, and their copies in the other regions."""
+    context = primary.context
+    return BackupPlan(
+        f"backup-plan-{context.region}",
+        BackupPlanArgs(
+            vault_name=vault.vault_name,
+            copy_to_vault_arns=[copy.arn for copy in copies],
+            resource_arns=[primary.database.cluster_arn],
+            daily_retention_days=settings.database.backup_retention_days,
+            monthly_retention_days=settings.database.monthly_backup_retention_days,
+        ),
+        context.options,
+    )

@@ -1,0 +1,128 @@
+"""The data stores of a region: topics (tier 7), cache and tables (tier 6), the database (tier 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components.backup import BackupVault, BackupVaultArgs
+from components.common.access import Access
+from components.common.context import RegionContext
+from components.database import Database, DatabaseArgs
+from components.event_streaming import EventStreaming, EventStreamingArgs
+from components.foundation import Foundation
+from components.network import Network
+from components.service.cache import Cache, CacheArgs
+from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs, table_access
+from settings import RegionSettings, ServiceSettings, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """The data stores of one region."""
+
+    context: RegionContext
+    network: Network
+    streaming: EventStreaming
+    cache: Cache
+    tables: Mapping[str, Table | TableReplica]
+    database: Database
+
+    def access(self, service: ServiceSettings) -> list[Access]:
+        """What each store grants a service."""
+        return [
+            table_access(self.context, service, self.tables, self.network.dynamodb_endpoint),
+            self.cache.access(service),
+            self.streaming.access(service),
+            self.database.access(service),
+        ]
+
+
+def event_streaming(settings: Settings, context: RegionContext, network: Network) -> EventStreaming:
+    """Tier 7: the brokers and their topics."""
+    return EventStreaming(
+        f"event-streaming-{context.region}",
+        EventStreamingArgs(
+            context=context,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.isolated_subnet_ids,
+            settings=settings.streaming,
+            services=settings.services,
+        ),
+        context.options,
+    )
+
+
+def cache(settings: Settings, context: RegionContext, network: Network) -> Cache:
+    """Tier 6: the cache."""
+    return Cache(
+        f"cache-{context.region}",
+        CacheArgs(
+            context=context,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.isolated_subnet_ids,
+            settings=settings.cache,
+            users=[service.name for service in settings.services if service.cache],
+        ),
+        context.options,
+    )
+
+
+def tables(
+    settings: Settings, context: RegionContext, primary: Stores | None
+) -> dict[str, Table | TableReplica]:
+    """Tier 6: the tables, or replicas of the primary region's tables, by their name in the settings."""
+    deployed: dict[str, Table | TableReplica] = {}
+    for table in settings.tables:
+        name = f"table-{table.name}-{context.region}"
+        peers = [region.name for region in settings.regions if region.name != context.region]
+        main = primary.tables[table.name] if primary else None
+        deployed[table.name] = (
+            TableReplica(
+                name,
+                TableReplicaArgs(context=context, settings=table, table=main, peers=peers),
+                context.options,
+            )
+            if isinstance(main, Table)
+            else Table(name, TableArgs(context=context, settings=table, peers=peers), context.options)
+        )
+    return deployed
+
+
+def database(
+    settings: Settings,
+    region: RegionSettings,
+    foundation: Foundation,
+    network: Network,
+    primary: Stores | None,
+) -> Database:
+    """Tier 8: the database, which in a later region follows the primary one."""
+    context = foundation.context
+    return Database(
+        f"database-{context.region}",
+        DatabaseArgs(
+            context=context,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.isolated_subnet_ids,
+            availability_zones=region.availability_zones,
+            alarm_topic_arn=foundation.warning_topic_arn,
+            users=[service.database_user for service in settings.services if service.database],
+            settings=settings.database,
+            has_secondaries=primary is None and len(settings.regions) > 1,
+            joins=primary.database.global_database if primary else None,
+        ),
+        context.options,
+    )
+
+
+def backup_vault(settings: Settings, context: RegionContext) -> BackupVault:
+    """The vault with the region's backups, or with the copies of the primary region's."""
+    return BackupVault(
+        f"backups-{context.region}",
+        BackupVaultArgs(
+            context=context,
+            min_retention_days=settings.database.backup_retention_days,
+            daily=context.region == settings.regions[0].name,
+        ),
+        context.options,
+    )
