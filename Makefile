@@ -31,18 +31,19 @@ golden: $(INSTALLED)  ## renew the golden resource graphs after an intended chan
 bench: $(INSTALLED) tools  ## how long the everyday commands take
 	$(BIN)/python -m tests.bench
 
-lock:  ## renew requirements.txt, and Checkov's beside the tools, from pyproject.toml
+lock:  ## renew requirements.txt, and those of Checkov and PostgreSQL in tools/, from pyproject.toml
 	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
 	$(PYTHON) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && \
 	compile() { "$$uv/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --no-header --no-emit-index-url "$$@"; }; \
 	compile --group pyproject.toml:sandbox --group pyproject.toml:policy --group pyproject.toml:test \
 	  --group pyproject.toml:lint pyproject.toml -o requirements.txt && \
-	compile --group pyproject.toml:scan -o tools/checkov/requirements.txt
+	compile --group pyproject.toml:scan -o tools/checkov/requirements.txt && \
+	compile --group pyproject.toml:postgresql -o tools/postgresql/requirements.txt
 
 install: $(INSTALLED)  ## the virtual environment with everything of requirements.txt
 
-tools: $(INSTALLED)  ## the engine, Helm, the API server and Checkov in .tools/ (once)
+tools: $(INSTALLED)  ## the engine, Helm, the API server, Checkov and PostgreSQL in .tools/ (once)
 	@$(BIN)/python -m sandbox.tools
 
 clean:  ## delete the sandbox, the tools and the virtual environment

