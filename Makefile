@@ -1,23 +1,32 @@
-# The commands of this project; each makes what it needs first. `make up` is the place to start.
+# The commands of this project; each makes what it needs first. `make help` lists those with a `##` comment.
 STACK ?= local
 PYTHON ?= python3
 BIN := .venv/bin
 # Written when an install has ended well; its age against requirements.txt says whether another is due.
 INSTALLED := .venv/.installed
 
-.PHONY: up preview down scan test lint golden bench lock install tools clean
+.PHONY: help up preview down scan test test-fast lint golden bench lock install tools clean
 
-up preview down: $(INSTALLED)  ## deploy, preview or destroy STACK (default: local) in the sandbox
+help:  ## list these commands (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+up:  ## deploy STACK (default: local) in the sandbox: the place to start
+preview:  ## show what a deployment of STACK would change
+down:  ## destroy what `make up` deployed of STACK
+up preview down: $(INSTALLED)
 	@$(BIN)/python -m sandbox $@ --stack '$(STACK)'
 
-scan: $(INSTALLED)  ## what Checkov says of STACK as deployed in the sandbox (default: local)
+scan: $(INSTALLED)  ## show what Checkov finds in STACK as deployed in the sandbox
 	@$(BIN)/python -m policy.scan --stack '$(STACK)'
 
 test: $(INSTALLED) tools  ## all tests: fast ones on all cores, then those on the real engine and API server
 	$(BIN)/python -m pytest -n auto --ignore=tests/engine --ignore=tests/cluster
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engine tests/cluster
 
-lint: $(INSTALLED)
+test-fast: $(INSTALLED)  ## run the unit tests: on every change
+	$(BIN)/python -m pytest -n auto tests/unit tests/stack_files
+
+lint: $(INSTALLED)  ## check style and types with Ruff and Pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -28,7 +37,7 @@ golden: $(INSTALLED)  ## renew the golden resource graphs after an intended chan
 	$(BIN)/python -m tests.unit.alarms
 	$(BIN)/python -m tests.policy.controls
 
-bench: $(INSTALLED) tools  ## how long the everyday commands take
+bench: $(INSTALLED) tools  ## time the everyday commands
 	$(BIN)/python -m tests.bench
 
 lock:  ## renew requirements.txt, and those of Checkov and PostgreSQL in tools/, from pyproject.toml
@@ -41,9 +50,9 @@ lock:  ## renew requirements.txt, and those of Checkov and PostgreSQL in tools/,
 	compile --group pyproject.toml:scan -o tools/checkov/requirements.txt && \
 	compile --group pyproject.toml:postgresql -o tools/postgresql/requirements.txt
 
-install: $(INSTALLED)  ## the virtual environment with everything of requirements.txt
+install: $(INSTALLED)  ## install the packages of requirements.txt into .venv/
 
-tools: $(INSTALLED)  ## the engine, Helm, the API server, Checkov and PostgreSQL in .tools/ (once)
+tools: $(INSTALLED)  ## build or fetch the engine, Helm, the API server, Checkov and PostgreSQL into .tools/ (once)
 	@$(BIN)/python -m sandbox.tools
 
 clean:  ## delete the sandbox, the tools and the virtual environment
