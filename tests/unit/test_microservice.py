@@ -357,9 +357,9 @@ def test_service_with_tls_is_registered_and_told_at_its_tls_port():
 
 
 def test_service_more_is_under_ten_lines_of_a_stack_file():
-    """The README's example brings every part of a service."""
-    readme = (ROOT / "README.md").read_text()
-    (example,) = (part.split("```")[0] for part in readme.split("```yaml\n")[1:] if "positions:" in part)
+    """The documentation's example brings every part of a service."""
+    page = (ROOT / "docs/configuration.md").read_text()
+    (example,) = (part.split("```")[0] for part in page.split("```yaml\n")[1:] if "positions:" in part)
     stack = stack_values("small")
     added = yaml.safe_load(example)
     assert len(yaml.safe_dump(added["trading:services"]).splitlines()) < 10

@@ -242,29 +242,3 @@ def test_aws_commands_exist() -> None:
         for option in [argument for argument in arguments if argument.startswith("--")]:
             either = {option, option.replace("--no-", "--", 1)}
             assert either & (known | AWS_OPTIONS), f"aws {service} {operation} {option}"
-
-
-def test_settings_and_files_that_it_names_exist() -> None:
-    properties = json.loads((ROOT / "settings.schema.json").read_text())
-    definitions = properties["$defs"]
-
-    def has(node: dict[str, Any], path: list[str]) -> bool:
-        for choice in (node, *node.get("anyOf", ())):
-            target = definitions[choice["$ref"].rsplit("/", 1)[-1]] if "$ref" in choice else choice
-            found = target.get("properties", {}).get(path[0])
-            if found and (len(path) == 1 or has(found, path[1:])):
-                return True
-        return False
-
-    root = {
-        "properties": {
-            key.removeprefix("trading:"): value
-            for key, value in properties["properties"]["config"]["properties"].items()
-        }
-    }
-    named = re.findall(r"`([a-z]\w+(?:\.[a-z]\w+)+)(?::[^`]*)?`", TEXT)
-    keys = [name for name in named if name.split(".")[0] in root["properties"]]
-    assert len(keys) > 20
-    assert [key for key in keys if not has(root, key.split("."))] == []
-    files = re.findall(r"`((?:components|tests|docs|k8s)/[\w./-]+)`", TEXT)
-    assert [file for file in files if not (ROOT / file).exists()] == []

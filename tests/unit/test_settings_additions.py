@@ -148,12 +148,10 @@ def test_overrides_are_described() -> None:
         assert overrides["properties"][key].get("description") == described.get("description")
 
 
-def test_example_of_the_readme_adds_a_service() -> None:
+def test_example_of_the_documentation_adds_a_service() -> None:
     """Pasted below a stack file's `config:`, as it stands."""
-    readme = (ROOT / "README.md").read_text()
-    (example,) = (
-        text for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "positions:" in text
-    )
+    page = (ROOT / "docs/configuration.md").read_text()
+    (example,) = (text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "positions:" in text)
     pasted = (ROOT / "tests/stacks/full.yaml").read_text().replace("  trading:api:\n", "  trading:api2:\n")
     values: Values = yaml.safe_load(f"{pasted}{example}")["config"]
     del values["trading:api2"]
