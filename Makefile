@@ -24,7 +24,7 @@ test: $(INSTALLED) tools  ## all tests: fast ones on all cores, then those on th
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engine tests/cluster
 
 test-fast: $(INSTALLED)  ## run the unit tests: on every change
-	$(BIN)/python -m pytest -n auto tests/unit tests/stack_files
+	$(BIN)/python -m pytest -n auto tests/unit
 
 lint: $(INSTALLED)  ## check style and types with Ruff and Pyright
 	$(BIN)/ruff check .
