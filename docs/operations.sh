@@ -1,22 +1,25 @@
 # shellcheck shell=bash
-# Shell functions of docs/operations.md, which only read: `. docs/operations.sh trading-prod us-east-1`.
-# They need the AWS CLI 2, jq, kubectl and awscurl.
+# Read-only shell functions for the commands in docs/operations.md. Load them with
+# `. docs/operations.sh trading-prod us-east-1`. They need the AWS CLI 2, jq, kubectl and awscurl.
 
 export PLATFORM=${1:?usage: . docs/operations.sh PLATFORM REGION} REGION=${2:?usage: . docs/operations.sh PLATFORM REGION}
 export AWS_REGION=$REGION AWS_PAGER=
 
-# alarm SIGNAL: the alarm as it stands; one that compares metric math with what it calls `metric`.
+# alarm SIGNAL: prints the alarm's definition. For an alarm on metric math, adds the fields of the query with the id
+# `metric`.
 alarm() {
   aws cloudwatch describe-alarms --alarm-names "$PLATFORM-$AWS_REGION-$1" --query 'MetricAlarms[0]' --output json |
     jq '. + ([.Metrics[]? | select(.Id == "metric").MetricStat | .Metric + {Period, Statistic: .Stat}] | first // {})'
 }
 
-# dim SIGNAL DIMENSION: what the alarm watches, such as the name that AWS gave a function.
+# dim SIGNAL DIMENSION: prints the value of a dimension of the alarm's metric, such as the name that AWS generated for
+# a function.
 dim() {
   alarm "$1" | jq -r --arg name "$2" '.Dimensions[] | select(.Name == $name).Value'
 }
 
-# metric SIGNAL [METRIC STATISTIC]: the alarm's metric, or another one of what it watches; three hours or more.
+# metric SIGNAL [METRIC STATISTIC]: prints the values of the alarm's metric, or of another metric with the same
+# dimensions, for the last three hours or more.
 metric() {
   aws cloudwatch get-metric-statistics --output json \
     --cli-input-json "$(alarm "$1" | jq --arg metric "${2:-}" --arg statistic "${3:-}" '
@@ -28,7 +31,7 @@ metric() {
       [.Timestamp, .Sum // .Average // .Maximum // .Minimum // (.ExtendedStatistics // {} | .[])] | @tsv'
 }
 
-# logs PREFIX QUERY: Logs Insights over the log groups of this prefix, the last hour.
+# logs PREFIX QUERY: runs a Logs Insights query on the last hour of all log groups whose names begin with the prefix.
 logs() {
   local groups query
   groups=$(aws logs describe-log-groups --log-group-name-prefix "$1" --query 'logGroups[].logGroupName' --output json)
@@ -42,7 +45,7 @@ logs() {
     jq -r '.[] | @tsv'
 }
 
-# promql QUERY [ALIAS]: an instant query of the region's Prometheus workspace of pods, or of another one.
+# promql QUERY [ALIAS]: runs an instant query in the region's Prometheus workspace for pods, or in another workspace.
 promql() {
   local workspace
   workspace=$(aws amp list-workspaces --alias "${2:-$PLATFORM-$AWS_REGION}" --query 'workspaces[0].workspaceId' --output text)
@@ -51,7 +54,7 @@ promql() {
   )" | jq -r '.data.result[] | [(.metric | tojson), .value[1]] | @tsv'
 }
 
-# targets SIGNAL: the health of the targets in the group that a load balancer's alarm watches.
+# targets SIGNAL: prints the health of the targets in the target group that a load balancer's alarm watches.
 targets() {
   aws elbv2 describe-target-groups --output text \
     --query "TargetGroups[?ends_with(TargetGroupArn, '$(dim "$1" TargetGroup)')].TargetGroupArn | [0]" |
@@ -59,8 +62,8 @@ targets() {
       --query 'TargetHealthDescriptions[].[Target.Id, TargetHealth.State, TargetHealth.Reason]' --target-group-arn
 }
 
-# alb_failures: this hour's 5xx of the public load balancer, from its access log (five minutes late): how many,
-# the load balancer's status, the API's, and the address.
+# alb_failures: counts this hour's 5xx errors in the public load balancer's access log, which arrives five minutes late.
+# Prints the count, the load balancer's status, the API's status and the address.
 alb_failures() {
   local arn bucket folder
   arn=$(aws elbv2 describe-load-balancers --output text \
@@ -74,13 +77,14 @@ alb_failures() {
   rm -r "$folder"
 }
 
-# kafka_arn: the ARN of the region's Kafka cluster.
+# kafka_arn: prints the ARN of the region's Kafka cluster.
 kafka_arn() {
   aws kafka list-clusters-v2 --cluster-name-filter "$(dim kafka-offline-partitions 'Cluster Name')" \
     --query 'ClusterInfoList[0].ClusterArn' --output text
 }
 
-# top_sql: the statements that load the database's writer most, with their average number of active sessions.
+# top_sql: prints the statements that put the most load on the database's writer, with their average number of active
+# sessions.
 top_sql() {
   local writer
   writer=$(aws rds describe-db-clusters --db-cluster-identifier "$PLATFORM-database-$AWS_REGION" --output text \
@@ -91,14 +95,15 @@ top_sql() {
     jq -r '.Keys[] | [.Total, .Dimensions["db.sql_tokenized.statement"]] | @tsv'
 }
 
-# sql STATEMENT [HOST]: as the database's master user, on the writer or another host. The pod goes again, and the
-# password comes through its standard input: neither its specification nor the audit log has it.
+# sql STATEMENT [HOST]: runs a statement as the database's master user, on the writer or on another host, from a pod that
+# is deleted afterwards. The pod reads the password from its standard input, so that neither its specification nor the
+# audit log contains it.
 sql() {
   local arn secret
   arn=$(aws secretsmanager list-secrets --output text \
     --query "SecretList[?Description && contains(Description, '$PLATFORM-database-$AWS_REGION;')].ARN | [0]")
   secret=$(aws secretsmanager get-secret-value --secret-id "$arn" --query SecretString --output text)
-  # Not in the namespace `trading`, whose network policies keep other pods from the database.
+  # The pod does not run in the namespace `trading`, whose network policies block other pods from the database.
   jq -r .password <<<"$secret" |
     kubectl run "psql-$RANDOM" --namespace default --rm -i --quiet --restart=Never --image=postgres:17 -- \
       sh -c 'read -r PGPASSWORD; export PGPASSWORD; exec psql "$0" -c "$1"' \
