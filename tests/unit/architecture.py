@@ -1,8 +1,8 @@
-"""The tables of `docs/architecture.md`, from the graph of the fixture stack `full`.
+"""Generates the tables of `docs/architecture.md` from the graph of the fixture stack `full`.
 
-`python -m tests.unit.architecture` renews them after an intended change; review their diff like code.
-A hop's ports, time-outs, log groups and TLS versions are read from the graph; which hops there are is held
-to what security groups, routes and endpoints allow.
+Run `python -m tests.unit.architecture` to update them after an intended change, and review their diff like
+code. A hop's ports, time-outs, log groups and TLS versions are read from the graph. A test compares the
+list of hops with what security groups, routes and endpoints allow.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _TABLE_ACTIONS = {
 }
 
 NLB_IDLE_SECONDS = 350
-"""Of a TCP connection, where the listener does not set it (Network Load Balancer User Guide)."""
+"""Idle time-out of a TCP connection if the listener does not set one (Network Load Balancer User Guide)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """One row: who may connect where, and what holds for the connection."""
+    """One row of the table: which connection is allowed, and its properties."""
 
     source: str
     target: str
@@ -52,7 +52,7 @@ class Hop:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """One row: what a service may touch, and who may call it."""
+    """One row of the table: what a service may access, and who may call it."""
 
     service: str
     tables: dict[str, set[str]]
@@ -60,9 +60,9 @@ class Access:
     produces: set[str]
     consumes: set[str]
     cache: set[str]
-    """Patterns of the keys of its cache user."""
+    """Key patterns that its cache user may access."""
     database: set[str]
-    """Database users that it may sign in as."""
+    """Database users as which it may sign in."""
     callers: list[str]
 
 
@@ -103,7 +103,7 @@ class Platform:
         )
 
     def timeouts(self) -> Timeouts:
-        """How long each hop of an order waits. Where there are several values, the one nearest to failing."""
+        """How long each hop of an order waits. Of several values, the one that is closest to a failure."""
         return Timeouts(
             cloudfront=min(o["customOriginConfig"]["originReadTimeout"] for o in self.origins),
             load_balancer=self.alb.inputs["idleTimeout"],
@@ -114,7 +114,7 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of the order-intake function."""
+        """The environment variables of the order intake function."""
         return self.function["environment"]["variables"]
 
     def listeners(self, balancer: Registered) -> list[Registered]:
@@ -133,13 +133,13 @@ class Platform:
         return [group for group in groups if group.outputs["arn"] in named]
 
     def log_group(self, suffix: str) -> str:
-        """Name of the log group whose logical name ends so; a `*` stands for what AWS or Pulumi adds."""
+        """Name of the log group with this suffix in its logical name; `*` is what AWS or Pulumi adds."""
         group = next(g for g in self.here.of("aws:cloudwatch/logGroup:LogGroup") if g.name.endswith(suffix))
         prefix = group.inputs.get("namePrefix")
         return f"`{prefix}*`" if prefix else f"`{re.sub('_[a-z0-9]+/', '_*/', group.inputs['name'])}`"
 
     def database_parameters(self) -> dict[str, str]:
-        """Of the database cluster's parameter group."""
+        """The parameters of the database cluster's parameter group."""
         group = self.here.only("aws:rds/clusterParameterGroup:ClusterParameterGroup")
         return {p["name"]: p["value"] for p in group.inputs["parameters"]}
 
@@ -149,7 +149,7 @@ class Platform:
 
 
 def first_region(stack: str) -> Platform:
-    """A fixture stack, read in its first region: the others are built by the same code."""
+    """A fixture stack, read in its first region, because the same code creates the other regions."""
     return Platform(harness.platform(stack), stack_values(stack)["trading:regions"][0]["name"])
 
 
@@ -182,7 +182,7 @@ def _edge_hops(platform: Platform) -> Iterator[Hop]:
         source="internet",
         target="Cognito",
         protocol="HTTPS (OAuth 2.0)",
-        who="anyone; users and clients that an administrator made sign in",
+        who="anyone; only users and clients that an administrator created can sign in",
         tls="Cognito",
         timeouts="Cognito's own",
         logged="CloudTrail",
@@ -191,7 +191,7 @@ def _edge_hops(platform: Platform) -> Iterator[Hop]:
         source="CloudFront",
         target="web app's bucket",
         protocol="HTTPS, signed (SigV4)",
-        who="our distribution (bucket policy, origin access control)",
+        who="the platform's distribution (bucket policy, origin access control)",
         tls="S3",
         timeouts="CloudFront's own",
         logged="as CloudFront's requests",
@@ -209,7 +209,7 @@ def _edge_hops(platform: Platform) -> Iterator[Hop]:
         source="CloudFront",
         target="ALB",
         protocol="HTTPS",
-        who=f"CloudFront's prefix list, and only with our secret in {_codes(headers)}{rules}",
+        who=f"CloudFront's prefix list, and only with the secret in {_codes(headers)}{rules}",
         tls=f"ALB, `{listener['sslPolicy']}`; CloudFront offers {_codes(connection['originSslProtocols'])}",
         timeouts=f"connect {origin['connectionTimeout']} s, {origin['connectionAttempts']} attempts; "
         f"answer {connection['originReadTimeout']} s; idle {connection['originKeepaliveTimeout']} s",
@@ -232,7 +232,7 @@ def _edge_hops(platform: Platform) -> Iterator[Hop]:
         target="API endpoint",
         protocol=group["protocol"],
         who="the ALB's security group",
-        tls="API Gateway: the ALB encrypts anew",
+        tls="API Gateway: the ALB re-encrypts",
         timeouts=f"idle {alb['idleTimeout']} s; health check {health['timeout']} s every "
         f"{health['interval']} s; draining {group['deregistrationDelay']} s",
         logged="VPC flow logs",
@@ -250,14 +250,14 @@ def _api_hops(platform: Platform) -> Iterator[Hop]:
     inner_log = "; NLB access logs in the log bucket" if encrypted else ""
     groups = [group.inputs for group in platform.target_groups(platform.nlb)]
     to_pods = {group["protocol"] for group in groups}
-    pod_tls = "the pod: the NLB encrypts anew"
+    pod_tls = "the pod: the NLB re-encrypts"
     health = groups[0]["healthCheck"]
     yield Hop(
         source="API endpoint",
         target="API Gateway",
         protocol="HTTPS (PrivateLink)",
-        who="our endpoint (resource policies of API and domain names), with a token that has the route's "
-        "scope; `/healthz` wants none",
+        who="the API's endpoint (resource policies of API and domain names), with a token that has the "
+        "route's scope; `/healthz` needs none",
         tls=f"API Gateway, `{domain['securityPolicy']}`",
         timeouts=f"answer {_seconds(waits.api_gateway)}",
         logged=f"{platform.log_group('-access')}; errors: {platform.log_group('-execution')}; X-Ray",
@@ -288,8 +288,8 @@ def _api_hops(platform: Platform) -> Iterator[Hop]:
         who="the function's security group",
         tls=inner_tls,
         timeouts=f"connect {_seconds(order_service.CONNECT_TIMEOUT_SECONDS)}; "
-        f"answer {_seconds(waits.order_service)}, and "
-        f"{_seconds(handler.RESERVE_SECONDS)} before the function's end",
+        f"answer {_seconds(waits.order_service)}, ending at least "
+        f"{_seconds(handler.RESERVE_SECONDS)} before the function's time-out",
         logged=f"the function's log{inner_log}; VPC flow logs",
     )
     yield Hop(
@@ -306,7 +306,7 @@ def _api_hops(platform: Platform) -> Iterator[Hop]:
         source="NLB",
         target="cluster",
         protocol=", ".join(sorted(to_pods)),
-        who="the NLB's security group; a service's network policy admits the VPC",
+        who="the NLB's security group; the services' network policies allow the VPC",
         tls="none"
         if "TLS" not in to_pods
         else pod_tls
@@ -324,12 +324,12 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
     cache = here.only("aws:elasticache/replicationGroup:ReplicationGroup").inputs
     proxy = here.only("aws:rds/proxy:Proxy").inputs
     pool = here.only("aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup").inputs
-    policies = "; a service's network policy names it"
+    policies = "; services whose network policy allows it"
     yield Hop(
         source="cluster",
         target="cache",
         protocol=f"{cache['engine'].capitalize()} (RESP)",
-        who=f"the cluster's security group{policies}; a user of its own, by IAM",
+        who=f"the cluster's security group{policies}; each service's own user, by IAM",
         tls=f"cache node, `{cache['transitEncryptionMode']}`",
         timeouts="the service's",
         logged=f"{platform.log_group('-engine-log')}, {platform.log_group('-slow-log')}",
@@ -347,10 +347,10 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         source="cluster",
         target="database proxy",
         protocol="PostgreSQL",
-        who=f"the cluster's security group{policies}; a user of its own, by IAM",
-        tls="proxy, forced" if proxy["requireTls"] else "none",
+        who=f"the cluster's security group{policies}; each service's own user, by IAM",
+        tls="proxy, required" if proxy["requireTls"] else "none",
         timeouts=f"a free connection {pool['connectionPoolConfig']['connectionBorrowTimeout']} s; "
-        "else the service's",
+        "otherwise the service's",
         logged="connections: [proxy's metrics](operations.md#database-proxy-connections-failed)",
     )
     yield Hop(
@@ -358,9 +358,9 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         target="database",
         protocol="PostgreSQL",
         who="the proxy's security group; the service's user, by IAM",
-        tls=f"database, `{parameters['ssl_min_protocol_version']}` or newer, forced",
+        tls=f"database, `{parameters['ssl_min_protocol_version']}` or newer, required",
         timeouts=f"idle in a transaction {int(parameters['idle_in_transaction_session_timeout']) // 1000} s; "
-        "else the service's",
+        "otherwise the service's",
         logged=f"{platform.log_group('-postgresql')}, {platform.log_group('-iam-db-auth-error')}",
     )
     yield Hop(
@@ -368,7 +368,7 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         target="database",
         protocol="PostgreSQL",
         who=f"schema migrations and operators, as the master user{policies}",
-        tls=f"database, `{parameters['ssl_min_protocol_version']}` or newer, forced",
+        tls=f"database, `{parameters['ssl_min_protocol_version']}` or newer, required",
         timeouts="the caller's",
         logged=platform.log_group("-postgresql"),
     )
@@ -378,7 +378,7 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         if e.inputs["vpcEndpointType"] == "Interface" and "execute-api" not in e.inputs["serviceName"]
     ]
     signed = {"protocol": "HTTPS, signed (SigV4)", "timeouts": "the caller's", "logged": "CloudTrail"}
-    tables = "this account's tables only (gateway endpoint); services go to the interface endpoint"
+    tables = "this account's tables only (gateway endpoint); services use the interface endpoint"
     yield Hop(source="cluster", target="DynamoDB", who=tables, tls="DynamoDB", **signed)
     images = "gateway endpoint: this account's buckets, and ECR's image layers"
     yield Hop(source="cluster", target="S3", who=images, tls="S3", **signed)
@@ -393,7 +393,7 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         source="cluster",
         target=THROUGH_NAT,
         protocol="any",
-        who="nodes and add-ons (image pulls, AWS services without an endpoint); no service",
+        who="nodes and add-ons (image pulls, AWS services without an endpoint); not services",
         tls="the server",
         timeouts="NAT gateway: idle 350 s",
         logged="VPC flow logs",
@@ -413,7 +413,7 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
                 source=edge.source,
                 target=edge.target,
                 protocol="HTTPS",
-                who="who deploys, with an AWS role that has an access entry (`cluster.publicAccessCidrs`)",
+                who="deployers with an AWS role that has an access entry (`cluster.publicAccessCidrs`)",
                 tls="API server",
                 timeouts="the caller's",
                 logged=platform.log_group("-control-plane-logs"),
@@ -423,8 +423,8 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         target="cluster",
         protocol="HTTP to pods, HTTPS to the API server",
         who="the scraper's security group",
-        tls="API server; pods' metrics none",
-        timeouts="each 30 s",
+        tls="API server; none for pods' metrics",
+        timeouts="every 30 s",
         logged=platform.log_group(f"metrics-scraper-{platform.region}"),
     )
     yield Hop(
@@ -433,7 +433,7 @@ def _service_hops(platform: Platform) -> Iterator[Hop]:
         protocol="HTTP to the brokers' exporters",
         who="the security group of the brokers' scraper",
         tls="none: within the VPC, metrics only",
-        timeouts="each 60 s",
+        timeouts="every 60 s",
         logged=platform.log_group(f"broker-metrics-{platform.region}"),
     )
 
@@ -459,7 +459,7 @@ def hop_table(platform: Platform) -> str:
 
 
 def subnet_table(platform: Platform) -> str:
-    """The kinds of subnets of a region's VPC, where they lead and who is in them."""
+    """The kinds of subnets of a region's VPC, their routes out of it, and what is in them."""
     kinds: dict[str, list[Registered]] = {}
     for subnet in platform.here.of("aws:ec2/subnet:Subnet"):
         zone = subnet.inputs["availabilityZone"]
@@ -485,11 +485,11 @@ def subnet_table(platform: Platform) -> str:
                 ", ".join(sorted(here)),
             )
         )
-    return _table(("subnets", "blocks", "way out of the VPC", "who is there"), sorted(rows, key=_by_block))
+    return _table(("subnets", "blocks", "routes out of the VPC", "contains"), sorted(rows, key=_by_block))
 
 
 def accesses(platform: Platform) -> list[Access]:
-    """What order intake and each service may touch, as their roles' policies say."""
+    """What order intake and each service may access, according to their roles' policies."""
     function = platform.function["role"].rsplit("/", 1)[-1]
     associations = [
         a.inputs for a in platform.here.of("aws:eks/podIdentityAssociation:PodIdentityAssociation")
@@ -529,7 +529,7 @@ def _access(platform: Platform, name: str, role: str, callers: list[str]) -> Acc
     }
     tables: dict[str, set[str]] = {}
     for action, resource in allowed:
-        # A resource that is none of the tables, such as all of them, is shown as it is.
+        # A resource that is not one of the tables, such as a wildcard, is shown as it is.
         table = names.get(resource.partition("/index/")[0], resource)
         for verb, pattern in _TABLE_ACTIONS.items():
             if re.match(pattern, action):
@@ -557,7 +557,7 @@ def _access(platform: Platform, name: str, role: str, callers: list[str]) -> Acc
 
 
 def _callers(platform: Platform) -> dict[str, list[str]]:
-    """Service → the routes of the API, with the scope that each wants, and others, that lead to it."""
+    """Service → what calls it: order intake, and the routes of the API with the scope that each requires."""
     bindings = {
         binding.inputs["spec"]["targetGroupARN"]: binding.inputs["spec"]["serviceRef"]["name"]
         for binding in platform.graph.of("kubernetes:eks.amazonaws.com/v1:TargetGroupBinding")
@@ -572,7 +572,7 @@ def _callers(platform: Platform) -> dict[str, list[str]]:
     body = json.loads(platform.here.only("aws:apigateway/restApi:RestApi").inputs["body"])
     for path, methods in sorted(body["paths"].items()):
         if path.endswith("/{proxy+}"):
-            continue  # what is below a path goes the same way
+            continue  # the paths below a path lead to the same service
         ways: dict[tuple[str, str], list[str]] = {}
         for method, operation in methods.items():
             integration = operation.get("x-amazon-apigateway-integration") if is_dict(operation) else None
@@ -594,7 +594,7 @@ def _callers(platform: Platform) -> dict[str, list[str]]:
 
 
 def access_table(platform: Platform) -> str:
-    """What each service may touch, as a Markdown table."""
+    """What each service may access, as a Markdown table."""
     head = ("service", "called by", "tables", "topics written", "topics read", "cache keys", "database user")
     rows = [
         (
@@ -612,7 +612,7 @@ def access_table(platform: Platform) -> str:
 
 
 def render(page: str, platform: Platform) -> str:
-    """The page with its generated tables renewed.
+    """The page with its generated tables updated.
 
     Raises:
         ValueError: a table's markers are not in the page.
@@ -633,13 +633,13 @@ def render(page: str, platform: Platform) -> str:
 
 
 def main() -> None:
-    """Renews the page."""
+    """Updates the page."""
     PAGE.write_text(render(PAGE.read_text(), first_region(STACK)))
     print(f"wrote {PAGE.relative_to(Path.cwd())}")
 
 
 def uncovered(platform: Platform) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Ways that the graph opens and the table does not name, and the other way round."""
+    """Connections that the graph allows and the table does not name, and the other way round."""
     listed = {(hop.source, hop.target) for hop in hops(platform)}
     there = {(edge.source, edge.target) for edge in platform.edges}
     return there - listed, listed - there

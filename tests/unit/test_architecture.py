@@ -51,7 +51,7 @@ def internal(tls: bool, *tls_services: str) -> Platform:
 
 IN_PLAIN = ("HTTP", "HTTP through the VPC link", "none: within the VPC")
 ENCRYPTED = ("HTTPS", "HTTPS through the VPC link", "NLB, `ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09`")
-ANEW = "the pod: the NLB encrypts anew"
+TO_POD = "the pod: the NLB re-encrypts"
 EVERY_SERVICE = ("orders", "accounts", "market-data")
 
 
@@ -60,8 +60,8 @@ EVERY_SERVICE = ("orders", "accounts", "market-data")
     [
         (False, (), IN_PLAIN, ("TCP", "none", "9898")),
         (True, (), ENCRYPTED, ("TCP", "none", "9898")),
-        (True, ("orders",), ENCRYPTED, ("TCP, TLS", f"{ANEW}; none without a `tlsPort`", "8443, 9898")),
-        (True, EVERY_SERVICE, ENCRYPTED, ("TLS", ANEW, "8443")),
+        (True, ("orders",), ENCRYPTED, ("TCP, TLS", f"{TO_POD}; none without a `tlsPort`", "8443, 9898")),
+        (True, EVERY_SERVICE, ENCRYPTED, ("TLS", TO_POD, "8443")),
     ],
 )
 def test_table_says_how_far_tls_goes(
