@@ -1,4 +1,4 @@
-"""The origin's tree of records as the engine deployed it, for the resolver that the plan is tested with."""
+"""The origin's DNS records as the engine deployed them, for the resolver that also tests the plan."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
 
 def deployed_tree(resources: list[Resource]) -> list[OriginRecord]:
-    """The records with a routing policy, from a stack's state.
+    """The records with a routing policy in a stack's state.
 
     Raises:
-        AssertionError: a record leads nowhere, ignores its target's health, or stands under a health
-            check that asks another region than the one that it leads to.
+        AssertionError: a record has no target, ignores its target's health, or uses a health check of
+            another region than its target's.
     """
     load_balancers = {
         r["outputs"]["dnsName"]: _region(r) for r in resources if _is(r, LOAD_BALANCER, "application")
@@ -60,7 +60,7 @@ def _regions_asked(
     load_balancers: dict[str, str],
     resources: list[Resource],
 ) -> set[str]:
-    """The regions that a health check looks at, over all that it is calculated from."""
+    """The regions that a health check tests, including those of its child checks."""
     check = checks[check_id]
     match check["type"]:
         case "CALCULATED":

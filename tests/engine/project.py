@@ -1,4 +1,4 @@
-"""The project with the fixture stacks in place of its stack files, and a sandbox of its own."""
+"""A copy of the project with the fixture stacks as its stack files and its own sandbox."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Project:
-    """The program as it is, under stack files of the test's own."""
+    """The unchanged program with the test's own stack files."""
 
     folder: Path
     sandbox: Path
 
     @classmethod
     def make(cls, directory: Path) -> Project:
-        """A project below `directory`: links to everything, and the fixture stacks as its stack files."""
+        """A project in `directory`: links to all files, and the fixture stacks as its stack files."""
         folder = directory / "project"
         folder.mkdir()
         for path in ROOT.iterdir():
@@ -70,7 +70,7 @@ class Project:
         return self.sandbox_command("exec", "--", "pulumi", *arguments, expect=expect)
 
     def preview(self, stack: str) -> dict[str, str]:
-        """What a deployment would do: logical name → operation, for all that is not `same`."""
+        """What a deployment would do: logical name → operation, except for `same`."""
         return {step["urn"].rsplit("::", 1)[-1]: step["op"] for step in self.steps(stack)}
 
     def steps(self, stack: str) -> list[dict[str, Any]]:
@@ -84,11 +84,11 @@ class Project:
         return json.loads(text[text.index("{\n") :])["deployment"].get("resources", [])
 
     def state(self, stack: str) -> dict[str, Any]:
-        """What two deployments are compared by: URN → the resource's id and inputs."""
+        """The data by which two deployments are compared: URN → the resource's id and inputs."""
         return {r["urn"]: (r.get("id"), _plain(r.get("inputs"))) for r in self.resources(stack)}
 
     def scan(self, *arguments: str, state: str = "") -> dict[str, Any]:
-        """What `python -m policy.scan --json` says; `state` is its standard input."""
+        """The output of `python -m policy.scan --json`; `state` is its standard input."""
         done = subprocess.run(
             [sys.executable, "-m", "policy.scan", "--json", *arguments],
             cwd=self.folder,
@@ -101,10 +101,10 @@ class Project:
         return json.loads(done.stdout)
 
     def status(self) -> dict[str, Any]:
-        """What the sandbox holds."""
+        """The resources that the sandbox holds."""
         return json.loads(self.sandbox_command("status", "--json"))
 
 
 def _plain(inputs: Any) -> str:
-    """Inputs without the text of secrets, which each deployment encrypts anew."""
+    """Inputs without the ciphertext of secrets, which differs with each deployment."""
     return re.sub(r'"ciphertext": "[^"]*"', "", json.dumps(inputs, sort_keys=True))

@@ -1,4 +1,4 @@
-"""The AWS stand-in through the real engine: bad input, drift, replacement, use, secrets and crashes."""
+"""The AWS stand-in under the real engine: bad input, drift, replacement, deletion, secrets and crashes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PREVIEW = "pulumi preview --stack local --non-interactive"
 
 
 class Account(Project):
-    """A project with a program of the test's own."""
+    """A project with the test's own program."""
 
     def write(self, program: str) -> None:
         (self.folder / "__main__.py").write_text(HEAD + program)
@@ -51,7 +51,7 @@ class Account(Project):
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
     def execute(self, statement: str, *values: str) -> None:
-        """Changes the account behind the engine's back."""
+        """Changes the account without the engine's knowledge."""
         with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
             assert store.execute(statement, values).rowcount == 1
         store.close()
@@ -66,7 +66,7 @@ def account(tmp_path: Path) -> Account:
     return Account(folder, tmp_path / "sandbox")
 
 
-# A program whose registration is refused ends there: so a program for each, run one after the other.
+# A program ends at the first refused registration, so each case has its own program. They run in sequence.
 BAD_INPUTS = {
     'raw("aws:ec2/vpc:Vpcs", "type")': [
         "no such resource type: aws:ec2/vpc:Vpcs; did you mean aws:ec2/vpc:Vpc?"
@@ -187,7 +187,7 @@ aws.dynamodb.Table("grows", name="g", hash_key="id", attributes=[{{"name": "id",
     )
     assert operations == {
         "vpc": "replace",
-        "updated": "replace",  # its VPC is another one
+        "updated": "replace",  # it is in another VPC
         "in-place": "update",
         "replaced": "replace",
         "table": "replace",

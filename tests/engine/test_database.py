@@ -1,6 +1,6 @@
-"""The database tier through the real engine: what changes in place, what is refused, what is nobody's change.
+"""The database tier under the real engine: changes in place, refused changes, and drift that is no change.
 
-The tests run in this order on one sandbox; each leaves it for the next.
+The tests run in this order in one sandbox; each begins with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ PARAMETER_GROUPS = {"database-us-east-1-parameters", "database-us-east-1-instanc
 
 
 class Account(Project):
-    """A project whose program is the database tier alone."""
+    """A project whose program creates only the database tier."""
 
     def write(self, *, protect: bool = False, regions: int = 1, master: str = "", **settings: object) -> None:
         values = {**SERVERLESS, "engineVersion": "17.5", **settings}
@@ -70,7 +70,7 @@ class Account(Project):
         return self.pulumi("up", "--stack", "small", "--yes", "--skip-preview", *options, expect=expect)
 
     def set_outside(self, kind: str, path: str, value: str) -> None:
-        """Changes a property (JSON) of what exists, as the program and as AWS know it."""
+        """Changes a property (JSON) of an existing resource, both in the program and in AWS."""
         statement = (
             "UPDATE resource SET outputs = json_set(outputs, :path, json(:value)), "
             "inputs = CASE WHEN json_type(inputs, :path) IS NULL THEN inputs "

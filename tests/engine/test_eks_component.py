@@ -1,4 +1,7 @@
-"""The eks stand-in registers what the official component does: `recordings/eks-component-children.json`."""
+"""The eks stand-in registers the same children as the official component.
+
+The official component's children are in `recordings/eks-component-children.json`.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ pulumi.export("uid", namespace.metadata.uid)
 
 
 class Platform(Engine):
-    """A session with AWS, too; the EKS cluster's API server is a real one."""
+    """A session that also has AWS; the EKS cluster has a real API server."""
 
     def _providers(self) -> list[Provider]:
         aws = AwsProvider(self.sandbox.directory, self.api_servers)
@@ -94,7 +97,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def readable(value: Any, names: dict[str, str]) -> Any:
-    """Ids and ARNs as the recording writes them."""
+    """Ids and ARNs in the form that the recording uses."""
     if is_dict(value):
         return {key: readable(item, names) for key, item in value.items()}
     if is_list(value):
@@ -108,7 +111,7 @@ def test_children_are_those_of_the_official_component(deployed: Platform) -> Non
     for (kind, resource), item in state.items():
         names[item.get("id", "")] = f"<{'ref' if kind == 'aws:iam/role:Role' else 'id of'} {resource}>"
         names[item.get("outputs", {}).get("arn", "")] = f"<arn of {resource}>"
-    # The recording's program names this role by its ARN.
+    # The recording's program refers to this role by its ARN.
     names[state["aws:iam/role:Role", "ops"]["outputs"]["arn"]] = "arn:aws:iam::123456789012:role/ops"
     del names["trading"]
     wanted = {(item["type"], item["name"]): item for item in RECORDING["resources"]}
@@ -123,7 +126,7 @@ def test_children_are_those_of_the_official_component(deployed: Platform) -> Non
         assert sorted({name(urn) for urn in found.get("dependencies", [])} - {"ops"}) == item["dependsOn"], (
             key
         )
-        # What the `aws` provider adds by itself is not the component's.
+        # The `aws` provider adds these by itself; they do not come from the component.
         added = {"__defaults", "name", "region"} - item["inputs"].keys()
         inputs = {part: value for part, value in found.get("inputs", {}).items() if part not in added}
         if key[0] == "pulumi:providers:kubernetes":

@@ -1,4 +1,4 @@
-"""A stack in a VPC and a zone that exist already: what its stack file presupposes is in the sandbox."""
+"""A stack in an existing VPC and zone: the sandbox contains the resources that its stack file requires."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The `full` stack through the real engine: protected, unchanged, and gone once nothing protects it.
+"""The `full` stack under the real engine: protected, unchanged, and destroyed once protection is off.
 
-The tests run in this order on one sandbox; each leaves it for the next.
+The tests run in this order in one sandbox; each begins with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ def test_refresh_finds_no_drift(full: Project) -> None:
 def test_unprotected_stack_changes_in_place_and_goes_down(full: Project) -> None:
     full.change("full", lambda values: values.update({"trading:protect": False}))
     operations = full.preview("full")
-    # All that goes: the vaults' locks, which have the vaults' names, and the names of caches' last snapshots.
+    # The only deletions: the vaults' locks, which have the vaults' names, and the names of caches' last
+    # snapshots.
     gone = {name for name, operation in operations.items() if operation != "update"}
     regions = ("us-east-1", "eu-west-1")
     assert gone == {
         name for region in regions for name in (f"backups-{region}", f"cache-{region}-final-snapshot")
     }
     assert {operations[name] for name in gone} == {"delete"}
-    # The rules want production protected.
+    # The rules require protection in production.
     full.sandbox_command("up", "--stack", "full", "--no-policies")
     full.sandbox_command("down", "--stack", "full")
     assert full.status()["aws"] == {}

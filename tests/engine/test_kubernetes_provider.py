@@ -1,7 +1,7 @@
-"""The kubernetes stand-in against the real engine and a real API server.
+"""The kubernetes stand-in under the real engine, with a real API server.
 
-`recordings/kubernetes` holds a program and what the official provider made of it; the same program must give
-the same here.
+`recordings/kubernetes` contains a program and the result with the official provider; the same program must
+give the same result here.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Engine(Session):
         return Cluster((self.sandbox.directory / "kubeconfig").read_text())
 
     def pulumi(self, *arguments: str, step: int = 1, fails: bool = False) -> str:
-        """The command's output; the program's step is in the environment."""
+        """Returns the command's output; the environment names the program's step."""
         output = self.sandbox.directory / "output"
         command = ["pulumi", *arguments, "--stack", "rec", "--non-interactive"]
         self.environment["STEP"] = str(step)
@@ -94,7 +94,7 @@ EngineType = TypeVar("EngineType", bound=Engine)
 def start(
     folder: Path, program: Path | str, kind: type[EngineType], config: dict[str, str] | None = None
 ) -> EngineType:
-    """A session, not entered yet, for a program that is a folder or the text of its `__main__.py`."""
+    """A session, not entered yet, for a program given as a folder or as the text of `__main__.py`."""
     project = folder / "program"
     if isinstance(program, Path):
         shutil.copytree(program, project)
@@ -123,7 +123,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The recorded program, deployed in its first step."""
+    """The recorded program after its first step has been deployed."""
     engine = start(tmp_path_factory.mktemp("recorded"), RECORDINGS / "kubernetes" / "program", Engine)
     with engine:
         with_cluster(engine).up()
@@ -131,7 +131,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def comparable(value: Any) -> Any:
-    """Without what differs from run to run: random names, uids, times, addresses, and the status."""
+    """Removes what differs between runs: random names, uids, times, addresses, and the status."""
     if is_dict(value):
         if value.get(SIGNATURE) == SECRET:
             return "<secret>"
@@ -165,7 +165,7 @@ def test_state_is_that_of_the_official_provider(recorded: Engine) -> None:
         assert comparable(found) == comparable({part: resource[part] for part in found}), key
         if item["custom"]:
             outputs = comparable(item["outputs"])
-            # The recording leaves out the status of objects and some fields at their top.
+            # The recording omits the objects' status and some of their top-level fields.
             if key[0] != RELEASE:
                 for left_out in UNRECORDED & outputs.keys() - resource["outputs"].keys():
                     del outputs[left_out]
@@ -407,7 +407,7 @@ with Engine(Sandbox(Path({str(engine.project)!r}), Path({str(engine.sandbox.dire
         names = {item["metadata"]["name"] for item in maps}
         assert {f"c{number}" for number in range(100)} <= names
 
-    # The moment that a kill seldom hits: the object is there, and the engine has not heard of it.
+    # A kill rarely happens at this moment: the object exists, but the engine has not been told.
     checkpoint = json.loads(state.read_text())
     latest = checkpoint["checkpoint"]["latest"]
     made = next(item for item in latest["resources"] if name(item["urn"]) == "c7")
@@ -455,7 +455,7 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def _processes(folder: Path) -> list[str]:
-    """Processes that run in a folder."""
+    """The processes that run in a folder."""
     found: list[str] = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""The language host by itself, under a runner and an engine that the tests control."""
+"""The language host alone, with a runner and an engine that the tests control."""
 
-# The gRPC stubs have no types.
+# The gRPC stubs are not typed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEADLINE = 30
 
 
 class Engine(engine_pb2_grpc.EngineServicer):
-    """Keeps what it is told to show."""
+    """Records the messages that it is told to show."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -46,7 +46,7 @@ class Fixture:
         self.stub = language_pb2_grpc.LanguageRuntimeStub(channel)
 
     def program(self, source: str) -> None:
-        """What stands in the official runner's place."""
+        """Replaces the official runner."""
         (self.folder / "runner.py").write_text(source)
 
     def request(self, **values: Any) -> language_pb2.RunRequest:
@@ -156,7 +156,7 @@ def test_background_process_of_a_program_does_not_outlive_it(fixture: Fixture) -
 
 def test_cancel_of_another_engine_does_not_end_the_program(fixture: Fixture) -> None:
     run, _ = fixture.run_until_it_sleeps()
-    # Without its own pool the second channel would use the first one's connection.
+    # Without its own pool, the second channel would use the first channel's connection.
     with grpc.insecure_channel(fixture.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         language_pb2_grpc.LanguageRuntimeStub(channel).Cancel(empty_pb2.Empty())
     with pytest.raises(grpc.FutureTimeoutError):

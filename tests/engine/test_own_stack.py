@@ -1,7 +1,7 @@
-"""A stack file that shares no value with the fixture stacks, through the real engine.
+"""A stack file that shares no value with the fixture stacks, under the real engine.
 
-It is what a user makes of the project: another environment, domain, region and issuer, services, routes,
-topics and tables of the user's own, other sizes.
+It shows what a user does with the project: another environment, domain, region and issuer, the user's own
+services, routes, topics and tables, and other sizes.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ config:
 
 
 def pairs(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of a stack file that has a value, and the value."""
+    """Every key of a stack file that has a value, with that value."""
     if isinstance(node, dict):
         for name, item in node.items():  # pyright: ignore[reportUnknownVariableType]
             yield from pairs(item, f"{key}.{name}")
@@ -144,7 +144,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_stack_shares_no_value_with_the_fixtures() -> None:
     own = dict(pairs(yaml.safe_load(OWN)["config"]))
-    # Keys with one value that is accepted.
+    # Keys that accept only one value.
     for key in (".trading:settingsVersion", ".trading:loadBalancer.rules.forward"):
         del own[key]
     for path in FIXTURES.iterdir():

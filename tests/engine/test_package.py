@@ -1,4 +1,4 @@
-"""Deployment packages through the real engine: the same sources are the same package on every machine."""
+"""Deployment packages under the real engine: the same sources give the same package on every machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def copy(to: Path, *, age: int, mode: int, backwards: bool) -> None:
-    """Another machine's checkout of the functions: dates, modes and order differ, and Python was there."""
+    """Another machine's checkout of the functions: dates, modes, order differ, and Python has run there."""
     shutil.rmtree(to, ignore_errors=True)
     sources = sorted((ROOT / "functions").rglob("*.py"), reverse=backwards)
     for source in sources:

@@ -1,4 +1,4 @@
-"""The policy pack, run by the real engine over a program small enough to read here."""
+"""The policy pack under the real engine, on a program that is small enough to read here."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Raw("aws:secretsmanager/secretVersion:SecretVersion", "v", secretId=secret.id, s
 
 
 class Checked(Project):
-    """A project whose program is held to the rules."""
+    """A project whose program the rules check."""
 
     def up(self, program: str, expect: int = 0) -> str:
         return self._run("up", program, expect)
@@ -88,7 +88,7 @@ def test_resource_against_a_rule_is_never_created(project: Checked) -> None:
 
 
 def test_rules_of_production_hold_by_the_setting_and_not_by_the_name(project: Checked) -> None:
-    """The stack is named local and its resources are tagged dev; the test before had no setting."""
+    """The stack is named local and its resources are tagged dev; the previous test had no setting."""
     unprotected = 'aws.kms.Key("key", enable_key_rotation=True, opts=opts)'
     settings = project.folder / "Pulumi.local.yaml"
     settings.write_text("config: {'trading:protect': true}")
@@ -106,7 +106,7 @@ def test_what_breaks_a_rule_of_several_resources_is_never_created(project: Check
 
 
 def test_rules_of_several_resources_hold_at_preview(project: Checked) -> None:
-    """Of what does not exist yet: its id is unknown, and companions are found by what they refer to."""
+    """For resources that do not exist yet, ids are unknown, so companions are found by their references."""
     output = project.preview_of('bucket("archive")', expect=1)
     assert "bucket-is-encrypted [S3.17]" in output
     assert "archive: a rule lacks a kmsMasterKeyId of ours: name the region's key" in output
@@ -124,7 +124,7 @@ def test_what_keeps_the_rules_or_is_excepted_passes(project: Checked) -> None:
 
 
 def test_exception_that_has_ended_fails_what_is_right(project: Checked) -> None:
-    """The settings are here for the pack; without their command, no stack file is held to them."""
+    """The settings are here for the pack; without the settings' command, no stack file is checked."""
     (project.folder / "policy").unlink()
     shutil.copytree(ROOT / "policy", project.folder / "policy")
     shutil.copytree(

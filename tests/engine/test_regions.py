@@ -1,6 +1,6 @@
-"""A second region joins the deployed `small` stack, and leaves it again, through the real engine.
+"""A second region is added to the deployed `small` stack and removed again, under the real engine.
 
-The tests run in this order on one sandbox; each leaves it for the next.
+The tests run in this order in one sandbox; each begins with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ REGION: Values = {
     "natGateways": "one",
     "serves": {"continents": ["EU", "AF"]},
 }
-# What lists all regions, and so changes with their number: the plan that copies backups, and the dashboards.
-# Those of the edge and of the first region show the second one's health and the lag of its database.
+# Resources that list all regions and so change with their number: the plan that copies backups, and the
+# dashboards. Those of the edge and of the first region show the second one's health and its database's lag.
 DASHBOARDS = {
     "monitoring",
     *(f"monitoring-{part}" for part in ("edge", FIRST, "tables", "orders", "accounts", "market-data")),
@@ -87,12 +87,12 @@ def test_up_with_two_regions_is_complete(project: Project) -> None:
     project.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview", "--expect-no-changes")
 
 
-# Where requests go, by the records that were deployed
+# Where requests go, according to the deployed records
 
 NAMES = DomainSettings(zone="example.com", host="small.trade.example.com")
 CLIENTS = {
     "Berlin": Client(continent="EU", country="DE", nearest=[SECOND, FIRST]),
-    "Lagos": Client(continent="AF", country="NG", nearest=[FIRST, SECOND]),  # its place goes before latency
+    "Lagos": Client(continent="AF", country="NG", nearest=[FIRST, SECOND]),  # location before latency
     "Istanbul": Client(continent="AS", country="TR", nearest=[SECOND, FIRST]),
     "Tokyo": Client(continent="AS", country="JP", nearest=[FIRST, SECOND]),
     "New York": Client(continent="NA", country="US", nearest=[FIRST, SECOND]),
@@ -102,7 +102,7 @@ WELL = {"Berlin": SECOND, "Lagos": SECOND, "Istanbul": SECOND, "Tokyo": FIRST, "
 
 @pytest.fixture(scope="module")
 def tree(project: Project) -> list[OriginRecord]:
-    """Of both regions, as the engine deployed it."""
+    """The records of both regions, as the engine deployed them."""
     return deployed_tree(project.resources("small"))
 
 
@@ -126,7 +126,7 @@ def test_deployed_records_lead_away_from_what_is_down(
 
 
 def test_deployed_tree_is_the_planned_one(tree: list[OriginRecord]) -> None:
-    """So what the plan's own tests show of three regions holds for what the engine deploys."""
+    """The results of the plan's own tests with three regions therefore apply to what the engine deploys."""
     serves = {FIRST: ServedLocations(), SECOND: ServedLocations.model_validate(REGION["serves"])}
     planned = [replace(record, logical_name="") for record in origin_tree(NAMES, serves)]
     assert set(tree) == set(planned)

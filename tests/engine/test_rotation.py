@@ -1,6 +1,6 @@
-"""The origin's secret through the real engine: it turns without a moment in which a request is refused.
+"""The rotation of the origin's secret under the real engine: at no moment is a request refused.
 
-The tests run in this order on one sandbox; each leaves it for the next.
+The tests run in this order in one sandbox; each begins with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PHASES = {"resourcePreEvent": "begin", "resOutputsEvent": "end"}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small stack with one service: what is tested here has the whole request path in it, no more."""
+    """The small stack with one service: it has the whole request path that is tested here, and no more."""
 
     def small(values: Values) -> None:
         values["trading:services"] |= {"accounts": None, "market-data": None}
@@ -34,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def rotate(project: Project, *numbers: int) -> tuple[list[str], str]:
-    """Deploys with these secrets: what the engine did, in order (`begin update web`), and all it wrote."""
+    """Deploys with these secrets. Returns the engine's steps (`begin update web`) and its whole output."""
 
     def change(values: Values) -> None:
         values["trading:loadBalancer"] = {"originSecrets": list(numbers)}
@@ -53,13 +53,13 @@ def rotate(project: Project, *numbers: int) -> tuple[list[str], str]:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What the stack's state holds, with its secrets opened."""
+    """The stack's state with its secrets decrypted."""
 
     secrets: dict[str, str]
     accepted: set[str]
-    """Values of the header that the load balancer forwards."""
+    """The header's values that the load balancer accepts."""
     sent: set[str]
-    """Values of the header that CloudFront sends."""
+    """The header's values that CloudFront sends."""
 
 
 def deployed(project: Project) -> Deployed:
@@ -89,7 +89,7 @@ def deployed(project: Project) -> Deployed:
 
 
 def _open(value: Any) -> Any:
-    """A property's value, which the export wraps where it is a secret."""
+    """A property's value; the export wraps secrets."""
     return json.loads(value["plaintext"]) if "plaintext" in value else value
 
 

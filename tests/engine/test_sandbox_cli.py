@@ -1,4 +1,4 @@
-"""`python -m sandbox` with the real engine and a program small enough to read here."""
+"""`python -m sandbox` with the real engine and a program that is small enough to read here."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ config:
 
 
 class Cli:
-    """A project of its own with a sandbox of its own."""
+    """A separate project with its own sandbox."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
@@ -128,7 +128,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def processes_of(cli: Cli) -> list[str]:
-    """Command lines and environments that name the sandbox's folder."""
+    """The command lines and environments of processes that name the sandbox's folder."""
     found: list[str] = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -277,7 +277,7 @@ def test_creation_interrupted_by_a_crash_does_not_block_the_next_command(cli: Cl
     latest["pending_operations"] = [{"resource": unfinished, "type": "creating"}]
     cli.state().write_text(json.dumps(state))
 
-    # The topic exists, and the engine knows only that it was to be made.
+    # The topic exists, but the engine knows only that it was about to be created.
     result = cli.run("up")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "interrupted in 1 operations" in result.stderr

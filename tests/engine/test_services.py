@@ -1,8 +1,8 @@
-"""A service joins the deployed `small` stack, and leaves it again, through the real engine.
+"""A service is added to the deployed `small` stack and removed again, under the real engine.
 
-The sandbox refuses what AWS would: a listener before its target group, a target group that a listener
-still uses, a security group that something is in. The tests run in this order on one sandbox; each leaves
-it for the next.
+The sandbox refuses what AWS would refuse: creating a listener before its target group, deleting a target
+group that a listener still uses, or a security group that is in use. The tests run in this order in one
+sandbox; each begins with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -28,32 +28,33 @@ SERVICE: Values = {
 ROUTES: Values = {"/api/positions": {"service": "positions"}}
 
 UPDATES = {
-    # A new route is a new document, hence a new deployment, which the stage turns to.
+    # A new route changes the API's document, so there is a new deployment, to which the stage is switched.
     "aws:apigateway/restApi:RestApi": "update",
     "aws:apigateway/deployment:Deployment": "replace",
     "aws:apigateway/stage:Stage": "update",
-    # What lists all services or routes: scopes, who may ask for them, the cache's users, the web app's router
-    # (the app names the API's paths, so it is a new release), the dashboard of all alarms.
+    # Resources that list all services or routes: scopes, the clients that may request them, the cache's
+    # users, the web app's router (the app names the API's paths, so it is a new release), the dashboard of
+    # all alarms.
     "aws:cloudfront/function:Function": "update",
     "aws:cognito/resourceServer:ResourceServer": "update",
     "aws:cognito/userPoolClient:UserPoolClient": "update",
     "aws:elasticache/userGroup:UserGroup": "update",
     "aws:cloudwatch/dashboard:Dashboard": "update",
-    # Its recorded query, its pods' alarms, its database user: the proxy's right to sign in as it, and a run
-    # of the migrations' Job.
+    # Its recorded query, its pods' alarms, its database user: the proxy's permission to sign in as it, and a
+    # run of the migrations' Job.
     "aws:amp/ruleGroupNamespace:RuleGroupNamespace": "update",
     "aws:cloudwatch/compositeAlarm:CompositeAlarm": "update",
     "aws:iam/rolePolicy:RolePolicy": "update",
     "kubernetes:batch/v1:Job": "replace",
 }
-"""Type → operation of everything that is not new."""
+"""Type → operation of each resource that is not new."""
 UNKNOWN_INPUTS = {("aws:apigateway/stage:Stage", "deployment")}
-"""Type and input of what was there before, and is not known in the preview: the id of the new deployment."""
+"""Type and input of existing resources that the preview does not know: the id of the new deployment."""
 PREVIEW_LINES = 4000
-"""More than a preview of one service more has, which is 3,844. Half of them are the API's document: where one
-line of a document changes, the engine prints the others too."""
+"""A bit more than the preview of one additional service has, which is 3,844. Half of these lines are the
+API's document: if one line of a document changes, the engine prints the others too."""
 RELEASED = "aws:s3/bucketObjectv2:BucketObjectv2"
-"""A release's files, which have its name in their keys."""
+"""The files of a release, whose keys contain the release's name."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def before(project: Project) -> dict[str, Any]:
 
 
 def steps(project: Project) -> Counter[tuple[str, str]]:
-    """What a deployment would do: type and operation → how often, for all that is not `same`."""
+    """What a deployment would do: type and operation → how often, except for `same`."""
     return Counter((kind(step["urn"]), step["op"]) for step in project.steps("small"))
 
 
@@ -78,7 +79,7 @@ def kind(urn: str) -> str:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
-    """Types of what was there before and is not as it was, beside the web app's release."""
+    """Types of existing resources that have changed, except for the web app's release."""
     return {kind(urn) for urn, resource in before.items() if after.get(urn) != resource} - {RELEASED}
 
 
@@ -99,7 +100,8 @@ def test_preview_of_a_new_service_adds_and_replaces_nothing_but_the_apis_deploym
     found = steps(project)
     others = {token: op for token, op in found if op != "create"}
     assert others == {**UPDATES, RELEASED: "replace"}
-    # The overview alone, and a new one: the graphs of regions, tables and other services stay as they are.
+    # Only the overview changes, and one is new: the graphs of regions, tables and other services do not
+    # change.
     assert found["aws:cloudwatch/dashboard:Dashboard", "update"] == 1
     assert found["aws:cloudwatch/dashboard:Dashboard", "create"] == 1
     for token in (
@@ -115,7 +117,7 @@ def test_preview_of_a_new_service_adds_and_replaces_nothing_but_the_apis_deploym
 def test_preview_of_a_new_service_knows_what_becomes_of_all_else(
     project: Project, before: dict[str, Any]
 ) -> None:
-    """One unknown ARN makes a document unknown as a whole, and a preview prints the old one as deleted."""
+    """One unknown ARN makes a whole document unknown, and a preview then prints the old one as deleted."""
     lost = {
         (kind(step["urn"]), name)
         for step in project.steps("small")
@@ -172,7 +174,7 @@ def test_service_leaves_with_its_resources_only(project: Project, before: dict[s
     project.sandbox_command("up", "--stack", "small")
     after = project.state("small")
     assert after.keys() == before.keys()
-    # The old document is deployed anew, under another id.
+    # The old document is deployed again, with another id.
     assert changed(before, after) == {
         "aws:apigateway/deployment:Deployment",
         "aws:apigateway/stage:Stage",

@@ -1,6 +1,6 @@
-"""The `small` stack through the real engine: deployed, unchanged, changed, replaced, destroyed.
+"""The `small` stack under the real engine: deployed, unchanged, changed, replaced, destroyed.
 
-The tests run in this order on one sandbox; each leaves it for the next.
+The tests run in this order in one sandbox; each begins with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def cluster_contents(project: Project) -> dict[str, list[str]]:
 
 
 def tiers(resources: list[dict[str, Any]]) -> set[str]:
-    """The tiers (the outermost, where they are nested) that hold resources."""
+    """The tiers that contain resources; of nested ones, only the outermost."""
     known = {resource["urn"]: resource for resource in resources}
     found: set[str] = set()
     for resource in resources:
@@ -67,7 +67,7 @@ def test_checkov_finds_nothing_that_is_not_explained(project: Project) -> None:
     assert verdict["passed"] > 700
     aws = [r for r in project.resources("small") if r["type"].startswith("aws:")]
     assert verdict["resources"] == len(aws)
-    # The origin's header is a secret, and with it all that stands in a list beside it.
+    # The origin's header is a secret, which makes the whole list that contains it secret.
     assert verdict["unseen"] == [
         "conditions of aws:lb/listenerRule:ListenerRule alb-us-east-1-api",
         "origins of aws:cloudfront/distribution:Distribution web",
@@ -112,7 +112,7 @@ def test_new_key_replaces_the_table_and_nothing_else_stateful(project: Project) 
     operations = project.preview("small")
     replaced = {name for name, operation in operations.items() if "replace" in operation}
     assert "table-market-data-us-east-1" in replaced
-    # Its name is not known yet, and still the preview shows whose pods it restarts.
+    # Its name is not known yet, but the preview still shows whose pods it restarts.
     assert operations["market-data-us-east-1-chart:trading/market-data"] == "update"
     assert "orders-us-east-1-chart:trading/orders" not in operations
     assert not [name for name in replaced if name.startswith(("database", "cache", "event", "cluster"))]

@@ -1,4 +1,4 @@
-"""What Pulumi's own commands write into a stack file, and what the engine hands a program of it."""
+"""What Pulumi's own commands write into a stack file, and what the engine passes to a program from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pulumi.export("settings", Settings.load().model_dump(mode="json", by_alias=True)
 
 
 class Stack:
-    """A stack file under the real engine's commands, with a backend of its own."""
+    """A stack file for the real engine's commands, with its own backend."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Every stack file of the project previews in the sandbox, held to the policy pack."""
+"""Every stack file of the project can be previewed in the sandbox with the policy pack."""
 
 from __future__ import annotations
 

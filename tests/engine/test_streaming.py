@@ -1,6 +1,7 @@
-"""Kafka through the real engine: what grows in place, and what is refused.
+"""Kafka under the real engine: what grows in place, and what is refused.
 
-A program of this tier alone. The tests run in this order on one sandbox; each leaves it for the next.
+The program creates only this tier. The tests run in this order in one sandbox; each begins with the state
+that the previous one left.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ GROWN: Values = {
 
 
 class Stack(Project):
-    """The program above under settings of the test's own."""
+    """The program above with the test's own settings."""
 
     def configure(self, settings: Values, key: int = 0) -> None:
         self.change(
@@ -67,7 +68,7 @@ class Stack(Project):
         self.pulumi("up", "--stack", "local", "--yes", "--skip-preview")
 
     def refused(self) -> str:
-        """What a preview says that cannot be."""
+        """The output of a preview that must fail."""
         output = self.pulumi("preview", "--stack", "local", expect=None)
         assert "error: " in output
         return output

@@ -1,7 +1,7 @@
-"""Tables and cache through the real engine: what changes in place, what scaling owns, and a second region.
+"""Tables and cache under the real engine: changes in place, values that scaling owns, and a second region.
 
-A program of their own stands them up alone. The tests of each group run in this order on one sandbox; each
-leaves it for the next.
+A separate program creates only them. The tests of each group run in this order in one sandbox; each begins
+with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ SCALED = ["quotes-read", "quotes-write", "quotes-by-venue-read", "quotes-by-venu
 
 
 class Stores(Project):
-    """The program above, with an account that a test can change behind the engine's back."""
+    """The program above, with an account that a test can change without the engine's knowledge."""
 
     def write(self, values: Values) -> None:
         (self.folder / "values.json").write_text(json.dumps(values))
@@ -92,7 +92,7 @@ class Stores(Project):
         return self.preview("local")
 
     def set(self, kind: str, values: Mapping[str, str | int]) -> None:
-        """Sets properties of the account's one resource of a type, as AWS's auto-scaling or somebody does."""
+        """Sets properties of the account's only resource of a type, as auto-scaling or a person does."""
         with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
             for path, value in values.items():
                 for column in ("inputs", "outputs"):
@@ -101,7 +101,7 @@ class Stores(Project):
         store.close()
 
     def get(self, kind: str) -> Values:
-        """What AWS has of the one resource of a type."""
+        """The properties in AWS of the only resource of a type."""
         with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
             ((text,),) = store.execute(
                 "SELECT outputs FROM resource WHERE type = ?", (f"aws:{kind}",)
@@ -127,7 +127,7 @@ def changed(values: Values, **table: object) -> Values:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
-    """The table alone, deployed."""
+    """Only the table, deployed."""
     made = make(tmp_path_factory.mktemp("tables"))
     made.up(VALUES)
     return made
@@ -148,7 +148,7 @@ def test_capacity_that_was_scaled_is_no_difference_after_a_refresh(stores: Store
     text = stores.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview")
     assert "~ 1 updated" in text, "the test's own change was not seen"
     assert stores.operations(VALUES) == {}
-    # A deployment that changes something else of the table does not throw the capacities back either.
+    # A deployment that changes another property of the table does not reset the capacities either.
     expiring = changed(VALUES, ttlAttribute="expires_at")
     assert stores.operations(expiring) == {"quotes": "update"}
     stores.up(expiring)
