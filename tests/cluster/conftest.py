@@ -1,4 +1,4 @@
-"""A real API server with the kinds that EKS and KEDA bring, for the tests of what we send to it."""
+"""A real API server with the kinds that EKS and KEDA add, to test the objects that we send to it."""
 
 from collections.abc import Iterator
 

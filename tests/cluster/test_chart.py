@@ -43,7 +43,7 @@ def helm(directory: Path, *arguments: str, **values: Any) -> subprocess.Complete
 
 
 def render(directory: Path, **values: Any) -> dict[str, dict[str, Any]]:
-    """Kind → the chart's object of it."""
+    """Kind → the chart's object of that kind."""
     rendered = helm(directory, "template", "orders", **values)
     assert rendered.returncode == 0, rendered.stderr
     return {document["kind"]: document for document in yaml.safe_load_all(rendered.stdout) if document}
@@ -57,7 +57,7 @@ def test_helm_lints_the_chart(tmp_path: Path):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("replicas", 3),  # the scaled object's
+        ("replicas", 3),  # the scaled object sets them
         ("name", "Orders"),
         ("image", "example/orders"),
         ("image", None),
@@ -110,7 +110,7 @@ def test_no_kubernetes_token_is_mounted(tmp_path: Path):
 
 
 def test_every_service_port_has_a_name(tmp_path: Path):
-    """Without one, a changed port fails the preview."""
+    """If a port has no name, the preview fails when the port changes."""
     ports = render(tmp_path)["Service"]["spec"]["ports"]
     assert {port["name"]: port["port"] for port in ports} == {"http": 8080, "metrics": 9797}
     same = render(tmp_path, metrics={"path": "/metrics", "port": 8080})["Service"]["spec"]["ports"]

@@ -1,4 +1,4 @@
-"""Everything that the fixture stacks send to a cluster, before a real API server."""
+"""Sends everything that the fixture stacks send to a cluster to a real API server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def charts(stack: str, directory: Path) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def cluster(api: Cluster) -> Cluster:
-    """The API server with the manifests applied; namespaces come first by their file's name."""
+    """The API server with the manifests applied; their file's name puts namespaces first."""
     documents = manifests()
     for document in sorted(documents, key=lambda item: item["kind"] != "Namespace"):
         api.apply(document, "test", force=True)
@@ -55,7 +55,7 @@ def test_every_object_of_the_stack_is_accepted(cluster: Cluster, stack: str):
         if resource.type.startswith("kubernetes:") and resource.type not in COMPONENTS:
             document: dict[str, Any] = {"metadata": {"name": resource.name}, **resource.inputs}
             if document["metadata"].get("namespace") == SECRETS_STORE_NAMESPACE:
-                # A dry run made no namespace of that name.
+                # The dry run has not created the namespace of that name.
                 document["metadata"] = {**document["metadata"], "namespace": "trading"}
             cluster.create(document, "test", dry_run=True)
             kinds.add(document["kind"])
@@ -98,7 +98,7 @@ def test_every_part_of_the_chart_is_accepted(cluster: Cluster, tmp_path: Path):
 
 
 def test_pods_meet_the_restricted_pod_security(cluster: Cluster, tmp_path: Path):
-    """A Deployment is always accepted; its pods are what the namespace's pod security judges."""
+    """A Deployment is always accepted; the namespace's pod security checks its pods."""
     documents = list(charts("small", tmp_path))
     for document in documents:
         if document["kind"] == "ServiceAccount":

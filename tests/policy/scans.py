@@ -1,4 +1,4 @@
-"""The fixture stacks as a state shows them, and what Checkov says of them."""
+"""The fixture stacks in the form of a state, and Checkov's findings on them."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ T = TypeVar("T")
 EKS_CLUSTER = "eks:index:Cluster"
 
 SECRET_VALUE = {values.SIGNATURE: values.SECRET, "ciphertext": "v1:AAAA:BBBB"}
-"""A secret in a state."""
+"""The form of a secret in a state."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A plan, and what Checkov says of it."""
+    """A plan and Checkov's findings on it."""
 
     plan: Plan
     report: Report
 
     def failed(self) -> set[tuple[str, str]]:
-        """Check and logical name of all that fails."""
+        """Check and logical name of everything that fails."""
         return {(r.check, self.plan.resources[r.address].name) for r in self.report.results if not r.passed}
 
     def unexplained(self) -> list[str]:
-        """What fails, and has no exception that holds."""
+        """Failures for which no valid exception exists."""
         entries = exceptions.load(known_rules=NAMES)
         return [
             f"{result.check} ({result.title}): {result.address}"
@@ -64,7 +64,7 @@ def scan(state: list[State]) -> Scan:
 
 
 def once(path: Path, make: Callable[[], T]) -> T:
-    """What `make` returns, which is called by one of all the processes that share the file."""
+    """The result of `make`, which only one of the processes that share the file calls."""
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
@@ -73,12 +73,12 @@ def once(path: Path, make: Callable[[], T]) -> T:
 
 
 def fixture_state(stack: str) -> list[State]:
-    """A fixture stack: what the mocks registered, and below the EKS component what its stand-in does."""
+    """A fixture stack: what the mocks registered, and the children that the EKS stand-in registers."""
     return state_of(platform(stack))
 
 
 def state_of(graph: Graph) -> list[State]:
-    """A graph as `pulumi stack export` shows it, as far as a scan looks."""
+    """The parts of `pulumi stack export` that a scan reads, for a graph."""
     providers = {item.name: f"{item.urn}::{item.id}" for item in graph.of("pulumi:providers:aws")}
     by_urn = {item.urn: item for item in graph.resources}
     state: list[State] = [stack_state(graph)]
@@ -94,7 +94,7 @@ def state_of(graph: Graph) -> list[State]:
         for item in graph.resources
     ]
     for item in graph.of(EKS_CLUSTER):
-        # The mocks do not say which providers a component gives its children: that of its VPC's.
+        # The mocks do not show which provider a component passes to its children. It is the one of its VPC.
         neighbour = by_urn[min(item.sources["vpcId"])]
         component = _Children(item, providers[neighbour.provider])
         with component:
@@ -104,7 +104,7 @@ def state_of(graph: Graph) -> list[State]:
 
 
 class _Children(Component):
-    """Records what the EKS component registers, as a preview that knows no outputs would see it."""
+    """Records what the EKS component registers in a preview that knows no outputs."""
 
     def __init__(self, component: Registered, provider: str) -> None:
         self.state: list[State] = []
@@ -115,7 +115,7 @@ class _Children(Component):
                 name=component.name,
                 inputs=to_struct(component.inputs),
                 dryRun=True,
-                monitorEndpoint="localhost:0",  # nobody listens there; nothing is sent either
+                monitorEndpoint="localhost:0",  # nobody listens there, and nothing is sent
             )
         )
 
@@ -140,7 +140,7 @@ class _Children(Component):
 
 
 def _sealed(value: Any) -> Any:
-    """Inputs with secrets as a state has them."""
+    """Inputs, with secrets in the form of a state."""
     if is_map(value):
         return {key: _sealed(item) for key, item in value.items()}
     if is_list(value):
@@ -150,20 +150,20 @@ def _sealed(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Check:
-    """One check of Checkov's for one of Terraform's types."""
+    """One of Checkov's checks, for one Terraform type."""
 
     id: str
     type: str
     source: str
-    """Path of its file in Checkov's repository, which is also that in `.tools/checkov`."""
+    """Path of its file in Checkov's repository, and also in `.tools/checkov`."""
 
     @property
     def is_of_one_resource(self) -> bool:
-        """Whether it judges a resource by itself, and not by what it is connected with."""
+        """Whether it checks a resource alone, and not its connections to others."""
         return "/checks/resource/" in self.source
 
     def attributes(self) -> set[str]:
-        """The names of Terraform's attributes that it asks for."""
+        """The names of the Terraform attributes that it reads."""
         path = tools.checkov() / self.source
         text = path.read_text()
         names = _of_code(text) if path.suffix == ".py" else _of_query(json.loads(text), self.type)
@@ -171,7 +171,7 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """All checks of AWS's resources, by `checkov --list`."""
+    """All checks of AWS resources, from `checkov --list`."""
     with tempfile.TemporaryDirectory() as folder:
         done = run(["--list", "--framework", "terraform", "--skip-download"], Path(folder))
     rows = [[cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()]
@@ -204,7 +204,7 @@ def _of_code(text: str) -> set[str]:
 
 
 def _of_query(query: Any, kind: str) -> Iterator[str]:
-    """Attributes that a check over several resources looks at, of one type."""
+    """The attributes of one type that a check over several resources reads."""
     if is_map(query):
         if query.get("cond_type") == "attribute" and kind in query.get("resource_types", []):
             yield from str(query["attribute"]).split(".")

@@ -1,4 +1,4 @@
-"""The fixture stacks as rules see them."""
+"""The fixture stacks in the form in which rules receive them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stack_of(graph: Graph) -> Stack:
     """The resources of a graph."""
     is_production = production.by_state([stack_state(graph)])
     providers = {resource.name: resource.inputs for resource in graph.of("pulumi:providers:aws")}
-    # The engine keeps what RandomPassword makes as a secret; mocks have it as plain text.
+    # The engine stores RandomPassword's result as a secret; with mocks it is plain text.
     secrets = {
         resource.outputs["result"] for resource in graph.of("random:index/randomPassword:RandomPassword")
     }
@@ -56,7 +56,7 @@ def fixture(stack: str) -> Stack:
 
 
 def stack_state(graph: Graph) -> dict[str, Any]:
-    """The stack itself as `pulumi stack export` shows it."""
+    """The stack resource in the form of `pulumi stack export`."""
     return {"urn": "urn:pulumi:stack", "type": "pulumi:pulumi:Stack", "outputs": graph.exports}
 
 
@@ -65,7 +65,7 @@ Finding = tuple[str, Resource, str]
 
 
 def all_findings(stack: Stack) -> list[Finding]:
-    """What the rules find in a stack, exceptions or not."""
+    """All findings of the rules in a stack, whether excepted or not."""
     return [
         *(
             (rule.name, resource, problem)
@@ -85,7 +85,7 @@ def all_findings(stack: Stack) -> list[Finding]:
 
 
 def findings(stack: Stack) -> list[str]:
-    """What the rules find in a stack, but for the exceptions."""
+    """The findings of the rules in a stack that no exception covers."""
     excepted = exceptions.load(known_rules=NAMES)
     return [
         f"{rule}: {resource.type} {resource.name}: {problem}"
@@ -97,9 +97,9 @@ def findings(stack: Stack) -> list[str]:
 def unneeded(
     entries: Iterable[RuleException], findings_of_stacks: Iterable[Iterable[tuple[str, Resource]]]
 ) -> list[str]:
-    """The patterns of entries that cover no finding, a rule's name and a resource, of any stack.
+    """The patterns of exceptions that cover no finding (a rule's name and a resource) in any stack.
 
-    Stacks are taken one after the other, as long as something is left.
+    Reads one stack after the other, as long as unused patterns remain.
     """
     left = [
         entry.model_copy(update={"resources": [pattern]}) for entry in entries for pattern in entry.resources
@@ -112,6 +112,6 @@ def unneeded(
 
 
 def users_graphs() -> Iterator[Graph]:
-    """The stacks of the project's own stack files: an exception may be for one of them alone."""
+    """The stacks of the project's stack files, because an exception may apply to only one of them."""
     for path in sorted(ROOT.glob("Pulumi.*.yaml")):
         yield deploy_platform(path.name.split(".")[1], config_of(path))

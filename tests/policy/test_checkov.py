@@ -1,6 +1,6 @@
-"""Checkov, run for real: it sees what matters, and every finding on a fixture stack has its reason.
+"""Runs the real Checkov: it detects faults, and every finding on a fixture stack has a documented reason.
 
-The stacks come from the mocks' graphs; `tests/engine` scan what the engine really deployed.
+The stacks come from the mocks' graphs; the tests in `tests/engine` scan what the engine deployed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Scans = Callable[[str], Scan]
 
 every_stack = pytest.mark.parametrize("stack", STACKS)
 ISSUER = "issuer"
-"""The small stack with an outside issuer, whose tokens a function of its own judges."""
+"""The small stack with an external issuer, whose tokens the authorizer function checks."""
 
 EVERYTHING = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -42,15 +42,15 @@ EVERYTHING = json.dumps(
 
 @dataclass(frozen=True)
 class Break:
-    """What is done to a resource of the small stack, and the check that must fail for it."""
+    """A change to a resource of the small stack, and the check that must fail because of it."""
 
     check: str
     type: str
     name: str
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Path → value, None to take it away; nothing at all takes the resource away."""
+    """Path → value; None removes the value. Without any path, the resource is removed."""
     found_at: str = ""
-    """Where the finding is, if not at the resource itself."""
+    """The resource that has the finding, if it is another one."""
 
 
 BREAKS = [
@@ -139,7 +139,7 @@ BREAKS = [
     ),
 ]
 
-# -- what Checkov does not say, and why that is right ------------------------------------------------
+# -- what Checkov does not report, and why that is right ----------------------------------------------
 
 SILENT: dict[tuple[str, str], str] = {
     ("CKV_AWS_70", "aws_s3_bucket"): "about a policy in the bucket itself; ours are resources, and judged",
@@ -151,10 +151,10 @@ SILENT: dict[tuple[str, str], str] = {
     ("CKV_AWS_325", "aws_rds_cluster"): "about MySQL",
     ("CKV_AWS_326", "aws_rds_cluster"): "about MySQL",
 }
-"""Checks that say nothing, of no resource of their type."""
+"""Checks that give no result for any resource of their type."""
 
 UNJUDGED = {"aws_lb_target_group.*-nlb-*": "the one check of target groups is about HTTP and HTTPS"}
-"""Resources of which no check says anything."""
+"""Resources for which no check gives a result."""
 
 FOREIGN: dict[str, set[tuple[str, str]]] = {
     "Terraform's own, of which plans know nothing": {
@@ -176,12 +176,12 @@ FOREIGN: dict[str, set[tuple[str, str]]] = {
     },
     "a value, or within a policy": {("CKV_AWS_286", "actions"), ("CKV_AWS_325", "audit")},
 }
-"""What checks ask for that is no attribute of the type in use."""
+"""Names that checks read but that are no attributes of the type in use."""
 
 
 @pytest.fixture(scope="session")
 def scans(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Scans:
-    """What Checkov says of a stack. Each is scanned once, whichever of pytest's processes asks first."""
+    """Checkov's findings for a stack. pytest's processes scan each stack only once between them."""
     folder = _shared(tmp_path_factory, worker_id)
 
     @functools.cache
@@ -198,7 +198,7 @@ def known_checks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> li
 
 
 def _shared(factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder of this run, which all its processes share."""
+    """A folder that all processes of this test run share."""
     folder = factory.getbasetemp()
     return folder if worker_id == "master" else folder.parent
 
@@ -252,7 +252,7 @@ def test_what_is_broken_is_found(wrong: Break, scans: Scans) -> None:
 
 
 def test_every_check_of_a_type_in_use_says_something(scans: Scans, known_checks: list[Check]) -> None:
-    """A name or a block that the plan has wrong would make a check fall silent, and look like a pass."""
+    """If the plan had a wrong name or block, a check would report nothing, which looks like a pass."""
     made = [scans(stack) for stack in STACKS]
     said = {(r.check, r.address.split(".")[0]) for it in made for r in it.report.results}
     used = {address.split(".")[0] for it in made for address in it.plan.resources}
@@ -288,7 +288,7 @@ def test_every_resource_of_a_type_with_checks_is_judged(
 def test_types_in_use_have_names_that_checkov_knows(scans: Scans, known_checks: list[Check]) -> None:
     known = {check.type for check in known_checks}
     used = {address.split(".")[0] for stack in STACKS for address in scans(stack).plan.resources}
-    # Newer than Checkov's list; compared with Terraform's documentation by hand.
+    # Newer than Checkov's list; compared by hand with Terraform's documentation.
     new = {
         "aws_cognito_managed_login_branding",
         "aws_msk_topic",
@@ -316,7 +316,7 @@ def test_attributes_that_checks_ask_for_are_names_that_the_plan_has(
 
 
 def vocabulary(token: str) -> set[str]:
-    """All names that a plan can have for the properties of a type, at any depth."""
+    """All names that a plan can use for the properties of a type, at any depth."""
     found: set[str] = set()
     classes: set[type] = set()
 

@@ -1,4 +1,4 @@
-"""`docs/controls.md` is true, and every control for a service in use is covered or has its reason."""
+"""`docs/controls.md` is current, and every control for a service in use is covered or has a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exception holds for what it names, until it ends; one that nobody needs is refused."""
+"""An exception covers only what it names, until it expires; unused exceptions are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixture stacks keep every rule."""
+"""The fixture stacks satisfy every rule."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A state becomes the plan that Terraform would show: its names, blocks and references, and no secret."""
+"""A state is converted to a Terraform plan with its names, blocks and references, and without secrets."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def planned(*resources: State) -> dict[str, dict[str, Any]]:
 
 
 def values(token: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """What becomes of one resource's inputs, but for the tags."""
+    """The plan's values for one resource's inputs, without the tags."""
     ((_, found),) = planned(resource(token, inputs)).items()
     return {key: value for key, value in found.items() if key != "tags_all"}
 
 
 def references(*resources: State) -> dict[str, dict[str, list[str]]]:
-    """Address → attribute → what it refers to."""
+    """Address → attribute → the address to which it refers."""
     document = plan([PROVIDER, *resources]).document
     return {
         item["address"]: {key: value["references"] for key, value in item["expressions"].items()}
@@ -89,19 +89,19 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"engine": "aurora-postgresql", "storageEncrypted": True, "port": 5432.0},
         {"engine": "aurora-postgresql", "storage_encrypted": True, "port": 5432},
     ),
-    # A capital letter begins a word, alone too.
+    # A capital letter begins a word, even a word of one letter.
     (
         "aws:ec2/subnet:Subnet",
         {"enableResourceNameDnsARecordOnLaunch": True},
         {"enable_resource_name_dns_a_record_on_launch": True},
     ),
-    # A block that can stand once is an object in Pulumi, and a list in Terraform, at every depth.
+    # A block that can occur once is an object in Pulumi and a list in Terraform, at every depth.
     (
         "aws:msk/cluster:Cluster",
         {"encryptionInfo": {"encryptionInTransit": {"clientBroker": "TLS"}}},
         {"encryption_info": [{"encryption_in_transit": [{"client_broker": "TLS"}]}]},
     ),
-    # A block that can stand often is plural in Pulumi and singular in Terraform…
+    # A block that can occur several times is plural in Pulumi and singular in Terraform…
     (
         "aws:cloudfront/distribution:Distribution",
         {"origins": [{"originId": "a"}, {"originId": "b", "customHeaders": [{"name": "x"}]}]},
@@ -113,7 +113,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"latencyRoutingPolicies": [{"region": "eu-west-1"}], "aliases": [{"zoneId": "Z"}]},
         {"latency_routing_policy": [{"region": "eu-west-1"}], "alias": [{"zone_id": "Z"}]},
     ),
-    # … but not where Terraform's name is a plural or no count at all.
+    # … except if Terraform's name is a plural or cannot be counted.
     (
         "aws:ec2/securityGroup:SecurityGroup",
         {"ingress": [{"fromPort": 22}]},
@@ -124,7 +124,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"redactedFields": [{"singleHeader": {"name": "cookie"}}]},
         {"redacted_fields": [{"single_header": [{"name": "cookie"}]}]},
     ),
-    # Lists of plain values keep their name.
+    # Lists of plain values keep their names.
     (
         "aws:cloudfront/distribution:Distribution",
         {"aliases": ["trade.example.com"]},
@@ -141,10 +141,10 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"name": "a", "dimensions": {"QueueName": "q"}, "threshold": 0.5},
         {"alarm_name": "a", "dimensions": {"QueueName": "q"}, "threshold": 0.5},
     ),
-    # Policies are text.
+    # Policies are strings.
     ("aws:s3/bucketPolicy:BucketPolicy", {"policy": '{"Version": "1"}'}, {"policy": '{"Version": "1"}'}),
     ("aws:s3/bucketPolicy:BucketPolicy", {"policy": {"Version": "1"}}, {"policy": '{"Version": "1"}'}),
-    # Where Pulumi has a resource, Terraform has its id.
+    # For a Pulumi resource, Terraform has its id.
     (
         "aws:apigateway/stage:Stage",
         {"restApi": "a", "deployment": "d"},

@@ -1,4 +1,4 @@
-"""Every rule passes what is right and refuses what is wrong, of plain values and of the engine's."""
+"""Every rule accepts right values and refuses wrong ones, both plain and as the engine sends them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def resource(
 
 
 def other(type_: str, properties: dict[str, Any] | None = None) -> Resource:
-    """A companion of the resource in question."""
+    """A companion of the resource that is checked."""
     return resource(type_, properties, "other", refers_to="it")
 
 
@@ -52,10 +52,10 @@ def policy(type_: str, key: str = "policy", **statement: Any) -> Resource:
 @dataclass(frozen=True)
 class Case:
     good: list[Resource]
-    """The first is the resource in question."""
+    """The first is the resource that is checked."""
     bad: list[Resource]
     says: str
-    """What the finding must contain."""
+    """Text that the finding must contain."""
 
 
 def one(type_: str, good: dict[str, Any], bad: dict[str, Any], says: str, **more: Any) -> Case:
@@ -667,7 +667,7 @@ WRONG_TOO = [
         ),
     ),
 ]
-"""Other ways to be wrong than the cases'."""
+"""Wrong resources in addition to the cases above."""
 
 RIGHT_TOO = [
     (
@@ -693,20 +693,20 @@ RIGHT_TOO = [
     ),
     ("chart-is-pinned", resource(kubernetes.CHART, {"chart": "./k8s/charts/microservice"})),
 ]
-"""What a stricter rule would refuse."""
+"""Right resources that a stricter rule would refuse."""
 
 BY_NAME = {rule.name: rule for rule in (*RULES, *STACK_RULES)}
 
 
 def judge(name: str, resources: list[Resource]) -> Iterator[str]:
-    """What a rule finds wrong with the first of these resources."""
+    """The findings of a rule for the first of these resources."""
     rule, it = BY_NAME[name], resources[0]
     if rule.applies_to(it):
         yield from rule.check(it) if isinstance(rule, Rule) else rule.check(it, Stack(resources))
 
 
 def as_the_engine_has_it(it: Resource) -> Resource:
-    """The resource with the engine's wrappers, and with its numbers, which are all floats."""
+    """The resource as the engine sends it: with its wrappers, and with all numbers as floats."""
     floats = json.loads(json.dumps(it.properties), parse_int=float)
     return replace(it, properties=unknown_checking_proxy(floats))
 

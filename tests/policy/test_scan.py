@@ -1,4 +1,4 @@
-"""`python -m policy.scan`: what it prints, how it ends, and that nobody else has a say in it."""
+"""`python -m policy.scan`: its output and exit status, and that nothing outside can influence them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alert manager's definition, judged by Alertmanager's own `amtool`."""
+"""The alert manager's definition, checked with Alertmanager's own `amtool`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def definition() -> dict[str, Any]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A folder with the configuration and its templates, as a standalone Alertmanager has them."""
+    """A folder with the configuration and its templates, as a standalone Alertmanager expects them."""
     parts = definition()
     (tmp_path / "alertmanager.yml").write_text(parts["alertmanager_config"])
     for name, text in parts["template_files"].items():
@@ -42,7 +42,7 @@ def test_definition_is_well_formed(directory: Path) -> None:
     [
         ("alertname=ServiceRequestErrors service=orders severity=critical", "critical"),
         ("alertname=ServiceRequestErrors service=accounts severity=warning", "warning"),
-        # Better an e-mail too many than an alert without a severity that nobody hears.
+        # An unneeded e-mail is better than an alert without a severity that reaches nobody.
         ("alertname=Unknown", "warning"),
         (f"alertname={WATCHDOG}", "nobody"),
     ],

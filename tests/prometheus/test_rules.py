@@ -1,4 +1,4 @@
-"""The workspace's rules, judged by Prometheus's own `promtool`."""
+"""The workspace's rules, checked with Prometheus's own `promtool`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scrapers' configurations, judged by Prometheus's own `promtool`."""
+"""The scrapers' configurations, checked with Prometheus's own `promtool`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs Prometheus's own checkers, on files that the test lays out."""
+"""Runs Prometheus's own checkers on files that the test creates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sandbox.tools import tool
 
 
 def run(directory: Path, program: str, *arguments: str) -> str:
-    """The output of a checker that finds nothing wrong.
+    """The output of a checker that finds no errors.
 
     Raises:
-        AssertionError: it finds something; the text is its own.
+        AssertionError: it finds errors; the message is its output.
     """
     result = subprocess.run(
         [tool(program), *arguments], cwd=directory, capture_output=True, text=True, timeout=120, check=False
