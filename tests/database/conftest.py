@@ -1,4 +1,4 @@
-"""The server of a test process, and databases on it."""
+"""The server of a test process and its databases."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def empty(server: Server) -> Generator[Database]:
     """A database before its first migration."""
     database = server.create()
     yield database
-    # Users are the server's: a test that took something from them must not leave it so.
+    # Users belong to the server: restore what the test may have taken from them.
     assert database.migrate().succeeded
 
 
 @pytest.fixture
 def migrated(empty: Database) -> Database:
-    """A database with the whole schema and the services' users, that a test may migrate further."""
+    """A database with the whole schema and the services' users, which a test may migrate further."""
     result = empty.migrate()
     assert result.succeeded, result.output
     return empty
@@ -42,7 +42,7 @@ def template(server: Server) -> Database:
 
 @pytest.fixture
 def database(server: Server, template: Database) -> Generator[Database]:
-    """A copy of one: the same schema in a fraction of the time."""
+    """A copy of a migrated database: the same schema in a fraction of the time."""
     copy = server.create(template)
     yield copy
     server.drop(copy)

@@ -1,4 +1,4 @@
-"""Calls of the ledger's functions, as the services make them."""
+"""Calls the ledger's functions as the services do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from tests.database.server import MASTER, Database
 
 Line = tuple[str, str, str]
-"""Account, asset, amount."""
+"""An account, an asset and an amount."""
 
 POST = "SELECT ledger.post(%s, 'transfer', %s, %s, %s::numeric[], %s::uuid[])"
 
 
 def add_assets(database: Database) -> None:
-    """What a migration would do."""
+    """Adds assets, as a migration would."""
     with database.connect(MASTER) as connection:
         connection.execute("SET ROLE trading_owner")
         connection.execute(
@@ -28,13 +28,13 @@ def add_assets(database: Database) -> None:
 def open_account(
     database: Database, name: str, *, kind: str = "customer", asset: str = "USD", lowest: int | None = 0
 ) -> None:
-    """Opens an account that holds an asset down to a limit."""
+    """Opens an account that may hold an asset down to a limit."""
     database.run("accounts", "SELECT ledger.open_account(%s, %s, %s)", name, kind, f"holder of {name}")
     database.run("accounts", "SELECT ledger.set_limit(%s, %s, %s)", name, asset, lowest)
 
 
 def arguments(key: str, lines: Sequence[Line], holds: Sequence[uuid.UUID] = ()) -> tuple[Any, ...]:
-    """What `POST` takes."""
+    """The parameters of `POST`."""
     accounts, assets, amounts = (list(column) for column in zip(*lines, strict=True))
     return key, accounts, assets, amounts, list(holds)
 
@@ -52,11 +52,11 @@ def post(
 
 
 def balance(database: Database, account: str) -> Decimal:
-    """Of USD."""
+    """The account's balance in USD."""
     statement = "SELECT amount FROM ledger.balances WHERE account_id = %s AND asset = 'USD'"
     return database.run("reports", statement, account)[0][0]
 
 
 def discrepancies(database: Database) -> list[tuple[Any, ...]]:
-    """What is empty if the books are in order."""
+    """The ledger's discrepancies; empty if the books balance."""
     return database.run("reports", "SELECT * FROM ledger.discrepancies")

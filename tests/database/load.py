@@ -1,4 +1,4 @@
-"""Many clients at once, each with a connection of its own."""
+"""Many clients at once, each with its own connection."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.database.server import Database
 
 @dataclass(frozen=True)
 class Result:
-    """What the clients saw."""
+    """The results of all clients."""
 
     posted: int
     refused: Counter[str]
-    """Name of the error → how often."""
+    """Name of the error → how often it occurred."""
     seconds: float
 
 
 def run(
     database: Database, user: str, clients: int, work: Callable[[psycopg.Connection, random.Random], int]
 ) -> Result:
-    """Runs `work` in that many threads, which begin together; it gives how often it succeeded.
+    """Runs `work` in as many threads as there are clients, starting together.
 
-    An error that it lets through is counted by its class's name.
+    `work` returns how often it succeeded. Errors that it raises are counted by class name.
     """
     start = threading.Barrier(clients + 1)
     posted = [0] * clients
@@ -55,7 +55,7 @@ def run(
 
 
 def transfers(number: int, accounts: int, most: int) -> Callable[[psycopg.Connection, random.Random], int]:
-    """Work: random transfers between two to four of the accounts `a0`, `a1`, …; the limits refuse some."""
+    """Work: random transfers between two to four of the accounts `a0`, `a1`, …; limits refuse some."""
 
     def work(connection: psycopg.Connection, chance: random.Random) -> int:
         posted = 0

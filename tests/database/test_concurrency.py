@@ -1,4 +1,4 @@
-"""Many clients at once: the books balance, no limit breaks, nobody deadlocks."""
+"""Many clients at once: the books balance, no limit is exceeded, and nothing deadlocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.database.server import Database
 
 CLIENTS = 16
 ACCOUNTS = 8
-"""Few, so that they get in each other's way."""
+"""Only a few accounts, so that clients contend for them."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The ledger keeps its promises whatever its callers do."""
+"""The ledger keeps its guarantees, whatever its callers do."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ TRANSACTION = (
     ("statement", "message"), [(ENTRY, "does not balance"), (TRANSACTION, "has no entries")]
 )
 def test_what_comes_in_another_way_must_balance_too(books: Database, statement: str, message: str) -> None:
-    """Even the owner's, when the transaction ends."""
+    """Even the owner's entries are checked when the transaction ends."""
     with books.connect(MASTER) as owner:
         owner.execute("SET ROLE trading_owner")
         owner.execute(statement.encode())
@@ -205,7 +205,7 @@ def test_order_goes_through_its_states_and_leaves_a_history(books: Database) -> 
 
 
 def test_every_illegal_transition_is_refused(books: Database) -> None:
-    """All pairs of states: what `orders.transitions` does not list does not happen."""
+    """Of all pairs of states, only the transitions that `orders.transitions` lists are possible."""
     legal = {
         "pending": {"open", "partially_filled", "filled", "cancelled", "rejected"},
         "open": {"partially_filled", "filled", "cancelled", "expired"},

@@ -27,7 +27,7 @@ def applied(database: Database) -> list[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the migrations, to add to."""
+    """A copy of the migrations, to which a test can add files."""
     return Path(shutil.copytree(DATABASE / "migrations", tmp_path / "migrations"))
 
 
@@ -82,7 +82,7 @@ def test_failed_migration_keeps_the_ones_before_it(empty: Database, copy: Path) 
 
 
 def test_users_change_only_after_the_migrations(empty: Database, copy: Path) -> None:
-    """A service that needs the new schema must not sign in to the old one."""
+    """A service that needs the new schema must not be able to sign in while the old one is in place."""
     migration(copy, "0003_broken.sql", "SELECT 1/0;")
     assert not empty.migrate({"newcomer": ["ledger_ro"]}, copy).succeeded
     assert empty.run("root", "SELECT FROM pg_roles WHERE rolname = 'newcomer'") == []
@@ -98,7 +98,7 @@ def test_two_runs_at_once_do_not_collide(empty: Database) -> None:
 
 
 def test_migration_that_comes_before_an_applied_one_is_refused(migrated: Database, copy: Path) -> None:
-    """Two branches that were merged in the wrong order: on a new database it would run first."""
+    """Two branches were merged in the wrong order: on a new database, this migration would run first."""
     migration(copy, "0000_late.sql", "SELECT 1;")
     late = migrated.migrate(migrations=copy)
     assert not late.succeeded
@@ -184,7 +184,7 @@ def test_every_table_has_a_primary_key_and_times_have_a_zone(database: Database)
 def test_secret_of_the_master_user_is_read_from_the_file_of_secrets_manager(
     empty: Database, tmp_path: Path
 ) -> None:
-    """Whoever signs in is the secret's user: another one may not create roles."""
+    """The script signs in as the secret's user: no other user may create roles."""
     secret = tmp_path / "master.json"
     for user, succeeds in (("nobody_of_that_name", False), (MASTER, True)):
         secret.write_text(f'{{"engine": "postgres", "host": "x", "username": "{user}", "password": "p"}}')
@@ -192,7 +192,7 @@ def test_secret_of_the_master_user_is_read_from_the_file_of_secrets_manager(
 
 
 def test_jobs_files_do_it_from_a_mounted_config_map(empty: Database, tmp_path: Path) -> None:
-    """All in one folder, each a link into another one: as the kubelet lays a ConfigMap out."""
+    """All files are links in one folder, to files in another one, as the kubelet mounts a ConfigMap."""
     (tmp_path / "..data").mkdir()
     for name, text in files("us-east-1").items():
         (tmp_path / "..data" / name).write_text(text)

@@ -1,4 +1,4 @@
-"""What the services' users may do, and what they may not."""
+"""What the services' users may and may not do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GROUP BY privilege_type, table_schema, table_name, grantee
 
 
 def roles(database: Database, user: str) -> set[str]:
-    """The roles that a user has, directly or by another."""
+    """The roles that a user has, directly or through another role."""
     return {
         name
         for (name,) in database.run(
@@ -52,7 +52,7 @@ def can_sign_in(database: Database, user: str) -> bool:
 
 @pytest.fixture(scope="module")
 def books(server: Server) -> Database:
-    """One for all that is refused. No copy of a template: those lack the rights on the database itself."""
+    """A database for all refused statements. Not a copy: copies lack the rights on the database itself."""
     database = server.create()
     assert database.migrate().succeeded
     add_assets(database)
@@ -63,7 +63,7 @@ def books(server: Server) -> Database:
 
 
 def test_rights_are_these_and_no_others(database: Database) -> None:
-    """Everything that is granted on our schemas, to whomever."""
+    """All grants on the project's schemas, to any role."""
     ledger = ("accounts", "assets", "balances", "discrepancies", "entries", "holds", "transactions")
     orders = ("events", "orders", "states", "transitions")
     assert {(right, grantee) for right, grantee in database.run("root", RIGHTS)} == {

@@ -1,4 +1,4 @@
-"""Self-signed certificates for the servers of the tests."""
+"""Self-signed certificates for the tests' servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(subject: x509.DNSName | x509.IPAddress, file: Path) -> str:
-    """Writes a certificate for `subject`, with its key, to `file`; returns it without the key."""
+    """Writes a certificate for `subject` and its key to `file`; returns the certificate without the key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(subject.value))])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""An issuer of tokens on loopback: real keys and signatures, and a server for its key set."""
+"""A token issuer on loopback: real keys and signatures, and a server for its key set."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ class SigningKey:
 
 @dataclass
 class IssuerStub:
-    """Serves what a test tells it to; each answer may be changed at any time."""
+    """Serves what a test sets; a test may change each answer at any time."""
 
     keys: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     discovery: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Fields of the discovery document that differ from what is right."""
+    """Fields of the discovery document with values that differ from the right ones."""
     status: int = 200
     raw: bytes | None = None
-    """Bytes to answer with, in place of any document."""
+    """Bytes to answer with instead of any document."""
     location: str = ""
     asked: list[str] = field(default_factory=list[str])
-    """Paths of the requests."""
+    """The paths of all requests."""
 
     def __post_init__(self) -> None:
         stub = self
@@ -95,7 +95,7 @@ class IssuerStub:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def stop(self) -> None:
-        """Answers nothing more; a later connection is refused."""
+        """Stops the server; later connections are refused."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._server.server_close()

@@ -1,4 +1,4 @@
-"""The public names of the order path on loopback, over TLS: token endpoint, web app and API."""
+"""The order path's public hosts on loopback, over TLS: token endpoint, web app and API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.functions.certificates import self_signed, server_context
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it arrived."""
+    """A request as received."""
 
     step: str
     method: str
@@ -30,16 +30,16 @@ class Asked:
 
 @dataclass
 class Reply:
-    """What a step is answered; a test changes what it wants to be wrong."""
+    """The answer to a step; a test changes what it wants to be wrong."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     hang: bool = False
     drip: bool = False
-    """A byte at a time, for ever."""
+    """Send one byte at a time, without end."""
     cut: bool = False
-    """Promise more than is sent."""
+    """Announce a longer body than is sent."""
 
 
 def _json(status: int, document: object, **headers: str) -> Reply:
@@ -51,12 +51,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up or refused the certificate is part of the tests."""
+        """Ignores errors: clients that give up or refuse the certificate are part of the tests."""
 
 
 @dataclass
 class OrderPathStub:
-    """Answers every step as it must be, but for what a test changes in `replies`."""
+    """Answers every step correctly, except for what a test changes in `replies`."""
 
     replies: dict[str, Reply] = field(default_factory=dict[str, Reply])
     """Step → its answer."""
@@ -121,11 +121,11 @@ class OrderPathStub:
         return f"https://127.0.0.1:{self._server.server_port}"
 
     def trust(self) -> ssl.SSLContext:
-        """A client's context that knows this server, and is as strict as the default."""
+        """A client's context that trusts this server, and is as strict as the default."""
         return ssl.create_default_context(cadata=self.certificate)
 
     def stop(self) -> None:
-        """Answers nothing more."""
+        """Stops the server."""
         self._gone.set()
         self._server.shutdown()
         self._server.server_close()

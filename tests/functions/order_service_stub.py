@@ -1,4 +1,4 @@
-"""An order service on loopback: answers as a test tells it, and remembers what it was asked."""
+"""An order service on loopback that answers what a test sets and records the requests."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it arrived."""
+    """A request as received."""
 
     path: str
     headers: dict[str, str]
     body: bytes
     connection: int
-    """Number of the TCP connection that it came on."""
+    """The number of the TCP connection on which it arrived."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up is part of the tests."""
+        """Ignores errors: clients that give up are part of the tests."""
 
 
 @dataclass
 class OrderServiceStub:
-    """Its answer may be changed between requests, or from another thread during one."""
+    """An order service whose answer a test may change between requests, or from a thread during one."""
 
     status: int = 201
     body: Any = field(default_factory=lambda: {"order_id": "o-1", "status": "accepted"})
@@ -37,16 +37,16 @@ class OrderServiceStub:
     hang_up: bool = False
     """Close the connection instead of answering."""
     close_after: bool = False
-    """Close the connection after the answer, without saying so."""
+    """Close the connection after the answer without announcing it."""
     raw: bytes | None = None
     """Bytes to send as the whole answer."""
     received: list[Received] = field(default_factory=list[Received])
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    """Released once per order that arrives."""
+    """Released once for each order that arrives."""
     answer: threading.Event = field(default_factory=threading.Event)
-    """Orders are answered once this is set."""
+    """Orders are answered only when this is set."""
     tls: ssl.SSLContext | None = None
-    """With a certificate: then it answers HTTPS."""
+    """If set, with a certificate, the server uses HTTPS."""
 
     def __post_init__(self) -> None:
         stub = self
@@ -102,7 +102,7 @@ class OrderServiceStub:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def stop(self) -> None:
-        """Answers nothing more; a later connection is refused."""
+        """Stops the server; later connections are refused."""
         self.answer.set()
         self._server.shutdown()
         self._server.server_close()

@@ -206,7 +206,7 @@ def test_path_that_is_down_fails_the_step(path: OrderPathStub, monkeypatch: pyte
     assert failure(path).startswith("step app: [Errno 111]")
 
 
-# What it says
+# What it logs
 
 
 def test_run_is_one_line_of_json(path: OrderPathStub, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,7 +223,7 @@ def test_neither_secret_nor_token_is_said(
     path: OrderPathStub, step: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path.replies[step].status = 400
-    # A server that repeats what it was sent.
+    # A server that echoes what it received.
     path.replies[step].body = json.dumps({"error": f"{SECRET} the-token"}).encode()
     said = failure(path) + capsys.readouterr().out
     assert json.loads(said[said.index("{") :])["level"] == "ERROR"

@@ -40,7 +40,7 @@ TABLE = "orders-idempotency"
 
 @dataclass
 class Context:
-    """A Lambda context with this many milliseconds left."""
+    """A Lambda context with this many milliseconds remaining."""
 
     remaining: int = 20_000
 
@@ -65,7 +65,7 @@ class OneWriterAtATime:
 
 @dataclass
 class World:
-    """A table, an order service, and a clock that a test moves."""
+    """A table, an order service, and a clock that a test can move."""
 
     client: Any
     service: OrderServiceStub
@@ -73,14 +73,14 @@ class World:
     intakes: list[OrderIntake] = field(default_factory=list[OrderIntake])
 
     def environment(self, timeout: float = 5, url: str = "") -> OrderIntake:
-        """A new execution environment, with connections of its own."""
+        """A new execution environment with its own connections."""
         store = IdempotencyStore(self.client, TABLE, lambda: self.now)
         return OrderIntake(store, OrderService(url or self.service.url, "/readyz"), timeout)
 
     def send(
         self, intake: OrderIntake | None = None, context: Context | None = None, **event: Any
     ) -> tuple[int, dict[str, Any], dict[str, str]]:
-        """Status, body and headers of the answer to an order."""
+        """The status, body and headers of the answer to an order."""
         response = (intake or self.environment()).handle(post(**event), context or Context())
         return response["statusCode"], json.loads(response["body"]), response["headers"]
 
@@ -171,7 +171,7 @@ def test_kept_connection_that_the_peer_closed_is_replaced(world: World) -> None:
     assert len({received.connection for received in world.service.received}) == 3
 
 
-# Requests that are wrong
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_same_order_sent_at_once_is_submitted_once(world: World) -> None:
     with ThreadPoolExecutor(senders) as pool:
         futures = [pool.submit(world.send) for _ in range(senders)]
         world.service.arrived.acquire()
-        # All but the one that was submitted are answered while that one still waits.
+        # While the submitted order still waits, all others are answered.
         waiting = set(futures)
         answers: list[tuple[int, dict[str, Any], dict[str, str]]] = []
         while len(answers) < senders - 1:
@@ -453,7 +453,7 @@ def test_missing_route_of_the_order_service_is_a_bad_gateway(world: World) -> No
 
 
 class Broken:
-    """A table of which some operations cannot be reached."""
+    """A table for which some operations are unreachable."""
 
     def __init__(self, client: Any, *operations: str) -> None:
         self._client = client

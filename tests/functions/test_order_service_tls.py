@@ -1,4 +1,4 @@
-"""The order service over HTTPS: whom order intake hands orders to, and whom it does not."""
+"""The order service over HTTPS: to which servers order intake sends orders, and to which it does not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.functions.order_service_stub import OrderServiceStub
 
 
 def certificate(directory: Path, host: str) -> Path:
-    """A certificate for a name, signed by itself, with its key in the same file."""
+    """A self-signed certificate for a name, with its key in the same file."""
     path = directory / f"{host}.pem"
     self_signed(x509.DNSName(host), path)
     return path
@@ -26,7 +26,7 @@ def serving(path: Path) -> OrderServiceStub:
 
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrderServiceStub]:
-    """An order service whose certificate is for its name and from an authority that clients know."""
+    """An order service whose certificate is valid for its name and from an authority that clients trust."""
     path = certificate(tmp_path, "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     stub = serving(path)

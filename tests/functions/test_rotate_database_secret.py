@@ -1,7 +1,7 @@
-"""The rotation of the database's master secret, against moto's Secrets Manager and RDS."""
+"""The rotation of the database's master secret with moto's Secrets Manager and RDS."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (there are no stubs of these services)
+# (boto3's stubs for these services are not installed)
 from __future__ import annotations
 
 import json
@@ -22,7 +22,7 @@ FIRST = {"engine": "postgres", "host": "db.example.com", "username": "admin", "p
 
 
 class Context:
-    """A Lambda context with this many milliseconds left."""
+    """A Lambda context with this many milliseconds remaining."""
 
     def __init__(self, remaining: int = 300_000) -> None:
         self.remaining = remaining
@@ -33,7 +33,7 @@ class Context:
 
 @dataclass
 class Rds:
-    """RDS with one cluster, whose next descriptions a test sets."""
+    """RDS with one cluster; a test sets its next descriptions."""
 
     states: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     passwords: list[str] = field(default_factory=list[str])
@@ -68,7 +68,7 @@ class World:
 
 
 class _Prepared:
-    """Secrets Manager as it is in a rotation: the new version has its label before it has a value."""
+    """Secrets Manager during a rotation: the new version has its label before it has a value."""
 
     def __init__(self, secrets: Any) -> None:
         self._secrets = secrets

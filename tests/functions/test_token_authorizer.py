@@ -1,4 +1,4 @@
-"""The token authorizer against real signatures and an issuer's real HTTP server on loopback."""
+"""The token authorizer with real signatures and an issuer's real HTTP server on loopback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def key(name: str = "first", bits: int = 2048) -> SigningKey:
 
 @dataclass
 class World:
-    """An issuer with one key, an authorizer, and a clock that a test moves."""
+    """An issuer with one key, an authorizer, and a clock that a test can move."""
 
     issuer: IssuerStub
     now: float = 1_800_000_000
@@ -56,7 +56,7 @@ class World:
         return TokenAuthorizer(keys, rules, ROUTES, lambda: self.now)
 
     def claims(self, **change: object) -> dict[str, object]:
-        """Right claims, but for the changes; None leaves a claim out."""
+        """Valid claims with these changes; None omits a claim."""
         right: dict[str, object] = {
             "iss": self.issuer.url,
             "aud": AUDIENCE,
@@ -71,7 +71,7 @@ class World:
         return self.authorizer.authorize(event)
 
     def refuses(self, token: str, caplog: pytest.LogCaptureFixture, why: str) -> bool:
-        """Whether the answer is 401, for this reason and no other."""
+        """Whether the answer is 401, for exactly this reason."""
         caplog.clear()
         caplog.set_level("INFO", "token_authorizer")
         with pytest.raises(UnauthorizedError, match=r"\AUnauthorized\Z"):
@@ -88,7 +88,7 @@ def world() -> Iterator[World]:
 
 
 def opens(policy: dict[str, Any], path: str) -> bool:
-    """Whether API Gateway would let a request through: `*` stands for any characters, `/` too."""
+    """Whether API Gateway would allow a request: `*` stands for any characters, including `/`."""
     statements = policy["policyDocument"]["Statement"]
     hit = {
         statement["Effect"]
@@ -98,7 +98,7 @@ def opens(policy: dict[str, Any], path: str) -> bool:
     return hit == {"Allow"}
 
 
-# What a token opens
+# What a token allows
 
 
 def test_token_opens_the_routes_of_its_scopes_and_no_other(world: World) -> None:
@@ -117,7 +117,7 @@ def test_token_opens_the_routes_of_its_scopes_and_no_other(world: World) -> None
 
 
 def test_policy_is_the_same_whatever_route_is_asked_for(world: World) -> None:
-    """API Gateway keeps it under the token, and applies it to the next route as well."""
+    """API Gateway caches the policy by token, and also applies it to the next route."""
     token = key().token(world.claims(scope="trading/orders trading/accounts"))
     first = world.authorize(token, "GET/api/accounts/7")
     assert first == world.authorize(token, "POST/api/orders")
@@ -161,7 +161,7 @@ def test_longer_keys_are_verified(world: World, bits: int) -> None:
     assert opens(world.authorize(signer.token(world.claims())), "POST/api/orders")
 
 
-# What a token must say
+# What a token must contain
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def signed(world: World, header: dict[str, object], signature: bytes) -> str:
     "alg", ["none", "None", "NONE", "", None, "HS256", "RS512", "PS256", "ES256", ["RS256"]]
 )
 def test_no_other_algorithm_is_accepted(world: World, caplog: pytest.LogCaptureFixture, alg: object) -> None:
-    """With a signature that would be right if the algorithm were RS256."""
+    """The signature would be valid if the algorithm were RS256."""
     assert world.refuses(key().token(world.claims(), alg=alg), caplog, "not signed with RS256")
 
 
@@ -299,7 +299,7 @@ def test_other_credentials_are_refused(world: World, header: str) -> None:
 
 
 def power(content: bytes) -> bytes:
-    """What decrypts to `content` with the public key: what the issuer alone can make."""
+    """A value that decrypts to `content` with the public key; only the issuer can create it."""
     numbers = key().private.private_numbers()
     n = numbers.public_numbers.n
     return pow(int.from_bytes(content, "big"), numbers.d, n).to_bytes(256, "big")
@@ -365,7 +365,7 @@ def test_signature_has_one_form_only() -> None:
 
 
 def test_signature_is_below_the_modulus() -> None:
-    """The same power, and as many bytes: a second signature of the same message."""
+    """A second signature of the same message: it has the same power and as many bytes."""
     public = PublicKey(key().numbers.n, key().numbers.e)
     messages = (str(number).encode() for number in range(1000))
     twins = ((m, int.from_bytes(key().signature(m), "big") + public.modulus) for m in messages)
@@ -456,7 +456,7 @@ def test_issuers_short_outage_shuts_nobody_out(world: World) -> None:
 def test_without_keys_nothing_is_judged_and_it_is_logged(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The client gets a 500, not a 401 which would sign everybody out."""
+    """The client gets a 500, not a 401, which would sign everybody out."""
     world.issuer.stop()
     for _ in range(2):  # the second time within the cooldown
         with pytest.raises(KeysUnavailableError):
