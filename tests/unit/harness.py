@@ -367,10 +367,15 @@ def stack_values(stack: str) -> dict[str, Any]:
     return config_of(FIXTURES / f"{stack}.yaml")
 
 
+def encoded(values: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of a stack file as the engine hands them to the program."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
 def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Graph:
     """Runs the real `__main__.py` under a fixture stack, or under other values of its keys."""
     values = values or stack_values(stack)
-    config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    config = encoded(values)
 
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"))

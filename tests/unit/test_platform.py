@@ -10,32 +10,6 @@ import pytest
 from tests.unit import golden
 from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, platform, stack_values
 
-TIERS = [
-    "Domain",
-    "Identity",
-    "Foundation",
-    "Network",
-    "EventStreaming",
-    "Cache",
-    "Table",
-    "Database",
-    "BackupVault",
-    "BackupPlan",
-    "Cluster",
-    "Autoscaler",
-    "InternalLoadBalancer",
-    "Migrations",
-    "Microservice",
-    "Api",
-    "LoadBalancer",
-    "MetricsScraper",
-    "ServiceAlerts",
-    "BrokerMetrics",
-    "Web",
-    "Routing",
-    "Monitoring",
-]
-
 STATEFUL = {
     "aws:dynamodb/table:Table",
     "aws:elasticache/replicationGroup:ReplicationGroup",
@@ -66,15 +40,6 @@ def owner(graph: Graph, resource: Registered) -> str:
         if current.type.startswith("trading:tier:"):
             tier = current.type.removeprefix("trading:tier:")
     return tier
-
-
-@every_stack
-def test_every_tier_is_there_with_resources_of_its_own(stack: str) -> None:
-    graph = platform(stack)
-    canary = ["OrderCanary"] * ("canary" in stack_values(stack)["trading:monitoring"])
-    replica = ["TableReplica"] * (len(regions(stack)) > 1)
-    tiers = {owner(graph, resource) for resource in graph.resources} - {""}
-    assert tiers == {*TIERS, *canary, *replica}
 
 
 @every_stack
