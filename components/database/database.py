@@ -23,7 +23,7 @@ from components.database.parameters import (
     INSTANCE_PARAMETERS,
     STATIC_CLUSTER_PARAMETERS,
 )
-from components.database.proxy import DatabaseProxy, DatabaseProxyArgs
+from components.database.proxy import DatabaseProxy, DatabaseProxyArgs, database_user_arn
 from components.database.secret_rotation import SecretRotation, SecretRotationArgs
 from components.database.signals import cluster_signals
 from settings import DatabaseSettings, ServiceSettings
@@ -145,7 +145,7 @@ class Database(Component):
                 vpc_id=args.vpc_id,
                 subnet_ids=args.subnet_ids,
                 cluster_identifier=cluster.cluster_identifier,
-                cluster_arn=cluster.arn,
+                region=args.context.region,
                 cluster_resource_id=cluster.cluster_resource_id,
                 instances=self.instances,
                 users=args.users,
@@ -182,9 +182,8 @@ class Database(Component):
         """What a service needs to use the database, if its settings say that it does."""
         if not service.database:
             return Access()
-        user = pulumi.Output.concat(
-            *("arn:aws:rds-db:", self._region, ":", self.account_id, ":dbuser:"),
-            *(self.connect_resource_id, "/", service.database_user),
+        user = database_user_arn(
+            self._region, self.account_id, self.connect_resource_id, service.database_user
         )
         return Access(
             environment={

@@ -25,7 +25,7 @@ class DatabaseProxyArgs:
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     cluster_identifier: pulumi.Input[str]
-    cluster_arn: pulumi.Input[str]
+    region: str
     cluster_resource_id: pulumi.Input[str]
     instances: Endpoint
     """Where the proxy connects to."""
@@ -35,6 +35,22 @@ class DatabaseProxyArgs:
     """Whether there are readers for a read-only endpoint."""
     ready: list[pulumi.Resource]
     """The cluster's instances."""
+
+
+def database_user_arn(
+    region: str, account_id: pulumi.Input[str], resource_id: pulumi.Input[str], user: str
+) -> pulumi.Output[str]:
+    """A database user as IAM's `rds-db:connect` names it.
+
+    Args:
+        region: of the database.
+        account_id: of the database.
+        resource_id: what the client connects to: the cluster (`cluster-…`) or the proxy (`prx-…`).
+        user: name of the user in the database.
+    """
+    return pulumi.Output.format(
+        "arn:aws:rds-db:{0}:{1}:dbuser:{2}/{3}", region, account_id, resource_id, user
+    )
 
 
 class DatabaseProxy(Component):
@@ -131,10 +147,8 @@ class DatabaseProxy(Component):
         role = aws.iam.Role(name, assume_role_policy=service_trust("rds.amazonaws.com"), opts=self.child())
         if not args.users:
             return role, []  # a policy names at least one resource
-        # Of `arn:aws:rds:REGION:ACCOUNT:cluster:NAME`.
-        place = pulumi.Output.from_input(args.cluster_arn).apply(lambda arn: ":".join(arn.split(":")[3:5]))
         users = [
-            pulumi.Output.concat("arn:aws:rds-db:", place, ":dbuser:", args.cluster_resource_id, "/", user)
+            database_user_arn(args.region, self.account_id, args.cluster_resource_id, user)
             for user in args.users
         ]
         permissions = aws.iam.RolePolicy(
