@@ -1,10 +1,10 @@
-"""One stack's configuration, typed and validated: a module a part, and `stack` with the whole.
+"""One stack's configuration, typed and validated: one module for each part; `stack` puts them together.
 
 `Settings.load()` reads every `trading:` key of the stack and either returns a `Settings` or raises
 `SettingsError`, whose text names each wrong key, its value and what would be accepted. It runs before
-any resource is registered. Defaults are those of a production stack; a stack file holds what differs.
+any resource is registered. The defaults suit a production stack; a stack file holds only what differs.
 
-`python -m settings` prints the JSON Schema of the stack files (see `settings.schema.json`).
+`python -m settings schema` prints the JSON Schema of the stack files (see `settings.schema.json`).
 """
 
 from settings.api import (

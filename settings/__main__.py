@@ -1,4 +1,4 @@
-"""`python -m settings`: what a stack file says, and what it may say."""
+"""`python -m settings`: check a stack file, show the settings in force, or print the JSON Schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from settings.stack_file import StackFile, StackFileError, read, stack_path
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one command in the project's folder; its exit status is 2 for what the user can mend."""
+    """Runs one command in the project's folder. Returns 2 for an error that the user can fix."""
     options = _parser().parse_args(arguments)
     if options.command == "schema":
         print(json.dumps(stack_schema(), indent=2))
@@ -37,11 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m settings", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("schema", help="print the JSON Schema of the stack files")
-    check = commands.add_parser("check", help="say what is wrong with a stack file, or nothing")
-    show = commands.add_parser("show", help="show the settings in force, and where each comes from")
-    show.add_argument("--json", action="store_true", help="as JSON")
+    check = commands.add_parser("check", help="check a stack file and report every problem")
+    show = commands.add_parser("show", help="show the settings in force and where each comes from")
+    show.add_argument("--json", action="store_true", help="print JSON")
     for command in (check, show):
-        command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml")
+        command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
     return parser
 
 
@@ -57,13 +57,13 @@ def _is_right(file: StackFile) -> bool:
 
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):
-        # A reader that has seen enough, such as `head`, ends this as it ends any other command.
+        # Exit quietly when the reader closes the pipe early, as `head` does.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         status = main(sys.argv[1:])
         sys.stdout.flush()
     except OSError as error:
         print(f"error: standard output: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards what is still buffered
         status = 1
     sys.exit(status)

@@ -1,7 +1,7 @@
-"""What AWS has of classes, node types, versions and zones, by lists of its own (`aws_values.json`).
+"""Instance classes, node types, versions and zones that AWS offers, from `aws_values.json`.
 
-The file names its source and date; `tests/unit/aws_values.py` writes it. What AWS has added since must be
-added there too. Of versions newer ones than the list's are let through, as they come every few months.
+The file names its sources and date; `tests/unit/aws_values.py` writes it. Anything that AWS has added since
+must be added there, except versions: newer ones are accepted, because they come every few months.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def _lists() -> dict[str, Any]:
 
 
 def zones(region: str) -> list[str]:
-    """The names of a region's zones; an account may have fewer."""
+    """The names of a region's zones. An account can have fewer."""
     return _lists()["zones"].get(region, [])
 
 
 def regions_without(kind: str, value: str) -> list[str]:
-    """Those of our regions that lack an instance class (`databaseClasses`) or node type (`cacheNodes`)."""
+    """The regions that don't offer an instance class (`databaseClasses`) or a node type (`cacheNodes`)."""
     return _lists()[kind].get(value, [])
 
 
@@ -38,14 +38,14 @@ def _listed(kind: str, value: str) -> str:
     if value not in known:
         near = ", ".join(difflib.get_close_matches(value, known, n=3))
         raise ValueError(
-            f"is not among what AWS listed on {_lists()['date']} (settings/{_FILE.name})"
+            f"is not in AWS's list of {_lists()['date']} (settings/{_FILE.name})"
             f"{near and '; did you mean one of '}{near}"
         )
     return value
 
 
 def _version(kind: str, value: str) -> str:
-    """A version of the list, or one that may have come since: a newer one of a major version that it has."""
+    """Accepts a version that is in the list, or newer than the newest one of a major version in the list."""
     known = [_numbers(version) for version in _lists()[kind] if re.fullmatch(r"[0-9]+\.[0-9]+", version)]
     newest = {major: (major, minor) for major, minor in sorted(known)}
     version = _numbers(value)
@@ -59,7 +59,7 @@ def _version(kind: str, value: str) -> str:
 def _unlisted(known: list[tuple[int, int]]) -> str:
     versions = ", ".join(f"{major}.{minor}" for major, minor in sorted(known))
     return (
-        f"is not among the versions that AWS listed on {_lists()['date']} (settings/{_FILE.name}): {versions}"
+        f"is not in AWS's list of {_lists()['date']} (settings/{_FILE.name}), whose versions are {versions}"
     )
 
 

@@ -1,8 +1,8 @@
-"""Lists that a stack file writes as mappings by name: what it says is added to the defaults.
+"""Lists that a stack file writes as mappings by name, so that its entries are added to the defaults.
 
-A list in a stack file would replace the default list, so that whoever adds a service would take the others
-away. In a mapping an entry with a default's name replaces those of its keys that it gives, another name is an
-addition, and `null` removes: an entry of the defaults, or a key of such an entry.
+A list in a stack file would replace the default list, so adding one service would remove all others. In a
+mapping, an entry with the name of a default changes the keys that it gives, an entry with another name is
+added, and `null` removes a default or one of a default's keys.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from pydantic_core import CoreSchema, core_schema
 from settings.model import Location, Model, is_dict, is_list, refuse_duplicates, refused
 
 MARK = "x-by-name"
-"""Where the JSON Schema of such a mapping says what its entries are called, until `schema.py` has read it."""
+"""Temporary key in the JSON Schema of such a mapping that describes its entries. `schema.py` removes it."""
 STACK_FILE = "stack file"
-"""Context of a validation whose values a stack file says; the program itself makes lists of models."""
+"""Validation context of values from a stack file. The program itself passes lists of models."""
 REMOVALS = (None, "null")
-"""What an entry is that takes a default away: `pulumi config set --path` can only write the text."""
+"""Values that remove a default. `pulumi config set --path` can only write the string."""
 
 Problems = list[tuple[str, str, Location, Any]]
 
 
 @dataclass(frozen=True)
 class ByName:
-    """Annotates `list[SomeModel]`: the file has a mapping, the program a list.
+    """Annotates a `list[SomeModel]` that a stack file writes as a mapping.
 
-    The list has the defaults first, in their order, and then the additions by name, whatever the order of the
-    file (the engine sorts keys).
+    The list has the defaults first, in their order, and then the additions sorted by name. It doesn't depend
+    on the order of the file, because the engine sorts keys.
     """
 
     key: str
-    """The models' field that is the mapping's key."""
+    """The field of the models that becomes the mapping's key."""
     defaults: Sequence[Model]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """A mapping of the models, read as a list and written as a mapping."""
+        """The schema of a mapping that is read into a list of models, and serialized as a mapping again."""
         (model,) = get_args(source)
         return core_schema.with_info_wrap_validator_function(
             self._read,
@@ -51,13 +51,13 @@ class ByName:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """The mapping's schema, with what `schema.py` needs to tell defaults from additions."""
+        """The mapping's JSON Schema, with the mark by which `schema.py` tells defaults from additions."""
         mapping: Any = schema
         names = [str(getattr(default, self.key)) for default in self.defaults]
         return {**handler(mapping["schema"]), MARK: {"key": self.key, "names": names}}
 
     def merged(self, entries: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
-        """The entries with those of the defaults, and what is wrong with their names."""
+        """The entries merged into the defaults, and the problems with their names."""
         problems: Problems = []
         found = {
             str(getattr(default, self.key)): default.model_dump(by_alias=True, exclude_unset=True)
@@ -68,15 +68,15 @@ class ByName:
             entry = entries[name]
             if entry in REMOVALS:
                 if name not in found:
-                    text = f"removes nothing, because no default has this name; the defaults are {known}"
+                    text = f"removes nothing, because no default has that name; the defaults are {known}"
                     problems.append(("value_error", text, (name,), self))
                 found.pop(name, None)
                 continue
             if not is_dict(entry):
-                found[name] = entry  # the model's own error says what would do
+                found[name] = entry  # the model's own error says what is accepted
                 continue
             if self.key in entry:
-                text = f"{self.key} is the key above it already: leave it out"
+                text = f"{self.key} is already given by the key above: leave it out"
                 problems.append(("value_error", text, (name, self.key), self))
             default = found.get(name, {})
             both = {**default, **entry, self.key: name}
@@ -99,7 +99,7 @@ class ByName:
             models = handler(entries)
         except ValidationError as error:
             for found in error.errors(include_url=False):
-                # What is wrong with a model's name is wrong with the mapping's key.
+                # Report a problem with a model's name at the mapping's key.
                 where = found["loc"][:1] if found["loc"][1:] == (self.key,) else found["loc"]
                 problems.append((found["type"], found["msg"], where, found["input"]))
             raise refused("entries", problems) from None
@@ -108,17 +108,17 @@ class ByName:
         return list(models.values())
 
     def _how_to_write(self, items: list[Any]) -> str:
-        """The old list's first entry as it is written now, and what else the list has said."""
+        """How to write the first entry of a list in the current format, and which defaults to remove."""
         named = {str(item[self.key]): item for item in items if is_dict(item) and self.key in item}
         name = next(iter(named), "NAME")
         first = named.get(name, {})
         entry = json.dumps({key: value for key, value in first.items() if key != self.key}, default=str)
         defaults = [str(getattr(default, self.key)) for default in self.defaults]
         gone = [f"`{default}: null`" for default in defaults if default not in named]
-        leaves_out = f"; the list leaves defaults out, which is {' and '.join(gone)} now" if gone else ""
+        leaves_out = f"; to remove the defaults that the list omits, add {' and '.join(gone)}" if gone else ""
         return (
-            f"is a list, as before settingsVersion 2. It is a mapping by {self.key} now, whose entries are "
-            f"added to the defaults, such as `{json.dumps(name)}: {entry}`{leaves_out}"
+            f"is a list, which was the format before settingsVersion 2. It must be a mapping by {self.key}, "
+            f"whose entries are added to the defaults, such as `{json.dumps(name)}: {entry}`{leaves_out}"
         )
 
     def _written(self, models: Sequence[Model]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tier 6: the cache."""
+"""Settings of tier 6's cache."""
 
 from __future__ import annotations
 
@@ -12,33 +12,35 @@ from settings.aws_values import CacheVersion, NodeType
 from settings.model import Broken, Model, Range, rule
 
 _SCALING_CACHE_NODES = r"cache\.(r5|r[678]g|r[678]gd|m5|m[678]g|c[78]gn)\.(large|xlarge|2xlarge)"
-"""Node types whose replicas scale by themselves (ElastiCache User Guide, "Auto Scaling Valkey and Redis OSS
-clusters")."""
+"""Node types that support auto scaling of replicas (ElastiCache User Guide, "Auto Scaling Valkey and Redis
+OSS clusters")."""
 
 
 class CacheReplicas(Range):
-    """How many replicas each shard has; more nodes than that ElastiCache does not take."""
+    """Number of replicas of each shard. ElastiCache allows five."""
 
     max: int = Field(ge=0, le=5)
-    """The most."""
+    """The maximum."""
 
 
 class CacheSettings(Model):
-    """ElastiCache for Valkey, cluster mode."""
+    """ElastiCache for Valkey with cluster mode enabled."""
 
     node_type: NodeType = "cache.r7g.large"
     engine_version: CacheVersion = "8.1"
     shards: int = Field(default=3, ge=1, le=500)
-    """Parts that the keys are spread over. More make room for data and writes; they are moved online."""
+    """Number of shards that hold the keys. More shards hold more data and take more writes; ElastiCache
+    moves the keys online."""
     replicas: CacheReplicas = CacheReplicas(min=2, max=4)
-    """Replicas of each shard: `min` at first, the auto-scaling adds up to `max`; the same where it is off."""
+    """Replicas of each shard. Auto scaling starts at `min` and adds up to `max`; set both to the same number
+    to switch it off."""
     replica_cpu_percent: Annotated[int, Field(ge=35, le=70)] = 60
-    """Average engine CPU of the replicas that the auto-scaling aims at (its own limits: 35 to 70)."""
+    """Target for the replicas' average engine CPU, in percent (auto scaling accepts 35 to 70)."""
     snapshot_retention_days: int = Field(default=7, ge=0, le=35)
 
     @property
     def scales(self) -> bool:
-        """Whether replicas come and go with the load."""
+        """Whether the number of replicas follows the load."""
         return self.replicas.min < self.replicas.max
 
     @rule
@@ -57,10 +59,10 @@ class CacheSettings(Model):
         if not re.fullmatch(_SCALING_CACHE_NODES, self.node_type):
             yield Broken(
                 f"replicas.max ({self.replicas.max}) is above replicas.min ({self.replicas.min}), but "
-                f"{self.node_type} does not scale by itself: give both the same, or a nodeType that does, "
-                "such as cache.r7g.large"
+                f"{self.node_type} does not support auto scaling: set both to the same number, or choose a "
+                "nodeType that supports it, such as cache.r7g.large"
             )
         if self.replicas.min < 1:
             yield Broken(
-                "replicas.min must be at least 1 where replicas scale: their CPU is what they follow"
+                "replicas.min must be at least 1 if replicas scale, because they scale on their own CPU"
             )

@@ -1,4 +1,4 @@
-"""Tier 6: the Kubernetes cluster."""
+"""Settings of tier 6's Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::[0-9]{12}:role/.+")]
 
 
 class AddonSettings(Model):
-    """Versions of the EKS add-ons; what a cluster's version takes is listed by
+    """Versions of the EKS add-ons. To list those that a cluster's version supports, run
     `aws eks describe-addon-versions --kubernetes-version 1.36 --addon-name NAME`."""
 
     metrics_server: AddonVersion = "v0.9.0-eksbuild.11"
@@ -31,22 +31,22 @@ class ClusterSettings(Model):
 
     version: str = Field(default="1.36", pattern=r"^1\.[0-9]{2}$")
     support: Literal["STANDARD", "EXTENDED"] = "EXTENDED"
-    """What happens when the version's standard support ends, 14 months after its release: EXTENDED is paid
-    for by the hour and leaves the day of the upgrade to you, STANDARD upgrades on AWS's day."""
+    """What happens when the version's standard support ends, 14 months after its release. With EXTENDED you
+    pay by the hour and choose the day of the upgrade; with STANDARD AWS upgrades the cluster."""
     addons: AddonSettings = AddonSettings()
     public_access_cidrs: list[Cidr] = []
-    """Networks that may reach the public endpoint; none switches it off. A deployer outside the VPC
-    needs one, and so does everyone while the VPC is not there yet."""
+    """Networks that can reach the public endpoint. An empty list switches the endpoint off. You need it to
+    deploy from outside the VPC, or into a VPC that the same run creates."""
     deployer_cidrs: list[Cidr] = []
-    """Networks inside the VPC or peered with it that may reach the private endpoint."""
+    """Networks inside the VPC, or peered with it, that can reach the private endpoint."""
     admin_role_arns: list[RoleArn] = []
-    """IAM roles that administer the cluster beside its creator."""
+    """IAM roles that administer the cluster, in addition to its creator."""
     viewer_role_arns: list[RoleArn] = []
-    """IAM roles that read everything in the cluster, its Secrets too: those of previews."""
+    """IAM roles that can read everything in the cluster, including Secrets. Previews need such a role."""
     keda_version: ChartVersion = "2.21.0"
     """Version of KEDA's Helm chart."""
     pods_quota: int = Field(default=500, ge=10)
-    """The most pods in the services' namespace."""
+    """Maximum number of pods in the services' namespace."""
 
     @field_validator("public_access_cidrs", "deployer_cidrs")
     @classmethod
@@ -56,7 +56,7 @@ class ClusterSettings(Model):
 
     @rule
     def _one_kind_of_access_a_role(self) -> Iterator[Broken]:
-        # A role's name is unique in its account; the access entries are told apart by it.
+        # A role's name is unique in its account, so the access entries are named after it.
         names = [arn.rsplit("/", 1)[-1] for arn in (*self.admin_role_arns, *self.viewer_role_arns)]
         if found := duplicate("in adminRoleArns and viewerRoleArns the role", names):
             yield Broken(found)

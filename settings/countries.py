@@ -1,4 +1,4 @@
-"""Countries and continents, as ISO 3166-1 and Route 53 write them."""
+"""Codes of countries (ISO 3166-1) and continents (Route 53)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG
 VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 COUNTRIES = frozenset(_ISO_3166_1.split())
-"""Alpha-2 codes."""
+"""All ISO 3166-1 alpha-2 codes."""
 _NOWHERE = frozenset({"BV", "CX", "EH", "HM"})
-"""Countries that Route 53 has no addresses of (Route 53 Developer Guide, "Geolocation routing")."""
+"""Countries for which Route 53 has no geolocation (Route 53 Developer Guide, "Geolocation routing")."""
 
 
 def _country(value: str) -> str:
     if value not in COUNTRIES:
-        raise ValueError("must be a country as ISO 3166-1 alpha-2 writes it, such as CH")
+        raise ValueError("must be an ISO 3166-1 alpha-2 country code, such as CH")
     return value
 
 
 def _located_country(value: str) -> str:
     if value not in COUNTRIES - _NOWHERE:
-        raise ValueError("must be a country that Route 53 knows, as ISO 3166-1 alpha-2 writes it, such as GB")
+        raise ValueError("must be an ISO 3166-1 alpha-2 country code that Route 53 supports, such as GB")
     return value
 
 

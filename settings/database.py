@@ -1,4 +1,4 @@
-"""Tier 8: database."""
+"""Settings of tier 8, the database."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from settings.model import Broken, Model, Percent, Range, rule
 
 
 class ServerlessCapacity(Model):
-    """Aurora Serverless v2 capacity units (about 2 GiB of memory each), in halves."""
+    """Range of Aurora Serverless v2 capacity units (about 2 GiB of memory each), in steps of 0.5."""
 
     min: float = Field(ge=0.5, le=256, multiple_of=0.5)
-    """The least. Not 0, at which an idle database pauses: the proxy's connections keep it from idling."""
+    """The minimum. 0, at which an idle database pauses, isn't accepted: with the proxy's open connections the
+    database is never idle."""
     max: float = Field(ge=1, le=256, multiple_of=0.5)
-    """The most."""
+    """The maximum."""
 
     @rule
     def _ordered(self) -> Iterator[Broken]:
@@ -27,38 +28,38 @@ class ServerlessCapacity(Model):
 
 
 class DatabaseSettings(Model):
-    """Aurora PostgreSQL."""
+    """Aurora PostgreSQL and its backups."""
 
     engine_version: DatabaseVersion = "17.11"
     instance_class: InstanceClass = "db.r8g.xlarge"
     serverless: ServerlessCapacity | None = None
-    """Capacity of serverless v2 instances, in place of `instanceClass`."""
+    """Capacity of Serverless v2 instances, in place of `instanceClass`."""
     readers: Range = Range(min=2, max=8)
-    """Read replicas: `min` are declared, the auto-scaling adds up to `max`."""
+    """Number of read replicas: the stack creates `min`, and auto scaling adds more, up to `max`."""
     reader_cpu_percent: Percent = 60
-    """Average CPU of the readers that the auto-scaling aims at."""
+    """Target for the readers' average CPU, in percent."""
     reader_connections: int | None = Field(default=None, ge=1)
-    """Average number of connections of a reader that the auto-scaling aims at, instead of the CPU."""
+    """Target for the average number of connections of a reader, in place of the CPU target."""
     backup_retention_days: int = Field(default=35, ge=1, le=35)
-    """How long any second can be restored, and each day's copy in the backup vaults is kept."""
+    """Days for which point-in-time recovery is possible, and for which daily backups stay in the vaults."""
     monthly_backup_retention_days: int = Field(default=365, ge=35, le=36_500)
-    """How long each month's first copy in the backup vaults is kept."""
+    """Days for which the first backup of each month stays in the vaults."""
     insights: Literal["standard", "advanced"] = "advanced"
-    """Mode of Database Insights: advanced keeps 15 months of statements and plans, for a charge."""
+    """Mode of Database Insights. The advanced mode keeps statements and plans for 15 months, for a charge."""
 
     @field_validator("readers")
     @classmethod
     def _aurora_limit(cls, readers: Range) -> Range:
         if readers.max > 15:
-            raise ValueError(f"max ({readers.max}) must not be above 15, Aurora's limit of replicas")
+            raise ValueError(f"max ({readers.max}) must not be above 15, Aurora's maximum number of replicas")
         return readers
 
     @rule
     def _one_kind_of_instance(self) -> Iterator[Broken]:
         if self.serverless and self.given("instance_class"):
             yield Broken(
-                f"{self.instance_class} has no effect beside serverless, whose instances have no class: give "
-                "one of the two",
+                f"{self.instance_class} has no effect with serverless, whose instances have no class: give "
+                "only one of them",
                 ("instanceClass",),
             )
 
@@ -76,6 +77,6 @@ class DatabaseSettings(Model):
     def _readers_scale_on_one_thing(self) -> Iterator[Broken]:
         if self.reader_connections and "reader_cpu_percent" in self.model_fields_set:
             yield Broken(
-                "readerCpuPercent and readerConnections exclude each other: the readers scale on one of "
-                "them; give one"
+                "readerCpuPercent and readerConnections exclude each other, because the readers scale on one "
+                "metric: give only one of them"
             )

@@ -1,4 +1,4 @@
-"""The public names."""
+"""Settings of the public domain names."""
 
 from __future__ import annotations
 
@@ -7,65 +7,68 @@ from collections.abc import Iterator
 from settings.model import Broken, Fqdn, Model, rule
 
 COMMON_NAME_LIMIT = 64
-"""Characters in the first name of a certificate (ACM API Reference, "RequestCertificate")."""
+"""Maximum length of a certificate's first name (ACM API Reference, "RequestCertificate")."""
 
 
 class DomainSettings(Model):
-    """The public names. All lie in one Route 53 hosted zone that exists already."""
+    """The public domain names. They all lie in one existing Route 53 hosted zone."""
 
     zone: Fqdn
-    """Name of the public hosted zone, looked up at deployment."""
+    """Name of the public hosted zone, which is looked up during the deployment."""
     host: Fqdn
-    """The name that browsers use; CloudFront answers it."""
+    """The name that browsers use. It points to CloudFront."""
     dnssec: bool = False
-    """Signs the whole zone, so at most one of the stacks that share it says so. The stack's output
-    `dsRecord` then goes into the parent zone, last; before this is taken back, it comes out first."""
+    """Whether to sign the zone. Signing applies to the whole zone, so set it in at most one of the stacks
+    that share the zone. After the deployment, add the stack's output `dsRecord` to the parent zone. To switch
+    signing off, first remove that record from the parent zone."""
     query_logging: bool = False
-    """Logs every query for the whole zone, of which there is one log: at most one stack says so."""
+    """Whether to log every query for the zone. A zone has only one log, so set it in at most one of the
+    stacks that share the zone."""
 
     @rule
     def _zone_covers_host(self) -> Iterator[Broken]:
         for word in ("aws", "amazon", "cognito"):
             if word in self.host:
-                yield Broken(f"host {self.host}: {word!r} may not be in Cognito's login domain")
+                yield Broken(f"host {self.host}: Cognito's login domain must not contain {word!r}")
         if len(self.host) > COMMON_NAME_LIMIT:
             yield Broken(
-                f"host {self.host} has {len(self.host)} characters, and a certificate's first name at most "
-                f"{COMMON_NAME_LIMIT}: choose a shorter one, such as trade.{self.zone}"
+                f"host {self.host} has {len(self.host)} characters, but a certificate's first name can have "
+                f"only {COMMON_NAME_LIMIT}: choose a shorter one, such as trade.{self.zone}"
             )
         if not self.host.endswith(f".{self.zone}"):
             yield Broken(f"host {self.host} must lie below zone {self.zone}, such as trade.{self.zone}")
 
     @property
     def origin(self) -> str:
-        """What CloudFront resolves for everything else: the geolocation → latency → failover tree."""
+        """The origin that CloudFront resolves for all other requests: geolocation → latency → failover."""
         return f"origin.{self.host}"
 
     @property
     def write_origin(self) -> str:
-        """What CloudFront resolves for orders and `writes` routes: failover from the primary region only."""
+        """The origin that CloudFront resolves for orders and `writes` routes: the primary, with failover."""
         return f"write.{self.origin}"
 
     @property
     def latency_origin(self) -> str:
-        """The region nearest to the client, for the locations that `origin` sends here."""
+        """The name of the region with the lowest latency, which `origin` uses where no region `serves`."""
         return f"lat.{self.origin}"
 
     def region_origin(self, region: str) -> str:
-        """The name of one region's load balancer, with its peer as the secondary."""
+        """The name of one region's load balancer, with failover to the region's peer."""
         return f"{region}.{self.origin}"
 
     def region_health(self, region: str) -> str:
-        """The name of one region's load balancer alone, which its health check asks for.
+        """The name of one region's load balancer without failover, for the region's health check.
 
-        `region_origin` would not do: once it fails over it answers with the peer, and the check would
-        judge the peer (Route 53 Developer Guide: a health check must not name the records it steers).
+        The health check can't use `region_origin`: after a failover that name resolves to the peer, and the
+        check would test the peer (Route 53 Developer Guide: a health check must not name the records that it
+        controls).
         """
         return f"health-{region}.{self.origin}"
 
     def region_internal(self, region: str) -> str:
-        """The name of one region's internal load balancer: of private addresses, for the region's API tier.
+        """The name of one region's internal load balancer, which resolves to private addresses.
 
-        Below the origin's name, because the region's certificate has a wildcard for it.
+        It lies below the origin's name, because the region's certificate has a wildcard for that.
         """
         return f"internal-{region}.{self.origin}"

@@ -1,4 +1,4 @@
-"""Errors that name the key, its value and what would be accepted."""
+"""Errors of the configuration, which name the key, its value and what would be accepted."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from settings.model import NAMESPACE, Location
 from settings.written import declared, options
 
 SECRET = "[secret]"  # noqa: S105 (it hides one)
-"""Stands for the value of a secret wherever one would be shown."""
+"""Placeholder for the value of a secret in errors and output."""
 
 _TYPES = {
     "model_type": "must be a mapping of keys to values",
     "dict_type": "must be a mapping of keys to values",
     "list_type": "must be a list",
     "bool_type": "must be true or false",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "int_type": "must be a valid integer",
     "float_type": "must be a valid number",
 }
@@ -30,22 +30,23 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with the stack's configuration."""
+    """A problem in the stack's configuration."""
 
     where: Location
-    """The key, from the namespace's on: `("cache", "shards")`. A key of another namespace has it itself."""
+    """The key below the namespace, such as `("cache", "shards")`. Keys of other namespaces include their
+    namespace."""
     text: str
-    """The value and what would be accepted."""
+    """The value, and what would be accepted."""
     kind: str = "value_error"
     """Pydantic's type of the error."""
 
     def __str__(self) -> str:
-        """A line of an error: the key, and what is wrong."""
+        """One line of an error: the key and the problem."""
         return f"{shown_key(self.where)}: {self.text}" if self.where else f"{NAMESPACE}: {self.text}"
 
 
 class SettingsError(Exception):
-    """The stack's configuration cannot be used; the text says which keys and what would do."""
+    """Raised for an invalid stack configuration. The text names each wrong key and what would be accepted."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = problems
@@ -55,7 +56,7 @@ class SettingsError(Exception):
 
 
 def shown_key(where: Location) -> str:
-    """A key as an error and `pulumi config set --path` write it."""
+    """A key as errors show it and `pulumi config set --path` accepts it."""
     first, *others = where
     text = str(first) if ":" in str(first) else f"{NAMESPACE}:{first}"
     for part in others:
@@ -65,12 +66,12 @@ def shown_key(where: Location) -> str:
 
 
 def explain(error: ValidationError, schema: Mapping[str, Any], secrets: Iterable[str] = ()) -> list[Problem]:
-    """What is wrong, a problem a key.
+    """Turns Pydantic's error into problems, one for each key.
 
     Args:
-        error: of the validation.
-        schema: the JSON Schema of what was validated.
-        secrets: texts that no error may show.
+        error: Pydantic's error.
+        schema: the JSON Schema of the validated values.
+        secrets: strings that must not appear in errors.
     """
     hidden = re.compile("|".join(rf"(?<!\w){re.escape(text)}(?!\w)" for text in secrets if text) or r"(?!)")
     return [
@@ -90,15 +91,15 @@ def _text(kind: str, message: str, where: Location, value: Any, schema: Mapping[
     match kind:
         case "missing":
             meaning = declared(schema, where).get("description", "")
-            return f"is missing, and has no default{meaning and ': '}{' '.join(meaning.split())}"
+            return f"is required and has no default{meaning and ': '}{' '.join(meaning.split())}"
         case "extra_forbidden":
-            return f"no such key (value {_short(value)}); {_known_keys(schema, where)}"
+            return f"unknown key (value {_short(value)}); {_known_keys(schema, where)}"
         case "value_error" if isinstance(value, dict | list | BaseModel) or not isinstance(
             value, str | int | float
         ):
             return message
         case "string_type" if isinstance(value, float):
-            return f"{value}: must be a text: put it in quotes, because YAML reads 17.10 as the number 17.1"
+            return f"{value}: must be a string: put it in quotes, because YAML reads 17.10 as the number 17.1"
         case "model_type" | "dict_type" | "list_type" if value in ("", None):
             return "is empty: give it a value, or leave the key out"
         case _:
@@ -112,7 +113,7 @@ def _short(value: Any) -> str:
 
 
 def _known_keys(schema: Mapping[str, Any], where: Location) -> str:
-    """What the model at a misspelled key's place accepts."""
+    """The keys that are accepted in place of an unknown one."""
     known = sorted({key for option in options(declared(schema, where[:-1]), schema) for key in _keys(option)})
     return f"{near(str(where[-1]), known)}known keys here are {', '.join(known)}"
 
@@ -122,13 +123,16 @@ def _keys(node: Mapping[str, Any]) -> Iterable[str]:
 
 
 def near(word: str, known: Sequence[str], form: str = "{}") -> str:
-    """`did you mean …? ` where a known word is like this one."""
+    """`did you mean …? ` if a known word is similar to this one, otherwise an empty string."""
     found = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {form.format(found[0])}? " if found else ""
 
 
 def _example(schema: Mapping[str, Any], where: Location, of_key: bool) -> str:
-    """A value that would do, for what has a pattern that is hard to read; `of_key`: or a name of an entry."""
+    """An example of an accepted value, because patterns are hard to read.
+
+    With `of_key`, the example is the name of an entry if the wrong value is such a name.
+    """
     node = declared(schema, where)
     if of_key and (names := declared(schema, where[:-1]).get("propertyNames")):
         node = names

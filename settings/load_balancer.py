@@ -1,4 +1,4 @@
-"""Tiers 3 and 5: the public and the internal load balancer."""
+"""Settings of tiers 3 and 5, the public and the internal load balancer."""
 
 from __future__ import annotations
 
@@ -10,65 +10,68 @@ from pydantic import Field, field_validator
 from settings.model import Broken, Fqdn, Model, duplicate, refuse_duplicates, rule
 
 BALANCER_NAME_LENGTH = 32
-"""Characters in the name of a load balancer or target group (Elastic Load Balancing API Reference)."""
+"""Maximum length of a load balancer's or target group's name (Elastic Load Balancing API Reference)."""
 RULE_PRIORITIES = 48
-"""Rules that fit before the standard one."""
+"""Highest priority of a configured rule. The standard rules come after it."""
 RULE_VALUES = 5
-"""Values of all conditions of one listener rule, and as many wildcards; neither can be raised ("Quotas for
-your Application Load Balancers")."""
+"""Maximum number of condition values in one listener rule, and also of wildcards. Neither quota can be raised
+("Quotas for your Application Load Balancers")."""
 CERTIFICATE_NAMES = 10
-"""Names on one certificate by default (ACM User Guide, "Quotas")."""
+"""Default quota of names on one certificate (ACM User Guide, "Quotas")."""
 
 
 class FixedResponseSettings(Model):
-    """What the load balancer answers by itself."""
+    """A response that the load balancer returns itself."""
 
     status: int = Field(default=403, ge=200, le=599)
     """HTTP status: 2xx, 4xx or 5xx."""
     message: str = Field(default="Forbidden", min_length=1, max_length=200)
-    """Text of the JSON answer."""
+    """Message in the JSON response."""
 
     @field_validator("status")
     @classmethod
     def _no_redirection(cls, status: int) -> int:
         if 300 <= status < 400:
-            raise ValueError("must be 2xx, 4xx or 5xx; a rule with redirect sends elsewhere")
+            raise ValueError("must be 2xx, 4xx or 5xx; use redirect for a redirection")
         return status
 
 
 class RedirectSettings(Model):
-    """Where the load balancer sends a client; always by HTTPS. For reads: many clients repeat no body."""
+    """Where the load balancer redirects a client, always with HTTPS. Use it for reads only, because many
+    clients don't send the request's body again."""
 
     host: Fqdn | None = None
-    """None keeps the request's."""
+    """Host to redirect to; defaults to the request's host."""
     path: str | None = Field(default=None, pattern="^/", max_length=128, examples=["/api/v2/#{path}"])
-    """None keeps the request's, which `#{path}` stands for. The query is kept."""
+    """Path to redirect to; defaults to the request's path, which `#{path}` stands for. The query is kept."""
     permanent: bool = False
-    """301, which clients remember, instead of 302."""
+    """Whether to answer with 301, which clients cache, instead of 302."""
 
     @rule
     def _leads_elsewhere(self) -> Iterator[Broken]:
         if self.host is None and self.path is None:
-            yield Broken("needs a host, a path or both: else it would lead back to itself")
+            yield Broken("needs a host, a path or both: otherwise it redirects to itself")
 
 
 class ListenerRuleSettings(Model):
-    """A rule of the load balancer before the standard one, which forwards `/api/*` of `domain.host`.
+    """A listener rule that is evaluated before the standard one, which forwards `/api/*` of `domain.host`.
 
-    It has one action: `forward`, `respond` or `redirect`.
+    It has exactly one action: `forward`, `respond` or `redirect`.
     """
 
     priority: int = Field(ge=1, le=RULE_PRIORITIES)
-    """The lowest that matches decides. Unique; leave gaps, so that another rule fits between two."""
+    """Unique priority; the matching rule with the lowest number applies. Leave gaps for later rules."""
     hosts: list[Fqdn] = []
-    """Names that it is for; none means `domain.host` where it forwards, and every name otherwise. A name
-    beside `domain.host` is made one of the platform's: certificates, records, distribution, API."""
+    """Host names that the rule matches. If empty, a rule that forwards matches `domain.host`, and any other
+    rule matches every name. Each name other than `domain.host` gets certificates and DNS records, and is
+    added to the distribution and the API."""
     paths: list[
         Annotated[str, Field(pattern=r"^/api/[\w.$/~@:+*?-]+$", max_length=128, examples=["/api/admin/*"])]
     ] = Field(default=["/api/*"], min_length=1)
-    """Patterns of paths (`*` any characters, `?` one), case-sensitive. CloudFront passes on `/api/` only."""
+    """Case-sensitive path patterns (`*` matches any characters, `?` matches one). CloudFront only forwards
+    paths below `/api/`."""
     forward: Literal["api"] | None = None
-    """To the API; only with the origin's secret, as ever."""
+    """Forwards to the API. As with the standard rule, the request must carry the origin's secret."""
     respond: FixedResponseSettings | None = None
     redirect: RedirectSettings | None = None
 
@@ -76,8 +79,8 @@ class ListenerRuleSettings(Model):
     def _one_action(self) -> Iterator[Broken]:
         if [self.forward, self.respond, self.redirect].count(None) != 2:
             yield Broken(
-                f"priority {self.priority} must have one action: forward: api, respond: {{status: 403}} or "
-                "redirect: {path: /api/v2/#{path}}"
+                f"priority {self.priority} must have exactly one action, such as forward: api, respond: "
+                "{status: 403} or redirect: {path: /api/v2/#{path}}"
             )
 
     @rule
@@ -85,8 +88,8 @@ class ListenerRuleSettings(Model):
         to = self.redirect
         if to and not to.path and (not self.hosts or to.host in self.hosts):
             yield Broken(
-                f"priority {self.priority} redirects {to.host} to itself: name in hosts those that are to go "
-                "there, or give redirect a path"
+                f"priority {self.priority} redirects {to.host} to itself: list the other names in hosts, or "
+                "give redirect a path"
             )
 
     @rule
@@ -94,19 +97,19 @@ class ListenerRuleSettings(Model):
         for found in (duplicate("host", self.hosts), duplicate("path", self.paths)):
             if found:
                 yield Broken(found)
-        # A rule that forwards has a host and the secret header.
+        # A rule that forwards always has a host condition and the secret header.
         values = len(self.paths) + (max(len(self.hosts), 1) + 1 if self.forward else len(self.hosts))
         if values > RULE_VALUES:
             secret = ", the origin's secret" if self.forward else ""
             yield Broken(
-                f"priority {self.priority} has {values} condition values (hosts, paths{secret}); a listener "
-                f"rule holds {RULE_VALUES}: make two rules of it"
+                f"priority {self.priority} has {values} condition values (hosts, paths{secret}), but a "
+                f"listener rule can have only {RULE_VALUES}: split it into two rules"
             )
         wildcards = sum(path.count("*") + path.count("?") for path in self.paths)
         if wildcards > RULE_VALUES:
             yield Broken(
-                f"priority {self.priority} has {wildcards} wildcards in its paths; a listener rule holds "
-                f"{RULE_VALUES}: make two rules of it"
+                f"priority {self.priority} has {wildcards} wildcards in its paths, but a listener rule can "
+                f"have only {RULE_VALUES}: split it into two rules"
             )
 
 
@@ -114,16 +117,18 @@ class LoadBalancerSettings(Model):
     """The public load balancer."""
 
     idle_timeout_seconds: int = Field(default=40, ge=35, le=55)
-    """Above API Gateway's 29 s and the 30 s that CloudFront keeps idle connections, so that CloudFront
-    closes them first; below the 60 s that CloudFront waits for an answer."""
+    """Idle timeout. It is longer than API Gateway's 29 s, and than the 30 s for which CloudFront keeps idle
+    connections, so that CloudFront closes them first. It is shorter than the 60 s for which CloudFront waits
+    for a response."""
     log_retention_days: int = Field(default=365, ge=1)
     origin_secrets: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
         default=[1], min_length=1, max_length=2
     )
-    """Numbers of the secrets that prove a request came through our distribution. Each number is a secret
-    of its own; all are accepted, the last is sent. To rotate: `[1, 2]`, deploy, then `[2]`, deploy."""
+    """Numbers of the secrets that prove that a request came through the platform's distribution. Each number
+    identifies one secret. The load balancers accept all of them, and CloudFront sends the last. To rotate,
+    deploy `[1, 2]` and then `[2]`."""
     rules: list[ListenerRuleSettings] = []
-    """Host and path rules beside the standard one."""
+    """Host and path rules in addition to the standard one."""
 
     @field_validator("rules")
     @classmethod
@@ -142,5 +147,6 @@ class InternalLoadBalancerSettings(Model):
     """The load balancer between the API tier and the microservices."""
 
     tls: bool = True
-    """Whether it ends TLS, and encrypts anew to services with a `tlsPort`. Without it connections pass
-    through as plain TCP. The change refuses requests for about a minute: see the runbook."""
+    """Whether the load balancer terminates TLS, and encrypts again to services with a `tlsPort`. If false,
+    connections pass through as plain TCP. After a change, requests fail for about a minute: see the
+    runbook."""

@@ -1,4 +1,4 @@
-"""What every part of the settings is made of: the base model, and types that several parts share."""
+"""The base model of the settings, and types that several of its parts share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 NAMESPACE = "trading"
-"""What stands before every key of a stack file."""
+"""Namespace of the platform's keys in a stack file."""
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 """One part of a domain name, as a regular expression."""
 
@@ -24,10 +24,10 @@ def _fqdn(value: str) -> str:
 
 
 def is_the_internet(block: str) -> bool:
-    """Whether an address block is everybody's. Policies let nobody in by such a block either.
+    """Whether an address block is so large that it counts as the internet. Policies use the same test.
 
-    It is where it is public and larger than a /16 (IPv6: a /32), the most that a network of one's own has
-    as a rule: a handful of larger ones would be the internet again.
+    That is any public block larger than a /16 (IPv6: a /32). An organization's own network is rarely larger,
+    and a few larger blocks together would cover the internet.
     """
     try:
         network = ipaddress.ip_network(block, strict=False)
@@ -42,7 +42,7 @@ def _cidr(value: str) -> str:
     except ValueError as error:
         raise ValueError(f"must be an IPv4 network such as 203.0.113.0/24 ({error})") from error
     if is_the_internet(value):
-        raise ValueError("must be a network of yours such as 203.0.113.0/24, not the internet")
+        raise ValueError("must be your own network, such as 203.0.113.0/24, and not the internet")
     return value
 
 
@@ -54,16 +54,16 @@ Percent = Annotated[int, Field(ge=1, le=100)]
 
 
 Location = tuple[str | int, ...]
-"""Where a value stands: keys of mappings and positions in lists, from the outside in."""
+"""Path of a value: keys of mappings and indexes of lists, from the outermost to the innermost."""
 
 
 class Broken(NamedTuple):
-    """What a rule says of a model that breaks it."""
+    """A violation of a model's rule."""
 
     text: str
     """What is wrong, and what would be accepted."""
     where: Location = ()
-    """The value that it is about, from the model on; the model itself where nothing is given."""
+    """Path of the wrong value within the model. The default is the model itself."""
 
 
 _Rule = TypeVar("_Rule", bound=Callable[[Any], Iterator[Broken]])
@@ -71,9 +71,9 @@ _RULE = "__settings_rule__"
 
 
 def rule(check: _Rule) -> _Rule:
-    """Makes a method of a `Model` one of its rules: it yields what is wrong between the model's values.
+    """Marks a method of a `Model` as a rule: it yields each problem with the model's values.
 
-    All rules of a model are tried, so that one run names every problem.
+    All rules of a model are checked, so that one run reports every problem.
     """
     setattr(check, _RULE, True)
     return check
@@ -90,7 +90,7 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 
 
 def refused(title: str, problems: Iterable[tuple[str, str, Location, Any]]) -> ValidationError:
-    """Pydantic's error of several problems: type, text, location and value of each."""
+    """Builds Pydantic's error from several problems, each with its type, text, location and value."""
     return ValidationError.from_exception_data(
         title,
         [
@@ -105,7 +105,10 @@ def refused(title: str, problems: Iterable[tuple[str, str, Location, Any]]) -> V
 
 
 class Model(BaseModel):
-    """Camel-case keys, no unknown keys, no silent conversion (`written.py` converts what Pulumi writes)."""
+    """Base of all settings: camel-case keys, no unknown keys, and no implicit conversion.
+
+    `written.py` converts the forms in which Pulumi writes values.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -113,8 +116,8 @@ class Model(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
-        allow_inf_nan=False,  # the engine cannot hand them over
-        use_attribute_docstrings=True,  # an editor shows them, and so does the error of a missing key
+        allow_inf_nan=False,  # the engine cannot pass them
+        use_attribute_docstrings=True,  # editors and the errors for missing keys show them
     )
 
     @model_validator(mode="after")
@@ -129,17 +132,17 @@ class Model(BaseModel):
         return self
 
     def given(self, field: str) -> bool:
-        """Whether the stack file, or the default of the same name, says something about a field."""
+        """Whether the stack file, or the default of the same name, sets a field."""
         return field in self.model_fields_set
 
 
 class Range(Model):
-    """A lower and an upper bound of something that scales."""
+    """Lower and upper bound of something that scales."""
 
     min: int = Field(ge=0)
-    """The least, which is also where it starts."""
+    """The minimum, which is also the initial value."""
     max: int = Field(ge=1, le=2_147_483_647)
-    """The most; AWS's and Kubernetes' counts have 32 bits."""
+    """The maximum. AWS and Kubernetes use 32-bit counts."""
 
     @rule
     def _ordered(self) -> Iterator[Broken]:
@@ -148,7 +151,7 @@ class Range(Model):
 
 
 def duplicate(key: str, values: Iterable[object]) -> str | None:
-    """What is wrong with a list that has a value twice, if it has; `key` says what the values are."""
+    """The problem with a list that contains a value twice, or None. `key` says what the values are."""
     seen: set[object] = set()
     for value in values:
         if value in seen:
@@ -158,10 +161,10 @@ def duplicate(key: str, values: Iterable[object]) -> str | None:
 
 
 def refuse_duplicates(key: str, values: Iterable[object]) -> None:
-    """Refuses a list that has a value twice; `key` says what the values are.
+    """Rejects a list that contains a value twice. `key` says what the values are.
 
     Raises:
-        ValueError: it has.
+        ValueError: a value is duplicated.
     """
     if found := duplicate(key, values):
         raise ValueError(found)

@@ -1,4 +1,4 @@
-"""Whose keys a stack file may have: ours, the engine's and those of the installed Pulumi packages."""
+"""The namespaces that a stack file can use: the platform's, the engine's and those of installed packages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from settings.errors import Problem, near
 from settings.model import NAMESPACE
 
 _PLUGIN = "pulumi-plugin.json"
-"""What a provider's Python package holds; the engine finds its plugin by it (`pulumi-language-python`)."""
+"""File in a provider's Python package by which the engine finds its plugin (`pulumi-language-python`)."""
 
 
 @functools.cache
 def known_namespaces() -> frozenset[str]:
-    """What may stand before a key's colon. A provider's package that is added brings its own."""
+    """The known namespaces. Each installed provider package adds its own."""
     found = {NAMESPACE, "pulumi"}
     for module in pkgutil.iter_modules():
         if module.ispkg and isinstance(module.module_finder, FileFinder):
@@ -31,12 +31,12 @@ def known_namespaces() -> frozenset[str]:
 
 
 def foreign_keys(keys: Iterable[str]) -> list[Problem]:
-    """A problem for each key whose namespace nobody has: nothing would read it."""
+    """Returns a problem for each key whose namespace is unknown, because nothing would read it."""
     known = sorted(known_namespaces())
     return [
         Problem(
             (key,),
-            f"no such namespace {namespace}; {near(namespace, known, '{}:')}known are {', '.join(known)}",
+            f"unknown namespace {namespace}; {near(namespace, known, '{}:')}known are {', '.join(known)}",
             "namespace",
         )
         for key in sorted(keys)

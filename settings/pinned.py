@@ -1,4 +1,4 @@
-"""Versions of what others make: those that do not move. Policies hold what is deployed to the same."""
+"""Third-party versions must be immutable. Policies apply the same checks to what is deployed."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ _CHART_VERSION = r"^v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)
 
 
 def pinned_image(value: str) -> str:
-    """The image, where its version does not move.
+    """Returns the image if its version is immutable.
 
     Raises:
-        ValueError: it names no version, or `latest`.
+        ValueError: the image has no version, or the version is `latest`.
     """
     name = r"[^:@\s]+(:[0-9]+/[^:@\s]+)?"
     if not re.fullmatch(rf"{name}(:[\w][\w.-]{{0,127}}|(:[\w.-]+)?@sha256:[0-9a-f]{{64}})", value):
         raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
     if value.endswith(":latest"):
-        raise ValueError("must name a version that does not move; 'latest' does")
+        raise ValueError("must name a fixed version instead of 'latest'")
     return value
 
 
 def pinned_chart(version: str) -> str:
-    """The version of a Helm chart, where it is one.
+    """Returns the version of a Helm chart if it is an exact version.
 
     Raises:
-        ValueError: it is a range such as `^2.21.0`, of which Helm takes the newest ("helm install").
+        ValueError: it is a range such as `^2.21.0`, for which Helm installs the newest match ("helm
+            install").
     """
     if not re.fullmatch(_CHART_VERSION, version):
-        raise ValueError("must be one version, such as 2.21.0, and no range")
+        raise ValueError("must be an exact version")
     return version
 
 

@@ -1,4 +1,4 @@
-"""The regions, and the network of each."""
+"""Settings of the regions and their networks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from settings.countries import Continent, LocatedCountry
 from settings.model import Broken, Cidr, Model, refuse_duplicates, rule
 
 LEAST_ZONES = 2
-"""Zones that an ALB, a cluster, brokers and a DB subnet group have at least (the user guides of ELB, EKS, MSK
-and RDS)."""
+"""Minimum number of zones for an ALB, a cluster, brokers and a DB subnet group (the user guides of ELB, EKS,
+MSK and RDS)."""
 
 _RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
@@ -49,14 +49,14 @@ Region = Literal[
     "ap-southeast-2",
     "ap-northeast-1",
 ]
-"""Where data may be; widen it with whoever answers for where customers' data is. Policies hold every
-resource to the same."""
+"""The regions in which data can be stored. Agree any addition with whoever is responsible for data residency.
+Policies apply the same list to every resource."""
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 
 
 @dataclass(frozen=True)
 class SubnetPlan:
-    """The address blocks of one VPC, a block a zone in each list."""
+    """The address blocks of one VPC's subnets. Each list has one block per zone."""
 
     public: tuple[str, ...]
     private: tuple[str, ...]
@@ -65,7 +65,7 @@ class SubnetPlan:
 
 
 class ExistingSubnet(Model):
-    """A subnet of a VPC that is not ours. Its block is needed for the pinned endpoint address."""
+    """A subnet of an existing VPC. The program derives fixed endpoint addresses from its block."""
 
     id: str = Field(pattern=r"^subnet-[0-9a-f]{8,17}$", examples=["subnet-0123456789abcdef0"])
     """The subnet's id."""
@@ -74,7 +74,7 @@ class ExistingSubnet(Model):
 
 
 class ExistingVpc(Model):
-    """A VPC that exists already: its subnets, one a zone in each list, in the order of the zones."""
+    """An existing VPC and its subnets. Each list has one subnet per zone, in the order of the zones."""
 
     id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$", examples=["vpc-0123456789abcdef0"])
     """The VPC's id."""
@@ -83,9 +83,9 @@ class ExistingVpc(Model):
     private_subnets: list[ExistingSubnet]
     """Subnets that reach the internet through NAT, for the nodes and the internal load balancer."""
     isolated_subnets: list[ExistingSubnet]
-    """Subnets with no way out, for the data stores."""
+    """Subnets without a route to the internet, for the data stores."""
     endpoint_subnets: list[ExistingSubnet]
-    """Subnets for interface endpoints, of 16 addresses or more; the ninth address of each must be free."""
+    """Subnets for interface endpoints, with 16 addresses or more. The ninth address of each must be free."""
     route_table_ids: list[
         Annotated[str, Field(pattern=r"^rtb-[0-9a-f]{8,17}$", examples=["rtb-0123456789abcdef0"])]
     ] = []
@@ -105,58 +105,60 @@ class ExistingVpc(Model):
                 where = (f"{kind}Subnets", index)
                 block = ipaddress.IPv4Network(subnet.cidr)
                 if block.prefixlen > 28:
-                    yield Broken(f"{subnet.cidr}: a subnet is a /28 or larger", (*where, "cidr"))
+                    yield Broken(f"{subnet.cidr}: a subnet must be a /28 or larger", (*where, "cidr"))
                 for other in seen:
                     if other.id == subnet.id:
-                        yield Broken(f"{subnet.id} is given twice; give each once", (*where, "id"))
+                        yield Broken(f"{subnet.id} is given twice; each must be unique", (*where, "id"))
                     elif block.overlaps(ipaddress.IPv4Network(other.cidr)):
                         yield Broken(
-                            f"{subnet.cidr} overlaps {other.cidr} of {other.id}; blocks of subnets lie apart",
+                            f"{subnet.cidr} overlaps {other.cidr} of {other.id}; subnets must not overlap",
                             (*where, "cidr"),
                         )
                 seen.append(subnet)
 
 
 class ServedLocations(Model):
-    """The places whose reads one region answers whatever the latency, while it is healthy.
+    """Places whose reads always go to one region while it is healthy, regardless of latency.
 
-    CloudFront asks for the origin's name, so a place is that of the edge location a viewer uses: near the
-    viewer as a rule, and no proof of where anybody's data stay.
+    CloudFront resolves the origin's name, so a place is the location of the viewer's edge location. That is
+    usually near the viewer, but it doesn't guarantee data residency.
     """
 
     continents: list[Continent] = []
     """Route 53's codes: AF Africa, AN Antarctica, AS Asia, EU Europe, NA North America, OC Oceania,
     SA South America."""
     countries: list[LocatedCountry] = []
-    """ISO 3166-1 alpha-2 codes; a country goes before its continent."""
+    """ISO 3166-1 alpha-2 codes. A country takes precedence over its continent."""
 
 
 class RegionSettings(Model):
-    """One region of the platform. The first of the list is the primary: writes go there."""
+    """One region of the platform. The first in the list is the primary region, which handles all writes."""
 
     name: Region = Field(examples=["us-east-1"])
     """AWS's name of the region."""
     cidr: VpcCidr
-    """Block of the region's VPC, /16 to /20, such as 10.0.0.0/16; the regions' blocks lie apart."""
+    """Block of the region's VPC, /16 to /20, such as 10.0.0.0/16. The regions' blocks must not overlap."""
     availability_zones: list[str] = Field(min_length=LEAST_ZONES, max_length=3)
-    """Zone names. Three in production: MSK and Aurora keep a copy in each. MSK takes no more."""
+    """Names of two or three zones. Use three in production: MSK and Aurora keep a copy in each. MSK supports
+    no more than three."""
     nat_gateways: Literal["perZone", "one"] = "perZone"
-    """One a zone survives the loss of a zone; one in all is cheaper. Interface endpoints follow."""
+    """One NAT gateway per zone survives the loss of a zone; a single one is cheaper. The number of interface
+    endpoints follows it."""
     existing_vpc: ExistingVpc | None = None
     serves: ServedLocations = ServedLocations()
-    """Places that are this region's own. All others go to the region that is nearest by latency."""
+    """Places that this region serves. All other places use the region with the lowest latency."""
 
     @field_validator("availability_zones")
     @classmethod
     def _distinct_zones(cls, zones: list[str], info: ValidationInfo) -> list[str]:
-        region: str = info.data.get("name", "")  # none where it is wrong itself
+        region: str = info.data.get("name", "")  # empty if the name itself is wrong
         for zone in zones if region else ():
             if zone not in zones_of(region):
                 raise ValueError(
                     f"{zone} is not a zone of {region}; its zones are {', '.join(zones_of(region))}"
                 )
         if len(set(zones)) != len(zones):
-            raise ValueError("names a zone twice")
+            raise ValueError("contains a zone twice; each must be unique")
         return zones
 
     @rule
@@ -167,16 +169,16 @@ class RegionSettings(Model):
                 if len(subnets) != len(self.availability_zones):
                     yield Broken(
                         f"existingVpc.{kind}Subnets has {len(subnets)} subnets for "
-                        f"{len(self.availability_zones)} zones; give one a zone"
+                        f"{len(self.availability_zones)} zones; give one subnet per zone"
                     )
 
     def subnet_plan(self) -> SubnetPlan:
-        """Cuts the VPC's block into subnets.
+        """Divides the VPC's block into subnets.
 
-        Eighths of the block: the first four are the zones' private subnets (pods live there, so they
-        are the largest); the fifth and the sixth are cut in four for the public and the isolated
-        subnets; the seventh holds a /28 (AWS's smallest) a zone for interface endpoints; the last is
-        spare. The cut does not depend on the number of zones, so adding one moves nothing.
+        The block has eight parts. The first four are for private subnets, which are the largest because pods
+        run there. The fifth and the sixth are each divided by four, for public and isolated subnets. The
+        seventh has one /28 (AWS's smallest subnet) per zone for interface endpoints. The last is a reserve.
+        The result doesn't depend on the number of zones, so adding a zone changes no other subnet.
         """
         zones = len(self.availability_zones)
         eighths = list(ipaddress.IPv4Network(self.cidr).subnets(prefixlen_diff=3))

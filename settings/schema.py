@@ -1,4 +1,4 @@
-"""The JSON Schema of the settings and of the stack files."""
+"""Builds the JSON Schema of the settings and of the stack files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from settings.model import NAMESPACE
 Node = dict[str, Any]
 
 OVERRIDES = "Overrides"
-"""Ends the name of a definition that has a model's keys, none of them required."""
+"""Suffix of a definition that has the keys of a model, none of them required."""
 
 
 @functools.cache
 def values_schema(model: type[BaseModel]) -> Node:
-    """The JSON Schema of the values that a model is made of. It is shared: change a copy."""
+    """The JSON Schema of a model's values. The result is cached, so copy it before changing it."""
     schema = model.model_json_schema()
     for described in [schema, *list(schema["$defs"].values())]:
         for node in described.get("properties", {}).values():
@@ -29,7 +29,7 @@ def values_schema(model: type[BaseModel]) -> Node:
 
 
 def _describe_entries(node: Node, definitions: Node) -> None:
-    """Makes the node of a `ByName` say what an entry of the defaults takes, and what an addition takes."""
+    """Describes the entries of a `ByName` mapping: what defaults accept, and what additions accept."""
     mark = node.pop(MARK)
     name = node["additionalProperties"]["$ref"].rsplit("/", 1)[-1]
     added = definitions[name]
@@ -37,19 +37,19 @@ def _describe_entries(node: Node, definitions: Node) -> None:
     added["required"] = [required for required in added["required"] if required != mark["key"]]
     overrides = copy.deepcopy(added)
     overrides.pop("required")
-    overrides["description"] = f"{overrides['description']}\n\nWhat is not given is the default's."
-    # Pydantic has the default as the program has it, a list.
+    overrides["description"] = f"{overrides['description']}\n\nKeys that are not given keep their default."
+    # Pydantic's default is a list, as in the program.
     node["default"] = {entry.pop(mark["key"]): entry for entry in copy.deepcopy(node["default"])}
     set_by_default = {given for entry in node["default"].values() for given in entry}
     for given, value in overrides["properties"].items():
-        # Not a default here, but still a value that would do.
+        # It isn't the default of an override, but it is an accepted value.
         if isinstance(default := value.pop("default", None), str):
             value.setdefault("examples", [default])
         if given in set_by_default:
-            overrides["properties"][given] = _or_null(value, "null: as if the default did not give it.")
+            overrides["properties"][given] = _or_null(value, "null removes this key from the default.")
     definitions[f"{name}{OVERRIDES}"] = overrides
     override = {"$ref": f"#/$defs/{name}{OVERRIDES}"}
-    node["properties"] = {known: _or_null(override, "null: removed.") for known in mark["names"]}
+    node["properties"] = {known: _or_null(override, "null removes this default.") for known in mark["names"]}
     node["propertyNames"] = {
         limit: value
         for limit, value in key.items()
@@ -63,7 +63,7 @@ def _or_null(node: Node, meaning: str) -> Node:
 
 
 def file_schema(values: Node) -> Node:
-    """The JSON Schema of a `Pulumi.<stack>.yaml` with the values that another one describes."""
+    """The JSON Schema of a `Pulumi.<stack>.yaml` file, from the JSON Schema of its values."""
     schema = copy.deepcopy(values)
     definitions = schema.pop("$defs")
     return {

@@ -1,4 +1,4 @@
-"""Tier 6: the microservices."""
+"""Settings of tier 6's microservices."""
 
 from __future__ import annotations
 
@@ -18,46 +18,47 @@ _RESERVED_ROLES = (
     r"pg_.*|rds.*|postgres|public|none|"
     r"trading_(admin|owner)|service_users|(accounts|ledger|orders)_(post|ro|rw)"
 )
-"""PostgreSQL's, RDS's and our own roles (`database/roles.sql`), which a service's user must not be."""
+"""Roles of PostgreSQL, RDS and the platform (`database/roles.sql`), which can't be a service's user."""
 
 SecretFile = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$", examples=["PARTNER_API_KEY"])]
 SecretId = Annotated[
     str,
     Field(
-        # The characters of a secret's name (Secrets Manager, `CreateSecret`), or a whole ARN.
+        # The name of a secret (Secrets Manager, `CreateSecret`) or its ARN.
         pattern=r"^(arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$",
         examples=["trading/partner-api-key"],
     ),
 ]
 Path = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)]
-"""As a target group's health check takes it (Elastic Load Balancing API Reference, "CreateTargetGroup")."""
+"""A path for health checks of a target group (Elastic Load Balancing API Reference, "CreateTargetGroup")."""
 DatabaseRole = Literal["accounts_rw", "ledger_post", "ledger_ro", "orders_ro", "orders_rw"]
 
 
 class ScalingSettings(Model):
-    """When a service's pods scale, from a Prometheus query and from CPU."""
+    """How a service's pods scale, by a Prometheus query and by CPU."""
 
     query: str = 'sum(rate(http_requests_total{namespace="trading",service="SERVICE"}[2m]))'
-    """PromQL; `SERVICE` stands for the service's name."""
+    """PromQL query, in which `SERVICE` stands for the service's name."""
     threshold: float = Field(default=100, gt=0)
-    """The query's value for which one pod suffices."""
+    """The query's value that one pod can handle."""
     cpu_percent: Percent = 70
-    """Share of the requested CPU that the pods are held at."""
+    """Target for the pods' CPU, in percent of the requested CPU."""
     scale_down_seconds: int = Field(default=300, ge=0, le=3600)
-    """The most pods that were wanted in this time are kept, so that a burst finds them still there."""
+    """Stabilization window for scaling down: the highest number of pods wanted within this time is kept, so
+    that the next burst still finds them."""
     fallback_replicas: int | None = Field(default=None, ge=1)
-    """The least number of pods while the query has no value; `replicas.min` where nothing is given."""
+    """Minimum number of pods while the query has no value; defaults to `replicas.min`."""
 
 
 class ServiceAlertSettings(Model):
-    """When a service's requests ring, by its own metrics: the counter `http_requests_total` with the label
-    `status`, and the histogram `http_request_duration_seconds`."""
+    """Thresholds of the alarms on a service's requests. The service must export the counter
+    `http_requests_total` with the label `status`, and the histogram `http_request_duration_seconds`."""
 
     error_percent: float = Field(default=1, gt=0, lt=100)
-    """Share of requests that are answered with 5xx."""
+    """Percentage of requests that are answered with 5xx."""
     latency_ms: int = Field(default=500, ge=1, lt=10_000)
-    """Milliseconds within which 99 of 100 requests are answered. The histogram's last bucket ends at 10 s by
-    default: nothing is seen to be slower."""
+    """Milliseconds within which 99 of 100 requests are answered. By default the histogram's last bucket ends
+    at 10 s, so slower requests can't be measured."""
 
 
 class ServiceSettings(Model):
@@ -66,53 +67,56 @@ class ServiceSettings(Model):
     name: DnsLabel
     """Name of its Kubernetes objects, its target group and its cache user."""
     image: Image = "stefanprodan/podinfo:6.9.2"
-    """A public sample to replace by your own image."""
+    """Container image. The default is a public sample; replace it with your own image."""
     port: Port = 9898
     """The container's HTTP port."""
     tls_port: Port | None = None
-    """The container's HTTPS port, where it has one beside `port`: then the internal load balancer encrypts
-    to the pods too, and `port` is left to Kubernetes' probes. Any certificate will do, the image's own or
-    that of the Secret `NAME-tls`; TLS 1.2 must be among the versions. The container finds the port and
-    the Secret's files (which may be missing) in `TLS_PORT`, `TLS_CERTIFICATE_FILE` and `TLS_KEY_FILE`."""
+    """The container's HTTPS port, if it has one in addition to `port`. The internal load balancer then
+    encrypts to the pods too, and only Kubernetes' probes use `port`. The certificate can be any, either the
+    image's own or that of the Secret `NAME-tls`. The container must support TLS 1.2. The environment
+    variables `TLS_PORT`, `TLS_CERTIFICATE_FILE` and `TLS_KEY_FILE` name the port and the Secret's files,
+    which can be missing."""
     listener_port: Port
-    """The port of this service on the internal load balancer; one service each."""
+    """The service's port on the internal load balancer. Each service needs a different one."""
     replicas: Range = Range(min=3, max=30)
     cpu: str = Field(default="250m", pattern=r"^[1-9][0-9]*m?$", examples=["250m"])
-    """CPU that a pod requests: cores, or thousandths of one (`m`)."""
+    """CPU request of a pod, in cores or millicores (`m`)."""
     memory: str = Field(default="256Mi", pattern=r"^[1-9][0-9]*(Mi|Gi)$")
-    """Memory that a pod requests, which is its limit too."""
+    """Memory request of a pod, which is also its limit."""
     health_path: Path = "/healthz"
     ready_path: Path = "/readyz"
     metrics_path: Path = "/metrics"
     metrics_port: Port | None = None
-    """The container's port for metrics, where it is not the HTTP port."""
+    """The container's port for metrics; defaults to `port`."""
     spot: bool = False
-    """Whether pods may run on spot capacity. Not for the order path."""
+    """Whether pods can run on Spot capacity. Don't use it for services that orders depend on."""
     arm64: bool = False
-    """Whether the image is built for arm64 too: then pods may run on Graviton nodes."""
+    """Whether the image also supports arm64, so that pods can run on Graviton nodes."""
     scaling: ScalingSettings = ScalingSettings()
     alerts: ServiceAlertSettings | None = ServiceAlertSettings()
-    """`null` for a service that has no such metrics: then nothing watches its requests."""
+    """Use `null` for a service without these metrics. Its requests then have no alarms."""
     tables: list[str] = []
     """DynamoDB tables that the service reads and writes."""
     produces: list[KafkaTopic] = []
-    """Topics that the service writes."""
+    """Topics that the service writes to."""
     consumes: list[KafkaTopic] = []
-    """Topics that the service reads, in the consumer group that has its name."""
+    """Topics that the service reads from, in a consumer group with the service's name."""
     cache: bool = False
     database: bool = False
-    """Whether the service has a user in the database, which may sign in and what `databaseRoles` say."""
+    """Whether the service has a database user, which can sign in and has the rights of `databaseRoles`."""
     database_roles: list[DatabaseRole] = []
-    """What the user may do: the group roles of `database/roles.sql`, with `database: true`."""
+    """Group roles of `database/roles.sql` that the user belongs to. Requires `database: true`."""
     calls: list[str] = []
-    """Other `services` that it calls, at `http://NAME:PORT`, which `SERVICE_NAME` in its environment says."""
+    """Other `services` that it calls at `http://NAME:PORT`. The environment variable `SERVICE_NAME` has the
+    URL."""
     secrets: dict[SecretFile, SecretId] = {}
-    """Secrets of Secrets Manager, by name or ARN: each is a file in `/mnt/secrets`, which `KEY_FILE` in the
-    environment names. They exist already, encrypted with AWS's key or with ours."""
+    """Secrets in Secrets Manager, by name or ARN. Each becomes a file in `/mnt/secrets`, whose path is in the
+    environment variable `KEY_FILE`. The secrets must exist, and be encrypted with AWS's key or the
+    platform's key."""
 
     @property
     def scaling_query(self) -> str:
-        """The query that scales it, with its name in place of `SERVICE`."""
+        """The query that scales the service, with the service's name in place of `SERVICE`."""
         return self.scaling.query.replace("SERVICE", self.name)
 
     @field_validator("produces", "consumes", "tables", "calls")
@@ -134,7 +138,7 @@ class ServiceSettings(Model):
 
     @rule
     def _pods_that_do_not_scale_aim_at_nothing(self) -> Iterator[Broken]:
-        # The query is recorded and watched either way.
+        # scaling.query isn't listed: it is also recorded and monitored for a service that doesn't scale.
         for field in ("threshold", "cpu_percent", "scale_down_seconds", "fallback_replicas"):
             if self.replicas.min == self.replicas.max and self.scaling.given(field):
                 yield Broken(
@@ -152,24 +156,24 @@ class ServiceSettings(Model):
     def _tls_has_a_port_of_its_own(self) -> Iterator[Broken]:
         if self.tls_port and self.tls_port in (self.port, self.metrics_port):
             yield Broken(
-                f"tlsPort {self.tls_port} is also a port of plain HTTP; give TLS its own, such as 8443"
+                f"tlsPort {self.tls_port} is also used for plain HTTP; give TLS its own port, such as 8443"
             )
 
     @rule
     def _database_user_of_its_own(self) -> Iterator[Broken]:
         if self.database_roles and not self.database:
-            yield Broken("databaseRoles are for a service with `database: true`; add it, or leave them out")
+            yield Broken("databaseRoles requires `database: true`: add it, or leave databaseRoles out")
         if found := duplicate("databaseRoles:", self.database_roles):
             yield Broken(found)
         if self.database and re.fullmatch(_RESERVED_ROLES, self.database_user):
             yield Broken(
-                f"name {self.name}: its database user would be {self.database_user}, a role that is not a "
-                f"service's; rename the service, such as app-{self.name}"
+                f"name {self.name}: the database user would be {self.database_user}, which is a reserved "
+                f"role: rename the service, for example to app-{self.name}"
             )
 
     @property
     def database_user(self) -> str:
-        """The service's role in PostgreSQL, whose names have no hyphen unless they are quoted."""
+        """The service's role in PostgreSQL. Names with a hyphen would have to be quoted."""
         return self.name.replace("-", "_")
 
 

@@ -1,4 +1,4 @@
-"""`python -m settings check` and `show`: what a stack file says, before anything runs it."""
+"""Implements `python -m settings check` and `show`, which need no engine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from settings.stack_file import StackFile
 from settings.written import Schema, as_declared, child, options
 
 DEFAULT = "default"
-"""Says of a value that the stack file does not have it."""
+"""Source of a value that the stack file doesn't set."""
 
 
 def problems(file: StackFile) -> list[Problem]:
-    """All that is wrong with a stack file.
+    """All problems with a stack file.
 
-    What is encrypted cannot be judged here: nothing is said of such a value, nor of the rules between it and
-    others. Of a key that is missing nothing is said where an ESC environment may bring it.
+    Encrypted values cannot be checked here, so problems with them, and with rules that involve them, are left
+    out. Missing keys are left out if the file imports an ESC environment, which can provide them.
     """
     found = Settings.checked(file.values())
     ours = [
@@ -45,7 +45,7 @@ def _about_a_secret(problem: Problem, file: StackFile) -> bool:
 
 
 def lines(file: StackFile) -> Iterator[str]:
-    """The settings in force, a value a line as YAML, each with where it comes from."""
+    """The settings in force as YAML, with one value per line and the source of each."""
     for key, value in effective(file.values()).items():
         yield from _lines(file, f"{NAMESPACE}:{key}:", value, (key,), "")
 
@@ -73,7 +73,7 @@ def _flow(value: Any) -> str:
 
 
 def flat(file: StackFile) -> dict[str, dict[str, Any]]:
-    """The same for programs: key → value and source."""
+    """The settings in force for programs: key → value and source."""
     return {
         shown_key(where): {"value": value, "source": _source(file, where)}
         for where, value in _leaves(effective(file.values()), ())
@@ -81,9 +81,10 @@ def flat(file: StackFile) -> dict[str, dict[str, Any]]:
 
 
 def effective(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with all defaults, as a stack file would say them.
+    """The values with all defaults, in the form of a stack file.
 
-    By the JSON Schema and not by `Settings`, which cannot be made of what is encrypted.
+    It uses the JSON Schema and not `Settings`, because `Settings` rejects the placeholders of encrypted
+    values.
     """
     schema = values_schema(Settings)
     return _with_defaults(as_declared(values, schema), schema, schema)
@@ -108,7 +109,7 @@ def _with_defaults(value: Any, node: Schema, schema: Schema) -> Any:
 
 
 def _with_default_entries(entries: dict[str, Any], node: Schema, schema: Schema) -> dict[str, Any]:
-    """The entries of a mapping by name, with the defaults that they leave (`by_name.py`)."""
+    """The entries of a mapping by name, merged into the defaults (see `by_name.py`)."""
     (added,) = options(node["additionalProperties"], schema)
     found: dict[str, Any] = {}
     for name, default in node["default"].items():

@@ -1,4 +1,4 @@
-"""A whole stack: its parts, and what must agree between them."""
+"""Settings of a whole stack: its parts, and the rules between them."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ from settings.written import as_declared, of_key
 
 
 class Settings(Model):
-    """Everything that a stack file can say."""
+    """All settings of a stack file."""
 
     settings_version: int = Field(examples=[VERSION], json_schema_extra={"const": VERSION})
-    """Version of the settings' format, so that a release that changes it can say what to change."""
+    """Version of the settings' format. A release that changes the format can then say what to change."""
     environment: DnsLabel = Field(examples=["dev"])
-    """Name of the environment: part of fixed names, and a tag."""
+    """Name of the environment, which is part of fixed names and a tag."""
     protect: bool = True
-    """Whether stateful resources refuse deletion, in Pulumi and in AWS."""
+    """Whether stateful resources are protected from deletion, in Pulumi and in AWS."""
     tags: Tags
-    """Tags of every resource; `owner` and `cost-center` are required, and eight in all are accepted."""
+    """Tags of every resource, eight at most. `owner` and `cost-center` are required."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
-    """The regions it runs in, of which the first is the primary. The next of the list takes over from one
-    that fails, and the first from the last: so neighbours in the list are best neighbours on the map."""
+    """The regions that the platform runs in. The first is the primary. If a region fails, the next in the
+    list takes over, and the first takes over from the last, so put nearby regions next to each other."""
     web: WebSettings = WebSettings()
     load_balancer: LoadBalancerSettings = LoadBalancerSettings()
     internal_load_balancer: InternalLoadBalancerSettings = InternalLoadBalancerSettings()
@@ -73,12 +73,12 @@ class Settings(Model):
 
     @property
     def platform(self) -> str:
-        """Prefix of names that AWS wants fixed, such as the cluster's."""
+        """Prefix of names that must be fixed in AWS, such as the cluster's."""
         return f"trading-{self.environment}"
 
     @property
     def additional_hosts(self) -> list[str]:
-        """The names beside `domain.host` that listener rules are for."""
+        """The host names of listener rules, without `domain.host`."""
         named = {host for rule in self.load_balancer.rules for host in rule.hosts}
         return sorted(named - {self.domain.host})
 
@@ -95,7 +95,7 @@ class Settings(Model):
     def _format_of_this_release(cls, version: int) -> int:
         if version < VERSION:
             raise ValueError(
-                f"this release reads version {VERSION}, and a file that names none is of version 1; "
+                f"this release reads version {VERSION} (a file without settingsVersion has version 1); "
                 f"{upgrade(version)}"
             )
         return version
@@ -109,7 +109,7 @@ class Settings(Model):
                 if ipaddress.IPv4Network(region.cidr).overlaps(ipaddress.IPv4Network(other.cidr)):
                     raise ValueError(
                         f"{region.name}'s cidr {region.cidr} overlaps {other.name}'s {other.cidr}; "
-                        "the regions' networks must be apart"
+                        "the regions' networks must not overlap"
                     )
         for kind in ("continents", "countries"):
             claims: dict[str, str] = {}
@@ -117,8 +117,8 @@ class Settings(Model):
                 for place in getattr(region.serves, kind):
                     if place in claims:
                         raise ValueError(
-                            f"{region.name}'s serves.{kind} has {place}, which {claims[place]}'s has "
-                            "already; give each place to one region"
+                            f"{region.name}'s serves.{kind} contains {place}, as does {claims[place]}'s; "
+                            "give each place to only one region"
                         )
                     claims[place] = region.name
         return regions
@@ -133,7 +133,7 @@ class Settings(Model):
     @classmethod
     def _order_intake_has_its_table(cls, tables: list[TableSettings]) -> list[TableSettings]:
         if IDEMPOTENCY_TABLE not in {table.name for table in tables}:
-            raise ValueError(f"lacks {IDEMPOTENCY_TABLE}, which order intake writes to")
+            raise ValueError(f"must contain {IDEMPOTENCY_TABLE}, which order intake writes to")
         return tables
 
     @rule
@@ -186,8 +186,8 @@ class Settings(Model):
         for service in self.services:
             if service.tls_port and not self.internal_load_balancer.tls:
                 yield Broken(
-                    f"{service.tls_port} needs internalLoadBalancer.tls: clients do not trust a pod's own "
-                    "certificate",
+                    f"{service.tls_port} requires internalLoadBalancer.tls, because clients don't trust a "
+                    "pod's own certificate",
                     ("services", service.name, "tlsPort"),
                 )
 
@@ -198,8 +198,8 @@ class Settings(Model):
                 for region in self.regions:
                     if secret.startswith("arn:") and secret.split(":")[3] != region.name:
                         yield Broken(
-                            f"{secret} is not in {region.name}, which a service cannot start without; give "
-                            "the secret's name, and replicate it to every region",
+                            f"{secret} is not in {region.name}, where the service cannot start without it; "
+                            "give the secret's name, and replicate it to every region",
                             ("services", service.name, "secrets", key),
                         )
 
@@ -213,13 +213,13 @@ class Settings(Model):
                     continue
                 if len(name) > KAFKA_NAME_LENGTH:
                     yield Broken(
-                        f"the dead-letter topic {name} has {len(name)} characters, and Kafka allows "
-                        f"{KAFKA_NAME_LENGTH}; shorten the topic's name, or set its deadLetter to false",
+                        f"the dead-letter topic {name} has {len(name)} characters, but Kafka allows only "
+                        f"{KAFKA_NAME_LENGTH}: shorten the topic's name, or set its deadLetter to false",
                         ("services", service.name, "consumes"),
                     )
                 if other := colliding_topic(name, topics):
                     yield Broken(
-                        f"{other} has the name of {service.name}'s dead-letter topic of {topic}; rename it, "
+                        f"{other} has the name of {service.name}'s dead-letter topic of {topic}: rename it, "
                         f"or set deadLetter of {topic} to false",
                         ("streaming", "topics", other),
                     )
@@ -232,15 +232,15 @@ class Settings(Model):
             if below_origin or not host.endswith(f".{names.zone}"):
                 yield Broken(
                     f"host {host} must lie below zone {names.zone}, such as api.{names.zone}, and not below "
-                    f"{names.origin}, whose names Route 53 leads to regions",
+                    f"{names.origin}, whose names are used to route to regions",
                     where,
                 )
-        # Beside these a region's certificate has the host, the origin's name and a wildcard below it.
+        # A region's certificate also has the host, the origin's name and a wildcard below that name.
         most = CERTIFICATE_NAMES - 3
         if len(self.additional_hosts) > most:
             yield Broken(
-                f"name {len(self.additional_hosts)} hosts beside {names.host}; a region's certificate has "
-                f"room for {most}",
+                f"name {len(self.additional_hosts)} hosts in addition to {names.host}, but a region's "
+                f"certificate has room for only {most}",
                 where,
             )
 
@@ -248,8 +248,8 @@ class Settings(Model):
     def _the_canary_can_sign_in(self) -> Iterator[Broken]:
         if self.monitoring.canary and self.api.jwt:
             yield Broken(
-                "signs in with the platform's own user pool, of which api.jwt leaves none; give one of "
-                "the two",
+                "signs in with the platform's own user pool, which doesn't exist with api.jwt: give only one "
+                "of them",
                 ("monitoring", "canary"),
             )
 
@@ -267,31 +267,31 @@ class Settings(Model):
         if self.cluster.public_access_cidrs:
             return
         where = ("cluster", "publicAccessCidrs")
-        unreachable = "is empty, which leaves the Kubernetes API private, and "
+        unreachable = "is empty, so the Kubernetes API is private, and "
         created = [region.name for region in self.regions if not region.existing_vpc]
         if created:
             yield Broken(
-                f"{unreachable}{created[0]}'s VPC is only created by this stack, so that nobody could deploy "
-                "into its cluster: name the networks that you deploy from, such as [203.0.113.0/24], or give "
-                "each region a VPC that they are in or peered with (regions[].existingVpc)",
+                f"{unreachable}{created[0]}'s VPC is created by this stack, so nobody could deploy into its "
+                "cluster: give the networks that you deploy from, such as [203.0.113.0/24], or give each "
+                "region an existing VPC (regions[].existingVpc) that you deploy from or that is peered with "
+                "your network",
                 where,
             )
         elif not self.cluster.deployer_cidrs:
             yield Broken(
-                f"{unreachable}cluster.deployerCidrs admits no network to it either: name the network inside "
-                "the VPC, or peered with it, that you deploy from, such as [10.0.0.0/24]",
+                f"{unreachable}cluster.deployerCidrs is empty too: give the network inside the VPC, or "
+                "peered with it, that you deploy from, such as [10.0.0.0/24]",
                 where,
             )
 
     @classmethod
     def load(cls) -> Settings:
-        """The current stack's settings, from the engine.
+        """Loads the current stack's settings from the engine.
 
         Raises:
-            SettingsError: one or more keys are missing, unknown or have a value that cannot be used; or a key
-                is in a namespace that nobody reads.
+            SettingsError: a key is missing or unknown, has a wrong value or is in an unknown namespace.
         """
-        # Imported only where there is an engine: it takes longer than all the rest.
+        # Imported here because it takes longer than everything else, and other uses don't need it.
         from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
         configuration: dict[str, str] = {**get_config_env(), **CONFIG.get()}
@@ -305,10 +305,10 @@ class Settings(Model):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Settings:
-        """The settings in `values`: the stack file's keys without their `trading:`.
+        """Parses `values`, the stack file's keys without the prefix `trading:`.
 
         Raises:
-            SettingsError: as `load`.
+            SettingsError: as for `load`.
         """
         settings = cls.checked(values)
         if isinstance(settings, list):
@@ -317,11 +317,11 @@ class Settings(Model):
 
     @classmethod
     def checked(cls, values: Mapping[str, Any], secrets: Iterable[str] = ()) -> Settings | list[Problem]:
-        """The settings in `values`, or all that is wrong with them.
+        """Returns the settings in `values`, or all problems with them.
 
         Args:
             values: as for `parse`.
-            secrets: texts that no error may show.
+            secrets: strings that must not appear in errors.
         """
         try:
             return cls._checked(values, secrets)
@@ -336,10 +336,8 @@ class Settings(Model):
         if isinstance(version, int) and version < 1:
             return [Problem(("settingsVersion",), f"{version}: must be {VERSION}")]
         if isinstance(version, int) and version > VERSION:
-            # What else there is to say of such a file, this release does not know.
-            newer = (
-                f"{version}: this release of the project knows versions up to {VERSION}: update the project"
-            )
+            # This release cannot check anything else in such a file.
+            newer = f"{version}: this release supports versions up to {VERSION}: update the project"
             return [Problem(("settingsVersion",), newer)]
         try:
             return cls.model_validate(read, context=STACK_FILE, by_alias=True, by_name=False)
@@ -348,7 +346,7 @@ class Settings(Model):
 
 
 def stack_schema() -> dict[str, Any]:
-    """The JSON Schema of a `Pulumi.<stack>.yaml`, for editors and the tests."""
+    """The JSON Schema of a `Pulumi.<stack>.yaml` file, for editors and the tests."""
     return file_schema(values_schema(Settings))
 
 
@@ -359,7 +357,7 @@ def _unknown(where: Location, names: Sequence[str], known: set[str], place: str)
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All scalars of a value, as a message would show them."""
+    """All scalars of a value, as an error would show them."""
     if is_dict(value) or is_list(value):
         for item in value.values() if is_dict(value) else value:
             yield from _texts(item)

@@ -1,8 +1,8 @@
-"""Stack files (`Pulumi.<stack>.yaml`), read as the engine reads them, with the line of every value.
+"""Reads stack files (`Pulumi.<stack>.yaml`) as the engine does, and records the line of every value.
 
-The engine reads YAML with Go's `yaml.v3`: booleans are those of YAML 1.2 (`yes` is a text), a key stands in a
-mapping once, and `<<` merges. The engine's own reader of stack files is `sdk/go/common/workspace/loaders.go`,
-and its `ProjectStack` (`project.go`) has the keys that such a file may have.
+The engine reads YAML with Go's `yaml.v3`: booleans are those of YAML 1.2 (`yes` is a string), keys of a
+mapping are unique, and `<<` merges mappings. The engine's reader of stack files is
+`sdk/go/common/workspace/loaders.go`, and its `ProjectStack` (`project.go`) has the accepted top-level keys.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from settings.errors import SECRET, Problem, near
 from settings.model import NAMESPACE, Location
 
 KEYS = ("config", "secretsprovider", "encryptionsalt", "encryptedkey", "environment")
-"""What stands at the top of a stack file; the engine ignores everything else."""
+"""Top-level keys of a stack file. The engine ignores all others."""
 
 _PLAIN = "tag:plain"
-"""Tag of a scalar that has neither quotes nor a tag, whose type its text decides."""
+"""Tag of a scalar without quotes or a tag, whose type depends on its text."""
 _TAG = "tag:yaml.org,2002:"
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -35,55 +35,55 @@ _WORDS: dict[str, Any] = {
 }
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
 _INTEGER = r"[-+]?(0[xX][0-9a-fA-F]{1,64}|0[bB][01]{1,64}|0[oO]?[0-7]{1,64}|[1-9][0-9]{0,64}|0)"
-"""What 64 bits do not hold is read as a floating-point number, as `yaml.v3` does."""
+"""Integers that don't fit into 64 bits are read as floating-point numbers, as in `yaml.v3`."""
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _DATE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}.*)?"
 _LIMIT = 100_000
-"""Values of one file, with those that aliases repeat; nobody writes a file with more."""
+"""Maximum number of values in one file, including those that aliases repeat. No real file has as many."""
 
 
 class Secret(str):
-    """Stands for a value that is encrypted in the file (`secure:`)."""
+    """Placeholder for a value that is encrypted in the file (`secure:`)."""
 
     __slots__ = ()
 
 
 class StackFileError(Exception):
-    """The file cannot be read; the text names it, the line where there is one, and what would do."""
+    """Raised for a file that cannot be read. The text names the file, the line if known, and the remedy."""
 
 
 @dataclass
 class StackFile:
-    """What a stack file says."""
+    """The contents of a stack file."""
 
     name: str
-    """The file's name, as errors say it."""
+    """The file's name in errors."""
     config: dict[str, Any] = field(default_factory=dict[str, Any])
-    """The values by whole key (`trading:cache`); what is encrypted is a `Secret`."""
+    """Full key (`trading:cache`) → value. Encrypted values are a `Secret`."""
     lines: dict[Location, int] = field(default_factory=dict[Location, int])
-    """Where each value stands, by the location that a `Problem` gives it."""
+    """Location, as in a `Problem` → line."""
     secrets: set[Location] = field(default_factory=set[Location])
-    """Where the encrypted values are."""
+    """Locations of the encrypted values."""
     problems: list[Problem] = field(default_factory=list[Problem])
-    """Values that the engine reads as something else than they look like."""
+    """Problems with values that the engine reads differently from how they look."""
     imports: bool = False
-    """Whether more configuration comes from a Pulumi ESC environment, which this file only names."""
+    """Whether the file imports more configuration from a Pulumi ESC environment."""
 
     def values(self) -> dict[str, Any]:
-        """Our keys, as `Settings.parse` takes them."""
+        """The platform's keys, in the form that `Settings.parse` accepts."""
         prefix = f"{NAMESPACE}:"
         return {
             key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)
         }
 
     def line(self, where: Location) -> int | None:
-        """The line of a value, or of the nearest one around it that the file has."""
+        """The line of a value, or of the innermost enclosing value that the file has."""
         while where and where not in self.lines:
             where = where[:-1]
         return self.lines.get(where)
 
     def place(self, where: Location) -> str:
-        """`Pulumi.dev.yaml:12`, or the file alone where it does not have the value."""
+        """File and line, such as `Pulumi.dev.yaml:12`, or only the file if it doesn't have the value."""
         line = self.line(where)
         return f"{self.name}:{line}" if line else self.name
 
@@ -96,7 +96,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def stack_path(project: Path, stack: str) -> Path:
-    """The file of a stack, whose name may have an organization and a project before it."""
+    """The file of a stack. The stack's name can start with an organization and a project."""
     return project / f"Pulumi.{stack.rsplit('/', 1)[-1]}.yaml"
 
 
@@ -104,14 +104,14 @@ def read(path: Path) -> StackFile:
     """Reads a stack file.
 
     Raises:
-        StackFileError: it is missing, no valid YAML or no stack file.
+        StackFileError: the file is missing, isn't valid YAML or isn't a stack file.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         known = sorted(other.name for other in path.parent.glob("Pulumi.*.yaml"))
         raise StackFileError(
-            f"{path.name}: there is no such file in {path.parent.absolute()}; stack files there: "
+            f"{path.name}: no such file in {path.parent.absolute()}; the stack files there are: "
             f"{', '.join(known) or 'none'}"
         ) from None
     except OSError as error:
@@ -125,10 +125,10 @@ def read(path: Path) -> StackFile:
 
 
 def parse(text: str, name: str) -> StackFile:
-    """Reads the text of a stack file; `name` is what errors call it.
+    """Reads the text of a stack file, which errors call `name`.
 
     Raises:
-        StackFileError: as `read`.
+        StackFileError: as for `read`.
     """
     try:
         node = yaml.compose(text, Loader=_Loader)  # type: ignore[arg-type]
@@ -145,7 +145,7 @@ def parse(text: str, name: str) -> StackFile:
 
 
 class _Reader:
-    """Turns the nodes of one file into values."""
+    """Converts the YAML nodes of one file to values."""
 
     def __init__(self, file: StackFile) -> None:
         self._file = file
@@ -153,22 +153,22 @@ class _Reader:
         self._count = 0
 
     def file(self, node: yaml.Node | None) -> StackFile:
-        """The whole file."""
+        """Reads the whole file."""
         if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
             raise StackFileError(f"{self._file.name}: is empty; it needs `config:` with the stack's settings")
         if not isinstance(node, yaml.MappingNode):
-            raise self._error(node, "is not a mapping of keys to values; it begins with `config:`")
+            raise self._error(node, "is not a mapping of keys to values; it must begin with `config:`")
         top = self._entries(node)
         for key, (key_node, _) in top.items():
             if key not in KEYS:
                 hint = near(key, KEYS)
                 raise self._error(
                     key_node,
-                    f"{key}: no such key, which the engine would ignore; {hint}known keys here are "
-                    f"{', '.join(KEYS)}, and settings stand below config",
+                    f"{key}: unknown key, which the engine would ignore; {hint}known keys here are "
+                    f"{', '.join(KEYS)}; settings belong below config",
                 )
         if "config" not in top:
-            raise StackFileError(f"{self._file.name}: has no config, below which the stack's settings stand")
+            raise StackFileError(f"{self._file.name}: has no `config:` with the stack's settings")
         key_node, config = top["config"]
         if not isinstance(config, yaml.MappingNode):
             raise self._error(key_node, "config is not a mapping of keys to values")
@@ -179,18 +179,18 @@ class _Reader:
     def _config(self, node: yaml.MappingNode) -> None:
         self._above.append(node)
         for written, (key_node, value_node) in self._entries(node).items():
-            # As the engine: a key without a namespace is the project's, and `NAMESPACE:config:KEY` an older
-            # form (`stackConfigNamespacedWithProject`, `config.ParseKey`).
+            # As in the engine, a key without a namespace belongs to the project, and `NAMESPACE:config:KEY`
+            # is an older form (`stackConfigNamespacedWithProject`, `config.ParseKey`).
             key = written if ":" in written else f"{NAMESPACE}:{written}"
             if (parts := key.split(":"))[1:2] == ["config"] and len(parts) == 3:
                 key = f"{parts[0]}:{parts[2]}"
             if key.count(":") != 1:
-                raise self._error(key_node, f"{key} is no key of the form NAMESPACE:KEY")
+                raise self._error(key_node, f"{key}: a key must have the form NAMESPACE:KEY")
             if key in self._file.config:
                 raise self._error(key_node, f"{key} is given twice")
             where = (key.removeprefix(f"{NAMESPACE}:"),)
             value = self._value(value_node, where, key_node)
-            # The engine makes an empty text of a key without a value (`checkForEmptyConfig`).
+            # The engine reads a key without a value as an empty string (`checkForEmptyConfig`).
             self._file.config[key] = "" if value is None else value
 
     def _value(self, node: yaml.Node, where: Location, key_node: yaml.Node | None = None) -> Any:
@@ -199,7 +199,7 @@ class _Reader:
         if self._count > _LIMIT:
             raise self._error(node, "aliases repeat too many values")
         if node in self._above:
-            raise self._error(key_node or node, "an alias leads back to what it stands in")
+            raise self._error(key_node or node, "an alias refers to a value that contains it")
         self._above.append(node)
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -221,7 +221,7 @@ class _Reader:
         }
 
     def _entries(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """Key → the nodes of key and value, with what `<<` merges behind the mapping's own."""
+        """Key → the nodes of key and value. The mapping's own keys override those that `<<` merges."""
         found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, value in node.value:
@@ -232,36 +232,32 @@ class _Reader:
             key = self._key(key_node)
             if key in found:
                 first = found[key][0].start_mark.line + 1
-                raise self._error(
-                    key_node, f"{key} is given twice, in line {first} already: put both into one"
-                )
+                raise self._error(key_node, f"{key} is given twice, first in line {first}: merge the two")
             found[key] = (key_node, value)
         return {**merged, **found}
 
     def _merged(self, node: yaml.Node) -> Iterator[yaml.MappingNode]:
         for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             if not isinstance(source, yaml.MappingNode) or source in self._above:
-                raise self._error(node, "<< merges mappings, which do not hold themselves")
+                raise self._error(node, "<< can only merge mappings that don't contain it")
             yield source
 
     def _key(self, node: yaml.Node) -> str:
         value = self._plain(node) if isinstance(node, yaml.ScalarNode) else None
         if not isinstance(value, str):
             shown = f"{node.value}: " if isinstance(node, yaml.ScalarNode) else ""
-            raise self._error(node, f"{shown}a key must be a text: put it in quotes")
+            raise self._error(node, f"{shown}a key must be a string: put it in quotes")
         return value
 
     def _scalar(self, node: yaml.ScalarNode, where: Location) -> Any:
         value, text = self._plain(node), node.value
         if node.tag == _PLAIN and not text and len(where) > 1:
-            self._refuse(where, "is empty: give it a value, or write null where that is meant")
+            self._refuse(where, "is empty: give it a value, or write null if you mean that")
         if node.tag == _PLAIN and re.fullmatch(_DATE, text):
             self._refuse(where, f"{text} is read as a date: put it in quotes")
             return text
         if type(value) is int and str(value) != text.removeprefix("+"):
-            written = (
-                f'{text} is read as the number {value}: write {value}, or "{text}" where a text is meant'
-            )
+            written = f'{text} is read as the number {value}: write {value}, or "{text}" if you mean a string'
             self._refuse(where, written)
         return value
 
@@ -277,7 +273,7 @@ class _Reader:
             raise self._error(node, f"tag {node.tag} has no meaning here: leave it out")
         value = _resolved(node.value)
         if isinstance(value, str) and node.tag != _PLAIN:
-            raise self._error(node, f"{node.value} is no !!{kind}")
+            raise self._error(node, f"{node.value} is not a valid !!{kind}")
         return float(value) if kind == "float" and value is not None else value
 
     def _error(self, node: yaml.Node, text: str) -> StackFileError:
@@ -300,5 +296,5 @@ def _integer(text: str) -> int:
     sign, digits = (-1 if text[0] == "-" else 1), text.lstrip("+-").lower()
     if digits[:2] in _BASES:
         return sign * int(digits[2:], _BASES[digits[:2]])
-    # A zero before other digits makes an octal number, as in YAML 1.1.
+    # A leading zero makes a number octal, as in YAML 1.1.
     return sign * int(digits, 8 if digits[0] == "0" else 10)

@@ -1,4 +1,4 @@
-"""Tier 7: event streaming."""
+"""Settings of tier 7, event streaming."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from settings.by_name import ByName
 from settings.model import Broken, Model, Range, rule
 
 _BROKER_SIZES = r"^kafka\.(m5\.((2|4|8|12|16|24)?x)?large|m7g\.((2|4|8|12|16)?x)?large)$"
-"""Of Standard brokers, without kafka.t3 (MSK Developer Guide, "Amazon MSK broker sizes", November 2026)."""
+"""Sizes of Standard brokers, without kafka.t3 (MSK Developer Guide, "Amazon MSK broker sizes", November
+2026)."""
 KAFKA_NAME_LENGTH = 249
-"""Characters in a topic's name, which is a folder's with a partition's number behind it (Kafka)."""
+"""Maximum length of a topic's name, which Kafka uses in folder names, followed by a partition number."""
 
 
 def _broker_size(value: str) -> str:
@@ -28,7 +29,7 @@ def _broker_size(value: str) -> str:
 
 BrokerSize = Annotated[str, Field(json_schema_extra={"pattern": _BROKER_SIZES}), AfterValidator(_broker_size)]
 KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$", max_length=KAFKA_NAME_LENGTH)]
-"""Kafka's own topics begin with an underscore."""
+"""Name of a topic. It can't begin with an underscore, because Kafka's internal topics do."""
 
 
 class TopicSettings(Model):
@@ -37,10 +38,10 @@ class TopicSettings(Model):
     name: KafkaTopic
     """Name that services refer to it by."""
     partitions: int = Field(default=12, ge=1, le=1000)
-    """The most consumers that share its work. More can be added, and keys are spread anew from then on;
-    Kafka never takes one away."""
+    """Number of partitions, which is the maximum number of consumers in a group. You can add partitions,
+    which changes how keys are distributed from then on. Kafka can't remove partitions."""
     retention_hours: int = Field(default=168, ge=1)
-    """How long a record is kept. Not for compacted topics, which keep the last record of every key."""
+    """Hours for which a record is kept. Not for compacted topics, which keep the last record of every key."""
     cleanup_policy: Literal["delete", "compact"] = "delete"
     dead_letter: bool = True
     """Whether each consuming service has a topic `NAME.SERVICE.dlq` for records that it cannot process."""
@@ -49,9 +50,9 @@ class TopicSettings(Model):
     def _compaction_knows_no_age(self) -> Iterator[Broken]:
         if self.cleanup_policy == "compact" and "retention_hours" in self.model_fields_set:
             yield Broken(
-                f"{self.name} has retentionHours ({self.retention_hours}), but a compacted topic keeps the "
-                "last record of every key for ever: leave retentionHours out (`retentionHours: null` takes "
-                "away a default topic's), or set cleanupPolicy to delete"
+                f"{self.name} has retentionHours ({self.retention_hours}), but a compacted topic always "
+                "keeps the last record of every key: leave retentionHours out (`retentionHours: null` "
+                "removes that of a default topic), or set cleanupPolicy to delete"
             )
 
 
@@ -67,20 +68,24 @@ class StreamingSettings(Model):
     """Amazon MSK."""
 
     kafka_version: str = Field(default="3.9.x.kraft", pattern=r"^(3\.[89]|4\.[0-9]+)\.x\.kraft$")
-    """As MSK writes it. KRaft, which a cluster is created with or never has; 3.8 or newer, because before
-    a client that signs in with IAM cannot end a transaction (MSK guide, "Semantics of IAM … actions")."""
+    """Version of Kafka, in MSK's notation. It must be a KRaft version, because an existing cluster can't
+    change to KRaft. It must be 3.8 or newer, because before that, clients that use IAM can't end a
+    transaction (MSK guide, "Semantics of IAM … actions")."""
     instance_type: BrokerSize = "kafka.m7g.large"
     brokers_per_zone: int = Field(default=1, ge=1, le=20)
-    """Can grow in place. Topics stay where they are until their partitions are reassigned."""
+    """Brokers in each zone. You can add brokers in place. Existing topics don't use them until their
+    partitions are reassigned."""
     volume_gib: Range = Range(min=500, max=4000)
-    """Size of each broker's volume at first, and up to which it grows; 16,384 at most (MSK quotas)."""
+    """Initial size of each broker's volume, and the size up to which it grows; 16,384 at most (MSK
+    quotas)."""
     dead_letter_retention_hours: int = Field(default=720, ge=1)
-    """How long a record that a service could not process is kept: at least as long as in its topic."""
+    """Hours for which a record that a service could not process is kept. It can't be shorter than the
+    retention of the record's topic."""
     topics: Annotated[list[TopicSettings], ByName("name", DEFAULT_TOPICS)] = DEFAULT_TOPICS
     """Kafka topics, by name."""
 
     def dead_letter_topic(self, topic: str, service: str) -> str | None:
-        """The topic of those records of `topic` that `service` cannot process, if it has one."""
+        """The topic for records of `topic` that `service` cannot process, or None."""
         wanted = any(settings.dead_letter for settings in self.topics if settings.name == topic)
         return f"{topic}.{service}.dlq" if wanted else None
 
@@ -97,7 +102,7 @@ class StreamingSettings(Model):
         for index, topic in enumerate(topics):
             if other := colliding_topic(topic.name, (topic.name for topic in topics[:index])):
                 raise ValueError(
-                    f"{topic.name} and {other} differ in . and _ alone, which Kafka refuses; rename one"
+                    f"{topic.name} and {other} differ only in . and _, which Kafka rejects: rename one"
                 )
         return topics
 
@@ -121,5 +126,5 @@ class StreamingSettings(Model):
 
 
 def colliding_topic(name: str, others: Iterable[str]) -> str | None:
-    """The topic beside which Kafka refuses one of this name: metrics are named after it, with `_` for `.`."""
+    """The topic that collides with this name, or None. Kafka replaces `.` by `_` in the names of metrics."""
     return next((other for other in others if other.replace(".", "_") == name.replace(".", "_")), None)

@@ -1,4 +1,4 @@
-"""Tier 6: the DynamoDB tables."""
+"""Settings of tier 6's DynamoDB tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from settings.model import Broken, Model, Range, refuse_duplicates, rule
 
 IDEMPOTENCY_TABLE = "orders-idempotency"
-"""The table in which order intake remembers which orders it has handed on."""
+"""The table in which order intake records the orders that it has passed on."""
 
 
 class AttributeSettings(Model):
@@ -32,18 +32,18 @@ class IndexSettings(Model):
 
 
 class RequestUnits(Model):
-    """The most that an on-demand table takes, and each of its indexes; beyond, requests are throttled."""
+    """Maximum throughput of an on-demand table, and of each of its indexes. DynamoDB throttles the rest."""
 
     read: int = Field(ge=-1)
-    """Read request units a second; -1 lifts a maximum that was set."""
+    """Read request units per second; -1 removes a maximum that was set before."""
     write: int = Field(ge=-1)
-    """Write request units a second; -1 lifts a maximum that was set."""
+    """Write request units per second; -1 removes a maximum that was set before."""
 
     @rule
     def _something_or_no_limit(self) -> Iterator[Broken]:
         for key in ("read", "write"):
             if getattr(self, key) == 0:
-                yield Broken(f"{key} must be at least 1; -1 lifts a maximum that was set")
+                yield Broken(f"{key} must be at least 1, or -1 to remove a maximum that was set before")
 
 
 class TableSettings(Model):
@@ -57,16 +57,16 @@ class TableSettings(Model):
     """Global secondary indexes; DynamoDB's default quota is 20 a table."""
     ttl_attribute: str | None = Field(default=None, min_length=1, max_length=255)
     billing: Literal["provisioned", "onDemand"] = "provisioned"
-    """Capacity that follows the traffic within bounds, or payment by request. On-demand to provisioned
-    wants a step by hand: *Change how a table is billed* in docs/operations.md."""
+    """Capacity that scales within bounds, or payment per request. The change from on-demand to provisioned
+    needs a manual step: see *Change how a table is billed* in docs/operations.md."""
     max_request_units: RequestUnits | None = None
-    """Of an on-demand table; without it the account's quotas are the only limit."""
+    """Limits of an on-demand table. Without them, only the account's quotas apply."""
     read_capacity: Range = Range(min=5, max=1000)
-    """Read units a second, of the table and of each index, where it is provisioned."""
+    """Read units per second of a provisioned table, and of each of its indexes."""
     write_capacity: Range = Range(min=5, max=1000)
-    """Write units a second, of the table and of each index, where it is provisioned."""
+    """Write units per second of a provisioned table, and of each of its indexes."""
     target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
-    """Per cent of the capacity that auto-scaling aims at (its own limits: 20 to 90)."""
+    """Target utilization of the capacity, in percent (auto scaling accepts 20 to 90)."""
 
     @field_validator("indexes")
     @classmethod
@@ -84,14 +84,14 @@ class TableSettings(Model):
                 if key and types.setdefault(key.name, key.type) != key.type:
                     yield Broken(
                         f"attribute {key.name} has type {key.type} in {keyed.name} and "
-                        f"{types[key.name]} elsewhere; give it one type"
+                        f"{types[key.name]} elsewhere: give it the same type everywhere"
                     )
 
     @rule
     def _capacity_for_everything(self) -> Iterator[Broken]:
         for key in ("read_capacity", "write_capacity"):
             if getattr(self, key).min < 1:
-                yield Broken(f"{to_camel(key)}.min must be at least 1: provisioned capacity is never 0")
+                yield Broken(f"{to_camel(key)}.min must be at least 1: provisioned capacity cannot be 0")
 
     @rule
     def _capacity_that_counts(self) -> Iterator[Broken]:
@@ -113,8 +113,8 @@ class TableSettings(Model):
     def _request_units_on_demand(self) -> Iterator[Broken]:
         if self.max_request_units and self.billing != "onDemand":
             yield Broken(
-                "maxRequestUnits is for billing onDemand; a provisioned table is bounded by the max of "
-                "readCapacity and writeCapacity"
+                "maxRequestUnits requires billing onDemand; readCapacity.max and writeCapacity.max limit a "
+                "provisioned table"
             )
 
 

@@ -1,4 +1,4 @@
-"""Tags that every resource carries."""
+"""Settings of the tags of every resource."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ OWN_TAGS = ("environment", "platform")
 """Tags that the program sets itself."""
 
 _MOST = 8
-"""An S3 object takes ten tags (S3 User Guide, "Categorizing your objects using tags"), ours among them."""
+"""An S3 object can have ten tags (S3 User Guide, "Categorizing your objects using tags"), and the program
+sets two."""
 _KEY_LENGTH, _VALUE_LENGTH = 128, 256
 _SIGNS = "_.:/=+-@"
-"""Beside letters, digits and spaces of any script (S3 API Reference, "S3Tag")."""
+"""Accepted characters other than letters, digits and spaces of any script (S3 API Reference, "S3Tag")."""
 
 
 def missing_tags(tags: Mapping[str, str], required: Sequence[str] = REQUIRED_TAGS) -> list[str]:
-    """The required tags that have no value; policies hold every provider to the same."""
+    """The required tags that have no value. Policies apply the same check to every provider."""
     return [tag for tag in required if not tags.get(tag)]
 
 
@@ -31,26 +32,27 @@ def _strange(text: str) -> list[str]:
 
 
 def _problems(tags: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What AWS refuses of them ("Tag naming limits and requirements", AWS Tagging Best Practices)."""
+    """The tags that AWS rejects ("Tag naming limits and requirements", AWS Tagging Best Practices)."""
     missing = missing_tags(tags)
     if missing:
-        yield (), f"lacks {', '.join(missing)}; every resource carries {', '.join(REQUIRED_TAGS)}"
+        yield (), f"must contain {', '.join(missing)}: every resource needs {', '.join(REQUIRED_TAGS)}"
     if len(tags) > _MOST:
         own = " and ".join(OWN_TAGS)
-        yield (), f"has {len(tags)} tags, and an S3 object takes {_MOST} beside {own}: leave some out"
+        yield (), f"has {len(tags)} tags, but an S3 object accepts only {_MOST} besides {own}: remove some"
     seen: dict[str, str] = {}
     for key, value in tags.items():
         if key.lower() in OWN_TAGS:
-            yield (key,), "is a tag that the platform sets itself: choose another key"
+            yield (key,), "is a tag that the platform sets: choose another key"
         elif (other := seen.setdefault(key.lower(), key)) != key:
-            yield (key,), f"differs from {other} in case alone, which IAM refuses: choose another key"
+            yield (key,), f"differs from {other} only in case, which IAM rejects: choose another key"
         for what, text, most in (("key", key, _KEY_LENGTH), ("value", value, _VALUE_LENGTH)):
             if text.lower().startswith("aws:"):
-                yield (key,), f"the {what} begins with aws:, which is AWS's own: choose another one"
+                yield (key,), f"the {what} begins with aws:, which is reserved for AWS: choose another {what}"
             elif strange := _strange(text):
                 yield (
                     (key,),
-                    f"the {what} has {strange[0]!r}: letters, digits, spaces and {_SIGNS} are accepted",
+                    f"the {what} contains {strange[0]!r}: only letters, digits, spaces and {_SIGNS} are "
+                    "accepted",
                 )
             elif len(text) > most or not key:
                 yield (key,), f"the {what} has {len(text)} characters: 1 to {most} are accepted"

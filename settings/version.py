@@ -1,7 +1,7 @@
 """The version of the settings' format: `trading:settingsVersion` in a stack file.
 
-A stack file must say its version. One that says none is of version 1, from before there was such a key, and
-may mean something else today: so it is refused with what to change, and never guessed at.
+A stack file must give its version. A file without it has version 1, which didn't have the key, and its
+contents may now have another meaning. It is therefore rejected, with a text that says what to change.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 VERSION = 2
-"""What this release reads."""
+"""The version that this release reads."""
 
 CHANGES = {
-    2: "services, api.routes, streaming.topics and tables are mappings by name (routes by path), which are "
-    "added to the defaults: an entry with a default's name replaces those of its keys that it gives, another "
-    "name is an addition, and `NAME: null` removes a default",
+    2: "services, api.routes, streaming.topics and tables are mappings by name (routes by path), whose "
+    "entries are added to the defaults: an entry with a default's name changes the keys that it gives, an "
+    "entry with another name is added, and `NAME: null` removes a default",
 }
-"""Version → what a stack file of the version before must change."""
+"""Version → what to change in a stack file of the previous version."""
 
 
 def upgrade(version: int) -> str:
-    """What to change in a stack file of an older version."""
-    return "; ".join(_changes(version)) + f". Then say settingsVersion: {VERSION}"
+    """Says what to change in a stack file of an older version."""
+    return "; ".join(_changes(version)) + f". Then set settingsVersion: {VERSION}"
 
 
 def _changes(version: int) -> Iterator[str]:

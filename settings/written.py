@@ -1,9 +1,9 @@
-"""Values as Pulumi writes them into a stack file, and what the settings declare at their place.
+"""Converts values from the forms in which Pulumi writes them to the types that the JSON Schema declares.
 
-The engine's commands write what the program would not: `pulumi stack init` and `pulumi config set` make
-`"false"` of a top-level `false`, and `pulumi config set --path` leaves `"0.5"` a text and makes a number of a
-tag's `1234` (`config.Map` and its `coerce`, in the engine's `sdk/go/common/resource/config`). `pulumi.Config`
-converts such values when they are asked for; this module does it for all of them, by the JSON Schema.
+The engine's commands change types: `pulumi stack init` and `pulumi config set` write a top-level `false` as
+`"false"`, and `pulumi config set --path` writes `0.5` as the string `"0.5"`, and a tag's `1234` as a number
+(`config.Map` and its `coerce`, in the engine's `sdk/go/common/resource/config`). `pulumi.Config` converts
+each value when it is read; this module converts all of them, according to the JSON Schema.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ Schema = Mapping[str, Any]
 _INTEGER = r"[-+]?[0-9]{1,64}"
 _NUMBER = r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
-"""As `pulumi.Config.get_bool` reads them."""
+"""The booleans that `pulumi.Config.get_bool` accepts."""
 
 
 def as_declared(values: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """The values with their booleans, numbers and texts in the declared types, where that is possible.
+    """The values, with booleans, numbers and strings converted to the declared types where possible.
 
     Args:
-        values: as the stack file or the engine has them.
+        values: the values from the stack file or the engine.
         schema: the JSON Schema of all of them.
     """
     return {key: _as_declared(of_key(value), child([schema], key), schema) for key, value in values.items()}
 
 
 def of_key(value: Any) -> Any:
-    """The value of a whole key: the engine hands structures over as JSON and scalars as text."""
+    """The value of a top-level key. The engine passes structures as JSON and scalars as strings."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
-        except (ValueError, RecursionError):  # also of a number with thousands of digits
-            return value  # a text after all: the key's own type says what would do
+        except (ValueError, RecursionError):  # ValueError also for numbers with thousands of digits
+            return value  # a plain string; the key's own type says what is accepted
     return value
 
 
@@ -70,7 +70,7 @@ def _of_text(text: str, types: set[Any]) -> Any:
 
 
 def options(node: Schema, schema: Schema) -> Iterator[Schema]:
-    """What a node of the schema allows: itself, with what it refers to and its alternatives."""
+    """The alternatives that a node of the schema allows, with references resolved."""
     if "$ref" in node:
         node = {**schema["$defs"][node["$ref"].rsplit("/", 1)[-1]], **node, "$ref": ""}
         node = {key: value for key, value in node.items() if key != "$ref"}
@@ -82,7 +82,7 @@ def options(node: Schema, schema: Schema) -> Iterator[Schema]:
 
 
 def child(choices: list[Schema], part: str | int) -> Schema:
-    """The node of a mapping's key or a list's element, among the alternatives of its parent."""
+    """The schema of a mapping's key or a list's element, from the alternatives of its parent."""
     for choice in choices:
         if isinstance(part, int) and "items" in choice:
             return choice["items"]
@@ -94,7 +94,7 @@ def child(choices: list[Schema], part: str | int) -> Schema:
 
 
 def declared(schema: Schema, where: Location) -> Schema:
-    """The JSON Schema at a key's place: its own words about the key over those about its type."""
+    """The JSON Schema of a key. Its own description takes precedence over that of its type."""
     node = schema
     for part in where:
         node = child(list(options(node, schema)), part)

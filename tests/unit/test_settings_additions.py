@@ -252,7 +252,7 @@ def test_namespace_that_nobody_reads_is_refused(engine: Any, key: str, says: str
     engine({**whole("full"), key: "{}", "trading:cache": {"shards": "three"}})
     with pytest.raises(SettingsError, match="2 problems") as raised:
         Settings.load()
-    assert f"{key}: no such namespace" in str(raised.value)
+    assert f"{key}: unknown namespace" in str(raised.value)
     assert says in str(raised.value)
     assert "trading:cache.shards" in str(raised.value)
 

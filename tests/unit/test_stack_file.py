@@ -162,9 +162,9 @@ def test_every_problem_has_its_line(project: Path) -> None:
         [f"  Pulumi.dev.yaml:{line_of(text, 'tradng:web')}", "tradng:web"],
         [f"  Pulumi.dev.yaml:{line_of(text, 'three')}", "trading:cache.shards"],
     ]
-    assert problems[0].endswith('0042 is read as the number 34: write 34, or "0042" where a text is meant')
+    assert problems[0].endswith('0042 is read as the number 34: write 34, or "0042" if you mean a string')
     assert problems[1].endswith(
-        "is missing, and has no default: The name that browsers use; CloudFront answers it."
+        "is required and has no default: The name that browsers use. It points to CloudFront."
     )
 
 
@@ -187,21 +187,27 @@ def test_rule_between_parts_has_the_line_of_its_key(project: Path) -> None:
         ("config: {}\n---\nconfig: {}\n", "Pulumi.dev.yaml:2: is not valid YAML"),
         (
             "config:\n  trading:a: 1\n  trading:a: 2\n",
-            "Pulumi.dev.yaml:3: trading:a is given twice, in line 2",
+            "Pulumi.dev.yaml:3: trading:a is given twice, first in line 2",
         ),
         ("config:\n  trading:a: { b: 1, b: 2 }\n", "Pulumi.dev.yaml:2: b is given twice"),
         ("config:\n  a: 1\n  trading:a: 2\n", "Pulumi.dev.yaml:3: trading:a is given twice"),
-        ("config: {}\nconfig: {}\n", "Pulumi.dev.yaml:2: config is given twice, in line 1"),
-        ("config:\n  trading:a: &a\n    b: *a\n", "Pulumi.dev.yaml:3: an alias leads back"),
-        ("config:\n  trading:a: &a [*a]\n", "Pulumi.dev.yaml:2: an alias leads back"),
-        ("config: &a\n  trading:a: *a\n", "Pulumi.dev.yaml:2: an alias leads back"),
-        ("config:\n  trading:a: &a\n    <<: *a\n", "Pulumi.dev.yaml:2: << merges mappings"),
+        ("config: {}\nconfig: {}\n", "Pulumi.dev.yaml:2: config is given twice, first in line 1"),
+        ("config:\n  trading:a: &a\n    b: *a\n", "Pulumi.dev.yaml:3: an alias refers"),
+        ("config:\n  trading:a: &a [*a]\n", "Pulumi.dev.yaml:2: an alias refers"),
+        ("config: &a\n  trading:a: *a\n", "Pulumi.dev.yaml:2: an alias refers"),
+        ("config:\n  trading:a: &a\n    <<: *a\n", "Pulumi.dev.yaml:2: << can only merge mappings"),
         ("config:\n  trading:a: *b\n", "Pulumi.dev.yaml:2: is not valid YAML"),
-        ("config:\n  trading:a: { 1: b }\n", "Pulumi.dev.yaml:2: 1: a key must be a text: put it in quotes"),
-        ("config:\n  trading:a: { [b]: c }\n", "Pulumi.dev.yaml:2: a key must be a text"),
+        (
+            "config:\n  trading:a: { 1: b }\n",
+            "Pulumi.dev.yaml:2: 1: a key must be a string: put it in quotes",
+        ),
+        ("config:\n  trading:a: { [b]: c }\n", "Pulumi.dev.yaml:2: a key must be a string"),
         ("config:\n  trading:a: !b c\n", "Pulumi.dev.yaml:2: tag !b has no meaning here"),
-        ("config:\n  trading:a: !!int c\n", "Pulumi.dev.yaml:2: c is no !!int"),
-        ("config:\n  trading:a:b: c\n", "Pulumi.dev.yaml:2: trading:a:b is no key of the form NAMESPACE:KEY"),
+        ("config:\n  trading:a: !!int c\n", "Pulumi.dev.yaml:2: c is not a valid !!int"),
+        (
+            "config:\n  trading:a:b: c\n",
+            "Pulumi.dev.yaml:2: trading:a:b: a key must have the form NAMESPACE:KEY",
+        ),
         ("config:\n  trading:a: " + "[" * 3000 + "\n", "Pulumi.dev.yaml: is nested too deeply"),
         (
             "config:\n  a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
@@ -214,14 +220,14 @@ def test_rule_between_parts_has_the_line_of_its_key(project: Path) -> None:
         ("text\n", "Pulumi.dev.yaml:1: is not a mapping"),
         ("", "Pulumi.dev.yaml: is empty"),
         ("# nothing\n", "Pulumi.dev.yaml: is empty"),
-        ("encryptionsalt: v1:a\n", "Pulumi.dev.yaml: has no config"),
+        ("encryptionsalt: v1:a\n", "Pulumi.dev.yaml: has no `config:`"),
         ("config:\n", "Pulumi.dev.yaml:1: config is not a mapping"),
         ("config: []\n", "Pulumi.dev.yaml:1: config is not a mapping"),
         (
             "confg: {}\n",
-            "Pulumi.dev.yaml:1: confg: no such key, which the engine would ignore; did you mean config?",
+            "Pulumi.dev.yaml:1: confg: unknown key, which the engine would ignore; did you mean config?",
         ),
-        ("config: {}\ntrading:tags: {}\n", "Pulumi.dev.yaml:2: trading:tags: no such key"),
+        ("config: {}\ntrading:tags: {}\n", "Pulumi.dev.yaml:2: trading:tags: unknown key"),
     ],
 )
 def test_file_that_is_none_gets_one_error(project: Path, text: str | bytes, says: str) -> None:
@@ -234,8 +240,8 @@ def test_file_that_is_none_gets_one_error(project: Path, text: str | bytes, says
 def test_missing_file_gets_one_error(project: Path, command: str) -> None:
     done = run(project, command, "--stack", "staging")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: Pulumi.staging.yaml: there is no such file in ")
-    assert done.stderr.endswith("stack files there: Pulumi.dev.yaml\n")
+    assert done.stderr.startswith("error: Pulumi.staging.yaml: no such file in ")
+    assert done.stderr.endswith("the stack files there are: Pulumi.dev.yaml\n")
 
 
 def test_folder_is_no_file(project: Path) -> None:
@@ -351,5 +357,5 @@ def test_reader_that_has_seen_enough_ends_it_quietly(project: Path, arguments: s
 
 
 def test_error_of_reading_names_the_file() -> None:
-    with pytest.raises(StackFileError, match=r"^Pulumi.nowhere.yaml: there is no such file"):
+    with pytest.raises(StackFileError, match=r"^Pulumi.nowhere.yaml: no such file"):
         read(Path("Pulumi.nowhere.yaml"))
