@@ -1,1 +1,1 @@
-"""Rules that every deployment is held to: what AWS's security practice asks, and what we ask of ourselves."""
+"""Rules that every deployment must follow: AWS's security best practices, and the platform's own."""

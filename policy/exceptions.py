@@ -1,4 +1,4 @@
-"""Where a rule is not kept: `exceptions.yaml`, each entry with a reason, an owner and an end."""
+"""Exceptions to the rules: `exceptions.yaml`, whose entries each have a reason, an owner and a last day."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from policy.rule import Resource
 FILE = Path(__file__).with_name("exceptions.yaml")
 
 CHECKOV_ID = re.compile(r"CKV2?_AWS_\d+")
-"""Names a check of Checkov's, which `python -m policy.scan` runs; the pack knows its own rules alone."""
+"""Id of one of Checkov's checks, which `python -m policy.scan` runs. The policy pack ignores these
+entries."""
 
 
 class ExceptionsError(Exception):
-    """The file of exceptions cannot be used; the text says which entry and what would do."""
+    """Raised for an invalid file of exceptions. The text names the entry and what would be accepted."""
 
 
 class RuleException(BaseModel):
-    """One rule, or check of Checkov's, that some resources need not keep."""
+    """Exempts some resources from one rule, or from one of Checkov's checks."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: str
-    """Name of the rule, or Checkov's id."""
+    """Name of the rule, or id of Checkov's check."""
     resources: list[str] = Field(min_length=1)
-    """Logical names, with `*` and `?`."""
+    """Patterns of logical names, with the wildcards `*` and `?`."""
     production: bool | None = None
-    """Narrows it to the stacks that are production (`policy.production`), or to those that are not."""
+    """Limits the exception to production stacks (`policy.production`), or to all others."""
     reason: str = Field(min_length=20)
-    """Why it is right, or not worth mending."""
+    """Why the resources are right as they are, or not worth fixing."""
     owner: str = Field(min_length=1)
-    """Who answers for it."""
+    """Who is responsible for the exception."""
     expires: datetime.date
-    """The last day on which it holds."""
+    """The last day on which the exception applies."""
 
     def covers(self, rule: str, resource: Resource) -> bool:
-        """Whether it is about this rule and resource."""
+        """Whether the exception applies to this rule and resource."""
         return (
             rule == self.rule
             and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
@@ -53,30 +54,30 @@ class RuleException(BaseModel):
 def judged(
     exceptions: Sequence[RuleException], rule: str, resource: Resource, problem: str, today: datetime.date
 ) -> str | None:
-    """What to say of a problem: nothing where an exception holds, and so where one has ended."""
+    """The text to report for a problem, or None if an exception applies. It mentions an expired exception."""
     for exception in exceptions:
         if exception.covers(rule, resource):
             if today <= exception.expires:
                 return None
-            return f"{problem} ({exception.owner}'s exception ended on {exception.expires})"
+            return f"{problem} ({exception.owner}'s exception expired on {exception.expires})"
     return problem
 
 
 def ended(exceptions: Sequence[RuleException], today: datetime.date) -> list[str]:
-    """The entries that no longer hold, and what would do."""
+    """Says which entries have expired, and what to do."""
     return [
-        f"{FILE.name}: exceptions[{index}] ({exception.rule}, {', '.join(exception.resources)}) ended on "
-        f"{exception.expires}: {exception.owner} must mend the resources and delete it, or renew it"
+        f"{FILE.name}: exceptions[{index}] ({exception.rule}, {', '.join(exception.resources)}) expired on "
+        f"{exception.expires}: {exception.owner} must fix the resources and delete the entry, or renew it"
         for index, exception in enumerate(exceptions)
         if today > exception.expires
     ]
 
 
 def load(path: Path = FILE, known_rules: Sequence[str] = ()) -> list[RuleException]:
-    """The entries of the file.
+    """Reads the entries of the file.
 
     Raises:
-        ExceptionsError: an entry lacks something, or names a rule that does not exist.
+        ExceptionsError: an entry is incomplete or invalid, or names an unknown rule.
     """
     entries = yaml.safe_load(path.read_text())["exceptions"]
     exceptions: list[RuleException] = []
@@ -90,8 +91,8 @@ def load(path: Path = FILE, known_rules: Sequence[str] = ()) -> list[RuleExcepti
         known = exception.rule in known_rules or CHECKOV_ID.fullmatch(exception.rule)
         if known_rules and not known:
             raise ExceptionsError(
-                f"{path.name}: exceptions[{index}].rule: {exception.rule}: no such rule; "
-                "rules are listed in docs/controls.md"
+                f"{path.name}: exceptions[{index}].rule: {exception.rule}: unknown rule; "
+                "docs/controls.md lists the rules"
             )
         exceptions.append(exception)
     return exceptions

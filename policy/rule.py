@@ -1,4 +1,4 @@
-"""What a rule is: a pure function over one resource, alone or among the others of its stack."""
+"""Rules: pure functions that check one resource, alone or together with others of its stack."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 SECRET = "[secret]"  # noqa: S105 (it stands for one)
-"""What a rule sees in place of a secret value."""
+"""Placeholder that rules see in place of a secret value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource as a rule sees it: what the program asks for, before it is created."""
+    """A resource as rules see it: its inputs, before it is created."""
 
     type: str
     """Pulumi's type token, such as `aws:rds/cluster:Cluster`."""
     name: str
-    """The logical name."""
+    """The resource's logical name."""
     urn: str
     properties: Mapping[str, Any]
-    """By wire name, such as `storageEncrypted`; a secret is `SECRET`. Reading one that a preview does not
-    know yet raises; the rule is then judged in the deployment."""
+    """Inputs by wire name, such as `storageEncrypted`, with `SECRET` in place of secrets. Reading a value
+    that a preview doesn't know yet raises an error; the rule is then checked during the deployment."""
     provider: Mapping[str, Any]
-    """Properties of its provider, such as `region` and `defaultTags`."""
+    """Properties of the resource's provider, such as `region` and `defaultTags`."""
     protect: bool
     refers_to: frozenset[str]
-    """URNs of the resources whose outputs are among its properties."""
+    """URNs of the resources whose outputs are used in the properties."""
     is_production: bool
-    """Whether its stack is held to the rules of production; see `policy.production`."""
+    """Whether the rules for production apply to the stack; see `policy.production`."""
 
     def get(self, path: str) -> Any:
         """The property at a path such as `encryptionInfo.encryptionInTransit.inCluster`, or None."""
@@ -42,7 +42,7 @@ class Resource:
 
     @property
     def default_tags(self) -> Mapping[str, str]:
-        """The tags that its provider gives it."""
+        """The tags that the provider adds to the resource."""
         return default_tags(self.provider)
 
 
@@ -53,7 +53,7 @@ class Stack:
     resources: Sequence[Resource]
 
     def companions(self, resource: Resource, *types: str) -> Iterator[Resource]:
-        """The resources of these types that refer to `resource`, such as a bucket's policy."""
+        """The resources of the given types that refer to `resource`, such as a bucket's policy."""
         return (other for other in self.resources if other.type in types and resource.urn in other.refers_to)
 
 
@@ -61,28 +61,29 @@ class Stack:
 class _Rule:
     name: str
     title: str
-    """What is asked, as a sentence."""
+    """What the rule requires, as a sentence."""
     controls: tuple[str, ...]
-    """Ids in AWS Foundational Security Best Practices, such as `RDS.27`; none for a rule of our own."""
+    """Ids in AWS Foundational Security Best Practices, such as `RDS.27`. Empty for the platform's own
+    rules."""
     types: tuple[str, ...]
-    """The type tokens that it judges; none for all."""
+    """The type tokens of the resources that the rule checks. Empty for all resources."""
 
     def applies_to(self, resource: Resource) -> bool:
-        """Whether the rule has anything to say about resources of this type."""
+        """Whether the rule checks resources of this type."""
         return not self.types or resource.type in self.types
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(_Rule):
-    """A rule over one resource; it is judged before the resource is created."""
+    """A rule over one resource, which is checked before the resource is created."""
 
     check: Callable[[Resource], Iterable[str]]
-    """Yields what is wrong and would do."""
+    """Yields each problem and its remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackRule(_Rule):
-    """A rule over a resource and its companions; it is judged when all are known, at a preview's end."""
+    """A rule over a resource and its companions, which is checked when all are known, at a preview's end."""
 
     check: Callable[[Resource, Stack], Iterable[str]]
 
@@ -90,7 +91,7 @@ class StackRule(_Rule):
 def rule(
     title: str, *types: str, controls: Sequence[str] = ()
 ) -> Callable[[Callable[[Resource], Iterable[str]]], Rule]:
-    """Makes a rule of a function that yields what is wrong with a resource; its name is the function's."""
+    """Turns a function that yields a resource's problems into a rule with the function's name."""
 
     def decorate(check: Callable[[Resource], Iterable[str]]) -> Rule:
         return Rule(name=_name(check), title=title, controls=tuple(controls), types=types, check=check)
@@ -101,7 +102,7 @@ def rule(
 def stack_rule(
     title: str, *types: str, controls: Sequence[str] = ()
 ) -> Callable[[Callable[[Resource, Stack], Iterable[str]]], StackRule]:
-    """As `rule`, for a function that looks at the resource's companions too."""
+    """Like `rule`, for a function that also checks the resource's companions."""
 
     def decorate(check: Callable[[Resource, Stack], Iterable[str]]) -> StackRule:
         return StackRule(name=_name(check), title=title, controls=tuple(controls), types=types, check=check)
@@ -110,9 +111,9 @@ def stack_rule(
 
 
 def must_be(resource: Resource, path: str, *accepted: object, unset: bool = False) -> Iterator[str]:
-    """What is wrong where the property has none of the accepted values.
+    """Yields a problem if the property has none of the accepted values.
 
-    `unset` says that no value is as good, because AWS's default would do.
+    With `unset`, a property without a value is accepted too, because AWS's default is.
     """
     value = resource.get(path)
     if value is None and unset:
@@ -123,13 +124,13 @@ def must_be(resource: Resource, path: str, *accepted: object, unset: bool = Fals
 
 
 def must_be_set(resource: Resource, path: str, hint: str) -> Iterator[str]:
-    """What is wrong where the property has no value."""
+    """Yields a problem if the property has no value."""
     if not resource.get(path):
         yield f"{path} is not set: {hint}"
 
 
 def must_be_at_least(resource: Resource, path: str, least: float) -> Iterator[str]:
-    """What is wrong where a number is less, or a list shorter."""
+    """Yields a problem if a number is below the minimum, or if a list is shorter."""
     value = resource.get(path)
     size: float = len(value) if is_list(value) else value or 0
     if size < least:
@@ -139,7 +140,7 @@ def must_be_at_least(resource: Resource, path: str, least: float) -> Iterator[st
 
 
 def statements(document: Any) -> list[Mapping[str, Any]]:
-    """The statements of a policy document, which may be JSON; none of a secret one."""
+    """The statements of a policy document, which can be JSON. A secret document yields none."""
     if isinstance(document, str):
         document = json.loads(document) if document.startswith("{") else {}
     if not is_map(document):
@@ -149,12 +150,12 @@ def statements(document: Any) -> list[Mapping[str, Any]]:
 
 
 def allowed(document: Any) -> list[Mapping[str, Any]]:
-    """The statements that allow something."""
+    """The statements of a policy document whose effect is Allow."""
     return [statement for statement in statements(document) if statement.get("Effect") == "Allow"]
 
 
 def principals(statement: Mapping[str, Any]) -> list[str]:
-    """Whom a statement is about."""
+    """The principals of a statement."""
     principal = statement.get("Principal")
     if is_map(principal):
         return [item for value in principal.values() for item in listed(value)]
@@ -168,12 +169,13 @@ _NAMING = frozenset(
         *("aws:sourcevpc", "aws:sourcevpce", "kms:calleraccount"),
     }
 )
-"""Keys of conditions that say who or from where, in lower case (IAM User Guide, "AWS global condition context
-keys"; S3 judges a policy's publicness by nearly the same)."""
+"""Condition keys that identify the caller or the source, in lower case (IAM User Guide, "AWS global condition
+context keys"). S3 uses nearly the same keys to decide whether a policy is public."""
 
 
 def is_public(document: Any) -> bool:
-    """Whether a policy document allows something to everybody, under no condition that names anybody."""
+    """Whether a policy document allows something to everyone, without a condition that identifies the
+    caller."""
     return any(
         ("*" in principals(statement) or "NotPrincipal" in statement)
         and not _names_somebody(statement.get("Condition"))
@@ -191,14 +193,14 @@ def _names_somebody(condition: Any) -> bool:
 
 
 def listed(value: Any) -> list[Any]:
-    """A list of one or many, as policy documents write either."""
+    """The value as a list, because policy documents contain single values or lists."""
     if value is None:
         return []
     return list(value) if is_list(value) else [value]
 
 
 def default_tags(provider: Mapping[str, Any]) -> Mapping[str, str]:
-    """The default tags among the properties of a provider, which the engine keeps as JSON."""
+    """The default tags of a provider, which the engine stores as JSON."""
     value = provider.get("defaultTags")
     if isinstance(value, str) and value.startswith("{"):
         value = json.loads(value)
@@ -207,12 +209,12 @@ def default_tags(provider: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def is_map(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether it is an object; the engine wraps them."""
+    """Whether the value is an object, which the engine can wrap in a proxy."""
     return isinstance(value, Mapping)
 
 
 def is_list(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether it is a list; the engine wraps them."""
+    """Whether the value is a list, which the engine can wrap in a proxy."""
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 

@@ -1,4 +1,4 @@
-"""What stands in place of secrets in what the engine sends, and in the states that it writes."""
+"""Replaces secrets in the values that the engine sends, and in the states that it writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from policy.rule import SECRET, is_list, is_map
 
 
 def without_secrets(value: Any) -> Any:
-    """The same with `SECRET` in place of secrets, at any depth."""
+    """The value with `SECRET` in place of secrets, at any depth."""
     if is_map(value):
         if value.get(SPECIAL_SIG_KEY) == SPECIAL_SECRET_SIG:
             return SECRET

@@ -1,7 +1,7 @@
-"""The policy pack: what the engine runs with `--policy-pack policy/pack`.
+"""The policy pack, which the engine runs with `--policy-pack policy/pack`.
 
-It has two policies, one for resources and one for the whole stack, and not one a rule: pulumi_policy reads
-every resource anew for each policy, and with a hundred that takes minutes.
+It has only two policies, one for resources and one for the whole stack, instead of one for each rule:
+pulumi_policy deserializes every resource again for each policy, which takes minutes with a hundred policies.
 """
 
 from __future__ import annotations
@@ -40,25 +40,27 @@ TODAY = datetime.datetime.now(datetime.UTC).date()
 EXCEPTIONS = exceptions.load(known_rules=NAMES)
 
 _asked: dict[str, Mapping[str, Any]] = {}
-"""What the program asked for, by URN. The engine judges stacks by outputs, of which previews know little."""
+"""URN → inputs of the resource. For stack policies the engine sends outputs, most of which a preview doesn't
+know."""
 
 
 def _deserialize(props: dict[str, Any], proxy_secrets: bool = False) -> dict[str, Any]:
     return deserialize_properties(without_secrets(props), proxy_secrets)
 
 
-# pulumi_policy unwraps secrets: no rule could tell them from plain text, and a message might show one.
+# pulumi_policy unwraps secrets, so a rule could not tell them from plain text, and a message could reveal
+# one.
 pulumi_policy.policy.deserialize_properties = _deserialize  # pyright: ignore[reportPrivateImportUsage]
 
 _config: dict[str, str] = {}
-"""The stack's configuration. While nobody has said it, every stack is production."""
+"""The stack's configuration. Until the engine has sent it, every stack counts as production."""
 
 
 class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignore[reportPrivateUsage]
-    """Keeps the configuration that the engine sends before it asks about any resource.
+    """Records the configuration that the engine sends before it analyzes any resource.
 
-    The engine sends it to every pack by ConfigureStack, of which pulumi_policy keeps only the stack's tags.
-    PULUMI_CONFIG is set only for packs in a language that has no language host, and Python has one
+    The engine sends it to every pack with ConfigureStack, but pulumi_policy keeps only the stack's tags. The
+    engine sets PULUMI_CONFIG only for packs in languages without a language host, and Python has one
     (pulumi/pulumi, `sdk/go/common/resource/plugin/analyzer_plugin.go`).
     """
 
@@ -93,7 +95,7 @@ def _validate_stack(args: StackValidationArgs, report: ReportViolation) -> None:
         for resource in stack.resources:
             if rule.applies_to(resource):
                 _judge(rule, resource, lambda rule=rule, it=resource: rule.check(it, stack), report)
-    # Those from Checkov's checks are the scan's: no deployment asks Checkov.
+    # Exceptions to Checkov's checks only concern the scan: deployments don't run Checkov.
     for problem in exceptions.ended([entry for entry in EXCEPTIONS if entry.rule in NAMES], TODAY):
         report(problem, None)
 
@@ -101,7 +103,7 @@ def _validate_stack(args: StackValidationArgs, report: ReportViolation) -> None:
 def _judge(
     rule: Rule | StackRule, resource: Resource, check: Callable[[], Any], report: ReportViolation
 ) -> None:
-    # A preview does not know every value; the deployment does, before it creates anything.
+    # A preview doesn't know every value. The deployment checks the rule before it creates the resource.
     with contextlib.suppress(UnknownValueError):
         for problem in check():
             if text := exceptions.judged(EXCEPTIONS, rule.name, resource, problem, TODAY):
@@ -134,13 +136,13 @@ PolicyPack(
     policies=[
         ResourceValidationPolicy(
             name="resource-rules",
-            description="Every resource keeps the rules of docs/controls.md, or has an exception in "
+            description="Every resource follows the rules in docs/controls.md, or has an exception in "
             "policy/exceptions.yaml",
             validate=_validate,
         ),
         StackValidationPolicy(
             name="stack-rules",
-            description="Resources together keep the rules of docs/controls.md, and no exception has ended",
+            description="The whole stack follows the rules in docs/controls.md, and no exception has expired",
             validate=_validate_stack,
         ),
     ],

@@ -1,4 +1,4 @@
-"""All rules, by what they are about."""
+"""All rules, with one module for each subject."""
 
 from __future__ import annotations
 

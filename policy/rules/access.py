@@ -1,4 +1,4 @@
-"""Rules about who may do what: IAM, keys, secrets."""
+"""Rules about access: IAM, keys and secrets."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ ACTIONS_WITHOUT_RESOURCES = re.compile(
     r"|s3:ListAllMyBuckets"
     r"|secretsmanager:GetRandomPassword"
 )
-"""Actions that know no resources, or none that can be named beforehand (Service Authorization Reference; for
-network interfaces: Lambda Developer Guide, "Giving functions access to resources in an Amazon VPC")."""
+"""Actions that don't support resource-level permissions, or whose resources aren't known beforehand (Service
+Authorization Reference; for network interfaces: Lambda Developer Guide, "Giving functions access to resources
+in an Amazon VPC")."""
 
 ANY_RESOURCE = re.compile(r"[*?]+|arn:[^:]*:[^:]*:[^:]*:([^:]*:|[^:]+:[\w-]+[/:])[*?]+([/:].*)?")
-"""Every resource there is, of a service, or of a type: the ARN names none. A bucket's has no account, and its
-first part is the bucket."""
+"""Matches all resources, or all of a service or of a type. A bucket's ARN has no account, and begins with the
+bucket's name."""
 
 DECRYPTING = ("kms:decrypt", "kms:reencryptfrom")
-"""In lower case: IAM does not tell cases of actions apart."""
+"""Actions in lower case, because IAM ignores the case of actions."""
 
 SECRET_NAME = re.compile(
     r"(password|passphrase|secret|secretstring|token|privatekey|accesskey|secretkey|apikey)(wo)?$"
@@ -58,24 +59,24 @@ _UNITS = "tokenValidityUnits"
 
 
 def is_our_key(key: object) -> bool:
-    """Whether a property names a key, and none of AWS's own."""
+    """Whether a property names a customer managed key."""
     return bool(key) and not re.search(r"(^|:)alias/aws/", str(key))
 
 
 def must_be_our_key(resource: Resource, path: str) -> Iterator[str]:
-    """What is wrong where a property does not name a key of ours."""
+    """Yields a problem if a property doesn't name a customer managed key."""
     key = resource.get(path)
     if not is_our_key(key):
-        yield f"{path} is {'a key of AWS' if key else 'not set'}: name the region's key"
+        yield f"{path} is {'an AWS managed key' if key else 'not set'}: use the region's key"
 
 
 @rule(
-    "No policy allows every action, of AWS or of a service", ROLE_POLICY, POLICY, controls=["IAM.1", "IAM.21"]
+    "No policy allows all actions of AWS or of a service", ROLE_POLICY, POLICY, controls=["IAM.1", "IAM.21"]
 )
 def policy_names_its_actions(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         if "NotAction" in statement:
-            yield "a statement allows all but some actions (NotAction): name those that are needed"
+            yield "a statement allows all actions except some (NotAction): name the actions that are needed"
         for action in listed(statement.get("Action")):
             if action == "*" or action.endswith(":*"):
                 yield f"allows {action}: name the actions that are needed"
@@ -85,35 +86,35 @@ def policy_names_its_actions(policy: Resource) -> Iterator[str]:
 def role_has_no_broad_policy(attachment: Resource) -> Iterator[str]:
     name = str(attachment.get("policyArn") or "").rsplit("/", 1)[-1]
     if name in ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess") or name.endswith("FullAccess"):
-        yield f"policyArn is {name}: write a policy of what is needed"
+        yield f"policyArn is {name}: write a policy that allows only what is needed"
 
 
-@rule("A policy names the resources that it is about", ROLE_POLICY, POLICY)
+@rule("A policy names its resources", ROLE_POLICY, POLICY)
 def policy_names_its_resources(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         if "NotResource" in statement:
-            yield "a statement is about all but some resources (NotResource): name those that are needed"
+            yield "a statement covers all resources except some (NotResource): name the resources"
         for resource in filter(ANY_RESOURCE.fullmatch, listed(statement.get("Resource"))):
             for action in listed(statement.get("Action")):
                 if resource != "*" or not ACTIONS_WITHOUT_RESOURCES.fullmatch(action):
                     yield f'allows {action} on "{resource}": name the resources'
 
 
-@rule("No policy decrypts with every key", ROLE_POLICY, POLICY, controls=["KMS.1", "KMS.2"])
+@rule("No policy allows decryption with every key", ROLE_POLICY, POLICY, controls=["KMS.1", "KMS.2"])
 def policy_decrypts_with_named_keys(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         allows = [str(action).lower() for action in listed(statement.get("Action"))]
         if not any(fnmatchcase(action, pattern) for action in DECRYPTING for pattern in allows):
             continue
         for resource in filter(ANY_RESOURCE.fullmatch, listed(statement.get("Resource"))):
-            yield f"decrypts with {resource}: name the keys"
+            yield f"allows decryption with {resource}: name the keys"
 
 
-@rule("A role names who may assume it", ROLE)
+@rule("A role names who can assume it", ROLE)
 def role_trusts_somebody(role: Resource) -> Iterator[str]:
     for statement in allowed(role.get("assumeRolePolicy")):
         if "NotPrincipal" in statement or any("*" in principal for principal in principals(statement)):
-            yield "assumeRolePolicy trusts everybody: name who may assume the role"
+            yield "assumeRolePolicy trusts everyone: name who can assume the role"
 
 
 @rule(
@@ -126,42 +127,42 @@ def role_trusts_somebody(role: Resource) -> Iterator[str]:
     controls=["IAM.2", "IAM.3", "IAM.5", "IAM.8", "IAM.19", "IAM.22"],
 )
 def no_iam_users(resource: Resource) -> Iterator[str]:
-    yield f"{resource.name} is for a user, whose keys can be lost: use a role"
+    yield f"{resource.name} belongs to an IAM user, whose long-term keys can leak: use a role"
 
 
-@rule("A key in production is not deleted by mistake", KEY, controls=["KMS.3"])
+@rule("A key in production is protected from accidental deletion", KEY, controls=["KMS.3"])
 def key_is_hard_to_delete(key: Resource) -> Iterator[str]:
     if not key.is_production:
         return
     if not key.protect:
-        yield "is not protected: give it protect=True"
+        yield "is not protected: set protect=True"
     yield from must_be(key, "deletionWindowInDays", 30, unset=True)
 
 
 @rule("Keys are rotated", KEY, controls=["KMS.4"])
 def key_is_rotated(key: Resource) -> Iterator[str]:
-    if key.get("keyUsage") in (None, "ENCRYPT_DECRYPT"):  # others cannot be
+    if key.get("keyUsage") in (None, "ENCRYPT_DECRYPT"):  # other keys can't be rotated
         yield from must_be(key, "enableKeyRotation", True)
 
 
 @rule("Keys are not public", KEY, KEY_POLICY, controls=["KMS.5"])
 def key_is_not_public(key: Resource) -> Iterator[str]:
     if is_public(key.get("policy")):
-        yield "policy lets everybody use the key: name a principal, or a condition"
+        yield "policy lets everyone use the key: name a principal, or add a condition"
 
 
 @stack_rule("A secret is rotated", SECRET_VALUE_HOLDER, controls=["SecretsManager.1", "SecretsManager.4"])
 def secret_is_rotated(secret: Resource, stack: Stack) -> Iterator[str]:
     if not any(stack.companions(secret, ROTATION)):
-        yield "has no SecretRotation: give it one"
+        yield "has no SecretRotation: add one"
 
 
-@rule("A secret is encrypted with our key", SECRET_VALUE_HOLDER)
+@rule("A secret is encrypted with the platform's key", SECRET_VALUE_HOLDER)
 def secret_is_encrypted(secret: Resource) -> Iterator[str]:
     yield from must_be_our_key(secret, "kmsKeyId")
 
 
-@rule("What is secret is a Pulumi secret, so that no state and no log shows it")
+@rule("Secret values are Pulumi secrets, so that states and logs don't show them")
 def secrets_are_secret(resource: Resource) -> Iterator[str]:
     yield from _plain_secrets("", resource.properties)
     if resource.type == "kubernetes:core/v1:Secret":
@@ -177,7 +178,7 @@ def _plain_secrets(path: str, value: Any) -> Iterator[str]:
         for index, item in enumerate(value):
             yield from _plain_secrets(f"{path}[{index}]", item)
     elif is_map(value):
-        # A container's environment has its names among the values.
+        # A container's environment is a list of names and values.
         if _is_secret(value.get("name"), value.get("value")):
             yield f"{path}.value is plain text: make it a secret (pulumi.Output.secret)"
         for key, item in value.items():

@@ -1,4 +1,4 @@
-"""Rules about the API: API Gateway, Lambda, and the users who sign in."""
+"""Rules about the API: API Gateway, Lambda and the user pool."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUNTIMES = (
     *("nodejs22.x", "nodejs24.x", "java17", "java21", "java25", "dotnet8", "dotnet10", "ruby3.3", "ruby3.4"),
     *("provided.al2023",),
 )
-"""Runtimes that AWS maintains (Lambda Developer Guide, "Lambda runtimes")."""
+"""Runtimes that AWS supports (Lambda Developer Guide, "Lambda runtimes")."""
 
 
 @stack_rule("Every method of an API writes execution logs", STAGE, controls=["APIGateway.1"])
@@ -32,23 +32,23 @@ def api_stage_is_logged(stage: Resource, stack: Stack) -> Iterator[str]:
         if settings.get("methodPath") == "*/*"
     ]
     if not settings:
-        yield "has no MethodSettings for */*: give it some"
+        yield "has no MethodSettings for */*: add them"
     for item in settings:
         yield from must_be(item, "settings.loggingLevel", "ERROR", "INFO")
 
 
-@rule("A stage of an API is traced", STAGE, controls=["APIGateway.3"])
+@rule("An API's stage is traced", STAGE, controls=["APIGateway.3"])
 def api_stage_is_traced(stage: Resource) -> Iterator[str]:
     yield from must_be(stage, "xrayTracingEnabled", True)
 
 
-@rule("A stage of an API writes an access log", STAGE)
+@rule("An API's stage writes an access log", STAGE)
 def api_stage_has_access_log(stage: Resource) -> Iterator[str]:
     yield from must_be_set(stage, "accessLogSettings.destinationArn", "name a log group")
 
 
 @rule(
-    "What an API caches is encrypted, and no request's content is logged",
+    "An API's cache is encrypted, and the contents of requests are not logged",
     METHOD_SETTINGS,
     controls=["APIGateway.5"],
 )
@@ -63,43 +63,43 @@ def api_is_private(api: Resource) -> Iterator[str]:
     yield from must_be(api, "endpointConfiguration.types", "PRIVATE")
 
 
-@rule("An API's domain name speaks TLS 1.2 or newer", DOMAIN_NAME)
+@rule("An API's domain name uses TLS 1.2 or newer", DOMAIN_NAME)
 def api_domain_uses_modern_tls(domain: Resource) -> Iterator[str]:
     policy = str(domain.get("securityPolicy") or "")
     if policy != "TLS_1_2" and not policy.startswith(("SecurityPolicy_TLS12", "SecurityPolicy_TLS13")):
         yield f"securityPolicy is {policy or 'not set'}: set it to TLS_1_2"
 
 
-@rule("No function may be invoked by everybody", PERMISSION, controls=["Lambda.1"])
+@rule("No function can be invoked by everyone", PERMISSION, controls=["Lambda.1"])
 def lambda_is_not_public(permission: Resource) -> Iterator[str]:
     principal = str(permission.get("principal") or "")
     if principal == "*":
-        yield 'principal is "*": name who may invoke the function'
+        yield 'principal is "*": name who can invoke the function'
     elif principal.endswith(".amazonaws.com") and not any(
         permission.get(key) for key in ("sourceArn", "sourceAccount")
     ):
-        yield f"{principal} may invoke the function for any account: name sourceArn or sourceAccount"
+        yield f"{principal} can invoke the function for any account: set sourceArn or sourceAccount"
 
 
-@rule("A function's runtime is maintained", FUNCTION, controls=["Lambda.2"])
+@rule("A function's runtime is supported", FUNCTION, controls=["Lambda.2"])
 def lambda_runtime_is_supported(function: Resource) -> Iterator[str]:
     if function.get("packageType") != "Image":
         yield from must_be(function, "runtime", *RUNTIMES)
 
 
-@rule("A function in the VPC is in several zones", FUNCTION, controls=["Lambda.5"])
+@rule("A function in the VPC uses several zones", FUNCTION, controls=["Lambda.5"])
 def lambda_is_in_several_zones(function: Resource) -> Iterator[str]:
     if function.get("vpcConfig"):
         yield from must_be_at_least(function, "vpcConfig.subnetIds", LEAST_ZONES)
 
 
-@rule("A function is traced, and its environment encrypted with our key", FUNCTION)
+@rule("A function is traced, and its environment is encrypted with the platform's key", FUNCTION)
 def lambda_is_traced_and_encrypted(function: Resource) -> Iterator[str]:
     yield from must_be(function, "tracingConfig.mode", "Active")
     yield from must_be_our_key(function, "kmsKeyArn")
 
 
-@rule("The user pool stops suspicious sign-ins", USER_POOL, controls=["Cognito.1"])
+@rule("A user pool blocks suspicious sign-ins", USER_POOL, controls=["Cognito.1"])
 def user_pool_stops_suspicious_sign_ins(pool: Resource) -> Iterator[str]:
     yield from must_be(pool, "userPoolAddOns.advancedSecurityMode", "ENFORCED")
 
@@ -110,14 +110,14 @@ def user_pool_wants_second_factor(pool: Resource) -> Iterator[str]:
     yield from must_be(pool, "adminCreateUserConfig.allowAdminCreateUserOnly", True)
 
 
-@rule("Passwords are long and mixed", USER_POOL, controls=["Cognito.3"])
+@rule("Passwords are long and contain all kinds of characters", USER_POOL, controls=["Cognito.3"])
 def user_pool_wants_strong_passwords(pool: Resource) -> Iterator[str]:
     yield from must_be_at_least(pool, "passwordPolicy.minimumLength", 8)
     for kind in ("Lowercase", "Uppercase", "Numbers", "Symbols"):
         yield from must_be(pool, f"passwordPolicy.require{kind}", True)
 
 
-@rule("A user pool in production refuses deletion", USER_POOL, controls=["Cognito.6"])
+@rule("A user pool in production has deletion protection", USER_POOL, controls=["Cognito.6"])
 def user_pool_is_protected(pool: Resource) -> Iterator[str]:
     if pool.is_production:
         yield from must_be(pool, "deletionProtection", "ACTIVE")

@@ -1,4 +1,4 @@
-"""Rules about what keeps data: databases, tables, caches, brokers, queues, buckets."""
+"""Rules about data stores: databases, tables, caches, brokers, queues and buckets."""
 
 from __future__ import annotations
 
@@ -57,19 +57,20 @@ FOREIGN_BUCKET_ACTIONS = {
     *("s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutBucketPolicy", "s3:PutEncryptionConfiguration"),
     *("s3:PutObjectAcl", "s3:*", "*"),
 }
-"""What S3.6 keeps other accounts from (Security Hub User Guide, "Security Hub controls for Amazon S3")."""
+"""Actions that S3.6 denies other accounts (Security Hub User Guide, "Security Hub controls for Amazon
+S3")."""
 
 
-@rule("What keeps data in production is protected from deletion by Pulumi", *STATEFUL)
+@rule("Pulumi protects data stores in production from deletion", *STATEFUL)
 def stateful_resource_is_protected(resource: Resource) -> Iterator[str]:
     if resource.is_production and not resource.protect:
-        yield "is not protected: give it protect=True"
+        yield "is not protected: set protect=True"
 
 
 # -- Aurora --------------------------------------------------------------------------------------
 
 
-@rule("Aurora's storage and insights are encrypted with our key", DB_CLUSTER, controls=["RDS.27"])
+@rule("Aurora's storage and insights are encrypted with the platform's key", DB_CLUSTER, controls=["RDS.27"])
 def rds_cluster_is_encrypted(cluster: Resource) -> Iterator[str]:
     yield from must_be(cluster, "storageEncrypted", True)
     yield from must_be_our_key(cluster, "kmsKeyId")
@@ -77,19 +78,19 @@ def rds_cluster_is_encrypted(cluster: Resource) -> Iterator[str]:
         yield from must_be_our_key(cluster, "performanceInsightsKmsKeyId")
 
 
-@rule("A database in production refuses deletion", DB_CLUSTER, controls=["RDS.7"])
+@rule("A database in production has deletion protection", DB_CLUSTER, controls=["RDS.7"])
 def rds_cluster_is_protected(cluster: Resource) -> Iterator[str]:
     if cluster.is_production:
         yield from must_be(cluster, "deletionProtection", True)
         yield from must_be(cluster, "skipFinalSnapshot", False, unset=True)
 
 
-@rule("Users may sign in to Aurora with IAM", DB_CLUSTER, controls=["RDS.12"])
+@rule("Aurora supports IAM authentication", DB_CLUSTER, controls=["RDS.12"])
 def rds_cluster_knows_iam(cluster: Resource) -> Iterator[str]:
     yield from must_be(cluster, "iamDatabaseAuthenticationEnabled", True)
 
 
-@rule("Aurora is backed up, for a week at least in production", DB_CLUSTER, controls=["RDS.11"])
+@rule("Aurora is backed up, in production for at least a week", DB_CLUSTER, controls=["RDS.11"])
 def rds_cluster_is_backed_up(cluster: Resource) -> Iterator[str]:
     yield from must_be_at_least(cluster, "backupRetentionPeriod", 7 if cluster.is_production else 1)
 
@@ -99,45 +100,45 @@ def rds_snapshots_carry_tags(resource: Resource) -> Iterator[str]:
     yield from must_be(resource, "copyTagsToSnapshot", True)
 
 
-@rule("Aurora is in subnets of ours", DB_CLUSTER, controls=["RDS.18"])
+@rule("Aurora is in the platform's own subnets", DB_CLUSTER, controls=["RDS.18"])
 def rds_cluster_is_in_vpc(cluster: Resource) -> Iterator[str]:
     yield from must_be_set(cluster, "dbSubnetGroupName", "name a subnet group")
 
 
-@rule("Aurora's administrator has a name of our own", DB_CLUSTER, controls=["RDS.24"])
+@rule("Aurora's administrator has a custom name", DB_CLUSTER, controls=["RDS.24"])
 def rds_administrator_has_own_name(cluster: Resource) -> Iterator[str]:
     if _is_secondary(cluster):
-        return  # it has the primary's
+        return  # it uses the primary's administrator
     name = cluster.get("masterUsername")
     if name in (None, "admin", "postgres"):
-        yield f"masterUsername is {name or 'not set'}: give a name that nobody guesses"
+        yield f"masterUsername is {name or 'not set'}: choose a name that is hard to guess"
 
 
 def _is_secondary(cluster: Resource) -> bool:
-    """Whether it is a copy of a global database's primary cluster."""
+    """Whether the cluster is a secondary cluster of a global database."""
     return bool(cluster.get("globalClusterIdentifier")) and not cluster.get("masterUsername")
 
 
 @stack_rule("Aurora's primary cluster is in a backup plan", DB_CLUSTER)
 def rds_primary_is_in_backup_plan(cluster: Resource, stack: Stack) -> Iterator[str]:
     if not _is_secondary(cluster) and not any(stack.companions(cluster, BACKUP_SELECTION)):
-        yield "no backup.Selection names it: add its ARN to one"
+        yield "is not in any backup.Selection: add its ARN to one"
 
 
 @rule("Aurora's log is published", DB_CLUSTER, controls=["RDS.37"])
 def rds_cluster_publishes_logs(cluster: Resource) -> Iterator[str]:
     if "postgresql" not in listed(cluster.get("enabledCloudwatchLogsExports")):
-        yield "enabledCloudwatchLogsExports lacks postgresql: add it"
+        yield "enabledCloudwatchLogsExports does not contain postgresql: add it"
 
 
 @stack_rule("Aurora in production has instances in several zones", DB_CLUSTER, controls=["RDS.15"])
 def rds_cluster_spans_zones(cluster: Resource, stack: Stack) -> Iterator[str]:
     instances = list(stack.companions(cluster, DB_INSTANCE))
-    # One that names no zone is given one by AWS.
+    # AWS chooses the zone of an instance that names none.
     zones = {instance.get("availabilityZone") or instance.name for instance in instances}
     if cluster.is_production and len(zones) < LEAST_ZONES:
         found = f"has {len(instances)} instances in {len(zones)} zones"
-        yield f"{found}: give it {LEAST_ZONES} at least, in zones of their own"
+        yield f"{found}: add instances, so that at least {LEAST_ZONES} are in different zones"
 
 
 @rule("Aurora's instances are not public", DB_INSTANCE, controls=["RDS.2"])
@@ -151,28 +152,28 @@ def rds_instance_is_monitored(instance: Resource) -> Iterator[str]:
     yield from must_be_set(instance, "monitoringRoleArn", "name a role")
 
 
-@stack_rule("Somebody hears of Aurora's failures and maintenance", DB_CLUSTER, controls=["RDS.19"])
+@stack_rule("Aurora's failure and maintenance events reach a topic", DB_CLUSTER, controls=["RDS.19"])
 def rds_events_reach_somebody(cluster: Resource, stack: Stack) -> Iterator[str]:
     subscriptions = list(stack.companions(cluster, EVENT_SUBSCRIPTION))
     if not subscriptions:
-        yield "has no EventSubscription: give it one"
+        yield "has no EventSubscription: add one"
     for subscription in subscriptions:
         categories = listed(subscription.get("eventCategories"))
         missing = {"maintenance", "failure"}.difference(categories)
         if categories and missing:
-            yield f"{subscription.name}: eventCategories lack {', '.join(sorted(missing))}: add them"
+            yield f"{subscription.name}: eventCategories lacks {', '.join(sorted(missing))}: add it"
 
 
-@rule("Aurora takes only encrypted connections", DB_PARAMETERS, controls=["RDS.38"])
+@rule("Aurora accepts only encrypted connections", DB_PARAMETERS, controls=["RDS.38"])
 def rds_parameters_want_tls(group: Resource) -> Iterator[str]:
     parameters = {item.get("name"): item.get("value") for item in listed(group.get("parameters"))}
     if parameters.get("rds.force_ssl") != "1":
-        yield "parameter rds.force_ssl is not 1: set it"
+        yield "parameter rds.force_ssl is not 1: set it to 1"
     if parameters.get("ssl_min_protocol_version") not in ("TLSv1.2", "TLSv1.3"):
-        yield "parameter ssl_min_protocol_version is neither TLSv1.2 nor TLSv1.3: set it"
+        yield "parameter ssl_min_protocol_version is neither TLSv1.2 nor TLSv1.3: set it to one of them"
 
 
-@rule("Aurora's proxy takes only encrypted connections", DB_PROXY, controls=["RDS.43"])
+@rule("Aurora's proxy accepts only encrypted connections", DB_PROXY, controls=["RDS.43"])
 def rds_proxy_wants_tls(proxy: Resource) -> Iterator[str]:
     yield from must_be(proxy, "requireTls", True)
 
@@ -187,22 +188,22 @@ def table_capacity_scales(table: Resource, stack: Stack) -> Iterator[str]:
     targets = {target.get("scalableDimension") for target in stack.companions(table, SCALING_TARGET)}
     for dimension in ("ReadCapacityUnits", "WriteCapacityUnits"):
         if f"dynamodb:table:{dimension}" not in targets:
-            yield f"no scaling target has its {dimension}: give it one, or bill it by request"
+            yield f"no scaling target has its {dimension}: add one, or use on-demand billing"
 
 
-@rule("A table can be restored to any second", TABLE, TABLE_REPLICA, controls=["DynamoDB.2"])
+@rule("A table has point-in-time recovery", TABLE, TABLE_REPLICA, controls=["DynamoDB.2"])
 def table_has_point_in_time_recovery(table: Resource) -> Iterator[str]:
     path = "pointInTimeRecovery.enabled" if table.type == TABLE else "pointInTimeRecovery"
     yield from must_be(table, path, True)
 
 
-@rule("A table in production refuses deletion", TABLE, TABLE_REPLICA, controls=["DynamoDB.6"])
+@rule("A table in production has deletion protection", TABLE, TABLE_REPLICA, controls=["DynamoDB.6"])
 def table_is_protected(table: Resource) -> Iterator[str]:
     if table.is_production:
         yield from must_be(table, "deletionProtectionEnabled", True)
 
 
-@rule("A table is encrypted with our key", TABLE, TABLE_REPLICA)
+@rule("A table is encrypted with the platform's key", TABLE, TABLE_REPLICA)
 def table_is_encrypted(table: Resource) -> Iterator[str]:
     yield from must_be_our_key(
         table, "serverSideEncryption.kmsKeyArn" if table.type == TABLE else "kmsKeyArn"
@@ -217,30 +218,30 @@ def cache_is_backed_up(cache: Resource) -> Iterator[str]:
     yield from must_be_at_least(cache, "snapshotRetentionLimit", 1)
 
 
-@rule("A cache fails over by itself, to another zone", CACHE, controls=["ElastiCache.3"])
+@rule("A cache fails over automatically to another zone", CACHE, controls=["ElastiCache.3"])
 def cache_fails_over(cache: Resource) -> Iterator[str]:
     yield from must_be(cache, "automaticFailoverEnabled", True)
     yield from must_be(cache, "multiAzEnabled", True)
 
 
-@rule("A cache is encrypted at rest, with our key", CACHE, controls=["ElastiCache.4"])
+@rule("A cache is encrypted at rest with the platform's key", CACHE, controls=["ElastiCache.4"])
 def cache_is_encrypted(cache: Resource) -> Iterator[str]:
     yield from must_be(cache, "atRestEncryptionEnabled", True)
     yield from must_be_our_key(cache, "kmsKeyId")
 
 
-@rule("A cache speaks TLS", CACHE, controls=["ElastiCache.5"])
+@rule("A cache requires TLS", CACHE, controls=["ElastiCache.5"])
 def cache_uses_tls(cache: Resource) -> Iterator[str]:
     yield from must_be(cache, "transitEncryptionEnabled", True)
     yield from must_be(cache, "transitEncryptionMode", "required", unset=True)
 
 
-@rule("A cache's clients sign in", CACHE, controls=["ElastiCache.6"])
+@rule("A cache's clients must authenticate", CACHE, controls=["ElastiCache.6"])
 def cache_clients_sign_in(cache: Resource) -> Iterator[str]:
     yield from must_be_set(cache, "userGroupIds", "name a user group")
 
 
-@rule("A cache is in subnets of ours", CACHE, controls=["ElastiCache.7"])
+@rule("A cache is in the platform's own subnets", CACHE, controls=["ElastiCache.7"])
 def cache_is_in_vpc(cache: Resource) -> Iterator[str]:
     name = cache.get("subnetGroupName")
     if name in (None, "default"):
@@ -250,7 +251,7 @@ def cache_is_in_vpc(cache: Resource) -> Iterator[str]:
 # -- MSK -----------------------------------------------------------------------------------------
 
 
-@rule("Kafka is encrypted on every way, and at rest with our key", BROKERS, controls=["MSK.1"])
+@rule("Kafka is encrypted in transit, and at rest with the platform's key", BROKERS, controls=["MSK.1"])
 def brokers_are_encrypted(brokers: Resource) -> Iterator[str]:
     transit = "encryptionInfo.encryptionInTransit"
     yield from must_be(brokers, f"{transit}.inCluster", True, unset=True)
@@ -258,19 +259,19 @@ def brokers_are_encrypted(brokers: Resource) -> Iterator[str]:
     yield from must_be_our_key(brokers, "encryptionInfo.encryptionAtRestKmsKeyArn")
 
 
-@rule("Kafka has metrics of every broker and topic", BROKERS, controls=["MSK.2"])
+@rule("Kafka has metrics for every broker and topic", BROKERS, controls=["MSK.2"])
 def brokers_are_monitored(brokers: Resource) -> Iterator[str]:
     yield from must_be(brokers, "enhancedMonitoring", "PER_TOPIC_PER_BROKER", "PER_TOPIC_PER_PARTITION")
 
 
-@rule("Kafka is private, and its clients sign in", BROKERS, controls=["MSK.4", "MSK.6"])
+@rule("Kafka is private, and its clients must authenticate", BROKERS, controls=["MSK.4", "MSK.6"])
 def brokers_are_private(brokers: Resource) -> Iterator[str]:
     public = "brokerNodeGroupInfo.connectivityInfo.publicAccess.type"
     yield from must_be(brokers, public, "DISABLED", unset=True)
     yield from must_be(brokers, "clientAuthentication.unauthenticated", False)
 
 
-@rule("Kafka in production is in three zones", BROKERS)
+@rule("Kafka in production uses three zones", BROKERS)
 def brokers_span_zones(brokers: Resource) -> Iterator[str]:
     if brokers.is_production:
         yield from must_be_at_least(brokers, "brokerNodeGroupInfo.clientSubnets", 3)
@@ -279,7 +280,7 @@ def brokers_span_zones(brokers: Resource) -> Iterator[str]:
 # -- topics, queues, metrics ---------------------------------------------------------------------
 
 
-@rule("A topic is encrypted with our key", TOPIC, controls=["SNS.1"])
+@rule("A topic is encrypted with the platform's key", TOPIC, controls=["SNS.1"])
 def topic_is_encrypted(topic: Resource) -> Iterator[str]:
     yield from must_be_our_key(topic, "kmsMasterKeyId")
 
@@ -287,20 +288,20 @@ def topic_is_encrypted(topic: Resource) -> Iterator[str]:
 @rule("Topics and queues are not public", TOPIC_POLICY, QUEUE_POLICY, controls=["SNS.4", "SQS.3"])
 def topic_is_not_public(policy: Resource) -> Iterator[str]:
     if is_public(policy.get("policy")):
-        yield "policy lets everybody in: name a principal, or a condition"
+        yield "policy gives everyone access: name a principal, or add a condition"
 
 
-@rule("A queue is encrypted with our key", QUEUE, controls=["SQS.1"])
+@rule("A queue is encrypted with the platform's key", QUEUE, controls=["SQS.1"])
 def queue_is_encrypted(queue: Resource) -> Iterator[str]:
     yield from must_be_our_key(queue, "kmsMasterKeyId")
 
 
-@rule("Metrics are encrypted with our key", WORKSPACE)
+@rule("Metrics are encrypted with the platform's key", WORKSPACE)
 def workspace_is_encrypted(workspace: Resource) -> Iterator[str]:
     yield from must_be_our_key(workspace, "kmsKeyArn")
 
 
-@rule("Backups are encrypted with our key", BACKUP_VAULT, controls=["Backup.1"])
+@rule("Backups are encrypted with the platform's key", BACKUP_VAULT, controls=["Backup.1"])
 def backup_vault_is_encrypted(vault: Resource) -> Iterator[str]:
     yield from must_be_our_key(vault, "kmsKeyArn")
 
@@ -312,13 +313,13 @@ def backup_vault_is_encrypted(vault: Resource) -> Iterator[str]:
 def bucket_blocks_public_access(bucket: Resource, stack: Stack) -> Iterator[str]:
     blocks = list(stack.companions(bucket, PUBLIC_ACCESS_BLOCK))
     if not blocks:
-        yield "has no BucketPublicAccessBlock: give it one"
+        yield "has no BucketPublicAccessBlock: add one"
     for block in blocks:
         for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
             yield from must_be(block, key, True)
 
 
-@stack_rule("A bucket refuses requests without TLS", BUCKET, controls=["S3.5"])
+@stack_rule("A bucket denies requests without TLS", BUCKET, controls=["S3.5"])
 def bucket_wants_tls(bucket: Resource, stack: Stack) -> Iterator[str]:
     for policy in stack.companions(bucket, BUCKET_POLICY):
         for statement in statements(policy.get("policy")):
@@ -334,39 +335,39 @@ def bucket_wants_tls(bucket: Resource, stack: Stack) -> Iterator[str]:
     yield "no BucketPolicy denies requests where aws:SecureTransport is false: add one"
 
 
-@rule("No bucket policy gives control away", BUCKET_POLICY, controls=["S3.6"])
+@rule("No bucket policy gives away control of the bucket", BUCKET_POLICY, controls=["S3.6"])
 def bucket_policy_gives_no_control(policy: Resource) -> Iterator[str]:
     for statement in allowed(policy.get("policy")):
         for action in sorted(FOREIGN_BUCKET_ACTIONS.intersection(listed(statement.get("Action")))):
             yield f"policy allows {action}: name the actions that are needed"
     if is_public(policy.get("policy")):
-        yield "policy lets everybody in: name a principal, or a condition"
+        yield "policy gives everyone access: name a principal, or add a condition"
 
 
-@stack_rule("A bucket keeps versions, and forgets old ones", BUCKET, controls=["S3.10", "S3.13", "S3.14"])
+@stack_rule("A bucket keeps versions, and deletes old ones", BUCKET, controls=["S3.10", "S3.13", "S3.14"])
 def bucket_keeps_versions(bucket: Resource, stack: Stack) -> Iterator[str]:
     versionings = list(stack.companions(bucket, VERSIONING))
     if {item.get("versioningConfiguration.status") for item in versionings} != {"Enabled"}:
-        yield "has no BucketVersioning that is Enabled: give it one"
-    # A configuration for old versions waits for versioning, and so names the bucket through it.
+        yield "has no BucketVersioning with status Enabled: add one"
+    # A lifecycle configuration for old versions depends on versioning, so it can refer to that for the name.
     if not any(any(stack.companions(owner, LIFECYCLE)) for owner in (bucket, *versionings)):
-        yield "has no BucketLifecycleConfiguration: give it one"
+        yield "has no BucketLifecycleConfiguration: add one"
 
 
 @stack_rule("A bucket has no access control lists", BUCKET, controls=["S3.12"])
 def bucket_has_no_acls(bucket: Resource, stack: Stack) -> Iterator[str]:
     owners = {item.get("rule.objectOwnership") for item in stack.companions(bucket, OWNERSHIP)}
     if owners != {"BucketOwnerEnforced"}:
-        yield "has no BucketOwnershipControls with BucketOwnerEnforced: give it some"
+        yield "has no BucketOwnershipControls with BucketOwnerEnforced: add them"
 
 
-@stack_rule("A bucket is encrypted with our key", BUCKET, controls=["S3.17"])
+@stack_rule("A bucket is encrypted with the platform's key", BUCKET, controls=["S3.17"])
 def bucket_is_encrypted(bucket: Resource, stack: Stack) -> Iterator[str]:
     configurations = list(stack.companions(bucket, ENCRYPTION))
     if not configurations:
-        yield "has no BucketServerSideEncryptionConfiguration: give it one"
+        yield "has no BucketServerSideEncryptionConfiguration: add one"
     for configuration in configurations:
         for entry in listed(configuration.get("rules")):
             default = entry.get("applyServerSideEncryptionByDefault")
             if not is_map(default) or not is_our_key(default.get("kmsMasterKeyId")):
-                yield f"{configuration.name}: a rule lacks a kmsMasterKeyId of ours: name the region's key"
+                yield f"{configuration.name}: a rule's kmsMasterKeyId is not the region's key: use that"

@@ -1,4 +1,4 @@
-"""Rules about what viewers reach: CloudFront, load balancers, certificates, web ACLs."""
+"""Rules about the edge: CloudFront, load balancers, certificates and web ACLs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ viewers and CloudFront")."""
 STRONG_KEYS = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1")
 
 
-@rule("CloudFront answers / with an object", DISTRIBUTION, controls=["CloudFront.1"])
+@rule("CloudFront has a default root object", DISTRIBUTION, controls=["CloudFront.1"])
 def cloudfront_has_default_root_object(distribution: Resource) -> Iterator[str]:
     yield from must_be_set(distribution, "defaultRootObject", "name one, such as index.html")
 
@@ -50,7 +50,7 @@ def cloudfront_viewers_use_https(distribution: Resource) -> Iterator[str]:
 @stack_rule("CloudFront's requests are logged", DISTRIBUTION, controls=["CloudFront.5"])
 def cloudfront_is_logged(distribution: Resource, stack: Stack) -> Iterator[str]:
     if not distribution.get("loggingConfig") and not any(stack.companions(distribution, LOG_DELIVERY_SOURCE)):
-        yield "has neither a LogDeliverySource nor loggingConfig: give it the former"
+        yield "has neither a LogDeliverySource nor loggingConfig: add a LogDeliverySource"
 
 
 @rule("CloudFront has a web ACL", DISTRIBUTION, controls=["CloudFront.6"])
@@ -59,7 +59,7 @@ def cloudfront_has_web_acl(distribution: Resource) -> Iterator[str]:
 
 
 @rule(
-    "Viewers get our certificate, by SNI and modern TLS",
+    "Viewers get the platform's certificate, with SNI and modern TLS",
     DISTRIBUTION,
     controls=["CloudFront.7", "CloudFront.8", "CloudFront.15"],
 )
@@ -83,19 +83,19 @@ def cloudfront_origins_use_tls(distribution: Resource) -> Iterator[str]:
             continue
         name = origin.get("originId")
         if custom.get("originProtocolPolicy") != "https-only":
-            yield f"origin {name}: originProtocolPolicy is not https-only: set it"
+            yield f"origin {name}: originProtocolPolicy is not https-only: set it to https-only"
         if set(listed(custom.get("originSslProtocols"))) != {"TLSv1.2"}:
-            yield f"origin {name}: originSslProtocols are not TLSv1.2 alone: set them"
+            yield f"origin {name}: originSslProtocols are not only TLSv1.2: set them to TLSv1.2"
 
 
-@rule("CloudFront signs what it asks of buckets", DISTRIBUTION, controls=["CloudFront.13"])
+@rule("CloudFront signs its requests to buckets", DISTRIBUTION, controls=["CloudFront.13"])
 def cloudfront_has_origin_access_control(distribution: Resource) -> Iterator[str]:
     for origin in _origins(distribution):
         if not is_map(origin.get("customOriginConfig")) and not origin.get("originAccessControlId"):
-            yield f"origin {origin.get('originId')}: originAccessControlId is not set: name one"
+            yield f"origin {origin.get('originId')}: originAccessControlId is not set: set it"
 
 
-@rule("ACM can renew a certificate by itself", CERTIFICATE, controls=["ACM.1"])
+@rule("ACM can renew a certificate automatically", CERTIFICATE, controls=["ACM.1"])
 def certificate_renews_itself(certificate: Resource) -> Iterator[str]:
     yield from must_be(certificate, "validationMethod", "DNS")
 
@@ -112,17 +112,17 @@ def alb_redirects_http(listener: Resource) -> Iterator[str]:
     for action in listed(listener.get("defaultActions")):
         redirect = action.get("redirect")
         if not is_map(redirect) or redirect.get("protocol") != "HTTPS":
-            yield "protocol is HTTP, and an action is no redirect to HTTPS: make it one"
+            yield "protocol is HTTP, and an action does not redirect to HTTPS: use a redirect"
 
 
-@rule("Listeners speak TLS 1.2 or newer", LISTENER, controls=["ELB.17"])
+@rule("Listeners use TLS 1.2 or newer", LISTENER, controls=["ELB.17"])
 def listener_uses_modern_tls(listener: Resource) -> Iterator[str]:
     if listener.get("protocol") not in ("HTTPS", "TLS"):
         return
     policy = str(listener.get("sslPolicy") or "")
-    # Policies named Ext add ciphers without forward secrecy.
+    # Policies with Ext in their names add ciphers without forward secrecy.
     if ("TLS13-1-2" not in policy and "TLS13-1-3" not in policy) or "Ext" in policy:
-        yield f"sslPolicy is {policy or 'not set'}: name one such as ELBSecurityPolicy-TLS13-1-2-2021-06"
+        yield f"sslPolicy is {policy or 'not set'}: set one such as ELBSecurityPolicy-TLS13-1-2-2021-06"
 
 
 @rule("An application load balancer drops invalid headers", LOAD_BALANCER, controls=["ELB.4"])
@@ -136,13 +136,13 @@ def load_balancer_is_logged(balancer: Resource) -> Iterator[str]:
     yield from must_be(balancer, "accessLogs.enabled", True)
 
 
-@rule("A load balancer in production refuses deletion", LOAD_BALANCER, controls=["ELB.6"])
+@rule("A load balancer in production has deletion protection", LOAD_BALANCER, controls=["ELB.6"])
 def load_balancer_is_protected(balancer: Resource) -> Iterator[str]:
     if balancer.is_production:
         yield from must_be(balancer, "enableDeletionProtection", True)
 
 
-@rule("An application load balancer mitigates desynchronisation", LOAD_BALANCER, controls=["ELB.12"])
+@rule("An application load balancer mitigates desync attacks", LOAD_BALANCER, controls=["ELB.12"])
 def alb_mitigates_desync(balancer: Resource) -> Iterator[str]:
     if _is_application(balancer):
         yield from must_be(balancer, "desyncMitigationMode", "defensive", "strictest", unset=True)
@@ -157,7 +157,7 @@ def load_balancer_spans_zones(balancer: Resource) -> Iterator[str]:
 @stack_rule("A public load balancer has a web ACL", LOAD_BALANCER, controls=["ELB.16"])
 def alb_has_web_acl(balancer: Resource, stack: Stack) -> Iterator[str]:
     if _is_application(balancer) and not any(stack.companions(balancer, WEB_ACL_ASSOCIATION)):
-        yield "has no WebAclAssociation: give it one"
+        yield "has no WebAclAssociation: add one"
 
 
 @rule("Only application load balancers face the internet", LOAD_BALANCER)
@@ -174,7 +174,7 @@ def web_acl_has_rules(acl: Resource) -> Iterator[str]:
 @stack_rule("A web ACL writes logs", WEB_ACL, controls=["WAF.11"])
 def web_acl_is_logged(acl: Resource, stack: Stack) -> Iterator[str]:
     if not any(stack.companions(acl, WEB_ACL_LOGGING)):
-        yield "has no WebAclLoggingConfiguration: give it one"
+        yield "has no WebAclLoggingConfiguration: add one"
 
 
 @rule("Every rule of a web ACL has metrics", WEB_ACL, controls=["WAF.12"])

@@ -1,4 +1,4 @@
-"""Rules about Kubernetes: the cluster, its nodes, and what runs on them."""
+"""Rules about Kubernetes: the cluster, its nodes and its workloads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ WORKLOADS = (
 )
 
 OLDEST_VERSION = (1, 34)
-"""The oldest in standard support (EKS User Guide, "Understand the Kubernetes version lifecycle on EKS")."""
+"""The oldest version in standard support (EKS User Guide, "Understand the Kubernetes version lifecycle on
+EKS")."""
 
 
 @rule("A cluster's Kubernetes version is supported", CLUSTER, COMPONENT, controls=["EKS.2"])
@@ -33,53 +34,53 @@ def cluster_version_is_supported(cluster: Resource) -> Iterator[str]:
     version = str(cluster.get("version") or "")
     oldest = ".".join(map(str, OLDEST_VERSION))
     if not version:
-        yield f"version is not set: name one, {oldest} or newer"
+        yield f"version is not set: set it to {oldest} or newer"
     elif tuple(map(int, version.split("."))) < OLDEST_VERSION:
         yield f"version is {version}: use {oldest} or newer"
 
 
-@rule("Kubernetes' secrets are encrypted with our key", CLUSTER, COMPONENT, controls=["EKS.3"])
+@rule("Kubernetes Secrets are encrypted with the platform's key", CLUSTER, COMPONENT, controls=["EKS.3"])
 def cluster_secrets_are_encrypted(cluster: Resource) -> Iterator[str]:
     if not _is_shell(cluster):
         path = "encryptionConfig.provider.keyArn" if cluster.type == CLUSTER else "encryptionConfigKeyArn"
         yield from must_be_our_key(cluster, path)
 
 
-@rule("A cluster logs what is asked of it", CLUSTER, COMPONENT, controls=["EKS.8"])
+@rule("A cluster writes an audit log", CLUSTER, COMPONENT, controls=["EKS.8"])
 def cluster_is_audited(cluster: Resource) -> Iterator[str]:
     if not _is_shell(cluster) and "audit" not in listed(cluster.get("enabledClusterLogTypes")):
-        yield "enabledClusterLogTypes lacks audit: add it"
+        yield "enabledClusterLogTypes does not contain audit: add it"
 
 
-@rule("A cluster's endpoint admits named networks only", CLUSTER, COMPONENT)
+@rule("A cluster's endpoint only allows named networks", CLUSTER, COMPONENT)
 def cluster_endpoint_is_not_open(cluster: Resource) -> Iterator[str]:
     if _is_shell(cluster):
         return
     place = "vpcConfig." if cluster.type == CLUSTER else ""
-    # AWS's default is public, and open to every network.
+    # By default, the endpoint is public and allows every network.
     if cluster.get(f"{place}endpointPublicAccess") is False:
         return
     networks = listed(cluster.get(f"{place}publicAccessCidrs"))
     if not networks or any(map(is_the_internet, networks)):
-        yield "publicAccessCidrs admits the whole internet: name the networks that you deploy from"
+        yield "publicAccessCidrs allows the whole internet: name the networks that you deploy from"
 
 
-@rule("Nodes' disks are encrypted with our key", NODE_CLASS, controls=["EC2.3"])
+@rule("Nodes' disks are encrypted with the platform's key", NODE_CLASS, controls=["EC2.3"])
 def node_disks_are_encrypted(node_class: Resource) -> Iterator[str]:
     yield from must_be_our_key(node_class, "spec.ephemeralStorage.kmsKeyID")
 
 
-@rule("Traffic that no network policy admits is refused", NODE_CLASS)
+@rule("Traffic that no network policy allows is denied", NODE_CLASS)
 def nodes_deny_by_default(node_class: Resource) -> Iterator[str]:
     yield from must_be(node_class, "spec.networkPolicy", "DefaultDeny")
 
 
-@rule("Charts of others have a pinned version", RELEASE, CHART)
+@rule("Third-party charts have a pinned version", RELEASE, CHART)
 def chart_is_pinned(chart: Resource) -> Iterator[str]:
     if not _is_shell(chart) and not str(chart.get("chart") or "").startswith((".", "/")):
         version = chart.get("version")
         if not version:
-            yield "version is not set: name one"
+            yield "version is not set: set it"
         else:
             yield from _refusal(pinned_chart, "version", version)
 
@@ -100,15 +101,15 @@ def containers_have_no_privileges(workload: Resource) -> Iterator[str]:
         context = _map(container.get("securityContext"))
         name = container.get("name")
         if context.get("privileged"):
-            yield f"container {name} is privileged: take that away"
+            yield f"container {name} is privileged: remove privileged"
         if context.get("allowPrivilegeEscalation") is not False:
-            yield f"container {name}: allowPrivilegeEscalation is not false: set it"
+            yield f"container {name}: allowPrivilegeEscalation is not false: set it to false"
         own = context.get("runAsNonRoot")
         if not (own if own is not None else pod.get("runAsNonRoot")):
-            yield f"container {name}: runAsNonRoot is not true, here or for the pod: set it"
+            yield f"container {name}: runAsNonRoot is not true, for the container or the pod: set it to true"
 
 
-@rule("Containers say what they need, and have a limit of memory", *WORKLOADS)
+@rule("Containers have resource requests and a memory limit", *WORKLOADS)
 def containers_have_limits(workload: Resource) -> Iterator[str]:
     for container in _containers(workload):
         resources = _map(container.get("resources"))
@@ -117,17 +118,19 @@ def containers_have_limits(workload: Resource) -> Iterator[str]:
                 yield f"container {container.get('name')}: resources.{kind}.{name} is not set: set it"
 
 
-@rule("Autoscaling holds still where metrics are missing", SCALED_OBJECT)
+@rule("Autoscaling doesn't scale down when metrics are missing", SCALED_OBJECT)
 def scaling_survives_missing_metrics(scaled: Resource) -> Iterator[str]:
     triggers = [trigger for trigger in listed(scaled.get("spec.triggers")) if is_map(trigger)]
     prometheus = [trigger for trigger in triggers if trigger.get("type") == "prometheus"]
     for trigger in prometheus:
         metadata = trigger.get("metadata")
-        # KEDA's default takes a dead exporter for no load, and scales down.
+        # By default, KEDA takes a failed exporter for zero load, and scales down.
         if not is_map(metadata) or metadata.get("ignoreNullValues") != "false":
-            yield 'a prometheus trigger\'s ignoreNullValues is not "false": set it'
+            yield 'a prometheus trigger\'s ignoreNullValues is not "false": set it to "false"'
     if prometheus:
-        yield from must_be_set(scaled, "spec.fallback", "say how many replicas there are without metrics")
+        yield from must_be_set(
+            scaled, "spec.fallback", "set the number of replicas for when metrics are missing"
+        )
 
 
 def _refusal(check: Callable[[str], str], what: str, value: str) -> Iterator[str]:
@@ -138,7 +141,8 @@ def _refusal(check: Callable[[str], str], what: str, value: str) -> Iterator[str
 
 
 def _is_shell(component: Resource) -> bool:
-    """A component that its provider registers without inputs: what it consists of is judged instead."""
+    """Whether it is a component that its provider registers without inputs. Its children are checked
+    instead."""
     return component.type in (COMPONENT, CHART) and not component.properties
 
 

@@ -1,4 +1,4 @@
-"""Rules about networks: who gets in, and from where."""
+"""Rules about networks: security groups, flow logs, addresses and endpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLOW_LOG = "aws:ec2/flowLog:FlowLog"
 
 
 @rule(
-    "No security group admits the whole internet",
+    "No security group allows the whole internet",
     INGRESS_RULE,
     SECURITY_GROUP,
     SECURITY_GROUP_RULE,
@@ -33,14 +33,14 @@ def security_group_admits_no_internet(group: Resource) -> Iterator[str]:
         for key in ("cidrIpv4", "cidrIpv6", "cidrBlocks", "ipv6CidrBlocks"):
             for block in listed(entry.get(key)):
                 if is_the_internet(str(block)):
-                    yield f"{key} admits {block}: name a security group, a prefix list or a network"
+                    yield f"{key} allows {block}: use a security group, a prefix list or a smaller network"
 
 
-@stack_rule("The default security group admits and allows nothing", VPC, controls=["EC2.2"])
+@stack_rule("The default security group has no rules", VPC, controls=["EC2.2"])
 def default_security_group_is_empty(vpc: Resource, stack: Stack) -> Iterator[str]:
     groups = list(stack.companions(vpc, DEFAULT_SECURITY_GROUP))
     if not groups:
-        yield "its default security group is AWS's: take it over with an empty DefaultSecurityGroup"
+        yield "its default security group has AWS's rules: add a DefaultSecurityGroup without rules"
     for group in groups:
         for key in ("ingress", "egress"):
             if listed(group.get(key)):
@@ -51,12 +51,12 @@ def default_security_group_is_empty(vpc: Resource, stack: Stack) -> Iterator[str
 def vpc_has_flow_logs(vpc: Resource, stack: Stack) -> Iterator[str]:
     logs = list(stack.companions(vpc, FLOW_LOG))
     if not logs:
-        yield "has no FlowLog: give it one"
+        yield "has no FlowLog: add one"
     for log in logs:
         yield from must_be(log, "trafficType", "ALL", "REJECT")
 
 
-@rule("Subnets give out no public addresses", "aws:ec2/subnet:Subnet", controls=["EC2.15"])
+@rule("Subnets don't assign public addresses", "aws:ec2/subnet:Subnet", controls=["EC2.15"])
 def subnet_assigns_no_public_addresses(subnet: Resource) -> Iterator[str]:
     for key in ("mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"):
         yield from must_be(subnet, key, False, unset=True)
@@ -66,12 +66,12 @@ def subnet_assigns_no_public_addresses(subnet: Resource) -> Iterator[str]:
 def elastic_ip_is_in_use(address: Resource, stack: Stack) -> Iterator[str]:
     users = ("aws:ec2/natGateway:NatGateway", "aws:lb/loadBalancer:LoadBalancer")
     if not any(stack.companions(address, *users)):
-        yield "nothing uses it: give it to a NAT gateway, or remove it"
+        yield "is not in use: assign it to a NAT gateway, or remove it"
 
 
-@stack_rule("Images reach the VPC through endpoints of its own", VPC, controls=["EC2.55", "EC2.56"])
+@stack_rule("A VPC has endpoints for the image registry", VPC, controls=["EC2.55", "EC2.56"])
 def vpc_has_registry_endpoints(vpc: Resource, stack: Stack) -> Iterator[str]:
     services = [str(endpoint.get("serviceName")) for endpoint in stack.companions(vpc, ENDPOINT)]
     for service in ("ecr.api", "ecr.dkr"):
         if not any(name.endswith(f".{service}") for name in services):
-            yield f"has no VpcEndpoint for {service}: give it one"
+            yield f"has no VpcEndpoint for {service}: add one"

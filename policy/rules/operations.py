@@ -1,4 +1,4 @@
-"""Rules about running it: tags, regions, logs, alarms."""
+"""Rules about operations: tags, regions, logs and alarms."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def resource_is_tagged(resource: Resource) -> Iterator[str]:
         return
     missing = missing_tags(tags, (*REQUIRED_TAGS, "environment"))
     if missing:
-        yield f"its provider's defaultTags lack {', '.join(missing)}: use the region's provider"
+        yield f"its provider's defaultTags do not contain {', '.join(missing)}: use the region's provider"
 
 
-@rule("Nothing is in a region that was not agreed on")
+@rule("Resources are only in approved regions")
 def region_is_allowed(resource: Resource) -> Iterator[str]:
     if resource.type == PROVIDER or resource.type.startswith("aws:"):
         yield from must_be(resource, "region", *get_args(Region), unset=resource.type != PROVIDER)
 
 
-@rule("Logs are forgotten one day", LOG_GROUP)
+@rule("Logs expire", LOG_GROUP)
 def log_group_forgets(group: Resource) -> Iterator[str]:
     yield from must_be(group, "retentionInDays", *get_args(RetentionDays))
 
 
-@rule("Logs are encrypted with our key", LOG_GROUP)
+@rule("Logs are encrypted with the platform's key", LOG_GROUP)
 def log_group_is_encrypted(group: Resource) -> Iterator[str]:
     yield from must_be_our_key(group, "kmsKeyId")
 
 
-@stack_rule("An alarm tells somebody, or another alarm or a health check", METRIC_ALARM)
+@stack_rule("An alarm notifies a topic, another alarm or a health check", METRIC_ALARM)
 def alarm_tells_somebody(alarm: Resource, stack: Stack) -> Iterator[str]:
     if not any(stack.companions(alarm, COMPOSITE_ALARM, HEALTH_CHECK)):
         yield from must_be_set(alarm, "alarmActions", "name a topic")
 
 
-@rule("A composite alarm tells somebody", COMPOSITE_ALARM)
+@rule("A composite alarm notifies a topic", COMPOSITE_ALARM)
 def composite_alarm_tells_somebody(alarm: Resource) -> Iterator[str]:
     yield from must_be_set(alarm, "alarmActions", "name a topic")

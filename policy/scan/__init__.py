@@ -1,1 +1,1 @@
-"""What an outside scanner says of a stack: its state as a Terraform plan, judged by Checkov."""
+"""Scans a stack with Checkov, an external scanner, which reads the stack's state as a Terraform plan."""

@@ -1,6 +1,6 @@
-"""`python -m policy.scan`: what Checkov, an outside scanner, says of a stack's state.
+"""`python -m policy.scan`: scan a stack's state with Checkov, an external scanner.
 
-Exit status: 0 where all that fails has an exception, 1 where something else fails, 2 where it cannot be told.
+Exit status: 0 if every failed check has an exception, 1 if another check fails, 2 if the scan itself fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sandbox.tools import ToolError
 
 
 class ScanError(Exception):
-    """There is nothing to scan; the text says what would do."""
+    """Raised if there is nothing to scan. The text says what to do."""
 
 
 _FAILURES = (CheckovError, ExceptionsError, PlanError, SandboxError, ScanError, ToolError, UnknownTypeError)
@@ -34,7 +34,7 @@ _FAILURES = (CheckovError, ExceptionsError, PlanError, SandboxError, ScanError, 
 
 @dataclass(frozen=True)
 class Finding:
-    """A check that fails."""
+    """A failed check."""
 
     check: str
     title: str
@@ -42,30 +42,30 @@ class Finding:
     name: str
     urn: str
     attributes: Sequence[str]
-    """What the check looked at, in Terraform's names."""
+    """The attributes that the check evaluated, with Terraform's names."""
     note: str
-    """Of an exception that has ended; else empty."""
+    """Mentions an expired exception; otherwise empty."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a scan found."""
+    """The result of a scan."""
 
     checkov: str
-    """Its version."""
+    """Checkov's version."""
     resources: int
     passed: int
     excepted: int
     failed: Sequence[Finding]
     unseen: Sequence[str]
-    """What nobody but the stack's key can read: what a check says of it means nothing."""
+    """Properties that only the stack's key can decrypt. Checks cannot evaluate them."""
 
 
 def scan(state: Sequence[State], today: datetime.date) -> Verdict:
-    """Judges a stack by its resources, as `pulumi stack export` shows them.
+    """Scans the resources of a stack, as `pulumi stack export` shows them.
 
     Raises:
-        PlanError, UnknownTypeError, CheckovError, ToolError, ExceptionsError: it cannot be told.
+        PlanError, UnknownTypeError, CheckovError, ToolError, ExceptionsError: the scan failed.
     """
     entries = exceptions.load(known_rules=NAMES)
     made = plan(state)
@@ -100,7 +100,7 @@ def scan(state: Sequence[State], today: datetime.date) -> Verdict:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Scans one stack, prints what it found, and returns the exit status."""
+    """Scans one stack, prints the result, and returns the exit status."""
     options = _parser().parse_args(arguments)
     today = datetime.datetime.now(datetime.UTC).date()
     try:
@@ -108,8 +108,8 @@ def main(arguments: Sequence[str]) -> int:
     except _FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except Exception as error:  # 1 would say that a check fails
-        print(f"error: the scan broke: {error!r}", file=sys.stderr)
+    except Exception as error:  # status 1 would mean that a check failed
+        print(f"error: the scan failed: {error!r}", file=sys.stderr)
         return 2
     if options.json:
         print(json.dumps(asdict(verdict), indent=2))
@@ -126,9 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--state",
         metavar="FILE",
-        help="what `pulumi stack export` wrote of a stack elsewhere; - for standard input",
+        help="the output of `pulumi stack export` for any other stack; - reads standard input",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -141,12 +141,12 @@ def _state(options: argparse.Namespace) -> Sequence[State]:
         except OSError as error:
             raise ScanError(str(error)) from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ScanError(f"{options.state} is not what `pulumi stack export` writes") from None
+            raise ScanError(f"{options.state} is not the output of `pulumi stack export`") from None
     resources = Sandbox.of(Path()).deployment(options.stack).get("resources")
     if not resources:
         raise ScanError(
             f"stack {options.stack} is not deployed in the sandbox: run `make up STACK={options.stack}` "
-            "first. A stack elsewhere is scanned by "
+            "first. To scan a stack on AWS, run "
             "`pulumi stack export --stack NAME | .venv/bin/python -m policy.scan --state -`"
         )
     return resources
@@ -161,16 +161,16 @@ def _text(verdict: Verdict, what: str) -> str:
         for finding in findings:
             lines.append(f"  {finding.type} {finding.name}{f' {finding.note}' if finding.note else ''}")
             if finding.attributes:
-                lines.append(f"    looked at {', '.join(finding.attributes)}")
+                lines.append(f"    evaluated {', '.join(finding.attributes)}")
         lines.append("")
-    lines += [f"Secret as a whole, so that no check has seen it: {item}" for item in verdict.unseen]
+    lines += [f"Not checked, because all of it is secret: {item}" for item in verdict.unseen]
     lines.append(
         f"Checkov {verdict.checkov} on {what} ({verdict.resources} AWS resources): {verdict.passed} checks "
         f"passed, {len(verdict.failed)} failed, {verdict.excepted} excepted (policy/exceptions.yaml)."
     )
     if verdict.failed:
         lines.append(
-            "Mend them in their tier, or say in policy/exceptions.yaml why they are right as they are."
+            "Fix the resources in their tier, or explain in policy/exceptions.yaml why they are right."
         )
     return "\n".join(lines)
 

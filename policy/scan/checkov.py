@@ -1,4 +1,4 @@
-"""Runs Checkov on a plan, by itself: no network, no account of its vendor, no settings of the user's own."""
+"""Runs Checkov on a plan in isolation: without network, account or any of the user's settings."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ FRAMEWORK = "terraform_plan"
 
 
 class CheckovError(Exception):
-    """Checkov did not judge the plan; the text says what it said."""
+    """Raised if Checkov could not scan the plan. The text has Checkov's output."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one check says of one resource."""
+    """The result of one check for one resource."""
 
     check: str
-    """Id, such as `CKV_AWS_18`."""
+    """The check's id, such as `CKV_AWS_18`."""
     title: str
-    """What it asks for, such as `Ensure the S3 bucket has access logging enabled`."""
+    """What the check requires, such as `Ensure the S3 bucket has access logging enabled`."""
     address: str
     passed: bool
     attributes: Sequence[str]
-    """What it looked at, in Terraform's names."""
+    """The attributes that the check evaluated, with Terraform's names."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What all checks say of a plan."""
+    """The results of all checks for a plan."""
 
     version: str
     results: Sequence[Result]
 
 
 def judge(plan: Mapping[str, Any]) -> Report:
-    """Every check on every resource that it is about.
+    """Runs every check on every resource to which it applies.
 
     Raises:
         CheckovError: Checkov failed, or did not read the whole plan.
-        sandbox.tools.ToolError: it can't be had.
+        sandbox.tools.ToolError: Checkov isn't available.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.json"
-        # A line each: Checkov keeps the lines that a resource stands on, for every result.
+        # One value per line, because Checkov copies the resource's lines into every result.
         path.write_text(json.dumps(plan, indent=1))
         options = ["--framework", FRAMEWORK, "--skip-download", "--compact", "--output", "json"]
         done = run(["--file", str(path), *options], Path(folder))
@@ -82,22 +82,23 @@ def judge(plan: Mapping[str, Any]) -> Report:
 
 
 def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs Checkov's own command in a folder, where it also keeps what it writes."""
+    """Runs Checkov's own command in a folder, in which it also stores its files."""
     environment = {
-        # Nothing else of the user's: CKV_… and BC_… are options, and HOME has a file of them.
+        # Nothing else of the user's environment: CKV_… and BC_… are options, and HOME can contain a
+        # configuration file.
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(folder),
         "PYTHONPATH": str(checkov()),
         "CKV_CACHE_DIR": str(folder),
         "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
     }
-    # Without site-packages: .venv has other versions of what it imports.
+    # Without site-packages, because .venv has other versions of Checkov's dependencies.
     command = [sys.executable, "-S", "-m", "checkov.main", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def _attributes(keys: Sequence[str]) -> list[str]:
-    """Paths such as `rule/[0]/filter` as `rule.filter`, without what is no attribute."""
+    """Converts paths such as `rule/[0]/filter` to `rule.filter`, and removes those that aren't attributes."""
     paths = (
         ".".join(part for part in key.split("/") if not part.startswith("[") and part != "*") for key in keys
     )

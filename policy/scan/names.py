@@ -1,9 +1,9 @@
-"""Terraform's names for what pulumi-aws names.
+"""Translates the names of pulumi-aws to Terraform's names.
 
-The Pulumi provider is made from the Terraform provider by rule (pulumi/pulumi-terraform-bridge,
-`pkg/tfbridge/names.go`): snake case becomes camel case, lists get plural names, and a block that can stand
-only once becomes an object. Here the rule is turned round; what it does not tell is in the tables. They are
-about the types in use, and were compared with the schema of Terraform's AWS provider 6.66.
+The Pulumi provider is generated from the Terraform provider (pulumi/pulumi-terraform-bridge,
+`pkg/tfbridge/names.go`): snake case becomes camel case, lists get plural names, and a block that can occur
+only once becomes an object. This module reverses these rules; the tables have the names that don't follow
+them. The tables cover the types in use, and were compared with the schema of Terraform's AWS provider 6.66.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MODULES = {
     "costexplorer": "ce",
     "ec2": "",
 }
-"""Pulumi's module → how Terraform's types begin, where that is not the same."""
+"""Pulumi's module → prefix of Terraform's types, where the two differ."""
 
 _TYPES = {
     "aws:lb/loadBalancer:LoadBalancer": "aws_lb",
@@ -54,11 +54,12 @@ _ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
     },
     "aws_wafv2_web_acl_logging_configuration": {"redactedFields": "redacted_fields"},
 }
-"""Terraform's type → Pulumi's property, at any depth → Terraform's name, where the rule has another."""
+"""Terraform's type → Pulumi's property, at any depth → Terraform's name, where the rules give another
+name."""
 
 
 def terraform_type(token: str) -> str:
-    """Terraform's type of a token such as `aws:rds/cluster:Cluster`."""
+    """Terraform's type for a token such as `aws:rds/cluster:Cluster`."""
     if token in _TYPES:
         return _TYPES[token]
     _, path, name = token.split(":")
@@ -69,7 +70,7 @@ def terraform_type(token: str) -> str:
 
 
 def attribute(terraform_type: str, name: str, kind: Type) -> str:
-    """Terraform's name of a property of this kind."""
+    """Terraform's name of a property with this type."""
     listed = _ATTRIBUTES.get(terraform_type, {}).get(name)
     if listed:
         return listed

@@ -1,7 +1,9 @@
-"""A stack's state as a Terraform plan, in the form that `terraform show -json` has ("JSON Output Format").
+"""Converts a stack's state to a Terraform plan, in the format of `terraform show -json` ("JSON Output
+Format").
 
-A plan knows what a program asks for, and so the values are a resource's inputs. Outputs are left out: they
-would judge what the provider reports instead of what is under review, and the sandbox makes up many of them.
+A plan has the values that a program requests, so the values are a resource's inputs. Outputs are left out:
+checks would evaluate what the provider reports and not what is under review, and the sandbox invents many
+outputs.
 """
 
 from __future__ import annotations
@@ -32,23 +34,23 @@ _NO_PROVIDER: State = {"urn": "default"}
 
 
 class PlanError(Exception):
-    """The state cannot be turned into a plan; the text says which resource and why."""
+    """Raised if the state cannot be converted to a plan. The text names the resource and the reason."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan, and the way back from it."""
+    """A plan, and the resources that its addresses stand for."""
 
     document: Mapping[str, Any]
     resources: Mapping[str, Resource]
-    """By address, such as `aws_s3_bucket.web-app`; a provider's is `aws.us-east-1`."""
+    """Address, such as `aws_s3_bucket.web-app`, or `aws.us-east-1` for a provider → resource."""
     hidden: Sequence[str]
-    """Blocks, lists and policies that the state keeps secret as a whole: nobody sees what is in them."""
+    """Blocks, lists and policies that are secret as a whole in the state, so their contents are unknown."""
 
 
 @dataclass
 class _Values:
-    """Turns the properties of one resource into Terraform's."""
+    """Converts the properties of one resource to Terraform's attributes."""
 
     type: str
     resource: str
@@ -56,15 +58,15 @@ class _Values:
     """Pulumi's names of the blocks, lists and policies that are secret as a whole."""
 
     def block(self, known: Mapping[str, Property], properties: Mapping[str, Any]) -> dict[str, Any]:
-        """The attributes of a resource or block, without what has no value."""
+        """The attributes of a resource or block that have a value."""
         block: dict[str, Any] = {}
         for name, value in properties.items():
             if name == "__defaults":
                 continue
             if name not in known:
                 raise PlanError(
-                    f"{self.resource} has the property {name}, which the installed pulumi_aws lacks: scan "
-                    "with the version that the stack was deployed with"
+                    f"{self.resource} has the property {name}, which the installed pulumi_aws does not know: "
+                    "scan with the version that the stack was deployed with"
                 )
             kind = known[name].type
             if (converted := self._value(kind, value, name)) is not None:
@@ -82,11 +84,11 @@ class _Values:
         if is_list(value):
             item = (kind.option("list") or Type("list")).item or Type("any")
             converted = (self._value(item, member, name) for member in value)
-            # A block of a list is not a list again.
+            # A block within a list is not wrapped in another list.
             return [
                 member[0] if item.option("object") and is_list(member) else member for member in converted
             ]
-        # The engine has no integers; Terraform has.
+        # The engine has no integers, but Terraform does.
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def _object(self, kind: Type, value: Mapping[str, Any], name: str) -> Any:
@@ -96,18 +98,18 @@ class _Values:
             return json.dumps(without_secrets(value))  # a policy's document
         block = kind.option("object")
         if block and block.cls:
-            # Terraform has every block in a list, also one that can stand only once.
+            # Terraform puts every block into a list, even one that can occur only once.
             return [self.block(sdk_schema.properties(block.cls), value)]
         item = (kind.option("map") or Type("map")).item or Type("any")
         return {key: self._value(item, member, name) for key, member in value.items()}
 
 
 def plan(state: Sequence[State]) -> Plan:
-    """The plan of a stack whose resources are these.
+    """Converts the resources of a stack to a plan.
 
     Raises:
         PlanError: the installed SDK does not know a property.
-        sandbox.sdk_schema.UnknownTypeError: it does not know a type.
+        sandbox.sdk_schema.UnknownTypeError: the installed SDK does not know a type.
     """
     resources = [item for item in state if item["type"].startswith("aws:") and not item.get("delete")]
     providers = {
@@ -133,7 +135,7 @@ def plan(state: Sequence[State]) -> Plan:
                 "references": [addresses[urn] for urn in _sources(item, key, by_urn)]
             }
             for key in item.get("propertyDependencies", {})
-            # Checkov takes a reference for a value, so there is none to what has no value.
+            # Checkov takes a reference for a value, so properties without a value get none.
             if key in schema.inputs and _inputs(item).get(key) is not None
         }
         head = {"address": address, "mode": "managed", "type": kind, "name": name}
@@ -166,7 +168,7 @@ def _creation(resource: Json) -> Json:
 
 
 def _addresses(resources: Sequence[State]) -> dict[str, str]:
-    """URN → address. Terraform tells resources apart by type and name, Pulumi also by their parents."""
+    """URN → address. Terraform distinguishes resources by type and name, Pulumi also by their parents."""
     addresses: dict[str, str] = {}
     taken: set[str] = set()
     for item in resources:
@@ -181,8 +183,10 @@ def _addresses(resources: Sequence[State]) -> dict[str, str]:
 
 
 def _sources(item: State, key: str, by_urn: Mapping[str, State]) -> Iterator[str]:
-    """URNs of the resources that a property is about: those that it comes from, and where these only pass
-    on what they have been given, as a bucket's versioning does with the bucket's name, those behind them."""
+    """URNs of the resources from which a property's value comes.
+
+    They include indirect sources: a bucket's versioning, for example, only passes the bucket's name on.
+    """
     value = _inputs(item).get(key)
     for urn in item["propertyDependencies"][key]:
         if urn not in by_urn:
@@ -195,7 +199,7 @@ def _sources(item: State, key: str, by_urn: Mapping[str, State]) -> Iterator[str
 
 
 def _resource(item: State, providers: Mapping[str, State], is_production: bool) -> Resource:
-    """The resource as the exceptions see it."""
+    """The resource in the form that exceptions use."""
     provider = item if item["type"] == "pulumi:providers:aws" else providers.get(item.get("provider", ""))
     return Resource(
         type=item["type"],
@@ -210,7 +214,7 @@ def _resource(item: State, providers: Mapping[str, State], is_production: bool) 
 
 
 def _provider(item: State) -> Json:
-    """A provider's settings, as far as a check looks at them."""
+    """The settings of a provider that checks evaluate."""
     settings = {"region": "region", "accessKey": "access_key", "secretKey": "secret_key"}
     return {
         "name": "aws",
@@ -237,7 +241,7 @@ def _name(item: State) -> str:
 
 
 def _is_document(name: str) -> bool:
-    """Whether a property is a policy's document, which means nothing in part."""
+    """Whether a property is a policy document, which is meaningless without its secret parts."""
     return name.lower().endswith("policy")
 
 

@@ -81,7 +81,7 @@ def project(tmp_path: Path) -> Checked:
 def test_resource_against_a_rule_is_never_created(project: Checked) -> None:
     output = project.up('aws.s3.Bucket("archive", opts=opts)', expect=1)
     assert "stateful-resource-is-protected" in output
-    assert "archive: is not protected: give it protect=True" in output
+    assert "archive: is not protected: set protect=True" in output
     assert project.buckets() == 0
     project.sandbox_command("up", "--stack", "local", "--no-policies")
     assert project.buckets() == 1
@@ -92,7 +92,7 @@ def test_rules_of_production_hold_by_the_setting_and_not_by_the_name(project: Ch
     unprotected = 'aws.kms.Key("key", enable_key_rotation=True, opts=opts)'
     settings = project.folder / "Pulumi.local.yaml"
     settings.write_text("config: {'trading:protect': true}")
-    assert "key: is not protected: give it protect=True" in project.preview_of(unprotected, expect=1)
+    assert "key: is not protected: set protect=True" in project.preview_of(unprotected, expect=1)
     settings.write_text("config: {'trading:protect': false}")
     project.preview_of(unprotected)
 
@@ -109,7 +109,7 @@ def test_rules_of_several_resources_hold_at_preview(project: Checked) -> None:
     """For resources that do not exist yet, ids are unknown, so companions are found by their references."""
     output = project.preview_of('bucket("archive")', expect=1)
     assert "bucket-is-encrypted [S3.17]" in output
-    assert "archive: a rule lacks a kmsMasterKeyId of ours: name the region's key" in output
+    assert "archive: a rule kmsMasterKeyId is not the region's key: name the region's key" in output
     assert output.count("[mandatory]") == 1
 
 
@@ -134,7 +134,7 @@ def test_exception_that_has_ended_fails_what_is_right(project: Checked) -> None:
     entries.write_text(re.sub(r"expires: \S+", "expires: 2020-01-31", entries.read_text(), count=1))
     output = project.preview_of("", expect=1)
     assert "exceptions.yaml: exceptions[0]" in output
-    assert "ended on 2020-01-31: trading-platform must mend the resources" in output
+    assert "expired on 2020-01-31: trading-platform must fix the resources" in output
 
 
 def test_plain_secret_is_refused_and_a_secret_one_is_not(project: Checked) -> None:

@@ -33,7 +33,7 @@ ENTRY = RuleException(
     ("rule", "name", "today", "expected"),
     [
         (RULE, "database-us-east-1", LAST_DAY, None),
-        (RULE, "database-us-east-1", NEXT_DAY, "wrong (team-data's exception ended on 2026-12-31)"),
+        (RULE, "database-us-east-1", NEXT_DAY, "wrong (team-data's exception expired on 2026-12-31)"),
         (RULE, "cache-us-east-1", LAST_DAY, "wrong"),
         ("key-is-rotated", "database-us-east-1", LAST_DAY, "wrong"),
     ],
@@ -62,8 +62,8 @@ def test_exception_can_be_for_production_alone_or_for_all_else(
 def test_ended_entry_is_named() -> None:
     assert ended([ENTRY], LAST_DAY) == []
     assert ended([ENTRY], NEXT_DAY) == [
-        "exceptions.yaml: exceptions[0] (rds-cluster-is-encrypted, database-*) ended on 2026-12-31: "
-        "team-data must mend the resources and delete it, or renew it"
+        "exceptions.yaml: exceptions[0] (rds-cluster-is-encrypted, database-*) expired on 2026-12-31: "
+        "team-data must fix the resources and delete the entry, or renew it"
     ]
 
 
@@ -101,8 +101,8 @@ def test_stacks_are_only_deployed_while_an_entry_is_not_needed_yet() -> None:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ("rule: key-is-rotatd", "exceptions[0].rule: key-is-rotatd: no such rule"),
-        ("rule: CKV_AWS", "exceptions[0].rule: CKV_AWS: no such rule"),
+        ("rule: key-is-rotatd", "exceptions[0].rule: key-is-rotatd: unknown rule"),
+        ("rule: CKV_AWS", "exceptions[0].rule: CKV_AWS: unknown rule"),
         ("owner: ''", "exceptions[0].owner: "),
         ("resources: []", "exceptions[0].resources: "),
         ("reason: because", "exceptions[0].reason: "),

@@ -112,7 +112,7 @@ TARGETS = [
 CASES = {
     # -- network
     "security-group-admits-no-internet": one(
-        network.INGRESS_RULE, {"cidrIpv4": "10.0.0.0/16"}, {"cidrIpv4": "0.0.0.0/0"}, "admits 0.0.0.0/0"
+        network.INGRESS_RULE, {"cidrIpv4": "10.0.0.0/16"}, {"cidrIpv4": "0.0.0.0/0"}, "allows 0.0.0.0/0"
     ),
     "default-security-group-is-empty": pair(
         network.VPC,
@@ -127,9 +127,7 @@ CASES = {
         {"mapPublicIpOnLaunch": True},
         "mapPublicIpOnLaunch is true: set it to false",
     ),
-    "elastic-ip-is-in-use": pair(
-        "aws:ec2/eip:Eip", other("aws:ec2/natGateway:NatGateway"), "nothing uses it"
-    ),
+    "elastic-ip-is-in-use": pair("aws:ec2/eip:Eip", other("aws:ec2/natGateway:NatGateway"), "is not in use"),
     "vpc-has-registry-endpoints": Case(
         [
             resource(network.VPC),
@@ -187,7 +185,7 @@ CASES = {
         edge.LISTENER,
         {"protocol": "HTTP", "defaultActions": [REDIRECT]},
         {"protocol": "HTTP", "defaultActions": [{"type": "forward"}]},
-        "no redirect to HTTPS",
+        "does not redirect to HTTPS",
     ),
     "listener-uses-modern-tls": one(
         edge.LISTENER,
@@ -318,7 +316,7 @@ CASES = {
         "masterUsername is postgres",
     ),
     "rds-cluster-publishes-logs": one(
-        data.DB_CLUSTER, {"enabledCloudwatchLogsExports": ["postgresql"]}, {}, "lacks postgresql"
+        data.DB_CLUSTER, {"enabledCloudwatchLogsExports": ["postgresql"]}, {}, "does not contain postgresql"
     ),
     "rds-primary-is-in-backup-plan": Case(
         [resource(data.DB_CLUSTER, {"masterUsername": "ledger"}), other(data.BACKUP_SELECTION)],
@@ -326,7 +324,7 @@ CASES = {
             resource(data.DB_CLUSTER, {"masterUsername": "ledger", "globalClusterIdentifier": "g"}),
             resource(data.BACKUP_SELECTION, name="other", refers_to="another"),
         ],
-        "no backup.Selection names it",
+        "is not in any backup.Selection",
     ),
     "rds-cluster-spans-zones": Case(
         [
@@ -353,7 +351,7 @@ CASES = {
     "rds-events-reach-somebody": pair(
         data.DB_CLUSTER,
         other(data.EVENT_SUBSCRIPTION, {"eventCategories": ["failure", "maintenance"]}),
-        "eventCategories lack maintenance",
+        "eventCategories lacks maintenance",
         [other(data.EVENT_SUBSCRIPTION, {"eventCategories": ["failure"]})],
     ),
     "rds-parameters-want-tls": one(
@@ -381,7 +379,7 @@ CASES = {
         data.TABLE,
         {"serverSideEncryption": {"kmsKeyArn": OUR_KEY}},
         {"serverSideEncryption": {"kmsKeyArn": "arn:aws:kms:us-east-1:1:alias/aws/dynamodb"}},
-        "kmsKeyArn is a key of AWS",
+        "kmsKeyArn is an AWS managed key",
     ),
     "cache-is-backed-up": one(
         data.CACHE, {"snapshotRetentionLimit": 1}, {"snapshotRetentionLimit": 0}, "at least 1"
@@ -433,12 +431,12 @@ CASES = {
         "at least 3",
     ),
     "topic-is-encrypted": one(
-        data.TOPIC, {"kmsMasterKeyId": OUR_KEY}, {"kmsMasterKeyId": "alias/aws/sns"}, "a key of AWS"
+        data.TOPIC, {"kmsMasterKeyId": OUR_KEY}, {"kmsMasterKeyId": "alias/aws/sns"}, "an AWS managed key"
     ),
     "topic-is-not-public": Case(
         [policy(data.TOPIC_POLICY, Principal={"Service": LAMBDA}, Action="sns:Publish")],
         [policy(data.TOPIC_POLICY, Principal={"AWS": "*"}, Action="sns:Publish")],
-        "lets everybody in",
+        "gives everyone access",
     ),
     "queue-is-encrypted": one(data.QUEUE, {"kmsMasterKeyId": OUR_KEY}, {}, "kmsMasterKeyId is not set"),
     "workspace-is-encrypted": one(data.WORKSPACE, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
@@ -466,7 +464,7 @@ CASES = {
             other(data.VERSIONING, {"versioningConfiguration": {"status": "Suspended"}}),
             resource(data.LIFECYCLE, name="third", refers_to="other"),
         ],
-        "no BucketVersioning that is Enabled",
+        "no BucketVersioning with status Enabled",
     ),
     "bucket-has-no-acls": pair(
         data.BUCKET,
@@ -477,7 +475,7 @@ CASES = {
     "bucket-is-encrypted": pair(
         data.BUCKET,
         other(data.ENCRYPTION, BY_KEY),
-        "lacks a kmsMasterKeyId of ours",
+        "kmsMasterKeyId is not the region's key",
         [other(data.ENCRYPTION, BY_AWS)],
     ),
     # -- access
@@ -505,7 +503,7 @@ CASES = {
     "role-trusts-somebody": Case(
         [policy(access.ROLE, "assumeRolePolicy", Principal={"Service": LAMBDA}, Action="sts:AssumeRole")],
         [policy(access.ROLE, "assumeRolePolicy", Principal={"AWS": "*"}, Action="sts:AssumeRole")],
-        "trusts everybody",
+        "trusts everyone",
     ),
     "no-iam-users": Case([resource(access.ROLE)], [resource("aws:iam/user:User")], "use a role"),
     "key-is-hard-to-delete": one(
@@ -518,7 +516,7 @@ CASES = {
     "key-is-not-public": Case(
         [policy(access.KEY, Principal={"AWS": "123456789012"}, Action="kms:*")],
         [policy(access.KEY, Principal="*", Action="kms:*")],
-        "lets everybody use the key",
+        "lets everyone use the key",
     ),
     "secret-is-rotated": pair(access.SECRET_VALUE_HOLDER, other(access.ROTATION), "SecretRotation"),
     "secret-is-encrypted": one(access.SECRET_VALUE_HOLDER, {"kmsKeyId": OUR_KEY}, {}, "kmsKeyId is not set"),
@@ -533,7 +531,7 @@ CASES = {
         operations.PROVIDER,
         {"defaultTags": json.dumps({"tags": TAGS})},
         {"defaultTags": {"tags": {**TAGS, "owner": ""}}},
-        "lack owner",
+        "do not contain owner",
     ),
     "region-is-allowed": one(
         operations.PROVIDER, {"region": "us-east-1"}, {"region": "me-south-1"}, 'region is "me-south-1"'
@@ -560,7 +558,7 @@ CASES = {
         kubernetes.CLUSTER,
         {"enabledClusterLogTypes": ["api", "audit"]},
         {"enabledClusterLogTypes": ["api"]},
-        "lacks audit",
+        "does not contain audit",
     ),
     "cluster-endpoint-is-not-open": one(
         kubernetes.CLUSTER,
@@ -815,4 +813,4 @@ def test_kubernetes_secrets_are_secret() -> None:
 
 def test_resource_of_the_default_provider_is_refused() -> None:
     stray = replace(resource(data.BUCKET), provider={})
-    assert "lack owner, cost-center, environment" in "".join(judge("resource-is-tagged", [stray]))
+    assert "do not contain owner, cost-center, environment" in "".join(judge("resource-is-tagged", [stray]))

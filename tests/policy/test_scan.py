@@ -48,10 +48,10 @@ def test_what_fails_is_named_with_what_was_looked_at(
     assert command.main(["--state", exported(tmp_path, ENCRYPTED, PLAIN)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "CKV_AWS_26: Ensure all data stored in the SNS topic is encrypted"
-    assert lines[1:3] == [f"  {TOPIC} loud", "    looked at kms_master_key_id"]
+    assert lines[1:3] == [f"  {TOPIC} loud", "    evaluated kms_master_key_id"]
     assert "(2 AWS resources)" in lines[-2]
     assert ", 1 failed, 0 excepted (policy/exceptions.yaml)." in lines[-2]
-    assert lines[-1].startswith("Mend them in their tier, or say in policy/exceptions.yaml")
+    assert lines[-1].startswith("Fix the resources in their tier, or explain in policy/exceptions.yaml")
 
 
 def test_what_passes_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_exception_holds_until_it_ends(
     verdict = json.loads(capsys.readouterr().out)
     assert verdict["excepted"] == 1 - status
     assert [finding["note"] for finding in verdict["failed"]] == [
-        f"(team-data's exception ended on {excepted(days).expires})"
+        f"(team-data's exception expired on {excepted(days).expires})"
     ] * status
 
 
@@ -117,7 +117,7 @@ def test_file_that_is_no_state_is_named(
     path = tmp_path / "export.json"
     path.write_text(text)
     assert command.main(["--state", str(path)]) == 2
-    assert f"{path} is not what `pulumi stack export` writes" in capsys.readouterr().err
+    assert f"{path} is not the output of `pulumi stack export`" in capsys.readouterr().err
 
 
 def test_state_comes_from_standard_input_too(tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_scan_that_breaks_is_no_finding(tmp_path: Path, capsys: pytest.CaptureFi
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"deployment": {"resources": [{}]}}))
     assert command.main(["--state", str(path)]) == 2
-    assert "error: the scan broke: KeyError('type')" in capsys.readouterr().err
+    assert "error: the scan failed: KeyError('type')" in capsys.readouterr().err
