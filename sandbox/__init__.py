@@ -1,1 +1,1 @@
-"""Runs the program with no AWS account: the real engine, a real Kubernetes API, stand-ins for the rest."""
+"""Runs the program without an AWS account: with the real engine, a real Kubernetes API and simulated AWS."""

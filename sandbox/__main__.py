@@ -1,4 +1,4 @@
-"""`python -m sandbox`: the platform on this machine, with no AWS account."""
+"""`python -m sandbox`: deploy the platform on this machine, without an AWS account."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from sandbox.engine import Session
 
 TIER = "trading:tier:"
-"""What the type tokens of all tiers begin with."""
+"""Prefix of the type tokens of all tiers."""
 
 CLOSED_PIPE = 128 + signal.SIGPIPE
-"""A shell's exit status for a command whose output nobody reads any more."""
+"""A shell's exit status for a command whose output is no longer read."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit status.
 
-    It is 2 for arguments and files of the user's that are wrong, and 1 for a failure of the sandbox.
+    The status is 2 if the user's arguments or files are wrong, and 1 if the sandbox fails.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """`main`, and what the operating system refuses: a full disk, a reader that has gone."""
+    """Runs `main` and handles errors of the operating system, such as a full disk or a closed pipe."""
     _open_standard_streams()
     try:
         try:
@@ -63,13 +63,13 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 1
-    # What is left in the buffer would fail once more at the interpreter's end.
+    # Otherwise writing the rest of the buffer would fail again when the interpreter exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
 
 def _open_standard_streams() -> None:
-    """Opens those that the caller closed, so that no file of the sandbox's becomes a command's output."""
+    """Opens standard streams that the caller closed, so that no file of the sandbox takes their place."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -84,38 +84,38 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="the folder of Pulumi.yaml (default: this one)",
+        help="the folder that contains Pulumi.yaml (default: the current one)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("exec", help="run any command in the sandbox: exec -- pulumi stack export")
+    run = commands.add_parser("exec", help="run a command in the sandbox: exec -- pulumi stack export")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENT…")
     run.set_defaults(function=_exec)
     for name, function, text in (
         ("up", _up, "deploy a stack"),
         ("preview", _preview, "show what a deployment would change"),
-        ("down", _down, "destroy what a stack deployed"),
+        ("down", _down, "destroy a stack's resources"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument(
-            "--stack", default="local", help="a stack with a Pulumi.<stack>.yaml (default: local)"
+            "--stack", default="local", help="a stack with a Pulumi.<stack>.yaml file (default: local)"
         )
         if function is not _down:
             command.add_argument(
-                "--no-policies", action="store_true", help="do not hold it to the rules of policy/pack"
+                "--no-policies", action="store_true", help="do not enforce the rules of policy/pack"
             )
         command.set_defaults(function=function)
-    status = commands.add_parser("status", help="show what runs and what the sandbox holds")
-    status.add_argument("--json", action="store_true", help="as JSON")
+    status = commands.add_parser("status", help="show what is running and what the sandbox contains")
+    status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(function=_status)
-    reset = commands.add_parser("reset", help="delete everything that the sandbox holds")
-    reset.add_argument("--yes", action="store_true", help="do not ask")
+    reset = commands.add_parser("reset", help="delete the sandbox and everything in it")
+    reset.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     reset.set_defaults(function=_reset)
     return parser
 
 
 def _session(sandbox: Sandbox) -> Session:
-    # Its import takes most of a second, and a folder for temporary files that can be written.
+    # Imported here because the import takes most of a second and needs a writable folder for temporary files.
     from sandbox.engine import Session
 
     return Session(sandbox)
@@ -132,8 +132,8 @@ def _exec(sandbox: Sandbox, options: argparse.Namespace) -> int:
 def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
     if not _settings_are_right(sandbox, options.stack):
         return 2
-    # Rules over several resources are judged at a preview's end: only so is nothing created that breaks one.
-    # Without rules a preview is time for nothing, as no one looks at it.
+    # Rules over several resources are checked at the end of a preview. Without it, the deployment could
+    # create resources that violate them. Without rules, nobody would look at the preview, so it is skipped.
     rules = _policies(sandbox, options) or ["--skip-preview"]
     with _session(sandbox) as session:
         status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", *rules])
@@ -151,9 +151,9 @@ def _preview(sandbox: Sandbox, options: argparse.Namespace) -> int:
 
 
 def _settings_are_right(sandbox: Sandbox, stack: str) -> bool:
-    """Whether the program would take the stack's settings; the project's own command says why not.
+    """Whether the stack's settings are valid; if not, prints the problems that the project's command reports.
 
-    Without it they are read by the program alone, which takes the tools and the engine to start first.
+    Without this check, an error would only appear after the tools and the engine have started.
     """
     if not (sandbox.project / "settings" / "__main__.py").is_file():
         return True
@@ -173,7 +173,7 @@ def _settings_are_right(sandbox: Sandbox, stack: str) -> bool:
 
 
 def _policies(sandbox: Sandbox, options: argparse.Namespace) -> list[str]:
-    """The engine's option for the project's policy pack, where it has one."""
+    """The engine's options for the project's policy pack, if there is one."""
     pack = sandbox.project / "policy" / "pack"
     return ["--policy-pack", str(pack)] if pack.is_dir() and not options.no_policies else []
 
@@ -191,7 +191,7 @@ def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
         )
         print(
             f"Nothing was destroyed. To allow it, set `trading:protect: false` in Pulumi.{stack}.yaml, run "
-            f"`python -m sandbox up --stack {stack} --no-policies`, and then this again.",
+            f"`python -m sandbox up --stack {stack} --no-policies`, and then run this command again.",
             file=sys.stderr,
         )
         return 1
@@ -199,7 +199,7 @@ def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
         status = session.run(["pulumi", "destroy", "--stack", stack, "--yes", "--skip-preview"])
     left = sandbox.deployment(stack).get("resources", [])
     real = _aws_resources(sandbox, stack).total()
-    print(f"\nLeft of stack {stack}: {len(left)} resources in its state, {real} in AWS.")
+    print(f"\nRemaining of stack {stack}: {len(left)} resources in its state, {real} in AWS.")
     print(f"Clusters in the sandbox: {', '.join(ApiServers(sandbox.directory).names()) or 'none'}.")
     for item in left:
         print(f"  {_shown(item['urn'])}")
@@ -211,7 +211,7 @@ def _status(sandbox: Sandbox, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(status, indent=2))
         return 0
-    print(f"{status['directory']}: {status['running'] or 'nothing runs'}")
+    print(f"{status['directory']}: {status['running'] or 'nothing is running'}")
     _print_table(
         ("Stack", "Resources", "Protected"),
         [(name, stack["resources"], stack["protected"]) for name, stack in status["stacks"].items()],
@@ -224,12 +224,12 @@ def _status(sandbox: Sandbox, options: argparse.Namespace) -> int:
 
 
 def _holdings(sandbox: Sandbox) -> dict[str, Any]:
-    """What `status` shows: counts only."""
+    """The counts that `status` shows."""
     states = {stack: sandbox.deployment(stack).get("resources", []) for stack in sandbox.deployed_stacks()}
     running = lock_holder(sandbox.directory)
     servers = ApiServers(sandbox.directory)
     if not running and servers.names():
-        # Objects are counted by asking the API servers, which don't run between commands.
+        # Counting objects needs the API servers, which don't run between commands.
         with lock(sandbox.directory):
             try:
                 servers.start_existing()
@@ -257,7 +257,7 @@ def _holdings(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
-    """How many resources each AWS service has, of one stack or of all."""
+    """AWS service → number of resources, of one stack or of all."""
     if not is_sandbox(sandbox.directory):
         return Counter()
     store = Store(sandbox.directory)
@@ -269,7 +269,7 @@ def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
 def _reset(sandbox: Sandbox, options: argparse.Namespace) -> int:
     if is_sandbox(sandbox.directory) and not options.yes:
         if not sys.stdin.isatty():
-            _bad("reset deletes everything in the sandbox: say --yes")
+            _bad("reset deletes everything in the sandbox: confirm with --yes")
         print(f"Delete the sandbox in {sandbox.directory} with everything in it? [y/N] ", end="", flush=True)
         answer = sys.stdin.readline()
         if answer.strip().lower() not in ("y", "yes"):
@@ -284,15 +284,15 @@ def _bad(message: str) -> NoReturn:
 
 
 def _shown(urn: str) -> str:
-    """A URN as its type and name."""
+    """The type and name of a URN."""
     _, _, types, name = urn.split("::", 3)
     return f"{types.rsplit('$', 1)[-1]} {name}"
 
 
 def _print_tiers(resources: Iterable[dict[str, Any]]) -> None:
-    """A table of the tiers and how many resources each has, in the order in which they were complete.
+    """Prints the number of resources in each tier, in the order in which the tiers were completed.
 
-    What belongs to a tier within another counts for the outer one.
+    The resources of a nested tier count for the outer tier.
     """
     place: dict[str, str] = {}
     counts: Counter[str] = Counter()
@@ -300,7 +300,7 @@ def _print_tiers(resources: Iterable[dict[str, Any]]) -> None:
     for resource in resources:  # parents come before their children
         urn, kind = resource["urn"], resource["type"]
         if kind.startswith("pulumi:providers:") and "::default" in urn:
-            continue  # the engine does not count its default providers either
+            continue  # the engine doesn't count its default providers either
         tier = place.get(resource.get("parent", ""), "")
         if not tier and kind.startswith(TIER):
             tier = kind.removeprefix(TIER)

@@ -1,8 +1,8 @@
-"""The Kubernetes API of each EKS cluster in the sandbox: etcd, kube-apiserver and
-kube-controller-manager as child processes, on loopback.
+"""Runs the Kubernetes API of each EKS cluster in the sandbox.
 
-There are no nodes and no scheduler, so pods stay pending. The controller manager runs because
-without it a deleted namespace never goes. A cluster starts in about a second and takes 400 MB.
+Each cluster has etcd, kube-apiserver and kube-controller-manager as child processes, on the loopback
+interface. There are no nodes and no scheduler, so pods stay pending. The controller manager is needed because
+deleted namespaces never disappear without it. A cluster starts in about a second and takes 400 MB.
 """
 
 from __future__ import annotations
@@ -40,20 +40,21 @@ if TYPE_CHECKING:
     from sandbox.kubernetes.client import Cluster
 
 START_TIMEOUT = 60
-"""Seconds until an API server answers; a busy machine needs far more than the usual one."""
+"""Seconds to wait for an API server. It usually takes one, and far longer on a busy machine."""
 
 STOP_TIMEOUT = 10
-"""Seconds for an orderly end of a process, before it is killed."""
+"""Seconds that a process has to terminate before it is killed."""
 
 PORTS = range(20_000, 30_000)
-"""Below Linux' ephemeral range (32768 to 60999): no outgoing connection takes a port between two commands."""
+"""Ports below Linux's ephemeral range (32768 to 60999), so outgoing connections can't take one between two
+commands."""
 
 CRDS = Path(__file__).parent / "crds"
 
-# The child runs until its parent's end of the pipe on standard input closes, which the kernel does
-# however the parent ends. (A death signal would be sent as soon as the *thread* ends that started it.)
-# Then nobody is left to stop etcd last, and an API server without etcd takes a minute to end in order; the
-# data is as safe as after any crash.
+# The child runs until the parent's end of the pipe on standard input closes. The kernel closes it however the
+# parent ends. (A parent-death signal would be sent as soon as the *thread* that started the child ends.) The
+# child is then killed: etcd could no longer be stopped last, and an API server without etcd takes a minute to
+# terminate. The data is as safe as after any crash.
 _GUARD = """
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -67,12 +68,12 @@ kill $guard
 
 
 class ApiServerError(SandboxError):
-    """An API server that does not start, or a cluster that does not exist."""
+    """Raised if an API server doesn't start, or if a cluster doesn't exist."""
 
 
 @dataclass(frozen=True)
 class ApiServer:
-    """A running cluster, as EKS's `DescribeCluster` shows it."""
+    """A running cluster, with the properties that EKS's `DescribeCluster` shows."""
 
     name: str
     endpoint: str
@@ -80,10 +81,10 @@ class ApiServer:
 
 
 class ApiServers:
-    """The local API servers under one directory, one per cluster name. Safe to use from several threads.
+    """The local API servers in one directory, one for each cluster. It is safe to use from several threads.
 
-    A cluster's data, certificate and port stay in `<directory>/clusters/<name>` between commands, so
-    its endpoint is stable. The processes end with the process that started them.
+    A cluster's data, certificate and port stay in `<directory>/clusters/<name>` between commands, so its
+    endpoint is stable. The processes end when the process that started them ends.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -97,7 +98,7 @@ class ApiServers:
             return self._locks.setdefault(name, threading.Lock())
 
     def names(self) -> list[str]:
-        """Every cluster that has data, running or not."""
+        """The names of all clusters that have data, whether they are running or not."""
         found = (path.parent.name for path in (self._directory / "clusters").glob("*/port"))
         return sorted(name for name in found if CLUSTER_NAME.fullmatch(name))
 
@@ -105,10 +106,10 @@ class ApiServers:
         return cluster_folder(self._directory, name)
 
     def start(self, name: str) -> ApiServer:
-        """Starts a cluster, or returns the one that runs.
+        """Starts a cluster unless it is running, and returns it.
 
         Raises:
-            SandboxError: it does not start, or no cluster can have that name.
+            SandboxError: the cluster doesn't start, or its name is invalid.
         """
         with self._lock_of(name):
             running = self._running.get(name)
@@ -124,7 +125,7 @@ class ApiServers:
             return list(pool.map(self.start, self.names()))
 
     def stop(self) -> None:
-        """Ends all processes and waits for them; the data stays."""
+        """Stops all processes and waits for them. The data is kept."""
         for name in list(self._running):
             self._stop(name)
 
@@ -138,15 +139,18 @@ class ApiServers:
         """Stops a cluster and deletes its data.
 
         Raises:
-            SandboxError: no cluster can have that name.
+            SandboxError: the cluster's name is invalid.
         """
         folder = self._folder(name)
         self._stop(name)
         shutil.rmtree(folder, ignore_errors=True)
 
     def status(self) -> list[dict[str, Any]]:
-        """Per cluster: `name`, `endpoint`, `running`, and `objects`, which counts by kind what was deployed
-        (objects with a field manager of Pulumi or Helm); `None` for a cluster that does not run."""
+        """Returns `name`, `endpoint`, `running` and `objects` of each cluster.
+
+        `objects` counts the deployed objects by kind (those with a field manager of Pulumi or Helm). It is
+        `None` if the cluster isn't running.
+        """
         return [
             {
                 "name": name,
@@ -158,7 +162,7 @@ class ApiServers:
         ]
 
     def write_kubeconfig(self, path: Path) -> None:
-        """A kubeconfig with a context per cluster, whose user runs `aws eks get-token`."""
+        """Writes a kubeconfig with a context for each cluster, whose user runs `aws eks get-token`."""
         path.write_text(yaml.safe_dump(_kubeconfig({name: self._folder(name) for name in self.names()})))
 
 
@@ -213,7 +217,7 @@ def _base64(path: Path) -> str:
 
 
 def _administrator(directory: Path) -> Cluster:
-    # Its import takes a third of a second, which `aws eks get-token` can do without.
+    # Imported here because the import takes a third of a second, and `aws eks get-token` doesn't need it.
     from sandbox.kubernetes.client import Cluster
 
     return Cluster(_token_kubeconfig(directory, (directory / "token").read_text()))
@@ -267,7 +271,7 @@ class _Processes:
             raise
 
     def stop(self) -> None:
-        # Last started, first stopped: an API server without etcd takes a minute to end.
+        # In reverse order, because an API server without etcd takes a minute to terminate.
         for _, child in reversed(self._children):
             child.terminate()
             try:
@@ -306,14 +310,14 @@ class _Processes:
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                # Ctrl-C is for the engine, which ends its work through this API server.
+                # Ctrl-C must only reach the engine, which still needs this API server to finish its work.
                 start_new_session=True,
             )
         self._children.append((name, child))
         return child
 
     def _wait(self, name: str, child: subprocess.Popen[bytes], url: str) -> None:
-        """Waits for a 200 from a server that has our certificate's key: another process has not."""
+        """Waits for a 200 response from a server that has the cluster's key, so not from another process."""
         context = ssl.create_default_context(cafile=str(self.directory / "server.crt"))
         context.load_cert_chain(self.directory / "server.crt", self.directory / "server.key")
         opener = urllib.request.build_opener(
@@ -348,7 +352,7 @@ class _Processes:
             "--client-cert-auth",
             "--trusted-ca-file=server.crt",
             "--log-level=warn",
-            # The data survives a crash of the process, which is all that is asked of it.
+            # The data survives a crash of the process, but not of the machine, which is enough here.
             "--unsafe-no-fsync",
         )
         self._wait("etcd", child, f"{self._etcd}/health")
@@ -356,14 +360,15 @@ class _Processes:
     def _start_api_server(self) -> None:
         endpoint = _endpoint(self.directory)
         port = int(endpoint.rsplit(":", 1)[1])
-        # After a crash the last command's processes take a moment to end.
+        # After a crash, the previous command's processes take a moment to end.
         deadline = time.monotonic() + STOP_TIMEOUT
         while not _is_free(port) and time.monotonic() < deadline:
             time.sleep(0.1)
         if not _is_free(port):
             raise ApiServerError(
-                f"port {port} of cluster {self.directory.name} is taken by another process (or by another "
-                f"sandbox command that still runs); end it, or start anew with `python -m sandbox reset`"
+                f"port {port} of cluster {self.directory.name} is used by another process (or by another "
+                f"sandbox command that is still running): stop it, or delete the sandbox with "
+                f"`python -m sandbox reset`"
             )
         child = self._spawn(
             "kube-apiserver",
@@ -399,7 +404,7 @@ class _Processes:
             "--root-ca-file=server.crt",
             "--service-account-private-key-file=server.key",
             "--use-service-account-credentials=true",
-            # What would look for nodes and a cloud.
+            # Without the controllers that need nodes or a cloud provider.
             "--controllers=*,-node-ipam-controller,-node-route-controller,"
             "-cloud-node-lifecycle-controller,-service-lb-controller",
         )
@@ -415,7 +420,7 @@ class _Processes:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do it: connections of the last run that are not forgotten yet don't count.
+        # Like servers, ignore connections of the last run that the kernel still remembers.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -429,7 +434,7 @@ def _free_port(ports: range) -> int:
 
 
 def _write_certificate(certificate: Path, key: Path) -> None:
-    """A certificate that is its own authority, for the servers and for the API server as etcd's client."""
+    """Writes a self-signed certificate for the servers, and for the API server as a client of etcd."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sandbox")])
     now = datetime.now(UTC)

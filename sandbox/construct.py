@@ -1,7 +1,7 @@
-"""Components of our own: what a `Construct` request asks for, and how to register resources for it.
+"""Implements components: reads a `Construct` request, and registers resources for it.
 
-The official component providers use an SDK for this. Its resource options resolve on an event loop,
-where a blocking call to the engine (which may call back the same provider) hangs; plain calls don't.
+The official component providers use an SDK for this. Its resource options are resolved on an event loop, on
+which a blocking call to the engine (which can call the same provider back) would hang. Plain calls don't.
 """
 
 # The gRPC stubs have no types.
@@ -24,12 +24,12 @@ from sandbox.values import UNKNOWN, Properties
 
 @dataclass(frozen=True)
 class Output:
-    """A value with what the engine wants to know of it.
+    """A value with the metadata that the engine needs.
 
     Attributes:
-        value: a plain value; `UNKNOWN`, also deep inside, where it is not known yet.
-        dependencies: URNs of the resources that it comes from.
-        secret: whether it is one, or contains one.
+        value: a plain value, with `UNKNOWN` at any depth for values that aren't known yet.
+        dependencies: URNs of the resources that the value comes from.
+        secret: whether the value is or contains a secret.
     """
 
     value: Any
@@ -37,19 +37,19 @@ class Output:
     secret: bool = False
 
     def map(self, function: Callable[[Any], Any]) -> Output:
-        """The function's result; unknown where something in the value is unknown."""
+        """The function's result, or unknown if any part of the value is unknown."""
         result = UNKNOWN if values.has_unknown(self.value) else function(self.value)
         return Output(result, self.dependencies, self.secret)
 
     def __getitem__(self, key: str) -> Output:
-        """A property of an object; `None` where it is not set."""
+        """A property of an object, or `None` if it isn't set."""
         return Output(
             self.value.get(key) if values.is_dict(self.value) else self.value, self.dependencies, self.secret
         )
 
 
 def combine(value: object) -> Output:
-    """One output of a structure that has outputs in it; properties that are `None` are left out."""
+    """Combines a structure that contains outputs into one output. Properties that are `None` are left out."""
     if isinstance(value, Output):
         return value
     if values.is_dict(value):
@@ -70,7 +70,7 @@ def combine(value: object) -> Output:
 
 @dataclass(frozen=True)
 class Registered:
-    """A resource that the engine knows."""
+    """A resource that has been registered with the engine."""
 
     urn: str
     id: str
@@ -78,22 +78,22 @@ class Registered:
     _preview: bool = False
 
     def output(self, name: str) -> Output:
-        """An output property; at preview unknown where the provider does not say."""
+        """An output property. In a preview, it is unknown if the provider doesn't return it."""
         missing = UNKNOWN if self._preview else None
         raw = self._state.get(name, missing)
         return Output(values.plain(raw), frozenset({self.urn}), values.has_secret(raw))
 
     @property
     def reference(self) -> Output:
-        """The resource itself, as an input of another one."""
+        """A reference to the resource, for an input of another one."""
         return Output(values.reference(self.urn, self.id or UNKNOWN), frozenset({self.urn}))
 
 
 class ComponentProvider(Provider):
-    """A provider with components. It takes secrets as they are, which the engine asks of such a provider."""
+    """A provider with components, which must accept secrets and outputs from the engine."""
 
     def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:  # noqa: N802
-        """Secrets come wrapped, and so do the outputs in a component's inputs."""
+        """Tells the engine to send secrets and outputs wrapped."""
         response = super().Handshake(request, context)
         response.accept_secrets = True
         response.accept_outputs = True
@@ -101,11 +101,11 @@ class ComponentProvider(Provider):
 
 
 class Component:
-    """The component that a `Construct` request asks for. A context manager: it closes its connection.
+    """The component of a `Construct` request. As a context manager, it closes its connection to the engine.
 
     Attributes:
         arguments: the component's inputs by name.
-        urn: its URN, once it is registered.
+        urn: the component's URN.
     """
 
     def __init__(self, request: provider_pb2.ConstructRequest) -> None:
@@ -148,7 +148,7 @@ class Component:
         self._channel.close()
 
     def argument(self, name: str) -> Output:
-        """An input of the component; its value is `None` where the program does not give it."""
+        """An input of the component. Its value is `None` if the program doesn't set it."""
         return self.arguments.get(name, Output(None))
 
     def register(
@@ -166,14 +166,14 @@ class Component:
         """Registers a resource below the component and waits until the engine has done its work.
 
         Args:
-            type_token: the resource's type; that of the component's provider for the same package.
+            type_token: the resource's type. It uses the component's provider for the type's package.
             name: the resource's logical name.
-            inputs: may have `Output`s at any depth; properties that are `None` are left out.
-            parent: URN of another parent than the component.
+            inputs: can contain `Output`s at any depth. Properties that are `None` are left out.
+            parent: URN of the parent, if it isn't the component.
             version: the SDK's version, for the default provider.
-            depends_on: URNs, besides those that the inputs bring.
-            ignore_changes: as the resource option.
-            retain_on_delete: as the resource option.
+            depends_on: URNs, in addition to the dependencies of the inputs.
+            ignore_changes: like the resource option.
+            retain_on_delete: like the resource option.
         """
         package = type_token.split(":")[0]
         outputs = {key: combine(value) for key, value in inputs.items()}
@@ -223,7 +223,7 @@ class Component:
             raise ProviderError(f"{request.type} {request.name}: {detail}") from error
 
     def finish(self, outputs: Mapping[str, object]) -> provider_pb2.ConstructResponse:
-        """Registers the component's outputs and returns the answer to the request."""
+        """Registers the component's outputs and returns the response to the request."""
         combined = {name: combine(value) for name, value in outputs.items()}
         state = to_struct(
             {name: _wrap(output) for name, output in combined.items() if output.value is not None}

@@ -1,12 +1,11 @@
-"""The stand-in for the `eks` provider: its `Cluster` component in Auto Mode.
+"""Simulates the `eks` provider: its `Cluster` component in Auto Mode.
 
-It registers the children that the official component (4.4.0, `nodejs/eks/cluster/cluster.ts` in
-pulumi/pulumi-eks) registers. Two things differ: the CoreDNS add-on gets no version unless the program gives
-one (the official component asks AWS for the newest), and an argument that this program does not use is an
-error.
+It registers the same children as the official component (4.4.0, `nodejs/eks/cluster/cluster.ts` in
+pulumi/pulumi-eks). There are two differences: the CoreDNS add-on only has a version if the program sets one
+(the official component requests the newest from AWS), and arguments that this program doesn't use are errors.
 """
 
-# ruff: noqa: ARG002 (the signatures are the base class's)
+# ruff: noqa: ARG002 (the base class defines the signatures)
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ _INSTANCE_POLICIES = (
 
 
 class EksProvider(ComponentProvider):
-    """Knows `eks.Cluster` and refuses everything else."""
+    """Supports `eks.Cluster` and rejects everything else."""
 
     name = "eks"
     version = importlib.metadata.version("pulumi_eks")
@@ -73,21 +72,21 @@ class EksProvider(ComponentProvider):
     ) -> provider_pb2.ConstructResponse:
         """Registers a cluster and its children."""
         if request.type != "eks:index:Cluster":
-            raise ProviderError(f"the sandbox's eks stand-in does not know {request.type}")
+            raise ProviderError(f"the sandbox's eks provider does not support {request.type}")
         with Component(request) as component:
             return component.finish(_Cluster(component).build())
 
 
 @dataclass(frozen=True)
 class _ServiceRole:
-    """A role and, as `attached`, the URNs of what must be there before it is used."""
+    """A role and, as `attached`, the URNs of the resources that must exist before it is used."""
 
     role: Registered
     attached: list[str]
 
     @property
     def resolved(self) -> Output:
-        """The role as an input that waits for its policies."""
+        """The role as an input that depends on the role's policies."""
         reference = self.role.reference
         return Output(reference.value, reference.dependencies | set(self.attached))
 
@@ -105,19 +104,19 @@ class _Cluster:
     def _check(self) -> None:
         for argument, output in self._component.arguments.items():
             if argument not in _ARGUMENTS and output.value is not None:
-                self._refuse(f"does not know the argument {argument} with the value {output.value!r}")
+                self._refuse(f"does not support the argument {argument} (value {output.value!r})")
         auto_mode = self._value("autoMode")
         if not is_dict(auto_mode) or auto_mode.get("enabled") is not True:
-            self._refuse("knows Auto Mode only")
+            self._refuse("only supports Auto Mode")
         if self._value("authenticationMode") != "API":
-            self._refuse("knows the authenticationMode API only: Auto Mode needs access entries")
+            self._refuse("only supports the authenticationMode API, because Auto Mode needs access entries")
         if self._value("vpcId") is None:
-            self._refuse("has no default VPC; give vpcId")
+            self._refuse("has no default VPC: set vpcId")
         if self._value("publicAccessCidrs") and self._value("endpointPublicAccess") is False:
-            self._refuse("wants endpointPublicAccess for publicAccessCidrs")
+            self._refuse("requires endpointPublicAccess for publicAccessCidrs")
 
     def _refuse(self, what: str) -> NoReturn:
-        raise ProviderError(f"eks.Cluster {self._name}: the sandbox's eks stand-in {what}")
+        raise ProviderError(f"eks.Cluster {self._name}: the sandbox's eks provider {what}")
 
     def build(self) -> dict[str, object]:
         """Registers the children and returns the component's outputs."""
@@ -190,7 +189,7 @@ class _Cluster:
         return _ServiceRole(role, [role.urn, *attachments])
 
     def _subnet_ids(self) -> Output:
-        # An id that is not known yet does not make the list unknown.
+        # An unknown id doesn't make the whole list unknown.
         both = combine([self._argument("publicSubnetIds"), self._argument("privateSubnetIds")])
         lists = [group for group in both.value if group is not None]
         unknown = UNKNOWN in lists
@@ -198,7 +197,7 @@ class _Cluster:
         return Output(ids, both.dependencies, both.secret)
 
     def _eks_cluster(self, role: _ServiceRole, node_role: _ServiceRole) -> Registered:
-        # The `aws` provider wants these three to be known or unknown together.
+        # The `aws` provider requires that these three are known or unknown together.
         auto_mode = combine(
             {
                 "config": self._argument("autoMode")["computeConfig"],
@@ -240,7 +239,7 @@ class _Cluster:
         )
 
     def _instance_role(self) -> _ServiceRole | None:
-        # Made for a default node group even where Auto Mode has none, unless that is said.
+        # The component creates it for a default node group, even in Auto Mode, unless the program opts out.
         if self._value("skipDefaultNodeGroup"):
             return None
         role = self._service_role("instanceRole", "ec2.amazonaws.com", _INSTANCE_POLICIES)

@@ -1,4 +1,5 @@
-"""A session: any command with the real engine attached to the stand-ins, and an orderly end to it."""
+"""Sessions: run a command with the real engine attached to the simulated providers, and clean up
+afterwards."""
 
 from __future__ import annotations
 
@@ -32,13 +33,13 @@ from settings.stack_file import StackFileError, read, stack_path
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 NOT_FOUND = 127
-"""A shell's exit status for a command that it can't run."""
+"""A shell's exit status for a command that can't be run."""
 
-PASSPHRASE = "sandbox"  # noqa: S105 (the states hold no secret of anybody's)
+PASSPHRASE = "sandbox"  # noqa: S105 (the states contain no real secrets)
 
 
 def account_of(sandbox: Sandbox) -> Account:
-    """What the project's stacks presuppose; a stack file that can't be read says nothing here."""
+    """The account that the project's stacks require. Stack files that can't be read are ignored here."""
     configurations: dict[str, dict[str, Any]] = {}
     for stack in sandbox.committed_stacks():
         path = stack_path(sandbox.project, stack)
@@ -50,7 +51,7 @@ def account_of(sandbox: Sandbox) -> Account:
 
 
 class _ApiServers(ApiServers):
-    """Keeps the kubeconfig of all clusters up to date while clusters come and go."""
+    """Keeps the kubeconfig of all clusters up to date when clusters are added and removed."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox.directory)
@@ -72,10 +73,10 @@ class _ApiServers(ApiServers):
 
 
 class Session:
-    """Runs commands on a sandbox. A context manager: at its end nothing is left running.
+    """Runs commands in a sandbox. As a context manager, it stops everything at its end.
 
     Attributes:
-        environment: what a command needs to find all of it.
+        environment: environment variables for commands in the sandbox.
         api_servers: the clusters' API servers.
     """
 
@@ -91,8 +92,8 @@ class Session:
 
         Raises:
             SandboxError: another command uses the sandbox.
-            tools.ToolError: a program can't be had.
-            ApiServerError: an API server does not start.
+            tools.ToolError: a program isn't available.
+            ApiServerError: an API server doesn't start.
         """
         tools.build_sandbox()
         with self._cleanup:
@@ -103,7 +104,7 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stops everything, undisturbed by signals."""
+        """Stops everything, and ignores signals while doing so."""
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         self._cleanup.close()
@@ -123,17 +124,17 @@ class Session:
             "PULUMI_HOME": str(directory / "pulumi-home"),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # With state present the engine otherwise tries to download plugins on every run.
+            # Otherwise the engine tries to download plugins in every run once there is a state.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
         for unwanted in ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE"):
             self.environment.pop(unwanted, None)
-        # The Kubernetes clients in this process run `aws eks get-token` too.
+        # The Kubernetes clients in this process also run `aws eks get-token`.
         os.environ["PATH"] = self.environment["PATH"]
         later.callback(os.environ.__setitem__, "PATH", path)
         providers = self._providers()
         later.callback(self.api_servers.stop)
-        # Starting API servers is waiting; reading the schemas of what is deployed is work.
+        # Load the schemas of the deployed types while the API servers are starting.
         types = {
             item["type"]
             for stack in self.sandbox.deployed_stacks()
@@ -150,18 +151,18 @@ class Session:
         port = self._serve(host, language_pb2_grpc.add_LanguageRuntimeServicer_to_server)
         self.environment["PULUMI_DEBUG_LANGUAGES"] = f"python:{port}"
         by_name = {provider.name: provider for provider in providers}
-        # The engine's messages go where ours go: standard output belongs to the command.
+        # The engine's messages go to standard error, because standard output belongs to the command.
         recover(self.sandbox, by_name, self.environment, lambda command: self.run(command, output=2))
 
     def _clean_backend(self) -> None:
-        """Makes the engine's backend, or takes away what a crash left in it."""
+        """Creates the engine's backend, or removes what a crash left in it."""
         backend = self.sandbox.backend
         backend.mkdir(exist_ok=True)
         for path in files(backend):
-            # Nobody else uses the backend: whatever lock is there was left by a crash.
+            # Nothing else uses the backend, so any lock was left by a crash.
             is_lock = path.is_relative_to(backend / ".pulumi" / "locks") and path.suffix == ".json"
-            # A crash in the middle of writing a state leaves the old one, but with an empty file of
-            # attributes, which the engine can't read; it does without one.
+            # A crash while a state is written leaves the old state with an empty attributes file. The engine
+            # can't read it, but doesn't need it.
             is_empty = path.suffix == ".attrs" and not path.lstat().st_size
             if is_lock or is_empty:
                 path.unlink()
@@ -180,10 +181,10 @@ class Session:
         return port
 
     def run(self, command: Sequence[str], output: int | None = None) -> int:
-        """Runs a command to its end and returns its exit status, 128 + N where signal N ended it.
+        """Runs a command and returns its exit status, or 128 + N if signal N terminated it.
 
-        Ctrl-C and other signals reach the command once: from the terminal, whose foreground it becomes, or
-        from here. `output` is a file descriptor that both of its outputs go to.
+        Ctrl-C and other signals reach the command once, either from the terminal, in whose foreground it
+        runs, or from this process. `output` is a file descriptor for both standard output and standard error.
         """
         try:
             process = self._children.start(command, self.environment, output=output)
@@ -197,7 +198,7 @@ class Session:
                     _, status = os.waitpid(process.pid, os.WUNTRACED)
                     if not os.WIFSTOPPED(status):
                         break
-                    # Nothing here could bring a stopped command back, so Ctrl-Z is without effect.
+                    # Ctrl-Z has no effect, because nothing here could resume a stopped command.
                     os.killpg(process.pid, signal.SIGCONT)
         finally:
             self._command = None
@@ -214,12 +215,12 @@ class Session:
 
 @contextlib.contextmanager
 def _foreground(group: int) -> Generator[None]:
-    """Makes a process group the terminal's foreground, so that it may read and gets Ctrl-C itself."""
+    """Puts a process group in the terminal's foreground, so that it can read and receives Ctrl-C."""
     terminal = 0
     if not os.isatty(terminal) or os.tcgetpgrp(terminal) != os.getpgrp():
         yield
         return
-    # A background process that changes the foreground is stopped unless it ignores this.
+    # A background process that changes the foreground is stopped, unless it ignores this signal.
     previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.tcsetpgrp(terminal, group)
     try:

@@ -1,7 +1,7 @@
-"""The sandbox's folder: what shows that the sandbox made it, which command uses it, and how it is deleted.
+"""The sandbox's folder: how to recognize, lock and delete it.
 
-Needs nothing but Python itself: `make clean` runs `python -m sandbox.folder` where there may be no virtual
-environment.
+This module only uses Python's standard library, because `make clean` runs `python -m sandbox.folder` even if
+there is no virtual environment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO
 DIRECTORY_VARIABLE = "TRADING_SANDBOX_DIR"
 
 MARKER = ".trading-sandbox"
-"""The first file that the sandbox writes into a folder; only a folder that has it is used or deleted."""
+"""The first file that the sandbox writes into a folder. It only uses or deletes folders that contain it."""
 
 _MARKER_TEXT = "Made by `python -m sandbox`, and deleted by `python -m sandbox reset`.\n"
 
@@ -39,25 +39,25 @@ ENTRIES = frozenset(
         "state",
     }
 )
-"""Everything else that the sandbox writes into its folder."""
+"""All other entries that the sandbox creates in its folder."""
 
 CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
-"""Names of clusters, which are folders here (EKS API Reference, `CreateCluster`: alphanumeric characters,
-hyphens and underscores, up to 100, the first one alphanumeric)."""
+"""Valid names of clusters, which are also names of folders (EKS API Reference, `CreateCluster`: up to 100
+alphanumeric characters, hyphens and underscores, the first one alphanumeric)."""
 
 LOCK_SECONDS = 10
-"""How long the processes of a command that was killed may need to end; they are killed too."""
+"""Seconds to wait for the processes of a killed command, which are killed too."""
 
 
 class SandboxError(Exception):
-    """A problem that the user can solve; the text says how."""
+    """Raised for a problem that the user can solve. The text says how."""
 
 
 def is_sandbox(directory: Path) -> bool:
-    """Whether a folder is a sandbox; a missing or empty folder is none, and may become one.
+    """Whether a folder is a sandbox. A missing or empty folder isn't, but can become one.
 
     Raises:
-        SandboxError: the folder holds something else, or it can't be read.
+        SandboxError: the folder contains something else, or it can't be read.
     """
     try:
         held = _names(directory)
@@ -71,22 +71,22 @@ def is_sandbox(directory: Path) -> bool:
         return True
     others = sorted(held - ENTRIES) or sorted(held)
     raise SandboxError(
-        f"{directory} is not a sandbox: it holds {_listed(others)} and no {MARKER}. The sandbox uses and "
-        f"deletes only a folder that it made itself: set {DIRECTORY_VARIABLE} to a folder that is empty or "
-        "does not exist, or delete this one yourself"
+        f"{directory} is not a sandbox: it contains {_listed(others)} and no {MARKER}. The sandbox only uses "
+        f"and deletes folders that it created: set {DIRECTORY_VARIABLE} to a folder that is empty or does "
+        "not exist, or delete this one yourself"
     )
 
 
 def claim(directory: Path) -> None:
-    """Makes the folder, and marks it as the sandbox's before anything else is written into it.
+    """Creates the folder, and marks it as the sandbox's before anything else is written into it.
 
     Raises:
-        SandboxError: it is not the sandbox's, or it can't be written.
+        SandboxError: the folder isn't the sandbox's, or it isn't writable.
     """
     is_sandbox(directory)
     links = [name for name in sorted(ENTRIES) if (directory / name).is_symlink()]
     if links:
-        # What is written there would change files that the sandbox did not make.
+        # Writing there would change files that the sandbox did not create.
         raise SandboxError(
             f"{directory / links[0]} is a symbolic link, which the sandbox does not follow: remove it"
         )
@@ -100,18 +100,18 @@ def claim(directory: Path) -> None:
 
 
 def delete(directory: Path) -> list[str]:
-    """Deletes what the sandbox made, and the folder unless something else is in it.
+    """Deletes what the sandbox created, and also the folder if nothing else is in it.
 
     Symbolic links are deleted and not followed.
 
     Returns:
-        The names of what is left in the folder.
+        The names of the remaining entries in the folder.
 
     Raises:
-        SandboxError: another command uses the folder, or it is not the sandbox's.
+        SandboxError: another command uses the folder, or it isn't the sandbox's.
     """
     with lock(directory, linked=True):
-        # The marker goes last, so that a deletion that was interrupted can be started again.
+        # The marker is deleted last, so that an interrupted deletion can be repeated.
         for name in [*sorted(ENTRIES), MARKER]:
             remove(directory / name)
     left = sorted(_names(directory))
@@ -121,30 +121,30 @@ def delete(directory: Path) -> list[str]:
 
 
 def deleted(directory: Path) -> str:
-    """Deletes the folder as `delete` does, and says in one line what happened.
+    """Deletes the folder with `delete`, and returns a one-line report.
 
     Raises:
-        SandboxError: another command uses the folder, or it is not the sandbox's.
+        SandboxError: another command uses the folder, or it isn't the sandbox's.
     """
     if not is_sandbox(directory):
-        return f"{directory} holds no sandbox: nothing to delete"
+        return f"{directory} contains no sandbox: nothing to delete"
     left = delete(directory)
     if left:
-        return f"deleted the sandbox in {directory}; left, as the sandbox did not make it: {_listed(left)}"
+        return f"deleted the sandbox in {directory}; kept what it did not create: {_listed(left)}"
     return f"deleted {directory}"
 
 
 def cluster_folder(directory: Path, name: str) -> Path:
-    """Where the sandbox in a folder keeps a cluster's data.
+    """The folder of a cluster's data in the sandbox.
 
     Raises:
-        SandboxError: no cluster can have that name.
+        SandboxError: the cluster's name is invalid.
     """
     folder = directory / "clusters" / name
     if not CLUSTER_NAME.fullmatch(name):
         raise SandboxError(
-            f"{name!r} is not a cluster's name, which has up to 100 letters, digits, hyphens and underscores "
-            "and begins with a letter or digit"
+            f"{name!r} is not a valid cluster name: it must have up to 100 letters, digits, hyphens and "
+            "underscores, and begin with a letter or digit"
         )
     if folder.is_symlink():
         raise SandboxError(f"{folder} is a symbolic link, which the sandbox does not follow: remove it")
@@ -152,13 +152,13 @@ def cluster_folder(directory: Path, name: str) -> Path:
 
 
 def files(directory: Path) -> Iterator[Path]:
-    """Every file below a folder; symbolic links to folders are not followed."""
+    """All files below a folder, without following symbolic links to folders."""
     for folder, _, names in os.walk(directory):
         yield from (Path(folder, name) for name in names)
 
 
 def lock_holder(directory: Path) -> str | None:
-    """The command that uses the sandbox now (`PID COMMAND`), if any."""
+    """The command that is using the sandbox (`PID COMMAND`), or None."""
     try:
         with (directory / "lock").open(errors="replace") as file:
             try:
@@ -171,12 +171,12 @@ def lock_holder(directory: Path) -> str | None:
 
 
 def lock(directory: Path, *, linked: bool = False) -> IO[str]:
-    """Takes the sandbox for this process; closing the file gives it back.
+    """Locks the sandbox for this process. Closing the returned file releases the lock.
 
-    `linked` also takes a folder with symbolic links in it, which can be deleted and not used.
+    With `linked`, it also locks a folder that contains symbolic links, which can be deleted but not used.
 
     Raises:
-        SandboxError: another command uses it, or the folder is not the sandbox's.
+        SandboxError: another command uses the sandbox, or the folder isn't the sandbox's.
     """
     if not (linked and is_sandbox(directory)):
         claim(directory)
@@ -184,7 +184,7 @@ def lock(directory: Path, *, linked: bool = False) -> IO[str]:
         file = open(directory / "lock", "a+", errors="replace", opener=_no_link)  # noqa: SIM115
     except OSError as error:
         raise _unusable(directory, error) from None
-    # A command that was killed holds its lock until the last of its processes has ended.
+    # A killed command holds its lock until the last of its processes has ended.
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -196,7 +196,7 @@ def lock(directory: Path, *, linked: bool = False) -> IO[str]:
             if _runs(holder) or time.monotonic() > deadline:
                 file.close()
                 raise SandboxError(
-                    f"{directory} is in use by another command (process {holder}): wait for its end "
+                    f"{directory} is in use by another command (process {holder}): wait until it ends, "
                     f"or set {DIRECTORY_VARIABLE} to use a second sandbox"
                 ) from None
             time.sleep(0.1)
@@ -229,16 +229,16 @@ def _is_file(path: Path) -> bool:
 
 
 def _is_without_marker(directory: Path, held: set[str]) -> bool:
-    """Whether earlier versions, which wrote no marker, made the folder: nothing else, and all of these."""
+    """Whether an earlier version, which wrote no marker, created the folder."""
     if held - ENTRIES or not {"aws.sqlite", "lock", "state"} <= held:
         return False
-    # A command that was killed leaves the newest pages in the write-ahead log.
+    # After a command was killed, the newest pages are only in the write-ahead log.
     found = [path for name in ("aws.sqlite", "aws.sqlite-wal") if _is_file(path := directory / name)]
     return any(b"CREATE TABLE identifier" in path.read_bytes() for path in found)
 
 
 def remove(path: Path) -> None:
-    """Deletes a file, or a folder with everything in it; a symbolic link is not followed."""
+    """Deletes a file, or a folder with everything in it, without following symbolic links."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -255,7 +255,7 @@ def _unusable(directory: Path, error: OSError) -> SandboxError:
 
 
 def main() -> int:
-    """Deletes the sandbox of the project in this folder, whatever `TRADING_SANDBOX_DIR` says."""
+    """Deletes the sandbox of the project in this folder, regardless of `TRADING_SANDBOX_DIR`."""
     try:
         print(deleted(Path(os.path.realpath(".sandbox"))))
     except (SandboxError, OSError) as error:

@@ -1,11 +1,11 @@
-"""The engine's Python language host: runs a program once for each time that the engine asks for it.
+"""The engine's Python language host, which runs a program each time the engine requests it.
 
-The program runs in a process of its own under the official runner, `pulumi-language-python-exec`, so a
-preview leaves no module state to the update that follows it. Source: `proto/pulumi/language.proto`, and
-Pulumi's own `pulumi-language-python`, whose answers these are.
+The program runs in its own process with the official runner, `pulumi-language-python-exec`, so a preview
+leaves no module state for the update that follows it. Sources: `proto/pulumi/language.proto`, and Pulumi's
+own `pulumi-language-python`, which gives the same responses.
 """
 
-# Method names and signatures are the protocol's; the generated base class is untyped.
+# The protocol defines method names and signatures. The generated base class is untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownParameterType=false
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, language_pb2, lang
 from sandbox.processes import Children
 
 SHOWN_TO_THE_USER = 32
-"""The runner's exit status after an error that it has reported itself."""
+"""The runner's exit status for an error that it has already reported."""
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """One host for every engine that attaches; what belongs to an engine is kept by its connection."""
+    """One host for all engines that attach. Data of an engine is kept by its connection."""
 
     def __init__(self, runner: Path, environment: Mapping[str, str], children: Children) -> None:
         self._runner = runner
@@ -44,32 +44,32 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self._running: dict[str, set[subprocess.Popen[str]]] = {}
 
     def Handshake(self, request: Any, context: Any) -> language_pb2.LanguageHandshakeResponse:
-        """The only call that tells where the engine listens."""
+        """Stores the engine's address, which only this call contains."""
         self._engines[context.peer()] = request.engine_address
         return language_pb2.LanguageHandshakeResponse()
 
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
-        """The version of the SDK, which is the engine's."""
+        """Returns the version of the SDK, which equals the engine's."""
         return plugin_pb2.PluginInfo(version=importlib.metadata.version("pulumi"))
 
     def GetRequiredPackages(self, request: Any, context: Any) -> language_pb2.GetRequiredPackagesResponse:
-        """None: every provider is attached already."""
+        """Returns no packages, because all providers are already attached."""
         return language_pb2.GetRequiredPackagesResponse()
 
     def InstallDependencies(
         self, request: Any, context: Any
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
-        """None: the program runs in the sandbox's own virtual environment."""
+        """Installs nothing, because the program runs in the sandbox's virtual environment."""
         yield from ()
 
     def About(self, request: Any, context: Any) -> language_pb2.AboutResponse:
-        """The interpreter that programs run in."""
+        """Returns the interpreter that runs programs."""
         return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
 
     def GetProgramDependencies(
         self, request: Any, context: Any
     ) -> language_pb2.GetProgramDependenciesResponse:
-        """The packages of the virtual environment."""
+        """Returns the packages of the virtual environment."""
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
                 language_pb2.DependencyInfo(name=package.name, version=package.version)
@@ -78,13 +78,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Ends this engine's programs."""
+        """Stops this engine's programs."""
         for program in self._running.pop(context.peer(), set()):
             _kill(program)
         return empty_pb2.Empty()
 
     def Run(self, request: Any, context: Any) -> language_pb2.RunResponse:
-        """Runs the program to its end, or until the engine cancels or goes."""
+        """Runs the program until it ends, or until the engine cancels it or disconnects."""
         address = self._engines[context.peer()]
         options = {
             "monitor": request.monitor_address,
@@ -112,7 +112,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             output=subprocess.PIPE,
         )
         self._running.setdefault(context.peer(), set()).add(program)
-        # Called at the end of the call, and at once when the engine is gone.
+        # gRPC calls this at the end of the call, or immediately when the engine disconnects.
         if not context.add_callback(lambda: _kill(program)):
             _kill(program)
         with grpc.insecure_channel(address) as channel:
@@ -133,16 +133,16 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         if cancelled or status == SHOWN_TO_THE_USER:
             return language_pb2.RunResponse(bail=True)
         if status < 0:
-            return language_pb2.RunResponse(error=f"Program was ended by signal {-status}")
+            return language_pb2.RunResponse(error=f"Program was terminated by signal {-status}")
         if status:
             return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {status}")
         return language_pb2.RunResponse()
 
 
 def _forward(stream: IO[str] | None, engine: engine_pb2_grpc.EngineStub) -> None:
-    """Shows a program's own output among the engine's messages, line by line."""
+    """Forwards a program's own output to the engine's messages, line by line."""
     for line in stream or ():
-        # The engine may be gone; the pipe has to be drained all the same.
+        # The pipe must be drained even if the engine has disconnected.
         with suppress(grpc.RpcError):
             engine.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=line))
 

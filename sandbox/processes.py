@@ -1,4 +1,4 @@
-"""Child processes that do not outlive the command that started them, not even when it is killed."""
+"""Child processes that never outlive the command that started them, even if the command is killed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Its standard input ends when the command ends, however that happened; then it ends what is left. At once:
-# an engine without its providers would take what they were doing for failed, where it is only unknown.
+# The guard's standard input closes when the command ends in any way. The guard then kills all remaining
+# children immediately: an engine without its providers would record their operations as failed, although
+# their result is unknown.
 _GUARD = """
 import os, signal, sys
 groups = set()
@@ -26,14 +27,15 @@ for group in groups:
 
 
 class Children:
-    """Starts processes, each in a process group of its own, and ends what is left of them.
+    """Starts processes, each in its own process group, and stops those that remain at the end.
 
-    Linux's parent-death signal would tie a child to the *thread* that started it, and macOS has none:
-    so a guard process watches instead.
+    A guard process does this, because Linux's parent-death signal would tie a child to the *thread* that
+    started it, and macOS has no such signal.
     """
 
     def __init__(self, hold: int) -> None:
-        """`hold` is a file descriptor that stays open until the last child is gone: a lock on it lasts."""
+        """`hold` is a file descriptor that stays open until the last child has ended, to keep a lock on
+        it."""
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _GUARD],
             stdin=subprocess.PIPE,
@@ -52,10 +54,10 @@ class Children:
         stdin: int | None = None,
         output: int | None = None,
     ) -> subprocess.Popen[str]:
-        """Starts a command; `output` is for standard output and standard error alike, as for `Popen`.
+        """Starts a command. `output` is passed to `Popen` for both standard output and standard error.
 
         Raises:
-            OSError: it can't be run.
+            OSError: the command can't be run.
         """
         process = subprocess.Popen(
             command,
@@ -72,17 +74,17 @@ class Children:
         return process
 
     def ended(self, process: subprocess.Popen[str]) -> None:
-        """Ends what a process that has ended left behind in its group."""
+        """Kills the processes that remain in the group of a process that has ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         self._tell(f"-{process.pid}")
 
     def close(self) -> None:
-        """Ends every child that is left and waits for it."""
+        """Kills all remaining children and waits for them."""
         self._guard.communicate()
 
     def _tell(self, line: str) -> None:
-        # One write a line, unbuffered: several threads start processes.
+        # One unbuffered write for each line, because several threads start processes.
         with contextlib.suppress(BrokenPipeError):
             if self._guard.stdin:
                 self._guard.stdin.write(f"{line}\n".encode())

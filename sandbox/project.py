@@ -1,8 +1,8 @@
-"""Where the sandbox keeps things, the engine's copy of the project, and what the stacks' states hold.
+"""The sandbox of a project: its folder, the engine's copy of the project, and the states of the stacks.
 
-Everything lives in one folder, `.sandbox/` in the project's (`TRADING_SANDBOX_DIR` names another). The
-engine works on a copy of `Pulumi.yaml` and of the stack files, whose `main` points to the real program, so
-that nothing is ever written into the working tree.
+Everything is in one folder, `.sandbox/` in the project's folder, or the one that `TRADING_SANDBOX_DIR` names.
+The engine works with a copy of `Pulumi.yaml` and the stack files, whose `main` points to the real program, so
+it never writes into the working tree.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sandbox.values import is_dict, is_list
 
 NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}")
 NAME_FORM = "up to 100 letters, digits, hyphens, underscores and periods"
-"""The engine's rule for names of projects and stacks (pulumi/pulumi: `sdk/go/common/tokens`)."""
+"""The engine's format of project and stack names (pulumi/pulumi: `sdk/go/common/tokens`)."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """One sandbox: the project that it deploys and the folder that it keeps everything in."""
+    """A sandbox: the project that it deploys, and the folder in which it stores everything."""
 
     project: Path
     directory: Path
@@ -37,63 +37,63 @@ class Sandbox:
         """The sandbox of the project in a folder.
 
         Raises:
-            SandboxError: there is no project, or the sandbox's folder holds something else.
+            SandboxError: there is no project, or the sandbox's folder contains something else.
         """
         project = project.absolute()
         if not (project / "Pulumi.yaml").is_file():
             raise SandboxError(
-                f"no Pulumi.yaml in {project}: run this in the project's folder, or name it with --project"
+                f"no Pulumi.yaml in {project}: run the command in the project's folder, or use --project"
             )
         named = os.environ.get(DIRECTORY_VARIABLE, "").strip()
-        # The real folder: a link to it may stay when it is deleted.
+        # Resolve links: when the folder is deleted, a link to it stays.
         sandbox = cls(project, Path(os.path.realpath(named or project / ".sandbox")))
         is_sandbox(sandbox.directory)
         return sandbox
 
     @property
     def copy(self) -> Path:
-        """The folder that the engine takes for the project's."""
+        """The engine's copy of the project's folder."""
         return self.directory / "project"
 
     @property
     def backend(self) -> Path:
-        """The engine's file backend."""
+        """The folder of the engine's file backend."""
         return self.directory / "state"
 
     @functools.cached_property
     def settings(self) -> dict[str, str]:
-        """What `Pulumi.yaml` says, as far as it is plain text; its `name` is one that the engine takes.
+        """The values in `Pulumi.yaml` that are plain text, including a valid `name`.
 
         Raises:
-            SandboxError: it can't be read, is not the YAML that it should be, or has no such `name`.
+            SandboxError: the file can't be read, isn't valid, or has no valid `name`.
         """
         path = self.project / "Pulumi.yaml"
         found = yaml_file.texts(path)
         if not NAME.fullmatch(found.get("name", "")):
             given = f"is {found['name']!r}" if found.get("name") else "is missing"
-            raise SandboxError(f"{path}: `name` {given}; give the project a name, of {NAME_FORM}")
+            raise SandboxError(f"{path}: `name` {given}: give the project a name of {NAME_FORM}")
         return found
 
     @property
     def program(self) -> Path:
-        """The program's folder, or its file where `main` names one."""
+        """The program's folder, or its file if `main` names one."""
         return Path(os.path.normpath(self.project / self.settings.get("main", ".")))
 
     def committed_stacks(self) -> list[str]:
-        """The stacks that have a `Pulumi.<stack>.yaml`."""
+        """The stacks that have a `Pulumi.<stack>.yaml` file."""
         return sorted(
             path.name.split(".", 1)[1][: -len(".yaml")] for path in self.project.glob("Pulumi.*.yaml")
         )
 
     def deployed_stacks(self) -> list[str]:
-        """The stacks that the backend knows."""
+        """The stacks that exist in the backend."""
         return sorted(path.stem for path in self._states().glob("*.json"))
 
     def deployment(self, stack: str) -> dict[str, Any]:
-        """The stack's state, as `pulumi stack export` shows it; empty where there is none.
+        """The stack's state, as `pulumi stack export` shows it; empty if there is none.
 
         Raises:
-            SandboxError: it can't be read.
+            SandboxError: the state can't be read.
         """
         if stack not in self.deployed_stacks():
             return {}
@@ -107,7 +107,7 @@ class Sandbox:
         if _is_deployment(found):
             return found
         raise SandboxError(
-            f"{path} is not the state of a stack; `python -m sandbox reset` deletes it with the whole sandbox"
+            f"{path} is not the state of a stack: delete the whole sandbox with `python -m sandbox reset`"
         )
 
     def token(self, cluster: str) -> str:
@@ -125,10 +125,10 @@ class Sandbox:
         return self.backend / ".pulumi" / "stacks" / self.settings["name"]
 
     def check(self, stack: str | None) -> None:
-        """Reads what a command needs, about a stack where it is about one.
+        """Checks the files that a command needs, including the stack's if a stack is given.
 
         Raises:
-            SandboxError: there is no such stack, or one of the files is not the YAML that it should be.
+            SandboxError: the stack doesn't exist, or a file isn't valid.
         """
         self._project_file()
         if stack is None:
@@ -136,19 +136,20 @@ class Sandbox:
         if stack not in self.committed_stacks():
             known = ", ".join(self.committed_stacks()) or "none"
             raise SandboxError(
-                f"stack {stack!r}: there is no Pulumi.{stack}.yaml in {self.project}; stacks there: {known}"
+                f"stack {stack!r}: no Pulumi.{stack}.yaml in {self.project}; the stacks there are: {known}"
             )
         if not NAME.fullmatch(stack):
-            raise SandboxError(f"stack {stack!r}: rename Pulumi.{stack}.yaml; a stack's name has {NAME_FORM}")
+            raise SandboxError(f"stack {stack!r}: rename Pulumi.{stack}.yaml: names must have {NAME_FORM}")
         self._stack_file(stack)
 
     def write_copy(self, stack: str | None) -> None:
-        """Brings the engine's copy of `Pulumi.yaml` and the stack files up to date.
+        """Updates the engine's copy of `Pulumi.yaml` and the stack files.
 
-        Where a stack is named, the files of others may be broken: the engine does not read them.
+        If a stack is given, errors in the files of other stacks are ignored, because the engine doesn't read
+        them.
 
         Raises:
-            SandboxError: a file can't be read, or is not the YAML that it should be.
+            SandboxError: a file can't be read or isn't valid.
         """
         text = self._project_file()
         self.copy.mkdir(parents=True, exist_ok=True)
@@ -170,7 +171,7 @@ class Sandbox:
     def _stack_file(self, stack: str) -> str:
         name = f"Pulumi.{stack}.yaml"
         copy = self.copy / name
-        # The salt is the sandbox's own: the engine wrote it into the copy when it made the stack.
+        # Keep the sandbox's own salt, which the engine wrote into the copy when it created the stack.
         text = copy.read_text(errors="replace") if copy.exists() else ""
         kept = re.search(r"^encryptionsalt: (\S+)$", text, re.MULTILINE)
         dropped = {"secretsprovider", "encryptionsalt", "encryptedkey", "environment"}
@@ -179,7 +180,7 @@ class Sandbox:
 
 
 def _is_deployment(found: object) -> bool:
-    """Whether a state has the form that the commands rely on."""
+    """Whether a state has the structure that the commands rely on."""
     if not is_dict(found):
         return False
     resources, pending = found.get("resources", []), found.get("pending_operations", [])
@@ -201,7 +202,7 @@ def _is_resource(found: object) -> bool:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Writes at once or not at all: several commands of one session may do this at the same time."""
+    """Writes a file atomically, because several commands of a session can do so at the same time."""
     if path.exists() and path.read_bytes() == text.encode():
         return
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

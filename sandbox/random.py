@@ -1,7 +1,7 @@
-"""The `random` provider's stand-in: values that are made once and then live in the stack's state.
+"""The sandbox's `random` provider. It generates values once, which are then kept in the stack's state.
 
-Like the real provider, it replaces a resource when any input changes. `RandomPassword.bcryptHash` is not
-made.
+Like the real provider, it replaces a resource when any input changes. It doesn't set
+`RandomPassword.bcryptHash`.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _CHARACTERS = {
 
 
 class RandomProvider(Provider):
-    """`RandomPassword`, `RandomString` and `RandomId`."""
+    """Supports `RandomPassword`, `RandomString` and `RandomId`."""
 
     name = "random"
     version = importlib.metadata.version("pulumi_random")
 
     def check(self, call: Call) -> tuple[Properties, list[CheckFailure]]:
-        """Validates; the inputs stay as they are."""
+        """Validates the inputs without changing them."""
         token, news = call.type, call.inputs
         if token not in _OUTPUTS:
-            raise ProviderError(f"the sandbox's random provider knows {', '.join(_OUTPUTS)}, not {token}")
+            raise ProviderError(f"the sandbox's random provider supports {', '.join(_OUTPUTS)}, not {token}")
         failures = [
             CheckFailure(problem.path, problem.message) for problem in sdk_schema.validate(token, news)
         ]
@@ -46,21 +46,23 @@ class RandomProvider(Provider):
             alphabets, minimums = _alphabets(news)
             length = int(news["length"])
             if not alphabets:
-                failures.append(CheckFailure("", "one of lower, upper, numeric, special must be true"))
+                failures.append(
+                    CheckFailure("", "at least one of lower, upper, numeric and special must be true")
+                )
             if length < max(1, sum(minimums.values())):
                 failures.append(
-                    CheckFailure("length", f"{length} is less than 1 or than the sum of the minimums")
+                    CheckFailure("length", f"{length} is less than 1, or less than the sum of the minimums")
                 )
         return news, failures
 
     def diff(self, call: Call) -> Difference:
-        """Every change replaces."""
+        """Every change forces a replacement."""
         difference = plain_difference(call.old_inputs, call.inputs)
         difference.replaces = set(difference.changes)
         return difference
 
     def create(self, call: Call) -> tuple[str, Properties]:
-        """Makes the value."""
+        """Generates the value."""
         if call.preview:
             return "", {**call.inputs, **dict.fromkeys(_OUTPUTS[call.type], UNKNOWN)}
         if call.type == _ID:
@@ -69,15 +71,15 @@ class RandomProvider(Provider):
         return ("none" if call.type == _PASSWORD else result), {**call.inputs, "result": result}
 
     def read(self, call: Call) -> tuple[Properties, Properties] | None:
-        """There is nothing outside the state to read."""
+        """Returns the state, because nothing exists outside of it."""
         return call.inputs, call.outputs
 
     def delete(self, call: Call) -> None:
-        """There is nothing outside the state to delete."""
+        """Does nothing, because nothing exists outside the state."""
 
 
 def _alphabets(inputs: Properties) -> tuple[dict[str, str], dict[str, int]]:
-    """The characters to choose from and how many of each there must be, by kind."""
+    """By kind: the characters to choose from, and the minimum number of each."""
     characters = {**_CHARACTERS, "special": inputs.get("overrideSpecial") or _CHARACTERS["special"]}
     alphabets = {
         kind: characters[kind]

@@ -1,8 +1,9 @@
-"""After a crash: a stack's state and what really exists, brought together again.
+"""Reconciles a stack's state with the existing resources after a crash.
 
-The engine writes down each operation before it asks a provider for it. What was still open when everything
-was killed is a *pending operation*: the stand-in may have done it or not. Creations are taken back, so that
-the next deployment can make the resource; for the rest the engine's own `refresh` finds out.
+The engine records each operation before it calls a provider. If everything is killed, the unfinished ones
+remain as *pending operations*, which the provider may or may not have completed. Creations are undone, so
+that the next deployment can create the resource. For all others, the engine's own `refresh` determines the
+result.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ def recover(
     environment: Mapping[str, str],
     run: Callable[[Sequence[str]], int],
 ) -> None:
-    """Resolves the pending operations of every stack; nothing where there are none.
+    """Resolves the pending operations of all stacks, if there are any.
 
     Raises:
-        SandboxError: the engine could not do it; it has said why.
+        SandboxError: the engine failed, and has reported the reason.
     """
     for stack in sandbox.deployed_stacks():
         pending: list[Any] = sandbox.deployment(stack).get("pending_operations") or []
@@ -41,11 +42,11 @@ def recover(
             _take_back(_plain(json.loads(exported.stdout)["deployment"]), providers)
         command = "pulumi refresh --yes --skip-preview --clear-pending-creates --stack"
         if exported.returncode or run([*command.split(), stack]):
-            raise SandboxError(f"could not refresh {what}; `python -m sandbox reset` starts anew")
+            raise SandboxError(f"could not refresh {what}: delete the sandbox with `python -m sandbox reset`")
 
 
 def _take_back(deployment: dict[str, Any], providers: Mapping[str, Provider]) -> None:
-    # There are none where the first operation of all was interrupted.
+    # There are no resources if the very first operation was interrupted.
     resources: list[dict[str, Any]] = deployment.get("resources", [])
     configurations: dict[str, Properties] = {
         f"{item['urn']}::{item['id']}": item.get("inputs", {}) for item in resources if "id" in item
@@ -60,7 +61,7 @@ def _take_back(deployment: dict[str, Any], providers: Mapping[str, Provider]) ->
 
 
 def _plain(value: Any) -> Any:
-    """A state's value without its marks; the only ones with a plain text are secrets."""
+    """A state's value with decrypted secrets, which are the only marked objects that have a plaintext."""
     if is_dict(value):
         if SIGNATURE in value and "plaintext" in value:
             return json.loads(value["plaintext"])

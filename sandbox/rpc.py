@@ -1,9 +1,8 @@
-"""The part that all stand-in providers share: gRPC on one side, plain Python values on the other.
+"""The base of the sandbox's providers, which translates between gRPC and plain Python values.
 
-A provider answers `Configure` without `acceptSecrets`, `acceptResources` and `acceptOutputs`. The
-engine then strips those wrappers before a call and puts secrets back by property name after it, so
-the code behind works on plain `dict`s. A value that is not known yet is the string `UNKNOWN`.
-Source: `proto/pulumi/provider.proto`.
+A provider answers `Configure` without `acceptSecrets`, `acceptResources` and `acceptOutputs`. The engine then
+removes those wrappers before a call, and restores secrets by property name after it, so providers work on
+plain `dict`s. A value that isn't known yet is the string `UNKNOWN`. Source: `proto/pulumi/provider.proto`.
 """
 
 from __future__ import annotations
@@ -30,14 +29,15 @@ CHANNEL_OPTIONS = [
 """The engine's own limit (`rpcutil.GrpcChannelOptions`)."""
 
 SERVER_THREADS = 64
-"""A Construct holds its thread while the engine calls back on the same server; threads start lazily."""
+"""Number of threads. A Construct call blocks its thread while the engine calls the same server back. Threads
+are only started when needed."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class CheckFailure:
-    """One input that is wrong: the property's path (may be empty) and what is wrong with it."""
+    """A wrong input: the property's path, which can be empty, and the reason."""
 
     property: str
     reason: str
@@ -45,13 +45,14 @@ class CheckFailure:
 
 @dataclass
 class Difference:
-    """What a `Diff` found, property path → kind of change.
+    """The result of a `Diff`.
 
     Attributes:
-        changes: path (`tags.Name`, `rules[0].port`) → `add`, `delete` or `update`; the paths in
-            `replaces` are reported with the matching `-replace` kind.
-        replaces: those paths that force a replacement.
-        delete_before_replace: the old one must go first (a fixed name can exist only once).
+        changes: path (`tags.Name`, `rules[0].port`) → `add`, `delete` or `update`. The paths in
+            `replaces` are reported with the corresponding `-replace` kind.
+        replaces: the paths that force a replacement.
+        delete_before_replace: whether the old resource must be deleted first, because a fixed name must be
+            unique.
     """
 
     changes: dict[str, str] = field(default_factory=dict[str, str])
@@ -60,11 +61,11 @@ class Difference:
 
 
 class ProviderError(Exception):
-    """An operation that fails like the real service would; the text reaches the user as it is."""
+    """Raised for an operation that the real service would reject. The user sees the text unchanged."""
 
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
-    """The plain value of a protobuf struct; whole numbers become `int`."""
+    """Converts a protobuf struct to plain values. Whole numbers become `int`."""
     return {key: _from_value(value) for key, value in struct.fields.items()}
 
 
@@ -86,19 +87,19 @@ def _from_value(value: struct_pb2.Value) -> Any:
 
 
 def invoke_response(result: Mapping[str, Any]) -> provider_pb2.InvokeResponse:
-    """The answer to an invoke; its field is called `return`, which no keyword argument can be."""
+    """The response to an invoke. Its field is named `return`, which can't be a keyword argument."""
     response = provider_pb2.InvokeResponse()
     getattr(response, "return").CopyFrom(to_struct(result))
     return response
 
 
 def to_struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    """The protobuf struct of plain values."""
+    """Converts plain values to a protobuf struct."""
     return json_format.ParseDict(dict(properties), struct_pb2.Struct())
 
 
 def urn_type(urn: str) -> str:
-    """The resource's own type token: the last `$`-separated part of the URN's type chain."""
+    """The resource's type token, which is the last `$`-separated part of the URN's types."""
     return urn.split("::")[2].rsplit("$", 1)[-1]
 
 
@@ -116,13 +117,13 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Call:
-    """What the engine asks of a provider about one resource; each operation gives what it has.
+    """An operation on one resource. Each kind of operation only sets some of the attributes.
 
     Attributes:
-        config: what was given to `Configure` on the connection that the call came over.
-        inputs: the new ones; of `read` and `delete` the last ones, empty for an import.
-        outputs: the last ones.
-        seed: random bytes for names, the same at preview and deployment.
+        config: the configuration that `Configure` received on the same connection.
+        inputs: the new inputs; for `read` and `delete` the last inputs, which are empty for an import.
+        outputs: the last outputs.
+        seed: random bytes for names, which are the same at preview and deployment.
     """
 
     config: Properties
@@ -149,8 +150,8 @@ class Call:
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """A resource provider over plain values. Subclasses override the lower-case methods.
 
-    Every provider resource of a program (one per region, one per cluster) attaches to the same
-    server, each over a connection of its own.
+    All provider resources of a program, such as one for each region and cluster, attach to the same server,
+    each with its own connection.
     """
 
     name: str
@@ -159,47 +160,50 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self) -> None:
         self._configs: dict[str, Properties] = {}
 
-    # -- what a subclass overrides -------------------------------------------------------------
+    # -- methods for subclasses ----------------------------------------------------------------
 
     def prepare(self, types: Iterable[str]) -> None:
-        """Loads what calls about these resource types will need, while something else is waited for."""
+        """Loads in advance what calls for these resource types will need."""
 
     def check_config(self, news: Properties) -> list[CheckFailure]:
         """Validates the provider's own inputs."""
         return []
 
     def check(self, call: Call) -> tuple[Properties, list[CheckFailure]]:
-        """The inputs with defaults and automatic names filled in, and what is wrong with them."""
+        """Returns the inputs with defaults and automatic names, and the problems with them."""
         raise NotImplementedError
 
     def diff(self, call: Call) -> Difference:
-        """What changed, and what of it forces a replacement."""
+        """Returns the changes, and which of them force a replacement."""
         raise NotImplementedError
 
     def create(self, call: Call) -> tuple[str, Properties]:
-        """Id and outputs; at preview the id is empty and outputs not known yet are `UNKNOWN`."""
+        """Creates the resource and returns its id and outputs.
+
+        At preview, the id is empty, and outputs that aren't known yet are `UNKNOWN`.
+        """
         raise NotImplementedError
 
     def read(self, call: Call) -> tuple[Properties, Properties] | None:
-        """Current inputs and outputs, or `None` where it is gone."""
+        """Returns the current inputs and outputs, or `None` if the resource no longer exists."""
         raise NotImplementedError
 
     def update(self, call: Call) -> Properties:
-        """The new outputs; at preview, what is not known yet is `UNKNOWN`."""
+        """Updates the resource and returns its outputs. At preview, unknown outputs are `UNKNOWN`."""
         raise NotImplementedError
 
     def delete(self, call: Call) -> None:
-        """Deletes the resource; that it is gone already is no error."""
+        """Deletes the resource. It isn't an error if it is already deleted."""
         raise NotImplementedError
 
     def take_back(self, call: Call, known: set[str]) -> None:
-        """Deletes what a `create` made whose answer the engine never got, because everything was killed.
+        """Undoes a `create` whose response never reached the engine, because everything was killed.
 
-        There may be nothing. `known` are the ids that the state has for the URN: those are not meant.
+        The resource may not exist. `known` are the ids that the state has for the URN, which must be kept.
         """
 
     def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
-        """The result of a function."""
+        """Calls a function and returns its result."""
         raise NotImplementedError
 
     def construct(
@@ -225,7 +229,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except (ProviderError, SandboxError) as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except Exception as error:
-            # A bug of ours must be seen as one, with its place, and not as an answer from AWS.
+            # A bug in the sandbox must be recognizable, and not look like an error from AWS.
             context.abort(
                 grpc.StatusCode.INTERNAL,
                 f"sandbox {self.name} provider failed: {error!r}\n{traceback.format_exc()}",
@@ -320,7 +324,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def plain_difference(old: Any, new: Any, path: str = "") -> Difference:
-    """Every path at which two plain values differ, in Pulumi's path syntax."""
+    """All paths at which two plain values differ, in Pulumi's path syntax."""
     difference = Difference()
     _compare(old, new, path, difference.changes)
     return difference
@@ -352,7 +356,7 @@ def _compare(old: Any, new: Any, path: str, changes: dict[str, str]) -> None:
 
 
 def _failures(failures: Iterable[CheckFailure]) -> list[provider_pb2.CheckFailure]:
-    # The engine shows the value of the property that a failure names.
+    # The engine shows the value of the property that a failure names, so secret ones are not named.
     return [
         provider_pb2.CheckFailure(property="" if names_secret(f.property) else f.property, reason=f.reason)
         for f in failures
@@ -360,7 +364,7 @@ def _failures(failures: Iterable[CheckFailure]) -> list[provider_pb2.CheckFailur
 
 
 def diff_response(difference: Difference) -> provider_pb2.DiffResponse:
-    """The difference on the wire."""
+    """Converts a difference to the protocol's response."""
     some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
     response = provider_pb2.DiffResponse(
         changes=some if difference.changes else none,
@@ -376,7 +380,7 @@ def diff_response(difference: Difference) -> provider_pb2.DiffResponse:
 
 
 def serve(servicer: Any, add: Callable[[Any, grpc.Server], None]) -> tuple[grpc.Server, int]:
-    """Starts a servicer on a free loopback port, `add`ed to a server that the caller stops."""
+    """Starts a servicer on a free loopback port. The caller must stop the returned server."""
     server = grpc.server(  # pyright: ignore[reportUnknownMemberType]
         ThreadPoolExecutor(SERVER_THREADS), options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)]
     )

@@ -1,8 +1,8 @@
-"""Resource and function schemas, read from the installed Pulumi SDKs.
+"""Reads the schemas of resources and functions from the installed Pulumi SDKs.
 
-The generated SDK classes carry everything a provider's schema says about names, types and required
-inputs. A class is imported and read when its token is first asked for, and then cached. Needs neither
-gRPC nor an engine, so the unit tests' mocks validate with it as well.
+The generated SDK classes contain the names, types and required inputs of a provider's schema. A class is
+imported and read when its token is first requested, and then cached. The module needs neither gRPC nor an
+engine, so the unit tests' mocks use it too.
 """
 
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -39,32 +39,32 @@ PACKAGES = {
     "kubernetes": "pulumi_kubernetes",
     "random": "pulumi_random",
 }
-"""Provider package → the Python package that holds its SDK."""
+"""Provider package → Python package of its SDK."""
 
-# "Valid values are `a`, `b` and `c`." as the whole of a sentence: only then is the list complete.
+# Matches "Valid values are `a`, `b` and `c`." as a whole sentence, because only then the list is complete.
 _VALID_VALUES = re.compile(
     r"(?:valid|allowed|possible|accepted) (?:values?|options)(?: for \w+)?(?: are| is| include)?:?\s*"
     r"((?:one of|either|and|or|,|\s|`[^`]+`|\([^)]*\))+)(?:\.(?=\s|$)|$)",
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(r"password|secret(?!.*(arn|id|name)s?\b)|token|privatekey|authkey", re.IGNORECASE)
-# Names that the SDK's annotations use without importing them (`Input[T]` is a string inside `pulumi`).
+# Names that the SDK's annotations use without an import (`Input[T]` is a string in `pulumi`).
 _NAMES = {"Output": pulumi.Output, "T": types.NoneType}
 _LOCK = threading.RLock()  # the SDK's lazily loaded modules are not safe to load from two threads
 
 
 class UnknownTypeError(LookupError):
-    """The SDK has no such resource type or function; the text names it and the nearest one."""
+    """Raised for an unknown resource type or function. The text names it and the most similar one."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One input that is wrong.
+    """A problem with an input.
 
     Attributes:
         path: the property, in Pulumi's path syntax.
-        value: what was given; `None` where nothing was.
-        message: what is wrong, and what would be accepted.
+        value: the given value, or `None` if there is none.
+        message: the problem, and what would be accepted.
     """
 
     path: str
@@ -80,7 +80,7 @@ class Type:
     """A property's type.
 
     `kind` is `string`, `number`, `boolean`, `any`, `asset`, `enum` (with `values`), `list` or `map` (with
-    `item`), `object` (with `cls`, whose properties `properties` gives) or `union` (with `options`).
+    `item`), `object` (with `cls`, whose properties `properties` returns) or `union` (with `options`).
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Type:
     options: tuple[Type, ...] = ()
 
     def option(self, kind: str) -> Type | None:
-        """The type itself, or the one among a union's options, that is of a kind."""
+        """The type itself, or the option of a union, that has the given kind."""
         return next((option for option in self.options or (self,) if option.kind == kind), None)
 
     def __str__(self) -> str:
@@ -107,12 +107,12 @@ class Type:
 
 @dataclass(frozen=True)
 class Property:
-    """One property of a resource, a nested object or a function's arguments.
+    """A property of a resource, of a nested object or of a function's arguments.
 
     Attributes:
-        name: the name on the wire (camelCase).
-        required: of an input: it must be given. Of an output: it always has a value.
-        doc: the SDK's description, with AWS's defaults and valid values in prose.
+        name: the wire name (camelCase).
+        required: whether an input must be given, or whether an output always has a value.
+        doc: the SDK's description, which mentions AWS's defaults and valid values.
     """
 
     name: str
@@ -122,9 +122,9 @@ class Property:
 
     @functools.cached_property
     def values(self) -> tuple[str, ...]:
-        """The values that the description lists as the only valid ones; empty where it does not."""
-        # "For load balancers of type …, valid values are …", "… are also valid", "only applicable for actions
-        # related to …": then the list is not all.
+        """The values that the description lists as the only valid ones; empty if there is no such list."""
+        # The list isn't complete if the description has phrases such as "For load balancers of type …, valid
+        # values are …", "… are also valid" or "only applicable for actions related to …".
         several = re.search(
             r"valid values.*valid values|also valid|only applicable for", self.doc, re.IGNORECASE | re.DOTALL
         )
@@ -136,7 +136,7 @@ class Property:
 
 @dataclass(frozen=True)
 class Schema:
-    """The inputs and outputs of a resource type, or of a function (an invoke), by wire name."""
+    """The inputs and outputs of a resource type or a function (an invoke), by wire name."""
 
     token: str
     inputs: Mapping[str, Property]
@@ -144,17 +144,17 @@ class Schema:
 
 
 def package_of(token: str) -> str:
-    """`aws` of `aws:ec2/vpc:Vpc` and of `pulumi:providers:aws`."""
+    """The package of a token, such as `aws` for `aws:ec2/vpc:Vpc` and `pulumi:providers:aws`."""
     parts = token.split(":")
     return parts[2] if parts[:2] == ["pulumi", "providers"] else parts[0]
 
 
 @functools.cache
 def schema(token: str) -> Schema:
-    """The schema of a resource type; a provider (`pulumi:providers:aws`) is one too.
+    """The schema of a resource type, which can be a provider (`pulumi:providers:aws`).
 
     Raises:
-        UnknownTypeError: the installed SDK does not have the type.
+        UnknownTypeError: the installed SDK doesn't have the type.
     """
     with _LOCK:
         cls = _resource_class(token)
@@ -168,10 +168,10 @@ def schema(token: str) -> Schema:
 def function(token: str) -> Schema:
     """The schema of a function such as `aws:ec2/getManagedPrefixList:getManagedPrefixList`.
 
-    The SDK does not say which arguments are required, so none is marked.
+    The SDK doesn't say which arguments are required, so none is marked as required.
 
     Raises:
-        UnknownTypeError: the installed SDK does not have the function.
+        UnknownTypeError: the installed SDK doesn't have the function.
     """
     package, module, name = token.split(":")
     folder = module.split("/")[0]
@@ -183,7 +183,7 @@ def function(token: str) -> Schema:
         try:
             call = getattr(importlib.import_module(fqn), python_name)
         except (ImportError, AttributeError):
-            raise UnknownTypeError(f"no such function in {fqn}: {token}") from None
+            raise UnknownTypeError(f"unknown function in {fqn}: {token}") from None
         home = sys.modules[call.__module__]
         result = getattr(home, name[0].upper() + name[1:] + "Result")
         wire = sdk_types._py_to_pulumi_names_from_py_properties(result)
@@ -217,41 +217,41 @@ def properties(cls: type) -> Mapping[str, Property]:
 
 
 def validate(token: str, inputs: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with a resource's inputs: names at every depth, types, required ones.
+    """The problems with a resource's inputs: unknown names at any depth, wrong types, missing inputs.
 
-    Accepts what the bridged providers accept: numbers and booleans given as strings, and the reverse.
-    Types of other packages (components) and custom resources of Kubernetes have no schema and pass.
+    Like the bridged providers, it accepts numbers and booleans as strings, and the reverse. Types of other
+    packages (components) and custom resources of Kubernetes have no schema and are accepted.
 
     Raises:
-        UnknownTypeError: the type belongs to a package we know, which does not have it.
+        UnknownTypeError: the type belongs to a known package, but the package doesn't have it.
     """
     if package_of(token) not in PACKAGES or _is_custom_resource(token):
         return []
     given = dict(inputs)
     if token.startswith("pulumi:providers:"):
         given.pop("version", None)
-        # The SDK passes a provider's structures as JSON text; a kubeconfig is text that is JSON.
+        # The SDK passes a provider's structures as JSON. A kubeconfig is a string although it can be JSON.
         texts = {name for name, prop in schema(token).inputs.items() if prop.type.kind == "string"}
         given = {name: value if name in texts else _decoded(value) for name, value in given.items()}
     return list(_object_problems(schema(token).inputs, given, "", token))
 
 
 def validate_function(token: str, args: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with a function's arguments.
+    """The problems with a function's arguments.
 
     Raises:
-        UnknownTypeError: the installed SDK does not have the function.
+        UnknownTypeError: the installed SDK doesn't have the function.
     """
     return list(_object_problems(function(token).inputs, args, "", token))
 
 
 def names_secret(path: str) -> bool:
-    """Whether a property's name says that its value is a secret."""
+    """Whether a property's name indicates that its value is a secret."""
     return _SECRET_NAME.search(path) is not None
 
 
 def shown(path: str, value: Any) -> str:
-    """A value for an error message: short, and hidden where the property's name says it is secret."""
+    """A value for an error message: shortened, and hidden if the property's name indicates a secret."""
     if names_secret(path):
         return "[secret]"
     text = json.dumps(value, default=str)
@@ -276,13 +276,13 @@ def _object_problems(
             continue
         here = step(path, name)
         if name not in known:
-            yield Problem(here, item, f"no such property of {owner}{_nearest(name, known)}")
+            yield Problem(here, item, f"unknown property of {owner}{_nearest(name, known)}")
         else:
             wrong = list(_problems(known[name].type, item, here))
             yield from wrong or _value_problems(known[name], item, here)
     for name, prop in known.items():
         if prop.required and value.get(name) is None:
-            yield Problem(step(path, name), None, f"required by {owner}, but missing")
+            yield Problem(step(path, name), None, f"is required by {owner}")
 
 
 def _value_problems(prop: Property, value: Any, path: str) -> Iterator[Problem]:
@@ -294,7 +294,7 @@ def _value_problems(prop: Property, value: Any, path: str) -> Iterator[Problem]:
             or item in ("", UNKNOWN)
         ):
             continue
-        # `5XX` in a list stands for every status of that class.
+        # In such lists, `5XX` stands for all statuses of that class.
         forms = (re.escape(form).replace("XX", r"(XX|\d\d)") for form in prop.values)
         if not re.fullmatch("|".join(forms), str(item), re.IGNORECASE):
             yield Problem(path, value, f"{shown(path, item)} is not one of {', '.join(prop.values)}")
@@ -306,7 +306,7 @@ def _problems(kind: Type, value: Any, path: str) -> Iterator[Problem]:
     if kind.kind == "union":
         attempts = [list(_problems(option, value, path)) for option in kind.options]
         if all(attempts):
-            # The best explanation is the one of the option that has the value's own shape.
+            # Report the problems of the option whose structure is closest to the value's.
             yield from max(attempts, key=lambda found: max(len(problem.path) for problem in found))
     elif kind.kind == "list" and isinstance(value, list | tuple):
         for index, item in enumerate(value):
@@ -357,7 +357,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _decoded(value: Any) -> Any:
-    """A provider's structured settings travel as JSON text."""
+    """Decodes a provider's structured settings, which are passed as JSON."""
     if isinstance(value, str):
         try:
             return json.loads(value)
@@ -385,7 +385,7 @@ def _resource_class(token: str) -> type:
         info: Mapping[str, Any] = getattr(registered, "mod_info", {})
         if token in info.get("classes", {}):
             return getattr(importlib.import_module(info["fqn"]), info["classes"][token])
-    raise UnknownTypeError(f"no such resource type: {token}{_nearest_token(token)}")
+    raise UnknownTypeError(f"unknown resource type: {token}{_nearest_token(token)}")
 
 
 def _nearest_token(token: str) -> str:
@@ -443,7 +443,7 @@ def _convert(hint: Any) -> Type:
 
 
 def _union(members: tuple[Any, ...]) -> Type:
-    # `Input[T]` is `T | Awaitable[T] | Output[T]`; a nested input type comes with its TypedDict twin.
+    # `Input[T]` is `T | Awaitable[T] | Output[T]`. A nested input type also has a TypedDict variant.
     plain = [
         member
         for member in members
@@ -454,7 +454,7 @@ def _union(members: tuple[Any, ...]) -> Type:
     options = tuple(dict.fromkeys(_convert(member) for member in plain))
     kinds = {option.kind for option in options}
     if "string" in kinds and kinds <= {"string", "enum"}:
-        return Type("string")  # an enum of known values, open for new ones
+        return Type("string")  # an enum of known values that also accepts others
     return options[0] if len(options) == 1 else Type("union", options=options)
 
 

@@ -1,4 +1,4 @@
-"""The commands that the sandbox puts first on the PATH: `pulumi` and `aws`."""
+"""The commands `pulumi` and `aws`, which the sandbox puts first in the PATH."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sandbox import tools
 from sandbox.project import Sandbox, SandboxError, write_file
 
 TOKEN_LIFETIME = timedelta(minutes=14)
-"""As AWS's own `eks get-token` says."""
+"""The lifetime that AWS's own `eks get-token` returns."""
 
 _PATH_OPTIONS = (
     "--config-file",
     "--event-log",
     "--file",
     "--plan",
-    "--policy-pack",  # this and the next may name several
+    "--policy-pack",  # this and the next option can have several paths
     "--policy-pack-config",
     "--save-plan",
 )
@@ -32,7 +32,7 @@ _CONFIG_CHANGES = ("cp", "rm", "rm-all", "set", "set-all")
 
 
 def write(sandbox: Sandbox) -> Path:
-    """Writes both as executables that need nothing but this interpreter; returns their folder."""
+    """Writes both commands as executables that only need this interpreter, and returns their folder."""
     folder = sandbox.directory / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [str(path) for path in (tools.REPOSITORY, sandbox.project, sandbox.directory)]
@@ -44,7 +44,7 @@ def write(sandbox: Sandbox) -> Path:
         )
         command = shlex.join([sys.executable, "-c", code, *paths])
         _write(folder / name, f'{command} "$@"')
-    # The engine starts a policy pack that is written in Python with this, in the pack's own folder.
+    # The engine uses this command to start a policy pack that is written in Python, in the pack's folder.
     python = shlex.quote(sys.executable)
     _write(folder / "pulumi-analyzer-policy-python", f'{python} -u __main__.py "$@"')
     return folder
@@ -66,9 +66,9 @@ def run(
 
 
 def pulumi(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
-    """Runs the engine on the copy of the project; a committed stack is made when it is first named."""
+    """Runs the engine on the copy of the project. A stack with a file is created when it is first used."""
     if arguments[:1] == ["config"] and arguments[1:2] and arguments[1] in _CONFIG_CHANGES:
-        _fail("stack files are read and never written here: edit Pulumi.<stack>.yaml, or use `up --config`")
+        _fail("the sandbox does not change stack files: edit Pulumi.<stack>.yaml, or use `up --config`")
     stack = _option(arguments, "--stack", "-s") or os.environ.get("PULUMI_STACK")
     sandbox.write_copy(stack)
     engine = str(tools.tool("pulumi"))
@@ -76,22 +76,20 @@ def pulumi(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
         command = [engine, "stack", "init", stack]
         made = subprocess.run(command, cwd=sandbox.copy, capture_output=True, text=True)
         if made.returncode:
-            _fail(f"stack {stack} can't be made: {made.stderr.strip()}", status=1)
+            _fail(f"stack {stack} can't be created: {made.stderr.strip()}", status=1)
     absolute = _with_absolute_paths(arguments)
     os.chdir(sandbox.copy)
-    os.execv(engine, [engine, *absolute])  # noqa: S606 (a shell in between would eat signals)
+    os.execv(engine, [engine, *absolute])  # noqa: S606 (a shell in between would intercept signals)
 
 
 def aws(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
-    """Answers `aws eks get-token`, which kubeconfigs run; nothing else is there."""
+    """Implements `aws eks get-token`, which kubeconfigs run. No other command is supported."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--cluster-name", "--region", "--output", "--profile", "--role-arn"):
         parser.add_argument(option)
     options, rest = parser.parse_known_args(arguments)
     if rest != ["eks", "get-token"] or not options.cluster_name:
-        _fail(
-            f"`aws {shlex.join(arguments)}`: the only AWS command is `aws eks get-token --cluster-name NAME`"
-        )
+        _fail(f"`aws {shlex.join(arguments)}`: the sandbox only has `aws eks get-token --cluster-name NAME`")
     try:
         token = sandbox.token(options.cluster_name)
     except SandboxError as error:
@@ -121,7 +119,7 @@ def _option(arguments: list[str], *names: str) -> str | None:
 
 
 def _with_absolute_paths(arguments: list[str]) -> list[str]:
-    """The engine runs in another folder than the user, so files are named from the root."""
+    """Makes paths absolute, because the engine runs in another folder than the user."""
 
     def absolute(paths: str) -> str:
         return ",".join(str(Path(path).absolute()) for path in paths.split(","))

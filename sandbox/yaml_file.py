@@ -1,6 +1,7 @@
-"""`Pulumi.yaml` and the stack files, read so that whatever is wrong with one is a single line that names it.
+"""Reads `Pulumi.yaml` and the stack files, and reports each problem in a single line that names the file.
 
-Works on YAML nodes and not on values, as the engine's YAML is 1.2 and PyYAML's 1.1: `yes` stays `yes`.
+It works on YAML nodes instead of values, because the engine reads YAML 1.2 and PyYAML reads 1.1: `yes` stays
+`yes`.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import yaml
 
 from sandbox.folder import SandboxError
 
-DUMMY_SECRET = "sandbox-dummy-secret"  # noqa: S105 (it is none)
-"""Stands for every `secure:` value: only the user's own key opens those."""
+DUMMY_SECRET = "sandbox-dummy-secret"  # noqa: S105 (not a secret)
+"""Placeholder for every `secure:` value, which only the user's own key can decrypt."""
 
 MOST_VALUES = 100_000
-"""Values that a file may have once its aliases are written out; the engine has such a limit too
+"""Maximum number of values in a file after its aliases are expanded. The engine has a similar limit
 ("excessive aliasing")."""
 
 
 def rewritten(path: Path, dropped: Collection[str], added: Mapping[str, str]) -> str:
-    """The file without some keys, with others, and with dummies in the place of secrets.
+    """The file's text with some keys removed, others added, and placeholders for secrets.
 
     Raises:
-        SandboxError: it can't be read, or is not the YAML that it should be.
+        SandboxError: the file can't be read or isn't valid.
     """
     document = _read(path)
     kept = [(key, _without_secrets(value)) for key, value in document.value if key.value not in dropped]
@@ -33,10 +34,10 @@ def rewritten(path: Path, dropped: Collection[str], added: Mapping[str, str]) ->
 
 
 def texts(path: Path) -> dict[str, str]:
-    """The top-level keys whose values are plain text.
+    """The top-level keys whose values are scalars, and their text.
 
     Raises:
-        SandboxError: it can't be read, or is not the YAML that it should be.
+        SandboxError: the file can't be read or isn't valid.
     """
     return {key.value: value.value for key, value in _read(path).value if isinstance(value, yaml.ScalarNode)}
 
@@ -68,10 +69,10 @@ def _read(path: Path) -> yaml.MappingNode:
 
 
 def _check(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
-    """How many values a node has with its aliases written out.
+    """The number of values in a node after its aliases are expanded.
 
     Raises:
-        yaml.MarkedYAMLError: what the engine would refuse without the file's name, or never finish.
+        yaml.MarkedYAMLError: the engine would reject the node without naming the file, or would never finish.
     """
     if id(node) in above:
         raise _problem(node, "an alias contains itself")
@@ -86,17 +87,18 @@ def _check(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
         size += sum(_check(item, sizes, above) for item in node.value)
     above.discard(id(node))
     if size > MOST_VALUES:
-        raise _problem(node, f"with its aliases written out it has more than {MOST_VALUES} values")
+        raise _problem(node, f"it has more than {MOST_VALUES} values after its aliases are expanded")
     sizes[id(node)] = size
     return size
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
-    """Keys are text and differ. The engine compares them as written (`gopkg.in/yaml.v3`, `decode.go`)."""
+    """Checks that keys are unique strings. The engine compares their text (`gopkg.in/yaml.v3`,
+    `decode.go`)."""
     lines: dict[str, int] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise _problem(key, "a key must be text")
+            raise _problem(key, "a key must be a string")
         if key.value in lines:
             raise _problem(key, f"the key {key.value!r} is given twice, first in line {lines[key.value]}")
         lines[key.value] = key.start_mark.line + 1

@@ -1,1 +1,1 @@
-"""The stand-in for AWS: what `pulumi_aws` registers, answered from AWS's published schemas."""
+"""Simulates AWS for the resources of `pulumi_aws`, based on AWS's published schemas."""

@@ -1,11 +1,11 @@
-"""What the sandbox's account holds before any program runs: what the project's stack files presuppose.
+"""The resources that exist in the sandbox's account before any deployment: those that the stack files
+require.
 
-A stack file names things that exist already: the public hosted zone, VPCs with their subnets and route
-tables, IAM roles, secrets. In the sandbox they exist because a stack file names them, and nothing else does:
-a zone or VPC that no stack file names is refused, as AWS would refuse it.
+Stack files name existing resources: the public hosted zone, VPCs with their subnets and route tables, IAM
+roles and secrets. In the sandbox they exist because a stack file names them. Other zones or VPCs don't exist,
+and the sandbox rejects references to them as AWS would.
 
-Whether the settings are right is the program's to say. They are read leniently here: what is not understood
-is left out.
+The program validates the settings. This module ignores everything in them that it doesn't understand.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Account:
-    """What exists in the account without having been deployed.
+    """Resources that exist in the account without having been deployed.
 
     Attributes:
-        files: names of the stack files that it was read from, for errors.
+        files: names of the stack files from which the account was read, for errors.
     """
 
     resources: tuple[Row, ...] = ()
@@ -47,7 +47,7 @@ class Account:
 
     @classmethod
     def of(cls, configurations: Iterable[Mapping[str, Any]], files: Iterable[str] = ()) -> Account:
-        """The account that stacks presuppose.
+        """The account that the stacks require.
 
         Args:
             configurations: the `config` mapping of each stack file.
@@ -64,14 +64,14 @@ class Account:
 
     @property
     def hint(self) -> str:
-        """The end of an error about something that does not exist; empty where no stack file was read."""
+        """The end of an error about a resource that doesn't exist; empty if no stack file was read."""
         if not self.files:
             return ""
-        return f"; the sandbox's account holds what is deployed and what {', '.join(self.files)} name"
+        return f"; the sandbox only has deployed resources and those that {', '.join(self.files)} name"
 
 
 NOTHING = Account()
-"""An account in which nothing exists that was not deployed."""
+"""An account in which only deployed resources exist."""
 
 
 def _row(kind: str, region: str, identifier: str, arn: str, inputs: Values, **more: Any) -> Row:
@@ -83,7 +83,7 @@ def _row(kind: str, region: str, identifier: str, arn: str, inputs: Values, **mo
 
 
 def _settings(configuration: Mapping[str, Any]) -> Values:
-    """The configuration by key without its namespace; a value may be JSON text, as the engine stores it."""
+    """Key without its namespace → value. Values that the engine stores as JSON are parsed."""
     return {str(key).rsplit(":", 1)[-1]: _value(value) for key, value in configuration.items()}
 
 
@@ -103,7 +103,7 @@ def _get(value: Any, *names: str) -> Any:
 
 
 def _items(value: Any) -> Iterator[Values]:
-    """The items of a list, or of a mapping by name; each with its `name`."""
+    """The items of a list, or of a mapping by name, each with its `name`."""
     if is_dict(value):
         value = [{"name": str(name), **item} for name, item in value.items() if is_dict(item)]
     yield from (item for item in value if is_dict(item)) if is_list(value) else ()
@@ -113,7 +113,7 @@ def _texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if is_list(value) else []
 
 
-# -- what the settings name ---------------------------------------------------------------------
+# -- resources that the settings name -----------------------------------------------------------
 
 
 def _zones(values: Values) -> Iterator[Row]:
@@ -137,13 +137,13 @@ def _networks(values: Values) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class _Network:
-    """A VPC of a region, with all that a stack finds in it."""
+    """An existing VPC in a region, with everything in it."""
 
     region: str
     vpc: str
 
     def rows(self, region: Values, existing: Values) -> Iterator[Row]:
-        """The VPC, its internet gateway, and subnets that are routed as their kind says."""
+        """The VPC, its internet gateway, and its subnets with the routes of their kind."""
         yield self._vpc(region.get("cidr"))
         gateway = self._id("igw", "")
         yield self._row(INTERNET_GATEWAY, gateway, "internet-gateway")
@@ -157,7 +157,7 @@ class _Network:
                 if kind == "public":
                     nats.append(self._id("nat", identifier))
                     yield self._row(NAT_GATEWAY, nats[-1], "natgateway", subnetId=identifier)
-                # A private subnet's way out; it is also the table that gets the gateway endpoints.
+                # The given tables belong to the private subnets. They also get the gateway endpoints.
                 table = next(given, "") if kind == "private" else ""
                 targets = {
                     "public": {"gatewayId": gateway},
@@ -218,7 +218,7 @@ class _Network:
 
 
 def _secrets(values: Values) -> Iterator[Row]:
-    """A secret that is named without its ARN exists in every region of its stack."""
+    """The secrets that services use. A secret that is given by name exists in every region of its stack."""
     places = [str(region.get("name")) for region in _items(values.get("regions"))]
     for service in _items(values.get("services")):
         secrets = service.get("secrets")
@@ -230,7 +230,7 @@ def _secrets(values: Values) -> Iterator[Row]:
 
 
 def _named(values: Values) -> Iterator[Row]:
-    """What the settings name by ARN or by an id of a known form, wherever they do."""
+    """The resources that the settings name by ARN, or by an id of a known form, at any place."""
     for text in strings(values):
         match = ARN.fullmatch(text)
         if match is None:

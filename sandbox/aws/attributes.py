@@ -1,8 +1,8 @@
-"""What AWS assigns: ids, ARNs, endpoints and DNS names in each service's real form, automatic names.
+"""Generates the values that AWS assigns: ids, ARNs, endpoints, DNS names and automatic names.
 
-`attributes.toml` gives each type's id, ARN and further outputs as templates. Everything else follows from
-the SDK: an output repeats the input of its name, takes the default that its description states, or is an
-empty value of its type.
+They have each service's real format. `attributes.toml` has templates for each type's id, ARN and other
+outputs. All other outputs are derived from the SDK: an output has the value of the input with the same name,
+the default that its description documents, or an empty value of its type.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sandbox.sdk_schema import Property, Type, properties, schema
 from sandbox.values import UNKNOWN
 
 CREATED = "2026-01-01T00:00:00Z"
-"""Every creation time: the stand-in's clock stands still, so that two runs compare equal."""
+"""The creation time of every resource. It is fixed, so that two runs have equal results."""
 
 NAME_SERVERS = tuple(
     f"ns-{256 * n}.awsdns-{n:02}.{top}" for n, top in enumerate(("com", "net", "org", "co.uk"))
@@ -39,7 +39,7 @@ Inputs = Mapping[str, Any]
 
 @functools.cache
 def forms() -> Mapping[str, Mapping[str, str]]:
-    """Resource type → its templates: `id`, `arn` where it has one, and other outputs."""
+    """Resource type → its templates: `id`, `arn` if it has one, and other outputs."""
     text = (resources.files("sandbox.aws") / "attributes.toml").read_text()
     return tomllib.loads(text)
 
@@ -59,9 +59,9 @@ _TIME = re.compile(
     r"(create|creation|modified|associated|uploaded?)(d?date|d?at|d?time|d)?$|lastmodified", re.IGNORECASE
 )
 EMPTY: dict[str, Any] = {"list": [], "map": {}, "boolean": False, "number": 0}
-"""The empty value of each kind of type; a string's is empty, too."""
+"""The empty value of each kind of type other than strings."""
 
-# Computed again at each update; every other output keeps the value that it was given at creation.
+# Outputs that are computed again at each update. All others keep their value from the creation.
 _LIVE = {
     ("aws:acm/certificate:Certificate", "domainValidationOptions"),
     ("aws:ec2/vpcEndpoint:VpcEndpoint", "networkInterfaceIds"),
@@ -74,7 +74,7 @@ _LIVE = {
 
 
 class Cluster(Protocol):
-    """Where a Kubernetes API server answers."""
+    """The endpoint of a Kubernetes API server."""
 
     @property
     def endpoint(self) -> str:
@@ -96,8 +96,8 @@ class _UnreachableCluster:
 class Builder:
     """Builds one resource's id, ARN and outputs.
 
-    As a mapping (`builder["vpcId"]`) it answers the templates' names: fixed parts, inputs, other outputs,
-    computed parts, random parts.
+    `builder["vpcId"]` returns the value for a name in a template: a fixed part, an input, another output, a
+    computed part or a random part.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Builder:
             if "arn" in old[2]:
                 self._known["arn"] = old[2]["arn"]
         elif not preview:
-            # One of the two may be made from the other.
+            # One of the two can depend on the other.
             first = "arn" if self._templates["id"] == "{arn}" else "id"
             for name in dict.fromkeys((first, "id", "arn")):
                 if name in self._templates:
@@ -138,21 +138,21 @@ class Builder:
 
     @property
     def id(self) -> str:
-        """The resource's id; empty at a creation's preview."""
+        """The resource's id; empty in the preview of a creation."""
         return self._known.get("id", "")
 
     def planned_id(self) -> str:
-        """The id that a preview knows already, because it is the resource's name."""
+        """The id if a preview already knows it, because it is one of the inputs; otherwise empty."""
         match = re.fullmatch(r"\{(\w+)\}", self._templates["id"])
         return str(self.inputs.get(match[1], "")) if match else ""
 
     @property
     def arn(self) -> str:
-        """The resource's ARN; empty where the type has none."""
+        """The resource's ARN; empty if the type has none."""
         return self._known.get("arn", "")
 
     def outputs(self) -> dict[str, Any]:
-        """Every output; at preview, what is not known yet is `UNKNOWN`."""
+        """All outputs. In a preview, those that aren't known yet are `UNKNOWN`."""
         found: dict[str, Any] = {}
         for name, prop in self._schema.outputs.items():
             value = self._output(name, prop)
@@ -165,12 +165,12 @@ class Builder:
         return re.sub(r"\{(\w+)\}", lambda match: str(self[match[1]]), template)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An input."""
+        """An input, or the default if it isn't set."""
         value = self.inputs.get(name)
         return default if value is None else value
 
     def old_inputs(self) -> Inputs:
-        """The inputs before this update; none at a creation."""
+        """The inputs before this update; empty for a creation."""
         return self._old_inputs
 
     def old_output(self, name: str, default: Any) -> Any:
@@ -178,7 +178,7 @@ class Builder:
         return self._old_outputs.get(name, default)
 
     def cluster(self) -> Cluster:
-        """The Kubernetes API server behind an EKS cluster, started at the first question."""
+        """The Kubernetes API server of an EKS cluster, which is started when it is first needed."""
         if "cluster" not in self._known:
             name = str(self["name"])
             number = stable(32, self.region, name, alphabet="hex").upper()
@@ -212,7 +212,7 @@ class Builder:
         if name.endswith("Wo"):
             return None  # write-only: the provider never returns it
         if given is not None and given == self._old_inputs.get(name) and self._old_outputs.get(name):
-            return self._old_outputs[name]  # what AWS added inside stays as well
+            return self._old_outputs[name]  # including nested values that AWS added
         if given is not None and (self.token, name) not in _ADDS_TO_INPUT:
             return self._filled(prop.type, given)
         if name in self._known and name not in ("account", "id"):
@@ -247,7 +247,7 @@ class Builder:
         return value
 
     def _filled(self, kind: Type, value: Any) -> Any:
-        """A value with what AWS adds inside: nested outputs that the program did not set."""
+        """A value with the nested outputs that AWS adds to it."""
         if kind.item and kind.kind == "list" and isinstance(value, list):
             return [self._filled(kind.item, item) for item in cast(list[Any], value)]
         if not kind.cls or not isinstance(value, dict):
@@ -277,7 +277,7 @@ class Builder:
 
 @functools.cache
 def _documented_default(prop: Property | None) -> Any:
-    """The default that a description states once, and without a condition."""
+    """The default that a description documents, if it documents exactly one and without a condition."""
     stated = {match[1] for match in _DEFAULT.finditer(prop.doc)} if prop else set[str]()
     if not prop or len(stated) != 1:
         return None
@@ -296,7 +296,7 @@ def _documented_default(prop: Property | None) -> Any:
 
 
 draw: ContextVar[random.Random] = ContextVar("draw", default=random.SystemRandom())  # noqa: B039 (it has no state)
-"""Where the random parts of ids come from; a test sets a seeded one to see the same ids every time."""
+"""The source of random parts of ids. Tests set a seeded one, so that ids are the same in each run."""
 
 
 def _random(name: str) -> str:
@@ -314,13 +314,13 @@ def _random(name: str) -> str:
 
 
 def stable(length: int, *parts: str, alphabet: str = "low") -> str:
-    """A part of a name that is the same whenever it is computed from the same values."""
+    """Part of a name that only depends on the given values."""
     digest = hashlib.sha256("/".join(parts).encode()).digest()
     letters = _ALPHABETS[alphabet]
     return "".join(letters[byte % len(letters)] for byte in digest[:length])
 
 
-# Types to which Terraform gives ids that are unique only within something else.
+# Types whose Terraform ids are only unique within the scope of other inputs.
 _SCOPED = {
     "aws:appautoscaling/policy:Policy": ("resourceId", "scalableDimension"),
     "aws:appautoscaling/target:Target": ("scalableDimension",),
@@ -330,14 +330,15 @@ _SCOPED = {
 
 
 def scope(token: str, inputs: Inputs) -> str:
-    """What the id of a resource leaves out, see `_SCOPED`; empty for most types."""
+    """The scope within which the id of a resource is unique (see `_SCOPED`); empty for most types."""
     return "/".join(str(inputs.get(name, "")) for name in _SCOPED.get(token, ()))
 
 
 # -- automatic names -----------------------------------------------------------------------------
 
-# Properties that the bridged provider names when the program does not, and the longest name that it
-# gives (pulumi-aws: `provider/resources.go`, `autonaming.go`); `name` is named everywhere, up to 255.
+# Properties to which the bridged provider assigns a name if the program doesn't, and the maximum length of
+# the name (pulumi-aws: `provider/resources.go`, `autonaming.go`). For all other types it is `name`, with up
+# to 255 characters.
 _NAMED = {
     "aws:elasticache/replicationGroup:ReplicationGroup": ("replicationGroupId", 40),
     "aws:iam/role:Role": ("name", 64),
@@ -353,12 +354,12 @@ _NAMED = {
 }
 _LOWERED = {"aws:elasticache/replicationGroup:ReplicationGroup", "aws:s3/bucket:Bucket"}
 _PREFIXES = {"namePrefix", "bucketPrefix", "statementIdPrefix"}
-# Named by Terraform, when it creates, in its own way.
+# Properties that Terraform names itself at creation, in its own format.
 _IDENTIFIERS = {
     "aws:rds/cluster:Cluster": "clusterIdentifier",
     "aws:rds/clusterInstance:ClusterInstance": "identifier",
 }
-# Types whose `description` the bridged provider fills in.
+# Types whose `description` the bridged provider sets.
 _DESCRIBED = {
     "aws:ec2/securityGroup:SecurityGroup",
     "aws:elasticache/parameterGroup:ParameterGroup",
@@ -370,7 +371,7 @@ _DESCRIBED = {
 
 
 def named_property(token: str) -> str | None:
-    """The property that the provider names by itself, where the type has one."""
+    """The property that the provider names automatically, or None."""
     if token in _NAMED:
         return _NAMED[token][0]
     name = schema(token).inputs.get("name")
@@ -378,10 +379,10 @@ def named_property(token: str) -> str | None:
 
 
 def with_defaults(token: str, name: str, inputs: Inputs, old: Inputs, seed: bytes) -> dict[str, Any]:
-    """Inputs with the automatic name and the provider's default description.
+    """Adds the automatic name and the provider's default description to inputs.
 
-    A resource that has an automatic name keeps it. `__defaults` lists what was filled in, as the bridged
-    provider does: a name that a program takes back from its source is thereby known to be automatic.
+    A resource keeps its automatic name. `__defaults` lists the properties that were added, as in the bridged
+    provider. It shows that a name is automatic after a program has stopped setting it.
     """
     filled = dict(inputs)
     defaults: list[str] = []
@@ -422,7 +423,7 @@ def _seeded(length: int, seed: bytes, alphabet: str) -> str:
 
 
 def _path(arn: str, kinds: int = 1) -> str:
-    """An ARN's resource without its leading kinds: `app/web/0123` of a load balancer's."""
+    """An ARN's resource without its leading types, such as `app/web/0123` for a load balancer."""
     return arn.split(":", 5)[-1].split("/", kinds)[-1]
 
 
@@ -506,7 +507,8 @@ def _cache_host(role: str, sharded: bool) -> Callable[[Builder], str]:
 
 
 def _lambda_version(builder: Builder) -> str:
-    """A published function gets a new version whenever its code or configuration changes."""
+    """The version of a function. A published function gets a new one when its code or configuration
+    changes."""
     if not builder.get("publish"):
         return "$LATEST"
     old = str(builder.old_output("version", "0"))
@@ -533,7 +535,7 @@ def _associated_path(builder: Builder) -> str:
     )
 
 
-# Optional inputs that a template names, when they are not given.
+# Values of optional inputs in templates if they aren't set.
 _ABSENT = {
     "basePath": "",
     "dbProxyEndpointName": "",
@@ -629,7 +631,7 @@ def _validation_options(builder: Builder) -> list[dict[str, str]]:
         plain = name.removeprefix("*.")
         found[name] = {
             "domainName": name,
-            # A wildcard and its parent share one record.
+            # A wildcard and its parent domain share one record.
             "resourceRecordName": f"_{stable(32, plain, alphabet='hex')}.{plain}.",
             "resourceRecordType": "CNAME",
             "resourceRecordValue": f"_{stable(32, plain, 'v', alphabet='hex')}.acm-validations.aws.",
@@ -728,7 +730,7 @@ _STRUCTURES: dict[str, dict[str, Callable[[Builder], Any]]] = {
     "aws:route53/zone:Zone": {"nameServers": lambda _: list(NAME_SERVERS)},
     "aws:wafv2/webAcl:WebAcl": {"capacity": lambda b: 10 * len(b.get("rules", []))},
 }
-# Outputs that hold more than the input of the same name.
+# Outputs that contain more than the input with the same name.
 _ADDS_TO_INPUT = {
     ("aws:eks/cluster:Cluster", "vpcConfig"),
 }

@@ -1,8 +1,8 @@
-"""AWS's CloudFormation resource schemas, as `cfn-lint` ships them, applied to Pulumi's resource types.
+"""Applies AWS's CloudFormation resource schemas, which `cfn-lint` ships, to Pulumi's resource types.
 
-They say which properties force a replacement and which values AWS accepts. Names match after
-normalising (`dbSubnetGroupName` and `DBSubnetGroupName`, `name` and `FunctionName`, `subnetIds` and
-`SubnetId`). What Terraform's provider, which Pulumi bridges, decides otherwise stands in a table.
+The schemas say which properties force a replacement and which values AWS accepts. Names are matched after
+normalization (`dbSubnetGroupName` and `DBSubnetGroupName`, `name` and `FunctionName`, `subnetIds` and
+`SubnetId`). Tables have the cases in which Terraform's provider, which Pulumi bridges, differs.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -54,8 +54,8 @@ _TYPES = {
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": "AWS::WAFv2::LoggingConfiguration",
 }
 
-# Types whose replacement Terraform's documentation and schema decide alone ("forces new resource"):
-# either AWS has no resource of that kind, or the provider updates what CloudFormation replaces.
+# Types for which only Terraform's documentation and schema decide about replacement ("forces new resource"):
+# either CloudFormation has no such type, or the provider updates properties that CloudFormation replaces.
 _REPLACES: dict[str, str] = {
     "aws:acm/certificateValidation:CertificateValidation": "certificateArn validationRecordFqdns",
     "aws:apigateway/basePathMapping:BasePathMapping": "domainName domainNameId",
@@ -91,7 +91,7 @@ _REPLACES: dict[str, str] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "securityGroupId",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "securityGroupId",
 }
-# Beyond what the schema and the SDK's text say.
+# Properties that also force a replacement, although neither the schema nor the SDK's documentation says so.
 _ALSO_REPLACES: dict[str, str] = {
     "aws:amp/alertManagerDefinition:AlertManagerDefinition": "workspaceId",
     "aws:amp/ruleGroupNamespace:RuleGroupNamespace": "workspaceId",
@@ -130,7 +130,7 @@ _FORCES_NEW = re.compile(
 )
 _CONDITIONAL = re.compile(r"\bif\b|\bwhen\b|except", re.IGNORECASE)
 
-# Where Terraform takes another form of the value than CloudFormation does.
+# Properties whose values have another format in Terraform than in CloudFormation.
 _OTHER_VALUES = {
     "AWS::ApiGateway::DomainName": {"endpointConfiguration"},
     "AWS::EC2::FlowLog": {"logDestination"},
@@ -140,7 +140,7 @@ _OTHER_VALUES = {
 
 @functools.cache
 def _index() -> Mapping[str, tuple[str, str]]:
-    """Normalised service and resource → the type's name and its schema file."""
+    """Normalized service and resource → the type's name and its schema file."""
     text = (_data() / "providers" / "us-east-1.json").read_text()
     found: dict[str, tuple[str, str]] = {}
     for name, file in json.loads(text).items():
@@ -156,7 +156,7 @@ def _data() -> Any:
 
 @functools.cache
 def resource_type(token: str) -> str | None:
-    """`AWS::RDS::DBCluster` for `aws:rds/cluster:Cluster`; `None` where CloudFormation has no such type."""
+    """`AWS::RDS::DBCluster` for `aws:rds/cluster:Cluster`; `None` if CloudFormation has no such type."""
     if token in _TYPES:
         return _TYPES[token]
     service, name = token.split(":")[1].split("/")[0], token.split(":")[2]
@@ -202,7 +202,7 @@ def replacing_paths(token: str) -> frozenset[str]:
 
 
 def replaces(token: str, path: str) -> bool:
-    """Whether a change at `path` (as a difference reports it) forces a replacement."""
+    """Whether a change at `path`, in the format of a difference, forces a replacement."""
     plain = re.sub(r"\[[^\]]*\]", "", path)
     return any(
         plain == forced or plain.startswith((f"{forced}.",)) or forced.startswith(f"{plain}.")
@@ -211,7 +211,7 @@ def replaces(token: str, path: str) -> bool:
 
 
 def value_problems(token: str, inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """Values that AWS's schema refuses: enums, patterns, lengths and ranges, at every depth."""
+    """Values that AWS's schema rejects because of enums, patterns, lengths or ranges, at any depth."""
     type_name = resource_type(token)
     if type_name:
         root = document(type_name)
@@ -241,8 +241,8 @@ def _check(root: Json, node: Json, value: Any, path: str, owner: str) -> Iterato
 
 
 _TAKEN_ALL_THE_SAME = {("maxReadRequestUnits", -1), ("maxWriteRequestUnits", -1)}
-"""Property and value that AWS accepts against its schema's own range: -1 removes a maximum (DynamoDB API
-Reference, `OnDemandThroughput`)."""
+"""Properties and values that AWS accepts although they are outside its schema's range: -1 removes a maximum
+(DynamoDB API Reference, `OnDemandThroughput`)."""
 
 
 def _scalar_problem(node: Json, value: Any) -> str | None:
@@ -285,7 +285,7 @@ def _resolve(root: Json, node: Json) -> Json:
 
 
 def _properties(root: Json, node: Json) -> dict[str, Json]:
-    """Properties of an object, or of a list's objects; alternatives are merged."""
+    """The properties of an object, or of a list's objects. Alternatives are merged."""
     node = _resolve(root, node)
     found: dict[str, Json] = dict(node.get("properties", {}))
     for key in ("oneOf", "anyOf", "allOf"):
@@ -297,7 +297,7 @@ def _properties(root: Json, node: Json) -> dict[str, Json]:
 
 
 def _sdk_path(token: str, root: Json, parts: list[str]) -> str | None:
-    """The Pulumi path of a CloudFormation property; a nested one may be flat in Terraform."""
+    """The Pulumi path of a CloudFormation property. A nested property can be flat in Terraform."""
     owner = _word(root["typeName"])
     names = schema(token).inputs
     for first in (parts[0], parts[-1]):
@@ -309,7 +309,7 @@ def _sdk_path(token: str, root: Json, parts: list[str]) -> str | None:
 
 
 def _match(name: str, known: Mapping[str, Any], owner: str) -> str | None:
-    """The CloudFormation name for a Pulumi name among `known`."""
+    """The CloudFormation name among `known` that matches a Pulumi name."""
     wanted = _norm(name)
     by_norm = {_norm(candidate): candidate for candidate in known}
     forms = [wanted, _singular(wanted), f"{wanted}s"]

@@ -1,4 +1,4 @@
-"""Functions (Terraform's data sources), answered from what was deployed and what the account held before."""
+"""Simulates AWS functions (Terraform's data sources) with the deployed and existing resources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Call:
     hint: str
 
     def existing(self, kind: str) -> list[Row]:
-        """Every resource of a type in the region."""
+        """All resources of a type in the region."""
         return [row for row in self.store.existing(kind) if row.region in ("", self.region)]
 
 
@@ -41,19 +41,19 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], _Answer]] = {}
 
 
 def call(token: str, args: Mapping[str, Any], region: str, store: Store, hint: str) -> Result:
-    """The result of a function; outputs that are not modelled are empty values of their type.
+    """Returns the result of a function. Outputs that aren't simulated are empty values of their type.
 
-    `hint` ends the error about something that does not exist.
+    `hint` is appended to errors about resources that don't exist.
 
     Raises:
-        ProviderError: the function or one of its arguments is not modelled, or AWS would find nothing.
+        ProviderError: the function or one of its arguments isn't simulated, or AWS would find nothing.
     """
     if token not in _FUNCTIONS:
-        raise ProviderError(f"{token} is an AWS function that the sandbox does not know yet")
+        raise ProviderError(f"{token}: the sandbox does not support this AWS function yet")
     known, answer = _FUNCTIONS[token]
     given = {name: value for name, value in args.items() if value is not None}
     for name in given.keys() - known - {"region"}:
-        raise ProviderError(f"{token}: {name}: an argument that the sandbox does not know yet")
+        raise ProviderError(f"{token}: {name}: the sandbox does not support this argument yet")
     found = answer(_Call(given, region, store, hint))
     outputs = {"id": str(found.get("id") or found.get("arn") or region), "region": region, **given, **found}
     schema = function(token).outputs
@@ -64,7 +64,7 @@ def call(token: str, args: Mapping[str, Any], region: str, store: Store, hint: s
 
 
 def exists(value: str, region: str) -> bool:
-    """Whether an id belongs to what AWS gives every account."""
+    """Whether an id belongs to a resource that AWS provides in every account."""
     return value in {_prefix_list_id(name, region) for name in _names(region)}
 
 
@@ -111,7 +111,7 @@ def _prefix_list(call: _Call) -> Result:
 
 
 def _found(call: _Call, what: str, rows: list[Row], wanted: Mapping[str, Any]) -> Result:
-    """The outputs of the one resource that has the wanted outputs."""
+    """The outputs of the only resource that matches the wanted outputs."""
     every = [{**row.outputs, "id": row.id} for row in rows]
     found = [outputs for outputs in every if all(outputs.get(name) == wanted[name] for name in wanted)]
     if len(found) != 1:

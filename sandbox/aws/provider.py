@@ -1,5 +1,5 @@
-# ruff: noqa: D102 (the methods are the base class's, whose documentation holds)
-"""The `aws` provider of the sandbox: the engine's calls, answered from schemas and the store."""
+# ruff: noqa: D102 (the base class documents the methods)
+"""The sandbox's `aws` provider, which answers the engine's calls from schemas and the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sandbox.aws.store import Row, Store
 from sandbox.rpc import Call, CheckFailure, Difference, Provider, ProviderError, plain_difference
 from sandbox.values import UNKNOWN, Properties, is_dict, is_list
 
-# Types of which AWS allows one at a time in its place, so the bridged provider deletes the old one first
+# Types of which AWS doesn't allow two with the same key, so the bridged provider deletes the old one first
 # (pulumi-aws: `provider/resources.go`).
 _DELETED_FIRST = {
     "aws:apigateway/integration:Integration",
@@ -26,29 +26,29 @@ _DELETED_FIRST = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
 }
 
-# Types that have a `region` by which they are managed, and yet are known in all of them.
+# Types that are managed in one `region` but exist in all regions.
 _GLOBAL = {"aws:rds/globalCluster:GlobalCluster"}
 
 
 class ApiServers(Protocol):
-    """Starts and ends the Kubernetes API server behind each EKS cluster."""
+    """Starts and removes the Kubernetes API server of each EKS cluster."""
 
     def start(self, name: str, /) -> attributes.Cluster:
-        """The running API server of a cluster, started if need be."""
+        """Returns the API server of a cluster, and starts it unless it is running."""
         ...
 
     def remove(self, name: str, /) -> None:
-        """Ends a cluster's API server and deletes its data."""
+        """Stops a cluster's API server and deletes its data."""
         ...
 
 
 class AwsProvider(Provider):
-    """AWS in one SQLite file.
+    """Simulates AWS, with all state in one SQLite file.
 
     Args:
-        directory: where the account's state lives; it survives the process.
-        api_servers: gives EKS clusters an endpoint that answers; without it they have one that does not.
-        account: what exists without having been deployed.
+        directory: folder of the account's state, which is kept between processes.
+        api_servers: provides the endpoints of EKS clusters. Without it, the endpoints don't work.
+        account: resources that exist without having been deployed.
     """
 
     name = "aws"
@@ -91,7 +91,7 @@ class AwsProvider(Provider):
         except sdk_schema.UnknownTypeError as error:
             return news, [CheckFailure("", str(error))]
         if call.type not in attributes.forms():
-            return news, [CheckFailure("", f"{call.type} is an AWS type that the sandbox does not know yet")]
+            return news, [CheckFailure("", f"{call.type}: the sandbox does not support this AWS type yet")]
         region = news.get("region")
         if region and region != UNKNOWN and region not in regions.names():
             problems.append(sdk_schema.Problem("region", region, f"{region!r} is not an AWS region"))
@@ -150,7 +150,7 @@ class AwsProvider(Provider):
         with self._lock:
             row = self._existing(call)
             if row is None:
-                return  # somebody else deleted it: the goal is reached
+                return  # it is already deleted
             rules.check_deletion(self.store, row)
             self._remove(row)
 
@@ -170,7 +170,8 @@ class AwsProvider(Provider):
         return invokes.call(token, args, region, self.store, self._account.hint)
 
     def enforce(self, change: rules.Change) -> None:
-        """Raises what AWS would answer to a change; a test of one tier alone has nothing to refer to."""
+        """Raises AWS's error for a change. Tests of a single tier override this, as references are
+        missing."""
         rules.check(change)
 
     # -- helpers -------------------------------------------------------------------------------
@@ -234,13 +235,13 @@ def _region(call: Call) -> str:
 
 
 def _default_tags(config: Mapping[str, Any]) -> dict[str, str]:
-    """The provider's `defaultTags`, which the engine passes as JSON text."""
+    """The provider's `defaultTags`, which the engine passes as JSON."""
     value: Any = config.get("defaultTags") or {}
     return (json.loads(value) if isinstance(value, str) else value).get("tags") or {}
 
 
 def _comparable(inputs: Mapping[str, Any]) -> Any:
-    """Inputs as AWS compares them: a policy document is the same whatever its spacing and key order."""
+    """Inputs as AWS compares them: spacing and key order of policy documents don't matter."""
     return {key: _canonical(value) for key, value in inputs.items() if key != "__defaults"}
 
 

@@ -1,6 +1,6 @@
-"""AWS's regions and what is fixed per region.
+"""AWS's regions and the values that are fixed for each region.
 
-Sources: the region list is cfn-lint's; *AWS Regions and Availability Zones*; *Elastic Load Balancing
+Sources: cfn-lint (the list of regions); *AWS Regions and Availability Zones*; *Elastic Load Balancing
 endpoints and quotas* (the load balancers' hosted zones).
 """
 
@@ -10,7 +10,7 @@ import functools
 import re
 from importlib import resources
 
-# Regions whose zones, as an account sees them, are not a, b, c.
+# Letters of the zones, for regions in which an account doesn't have exactly a, b and c.
 _ZONES = {
     "ap-northeast-1": "acd",
     "ap-northeast-2": "abcd",
@@ -20,7 +20,7 @@ _ZONES = {
     "us-west-2": "abcd",
 }
 
-# Region → hosted zone of Application and Classic Load Balancers, and of Network Load Balancers.
+# Region → hosted zones of Application and Classic Load Balancers, and of Network Load Balancers.
 LOAD_BALANCER_ZONES = {
     "ap-northeast-1": ("Z14GRHDCWA56QT", "Z31USIVHYNEOWT"),
     "ap-northeast-2": ("ZWKZPGTI48KDX", "ZIBE1TIR4HY56"),
@@ -43,7 +43,7 @@ LOAD_BALANCER_ZONES = {
 
 @functools.cache
 def names() -> frozenset[str]:
-    """Every commercial region."""
+    """The names of all commercial regions."""
     folder = resources.files("cfnlint") / "data" / "schemas" / "providers"
     found = (item.name.removesuffix(".json") for item in folder.iterdir())
     return frozenset(
@@ -52,12 +52,12 @@ def names() -> frozenset[str]:
 
 
 def zones(region: str) -> list[str]:
-    """The Availability Zones' names: `eu-west-1a`, …"""
+    """The names of a region's Availability Zones, such as `eu-west-1a`."""
     return [f"{region}{letter}" for letter in _ZONES.get(region, "abc")]
 
 
 def zone_id(zone: str) -> str:
-    """The Availability Zone's id, the same in every account: `euw1-az1` for `eu-west-1a`."""
+    """The id of an Availability Zone, such as `euw1-az1` for `eu-west-1a`."""
     area, direction, number = zone[:-1].rsplit("-", 2)
     short = re.sub("(north|south|east|west|central)", lambda word: word[0][0], direction)
     position = zones(zone[:-1]).index(zone) + 1

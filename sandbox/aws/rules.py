@@ -1,8 +1,8 @@
-"""What AWS refuses: references to what does not exist, and combinations that break a real deployment.
+"""Rules for what AWS rejects: references to missing resources, and combinations that fail in a deployment.
 
-One function a rule, registered with the types that it looks at. A rule yields the property and what is
-wrong; unknown values (at preview) are skipped. Rules that compare with what exists run only when AWS
-would be called, because at preview a resource and its replacement would both seem to be there.
+Each rule is a function, registered with the types that it checks. A rule yields the property and the problem,
+and skips values that a preview doesn't know. Rules that compare with existing resources don't run at preview,
+because a resource and its replacement would both seem to exist.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from sandbox.values import UNKNOWN
 from settings import BALANCER_NAME_LENGTH, LEAST_ZONES, RULE_VALUES
 
 Finding = tuple[str, str]
-"""A property's path, and what is wrong with it."""
+"""A property's path and the problem with it."""
 
 
 @dataclass
 class Change:
-    """A creation or an update that is about to happen.
+    """A creation or an update, before it is applied.
 
     Attributes:
-        inputs: without the provider's bookkeeping; `given` is with it.
-        hint: the end of an error about something that does not exist.
-        planned: types and names of what this preview creates.
-        current: the resource as it is, for an update.
+        inputs: the inputs without the provider's internal values, which `given` includes.
+        hint: the end of errors about resources that don't exist.
+        planned: types and names of the resources that this preview creates.
+        current: the resource before an update.
     """
 
     type: str
@@ -51,23 +51,23 @@ class Change:
     current: Row | None = None
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An input; the default where it is missing or not known yet."""
+        """An input, or the default if it is missing or not known yet."""
         value = self.inputs.get(name)
         return default if value is None or value == UNKNOWN else value
 
     def exists(self, kind: str, name: str) -> bool:
-        """Whether a resource of a type has an id or name, or will have at this preview."""
+        """Whether a resource of a type with an id or name exists, or is created in this preview."""
         if self.preview and (kind, name) in self.planned:
             return True
         return any(self.store.get(kind, place, name) for place in (self.region, ""))
 
     def others(self, kind: str, *, existing: bool = False) -> list[Row]:
-        """Every other resource of a type that was deployed; with `existing` also what the account held."""
+        """All other deployed resources of a type. `existing` adds those that existed before."""
         rows = self.store.existing(kind) if existing else self.store.all(kind)
         return [row for row in rows if self.current is None or row.key != self.current.key]
 
     def owner(self, value: Any) -> Row | None:
-        """The resource that a reference means, where it exists in this change's region."""
+        """The resource that a value refers to, if it exists in this change's region."""
         row = self.store.owner(str(value)) if value else None
         return row if row and row.region in ("", self.region) else None
 
@@ -77,7 +77,7 @@ _RULES: list[tuple[frozenset[str], bool, Rule]] = []
 
 
 def rule(*types: str, at_preview: bool = True) -> Callable[[Rule], Rule]:
-    """Registers a rule for types such as `ec2/subnet:Subnet`; none means every type."""
+    """Registers a rule for types such as `ec2/subnet:Subnet`, or for all types if none are given."""
 
     def register(function: Rule) -> Rule:
         _RULES.append((frozenset(f"aws:{kind}" for kind in types), at_preview, function))
@@ -87,7 +87,7 @@ def rule(*types: str, at_preview: bool = True) -> Callable[[Rule], Rule]:
 
 
 def check(change: Change) -> None:
-    """Raises what AWS would answer to a change.
+    """Raises the error with which AWS would reject a change.
 
     Raises:
         ProviderError: names the resource, each property and its value.
@@ -105,10 +105,10 @@ def check(change: Change) -> None:
 def forced_replacements(
     token: str, old: Mapping[str, Any], new: Mapping[str, Any], changed: set[str]
 ) -> set[str]:
-    """Changes that force a replacement only in some states, as Terraform's provider decides."""
+    """The changes that force a replacement only under certain conditions, as in Terraform's provider."""
     forced: set[str] = set()
     if token.endswith(":LoadBalancer") and new.get("loadBalancerType") == "network":
-        # A Network Load Balancer never loses a subnet, nor gains its first security group.
+        # A Network Load Balancer can't lose a subnet, and can't get its first security group.
         before: list[str] = old.get("subnets") or []
         after: Any = new.get("subnets") or []
         if isinstance(after, list) and set(before).difference(after):  # pyright: ignore[reportUnknownArgumentType]
@@ -120,7 +120,8 @@ def forced_replacements(
 
 # -- references ----------------------------------------------------------------------------------
 
-# Inputs that name a resource (by id, name or URL) otherwise than `_named_type` finds it.
+# Inputs that name a resource (by id, name or URL) whose type `_named_type` can't derive from the input's
+# name.
 _NAMED = {
     "cloudwatch/logDelivery:LogDelivery deliverySourceName": "cloudwatch/logDeliverySource:LogDeliverySource",
     "ec2/natGateway:NatGateway allocationId": "ec2/eip:Eip",
@@ -130,13 +131,13 @@ _NAMED = {
     "route53/keySigningKey:KeySigningKey hostedZoneId": "route53/zone:Zone",
 }
 
-# Inputs that seem to name a resource, but what they say is not its id.
+# Inputs that seem to name a resource, but whose value isn't its id.
 _OTHER = {"domainNameId", "stageName"}
 
 
 @functools.cache
 def _named_type(kind: str, name: str) -> str | None:
-    """The type that an input names: `restApi`, `clusterName` or `dbSubnetGroupName` of the same service."""
+    """The type that an input such as `restApi`, `clusterName` or `dbSubnetGroupName` refers to."""
     if given := _NAMED.get(f"{kind.removeprefix('aws:')} {name}"):
         return f"aws:{given}"
     if name in _OTHER:
@@ -149,13 +150,13 @@ def _named_type(kind: str, name: str) -> str | None:
     return None
 
 
-# Services whose ARNs name no resource that a program creates: alarm actions, schedules, sign-in.
+# Services whose ARNs don't name resources that a program creates, such as alarm actions or schedules.
 _VIRTUAL_SERVICES = {"autoscaling", "automate", "execute-api", "sts", "states", "ssm", "resource-groups"}
 
 
 @rule()
 def references_exist(change: Change) -> Iterator[Finding]:
-    """Every id of a known form, ARN of our account and name of another resource exists."""
+    """Ids of a known form, ARNs of the account and names of other resources must exist."""
     missing: set[str] = set()
     for path, value in _references(change.inputs):
         if not _exists(change, value):
@@ -176,12 +177,12 @@ def references_exist(change: Change) -> Iterator[Finding]:
 
 
 def _has_replica(change: Change, table: str) -> bool:
-    """A global table has its name in the regions of its replicas, too."""
+    """Whether a global table has a replica in the region, where it has the same name."""
     return change.owner(f"arn:aws:dynamodb:{change.region}:{ACCOUNT}:table/{table}") is not None
 
 
 def _function_name(value: str) -> str:
-    """A function's own ARN or name, without version or alias."""
+    """The ARN or name of a function, without version or alias."""
     return re.sub(r"^(arn:aws:lambda:[^:]+:\d+:function:[^:]+):.*$", r"\1", value)
 
 
@@ -221,7 +222,7 @@ def _exists(change: Change, value: str) -> bool:
         value, change.region
     ):
         return True
-    # A part of a resource has its ARN and more: an index of a table, an alias of a function, a prefix.
+    # The ARN of a part, such as a table's index or a function's alias, begins with the resource's ARN.
     while True:
         if change.store.owner(value):
             return True
@@ -233,7 +234,7 @@ def _exists(change: Change, value: str) -> bool:
 
 # -- deletions -----------------------------------------------------------------------------------
 
-# What AWS refuses to delete while something of these types uses it; `*` is anything.
+# Types that AWS refuses to delete while a resource of the given types uses them. `*` stands for any type.
 _HELD = {
     "acm/certificate:Certificate": "lb/listener:Listener cloudfront/distribution:Distribution "
     "apigateway/domainName:DomainName",
@@ -264,15 +265,15 @@ _HELD = {
     "s3/bucket:Bucket": "s3/bucketObjectv2:BucketObjectv2",
     "wafv2/webAcl:WebAcl": "wafv2/webAclAssociation:WebAclAssociation cloudfront/distribution:Distribution",
 }
-# The input that protects a resource from deletion.
+# Inputs that protect a resource from deletion.
 _PROTECTION = ("deletionProtection", "deletionProtectionEnabled", "enableDeletionProtection")
 
 
 def check_deletion(store: Store, row: Row) -> None:
-    """Raises what AWS would answer to a deletion.
+    """Raises the error with which AWS would reject a deletion.
 
     Raises:
-        ProviderError: the resource is protected, or the text names what still uses it.
+        ProviderError: the resource is protected or still used.
     """
     subject = f"{row.type} {row.name}"
     for name in _PROTECTION:
@@ -282,7 +283,7 @@ def check_deletion(store: Store, row: Row) -> None:
         row.inputs.get("skipFinalSnapshot") or row.inputs.get("finalSnapshotIdentifier")
     ):
         raise ProviderError(
-            f"{subject}: finalSnapshotIdentifier: needed to delete {row.id}, or skipFinalSnapshot"
+            f"{subject}: finalSnapshotIdentifier: set it or skipFinalSnapshot to delete {row.id}"
         )
     holders = _HELD.get(row.type.removeprefix("aws:"))
     if not holders or row.inputs.get("forceDestroy"):
@@ -294,7 +295,7 @@ def check_deletion(store: Store, row: Row) -> None:
             continue
         used = names.intersection(strings(user.inputs))
         if row.region and user.region not in ("", row.region):
-            # Another region's resource may have the same name; only an ARN says which one is meant.
+            # A resource in another region can have the same name; only an ARN is unambiguous.
             used = {name for name in used if ARN.fullmatch(name)}
         if used and user.inputs.get("securityGroupId") != row.id and not _goes_with(row, user):
             raise ProviderError(
@@ -303,7 +304,7 @@ def check_deletion(store: Store, row: Row) -> None:
 
 
 def _goes_with(row: Row, user: Row) -> bool:
-    """What names a VPC or subnet without living in it does not hold it."""
+    """Whether a user only names a VPC or subnet, so that it doesn't prevent the deletion."""
     return user.type in (
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
         "aws:ec2/flowLog:FlowLog",
@@ -324,13 +325,13 @@ def _too_few_zones(change: Change, path: str, values: Any) -> Iterator[Finding]:
     rows = _subnets(change, values)
     zones = {str(row.outputs.get("availabilityZone")) for row in rows}
     if len(rows) == len(values) and len(zones) < LEAST_ZONES:  # pyright: ignore[reportUnknownArgumentType]
-        wanted = f"subnets in at least {LEAST_ZONES} Availability Zones are needed"
+        wanted = f"subnets in at least {LEAST_ZONES} Availability Zones are required"
         yield path, f"{wanted}; these are in {sorted(zones)}"
 
 
 @rule("ec2/subnet:Subnet")
 def subnet_lies_in_its_vpc(change: Change) -> Iterator[Finding]:
-    """A subnet's CIDR block is one of its VPC's, and of a size from /16 to /28."""
+    """A subnet's CIDR block must lie within its VPC's, and have a size from /16 to /28."""
     vpc, block = change.owner(change.get("vpcId")), change.get("cidrBlock")
     if not block:
         return
@@ -351,7 +352,7 @@ def _inside(network: Any, block: str) -> bool:
 
 @rule("ec2/subnet:Subnet", at_preview=False)
 def subnets_do_not_overlap(change: Change) -> Iterator[Finding]:
-    """Two subnets of one VPC share no address."""
+    """Subnets of a VPC must not overlap."""
     block = change.get("cidrBlock")
     for other in change.others(change.type, existing=True):
         if other.inputs.get("vpcId") != change.get("vpcId") or not block or not other.inputs.get("cidrBlock"):
@@ -362,9 +363,10 @@ def subnets_do_not_overlap(change: Change) -> Iterator[Finding]:
 
 @rule("ec2/vpcEndpoint:VpcEndpoint")
 def endpoint_lies_in_its_subnets(change: Change) -> Iterator[Finding]:
-    """An endpoint's subnets are its VPC's, and its addresses are free ones of its subnets.
+    """An endpoint's subnets must be in its VPC, and its addresses must be free in its subnets.
 
-    AWS keeps the first four addresses of a subnet and the last one ("Subnet CIDR blocks", VPC User Guide).
+    AWS reserves the first four addresses and the last address of a subnet ("Subnet CIDR blocks", VPC User
+    Guide).
     """
     for row in _subnets(change, change.get("subnetIds")):
         if change.get("vpcId") and row.outputs.get("vpcId") != change.get("vpcId"):
@@ -379,13 +381,13 @@ def endpoint_lies_in_its_subnets(change: Change) -> Iterator[Finding]:
         if not 4 <= position < block.num_addresses - 1:
             yield (
                 f"subnetConfigurations[{index}].ipv4",
-                f"{address} is no free address of {subnet.name}, {block}",
+                f"{address} is not a free address of {subnet.name}, {block}",
             )
 
 
 @rule("ec2/vpc:Vpc")
 def vpc_size(change: Change) -> Iterator[Finding]:
-    """A VPC's IPv4 block is from /16 to /28."""
+    """A VPC's IPv4 block must have a size from /16 to /28."""
     block = change.get("cidrBlock")
     if block and not 16 <= ipaddress.ip_network(block, strict=False).prefixlen <= 28:
         yield "cidrBlock", f"{block} must be between /16 and /28"
@@ -393,56 +395,59 @@ def vpc_size(change: Change) -> Iterator[Finding]:
 
 @rule("lb/loadBalancer:LoadBalancer", "lb/targetGroup:TargetGroup")
 def load_balancer_names(change: Change) -> Iterator[Finding]:
-    """Names of load balancers and target groups have up to 32 letters, digits and hyphens."""
+    """Names of load balancers and target groups can have up to 32 letters, digits and hyphens."""
     name = change.get("name", "")
     if len(name) > BALANCER_NAME_LENGTH:
         yield "name", f"{name!r} has {len(name)} characters; AWS allows {BALANCER_NAME_LENGTH}"
     if name and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", name):
-        yield "name", f"{name!r}: only letters, digits and hyphens, and no hyphen at the ends"
+        yield "name", f"{name!r} must only have letters, digits and hyphens, with no hyphen at either end"
     if name.startswith("internal-") and change.type.endswith(":LoadBalancer"):
         yield "name", f"{name!r} must not begin with 'internal-'"
 
 
 @rule("lb/loadBalancer:LoadBalancer")
 def load_balancer_zones(change: Change) -> Iterator[Finding]:
-    """An Application Load Balancer stands in two Availability Zones."""
+    """An Application Load Balancer must be in two Availability Zones."""
     if change.get("loadBalancerType", "application") == "application":
         yield from _too_few_zones(change, "subnets", change.get("subnets"))
 
 
 @rule("rds/subnetGroup:SubnetGroup")
 def database_subnet_zones(change: Change) -> Iterator[Finding]:
-    """A DB subnet group covers two Availability Zones."""
+    """A DB subnet group must cover two Availability Zones."""
     yield from _too_few_zones(change, "subnetIds", change.get("subnetIds"))
 
 
 @rule("eks/cluster:Cluster")
 def cluster_zones(change: Change) -> Iterator[Finding]:
-    """An EKS control plane has interfaces in two Availability Zones."""
+    """An EKS control plane must have interfaces in two Availability Zones."""
     yield from _too_few_zones(change, "vpcConfig.subnetIds", change.get("vpcConfig", {}).get("subnetIds"))
 
 
 @rule("eks/cluster:Cluster")
 def cluster_name(change: Change) -> Iterator[Finding]:
-    """A cluster's name has letters, digits, hyphens and underscores, and nothing else."""
+    """A cluster's name can only have letters, digits, hyphens and underscores."""
     name = change.get("name", "")
     if name and not CLUSTER_NAME.fullmatch(name):
-        yield "name", f"{name!r}: up to 100 letters, digits, hyphens and underscores, no hyphen first"
+        yield (
+            "name",
+            f"{name!r} must have up to 100 letters, digits, hyphens and underscores, with no hyphen first",
+        )
 
 
 @rule("msk/cluster:Cluster")
 def broker_zones(change: Change) -> Iterator[Finding]:
-    """Brokers are spread evenly over two or three Availability Zones."""
+    """Brokers must be distributed evenly over two or three Availability Zones."""
     subnets = change.get("brokerNodeGroupInfo", {}).get("clientSubnets")
     yield from _too_few_zones(change, "brokerNodeGroupInfo.clientSubnets", subnets)
     brokers = change.get("numberOfBrokerNodes")
     if isinstance(subnets, list) and brokers and int(brokers) % len(subnets):  # pyright: ignore[reportUnknownArgumentType]
-        yield "numberOfBrokerNodes", f"{brokers} is no multiple of the {len(subnets)} client subnets"  # pyright: ignore[reportUnknownArgumentType]
+        yield "numberOfBrokerNodes", f"{brokers} is not a multiple of the {len(subnets)} client subnets"  # pyright: ignore[reportUnknownArgumentType]
 
 
 @rule("msk/topic:Topic")
 def topic_replicas(change: Change) -> Iterator[Finding]:
-    """A topic has no more replicas than its cluster has brokers."""
+    """A topic can't have more replicas than its cluster has brokers."""
     cluster, factor = change.owner(change.get("clusterArn")), change.get("replicationFactor")
     if cluster and factor and int(factor) > int(cluster.inputs["numberOfBrokerNodes"]):
         yield (
@@ -453,20 +458,20 @@ def topic_replicas(change: Change) -> Iterator[Finding]:
 
 @rule("msk/topic:Topic")
 def topic_keeps_its_partitions(change: Change) -> Iterator[Finding]:
-    """Kafka adds partitions to a topic and never takes one away, with the records that are in it."""
+    """Kafka can add partitions to a topic but can't remove any, because it would lose their records."""
     wanted, current = change.get("partitionCount"), change.current
     if current and wanted and int(wanted) < int(current.inputs["partitionCount"]):
         yield (
             "partitionCount",
             f"InvalidPartitions: {change.get('name')} has {current.inputs['partitionCount']} partitions, and "
-            f"Kafka takes none away: keep the number, or write to a new topic with {wanted} and delete the "
-            "old one once it is read",
+            f"Kafka cannot remove any: keep the number, or write to a new topic with {wanted} and delete the "
+            "old one once it has been read",
         )
 
 
 @rule("cloudwatch/compositeAlarm:CompositeAlarm", at_preview=False)
 def composite_alarm_rule(change: Change) -> Iterator[Finding]:
-    """The alarms that a composite alarm's rule names are there, in its region."""
+    """The alarms in a composite alarm's rule must exist in its region."""
     for name in re.findall(r'\b(?:ALARM|OK|INSUFFICIENT_DATA)\("?([^")]+)"?\)', change.get("alarmRule", "")):
         if change.owner(name) is None:
             yield "alarmRule", f"alarm {name} does not exist in {change.region}"
@@ -474,7 +479,7 @@ def composite_alarm_rule(change: Change) -> Iterator[Finding]:
 
 @rule("cloudfront/distribution:Distribution")
 def edge_certificate(change: Change) -> Iterator[Finding]:
-    """CloudFront takes its certificate and web ACL from us-east-1."""
+    """CloudFront's certificate must be in us-east-1, and its web ACL must have the scope CLOUDFRONT."""
     certificate = str(change.get("viewerCertificate", {}).get("acmCertificateArn") or "")
     if certificate.startswith("arn:") and ":us-east-1:" not in certificate:
         yield "viewerCertificate.acmCertificateArn", f"{certificate} must be in us-east-1"
@@ -485,14 +490,14 @@ def edge_certificate(change: Change) -> Iterator[Finding]:
 
 @rule("wafv2/webAcl:WebAcl")
 def edge_scope(change: Change) -> Iterator[Finding]:
-    """What protects CloudFront is created in us-east-1."""
+    """A web ACL for CloudFront must be created in us-east-1."""
     if change.get("scope") == "CLOUDFRONT" and change.region != "us-east-1":
         yield "scope", f"CLOUDFRONT is possible only in us-east-1, not in {change.region}"
 
 
 @rule("lb/listener:Listener")
 def listener_certificate(change: Change) -> Iterator[Finding]:
-    """A listener that speaks TLS has a certificate of its own region."""
+    """A listener with TLS must have a certificate in its own region."""
     certificate = change.inputs.get("certificateArn")
     if change.get("protocol") in ("HTTPS", "TLS") and not certificate:
         yield "certificateArn", f"required by protocol {change.get('protocol')}"
@@ -502,23 +507,23 @@ def listener_certificate(change: Change) -> Iterator[Finding]:
 
 @rule("lb/listenerRule:ListenerRule")
 def listener_rule_values(change: Change) -> Iterator[Finding]:
-    """A listener rule's conditions have five values in all."""
+    """A listener rule's conditions can have five values in total."""
     conditions: list[Mapping[str, Mapping[str, list[str]]]] = change.get("conditions", [])
     found = sum(len(kind.get("values", [])) for condition in conditions for kind in condition.values())
     if found > RULE_VALUES:
-        yield "conditions", f"TooManyConditions: {found} values; a rule holds {RULE_VALUES}"
+        yield "conditions", f"TooManyConditions: {found} values; a rule can have {RULE_VALUES}"
 
 
 @rule("lb/listenerRule:ListenerRule", at_preview=False)
 def listener_rule_priorities(change: Change) -> Iterator[Finding]:
-    """A priority is given once on a listener."""
+    """Priorities must be unique on a listener."""
     for other in change.others(change.type):
         same = other.inputs.get("listenerArn") == change.get("listenerArn")
         if same and change.get("priority") and other.inputs.get("priority") == change.get("priority"):
             yield "priority", f"PriorityInUse: {change.get('priority')} is used by {other.name}"
 
 
-# Types whose id is not their name, and what must be unique among them.
+# Types whose id isn't their name, and the properties that must be unique.
 _UNIQUE = {
     "cloudfront/cachePolicy:CachePolicy": ("name",),
     "cloudfront/originAccessControl:OriginAccessControl": ("name",),
@@ -540,7 +545,7 @@ _UNIQUE = {
 
 @rule(*_UNIQUE, at_preview=False)
 def names_are_unique(change: Change) -> Iterator[Finding]:
-    """A name is given once; a bucket's in the whole world."""
+    """Names must be unique in their region, and a bucket's name globally."""
     keys = _UNIQUE[change.type.removeprefix("aws:")]
     everywhere = change.type == "aws:s3/bucket:Bucket"
     for other in change.others(change.type):
@@ -554,7 +559,7 @@ def names_are_unique(change: Change) -> Iterator[Finding]:
 
 @rule("apigateway/deployment:Deployment", at_preview=False)
 def private_api_has_its_policy(change: Change) -> Iterator[Finding]:
-    """A private REST API needs its resource policy, which may be part of its document, to be deployed."""
+    """A private REST API needs a resource policy before a deployment. Its document can contain the policy."""
     api = change.store.get("aws:apigateway/restApi:RestApi", change.region, str(change.get("restApi")))
     endpoint: Mapping[str, str] = (api.inputs.get("endpointConfiguration") if api else None) or {}
     if api is None or endpoint.get("types") != "PRIVATE":
@@ -565,15 +570,15 @@ def private_api_has_its_policy(change: Change) -> Iterator[Finding]:
 
 @rule("apigateway/methodSettings:MethodSettings")
 def method_path_is_encoded(change: Change) -> Iterator[Finding]:
-    """A method's settings are named `PATH/METHOD`, with each slash of the path as `~1`."""
+    """The path of method settings must be `PATH/METHOD`, with each slash of the path encoded as `~1`."""
     path = change.get("methodPath", "")
     if path and path != "*/*" and not re.fullmatch(r"~1[^/]*/[A-Z]+", path):
-        yield "methodPath", f"{path!r} is neither */* nor like ~1api~1accounts/GET"
+        yield "methodPath", f"{path!r} must be */* or like ~1api~1accounts/GET"
 
 
 @rule("lambda/alias:Alias", at_preview=False)
 def alias_names_published_versions(change: Change) -> Iterator[Finding]:
-    """An alias points to versions that were published, and no second time to its first."""
+    """An alias must point to published versions, and not twice to the same one."""
     function = change.store.get(
         "aws:lambda/function:Function", change.region, _function_name(str(change.get("functionName")))
     )
@@ -587,14 +592,17 @@ def alias_names_published_versions(change: Change) -> Iterator[Finding]:
         if version.isdigit() and newest.isdigit() and int(version) > int(newest):
             yield path, f"version {version} does not exist; the newest is {newest}"
     if first in weights:
-        yield "routingConfig.additionalVersionWeights", f"version {first} is the alias's first already"
+        yield (
+            "routingConfig.additionalVersionWeights",
+            f"version {first} is already the alias's functionVersion",
+        )
     if len(weights) > 1:
-        yield "routingConfig.additionalVersionWeights", "an alias points to two versions at most"
+        yield "routingConfig.additionalVersionWeights", "an alias can point to at most two versions"
 
 
 @rule("lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig", at_preview=False)
 def concurrency_waits_for_weights(change: Change) -> Iterator[Finding]:
-    """The provisioned concurrency of an alias cannot be set while it has weights."""
+    """The provisioned concurrency of an alias can't be set while the alias has weights."""
     for alias in change.store.all("aws:lambda/alias:Alias"):
         routing: Mapping[str, Any] = alias.inputs.get("routingConfig") or {}
         if (
@@ -608,7 +616,7 @@ def concurrency_waits_for_weights(change: Change) -> Iterator[Finding]:
 
 @rule("appautoscaling/target:Target")
 def scalable_target(change: Change) -> Iterator[Finding]:
-    """Minimum and maximum are in order, and what is scaled exists."""
+    """The minimum must not be above the maximum, and the resource to scale must exist."""
     least, most = change.get("minCapacity"), change.get("maxCapacity")
     if least is not None and most is not None and int(least) > int(most):
         yield "minCapacity", f"{least} is more than maxCapacity {most}"
@@ -625,7 +633,7 @@ def scalable_target(change: Change) -> Iterator[Finding]:
 
 @rule("appautoscaling/policy:Policy", at_preview=False)
 def scaling_policy_has_target(change: Change) -> Iterator[Finding]:
-    """A scaling policy needs its registered target."""
+    """The target of a scaling policy must be registered."""
     wanted = (change.get("resourceId"), change.get("scalableDimension"))
     targets = change.store.all("aws:appautoscaling/target:Target")
     if wanted not in {(row.inputs.get("resourceId"), row.inputs.get("scalableDimension")) for row in targets}:
@@ -634,7 +642,7 @@ def scaling_policy_has_target(change: Change) -> Iterator[Finding]:
 
 @rule("dynamodb/table:Table")
 def table_attributes(change: Change) -> Iterator[Finding]:
-    """Attributes are defined exactly for the keys of the table and its indexes."""
+    """The attributes must be exactly the keys of the table and its indexes."""
     defined: set[str] = {item.get("name") for item in change.get("attributes", [])}
     indexes: list[Mapping[str, Any]] = [
         *change.get("globalSecondaryIndexes", []),
@@ -650,14 +658,15 @@ def table_attributes(change: Change) -> Iterator[Finding]:
     for name in sorted(used - defined):
         yield "attributes", f"{name} is a key, but not among the attributes {sorted(defined)}"
     for name in sorted(defined - used):
-        yield "attributes", f"{name} is no key of the table or an index: all attributes must be indexed"
+        yield "attributes", f"{name} is not a key of the table or an index: all attributes must be indexed"
 
 
 @rule("dynamodb/table:Table")
 def table_capacity(change: Change) -> Iterator[Finding]:
-    """Provisioned capacity belongs to provisioned tables, which have it for themselves and every index.
+    """Provisioned tables, and only they, must have capacity, for the table and for every index.
 
-    Terraform's provider fills in the table's own when a table is switched, but no index's.
+    When the billing mode changes, Terraform's provider sets the table's own capacity, but not that of
+    indexes.
     """
     indexes: list[Mapping[str, Any]] = change.get("globalSecondaryIndexes", [])
     keys = ("readCapacity", "writeCapacity")
@@ -685,14 +694,15 @@ def table_capacity(change: Change) -> Iterator[Finding]:
 
 @rule("dynamodb/tableReplica:TableReplica", at_preview=False)
 def replica_of_a_table(change: Change) -> Iterator[Finding]:
-    """A replica is elsewhere, of a table that streams its changes and whose writes scale."""
+    """A replica must be in another region, and its table must have a stream and write capacity that
+    scales."""
     source = str(change.get("globalTableArn", ""))
     table = change.store.owner(source)
     if table is None or table.type != "aws:dynamodb/table:Table":
         yield "globalTableArn", f"{source} does not exist"
         return
     if table.region == change.region:
-        yield "globalTableArn", f"{table.name} is in {change.region} itself"
+        yield "globalTableArn", f"{table.name} is in {change.region} already"
     if table.inputs.get("streamViewType") != "NEW_AND_OLD_IMAGES":
         yield "globalTableArn", f"{table.name} needs a stream of NEW_AND_OLD_IMAGES"
     key = str(change.get("kmsKeyArn", ""))
@@ -717,15 +727,18 @@ def replica_of_a_table(change: Change) -> Iterator[Finding]:
 
 @rule("elasticache/replicationGroup:ReplicationGroup")
 def cache_events(change: Change) -> Iterator[Finding]:
-    """ElastiCache does not publish to an encrypted topic ("Event Notifications and Amazon SNS")."""
+    """ElastiCache can't publish to an encrypted topic ("Event Notifications and Amazon SNS")."""
     topic = change.owner(change.get("notificationTopicArn"))
     if topic and topic.inputs.get("kmsMasterKeyId"):
-        yield "notificationTopicArn", f"{topic.name} is encrypted, and ElastiCache publishes to none that is"
+        yield (
+            "notificationTopicArn",
+            f"{topic.name} is encrypted, and ElastiCache cannot publish to encrypted topics",
+        )
 
 
 @rule("rds/clusterInstance:ClusterInstance")
 def instance_engine(change: Change) -> Iterator[Finding]:
-    """An instance runs its cluster's engine."""
+    """An instance must have its cluster's engine."""
     cluster = change.store.get("aws:rds/cluster:Cluster", change.region, change.get("clusterIdentifier", ""))
     if cluster and change.get("engine") not in (None, cluster.inputs.get("engine")):
         yield (
@@ -739,7 +752,7 @@ def instance_engine(change: Change) -> Iterator[Finding]:
     "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
 )
 def security_group_rule_has_one_peer(change: Change) -> Iterator[Finding]:
-    """A security-group rule names one peer."""
+    """A security group rule must name exactly one peer."""
     peers = [
         name
         for name in ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
@@ -748,7 +761,8 @@ def security_group_rule_has_one_peer(change: Change) -> Iterator[Finding]:
     if len(peers) != 1:
         yield (
             "cidrIpv4",
-            f"exactly one of cidrIpv4, cidrIpv6, prefixListId, referencedSecurityGroupId, not {peers}",
+            "exactly one of cidrIpv4, cidrIpv6, prefixListId and referencedSecurityGroupId is required, not "
+            f"{peers}",
         )
 
 
@@ -758,7 +772,7 @@ def security_group_rule_has_one_peer(change: Change) -> Iterator[Finding]:
     at_preview=False,
 )
 def security_group_rules_differ(change: Change) -> Iterator[Finding]:
-    """AWS refuses a rule that its group has already."""
+    """Two rules of a security group must not be the same."""
     keys = ("securityGroupId", "ipProtocol", "fromPort", "toPort", "cidrIpv4", "cidrIpv6", "prefixListId")
     wanted = [change.inputs.get(key) for key in (*keys, "referencedSecurityGroupId")]
     for other in change.others(change.type):

@@ -1,5 +1,5 @@
-# ruff: noqa: S608 (the statements are put together from this file's own constants)
-"""What exists in the stand-in's account: one SQLite file."""
+# ruff: noqa: S608 (the statements are composed of constants in this file)
+"""Stores the resources of the simulated account in one SQLite file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREFIXED_ID = re.compile(
     r"(vpc|subnet|sg|sgr|rtb|igw|nat|eipalloc|vpce|eni|acl|dopt|fl|ws|pl|tgw|pcx|vpce-svc|eigw|lt|i|ami|vol)"
     r"-[0-9a-f]{8}([0-9a-f]{9})?"
 )
-"""Ids whose form says what they are (EC2's *resource IDs*)."""
+"""Ids whose prefix identifies their type (EC2's *resource IDs*)."""
 
 ARN = re.compile(r"arn:aws:([a-z0-9-]+):([a-z0-9-]*):(\d{12}|aws|):(\S+)")
 
@@ -43,8 +43,8 @@ class Row:
     """A resource that exists.
 
     Attributes:
-        region: empty for a global service's resource.
-        scope: what tells resources apart to which Terraform gives the same id.
+        region: the resource's region; empty for a global service.
+        scope: distinguishes resources with the same Terraform id.
     """
 
     type: str
@@ -58,32 +58,33 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The logical name in the program."""
+        """The resource's logical name in the program."""
         return self.urn.rsplit("::", 1)[-1]
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What identifies the resource in the account."""
+        """The resource's unique key in the account."""
         return self.type, self.region, self.id, self.scope
 
     def owned(self) -> set[str]:
-        """Everything that others may call the resource."""
+        """All identifiers by which other resources can refer to this one."""
         given = set(strings(self.inputs))
-        # A resource brings more identifiers than its own: a VPC its default group, a cluster its group.
+        # They include identifiers of what comes with the resource, such as a VPC's default security group.
         owned = {text for text in strings(self.outputs) if is_identifier(text)} - given
-        # An attachment's id may be the ARN of what it is attached to: that is not its own.
+        # An attachment's id can be the ARN of another resource, which doesn't count.
         own = {text for text in (self.id, self.arn) if text}
         return owned | {text for text in own if not (text in given and is_identifier(text))}
 
 
 class Store:
-    """The account's resources; every change is committed before the call returns.
+    """The account's resources. Every change is committed before the call returns.
 
-    One connection and one lock: the engine's parallel calls are short, and SQLite has one writer anyway.
+    One connection and one lock are enough: the engine's parallel calls are short, and SQLite only has one
+    writer.
 
     Args:
-        directory: where the file is.
-        existing: what the account held before; it can be referred to, and is never written.
+        directory: folder of the file.
+        existing: resources that existed before. Others can refer to them, but they are never written.
     """
 
     def __init__(self, directory: Path, existing: Iterable[Row] = ()) -> None:
@@ -98,7 +99,7 @@ class Store:
         with self._named():
             self._connection = sqlite3.connect(self._path, check_same_thread=False, timeout=30)
             self._connection.execute("PRAGMA journal_mode=WAL")
-            # A killed process loses nothing; only a power failure could, and a sandbox may.
+            # A killed process loses nothing. Only a power failure could, which a sandbox can afford.
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.executescript(_TABLES)
             ((found,), *_) = self._connection.execute("PRAGMA quick_check").fetchall()
@@ -107,7 +108,7 @@ class Store:
 
     @contextlib.contextmanager
     def _named(self) -> Generator[None]:
-        """One caller at a time, to whom an error names the file."""
+        """Locks the store, and adds the file's name to errors."""
         with self._lock:
             try:
                 yield
@@ -125,7 +126,7 @@ class Store:
             self._connection.close()
 
     def put(self, row: Row) -> None:
-        """Adds a resource, or replaces what is known of it."""
+        """Adds or replaces a resource."""
         with self._named(), self._connection:
             self._connection.execute(
                 "INSERT OR REPLACE INTO resource VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -144,28 +145,28 @@ class Store:
             )
 
     def remove(self, row: Row) -> None:
-        """Forgets a resource."""
+        """Removes a resource."""
         with self._named(), self._connection:
             self._connection.execute(f"DELETE FROM resource {_OWN}", row.key)
             self._connection.execute(f"DELETE FROM identifier {_OWN}", row.key)
 
     def get(self, kind: str, region: str, identifier: str, scope: str = "") -> Row | None:
-        """The resource of a type with an id, whether it was deployed or the account held it before."""
+        """The resource with a type and id, whether it was deployed or existed before."""
         key = (kind, region, identifier, scope)
         return next(iter(self._rows(_OWN, key)), None) or self._existing.get(key)
 
     def all(self, kind: str | None = None) -> list[Row]:
-        """Every resource, or every one of a type."""
+        """All deployed resources, or those of a type."""
         if kind is None:
             return self._rows("ORDER BY type, id", ())
         return self._rows("WHERE type = ? ORDER BY id", (kind,))
 
     def existing(self, kind: str) -> list[Row]:
-        """Every resource of a type that was deployed, and what the account held before."""
+        """All resources of a type, both deployed and existing before."""
         return [*self.all(kind), *(row for row in self._existing.values() if row.type == kind)]
 
     def owner(self, value: str) -> Row | None:
-        """The resource that an id, an ARN or another identifier belongs to, whoever made it."""
+        """The resource that an id, an ARN or another identifier belongs to, deployed or existing before."""
         clause = (
             "WHERE (type, region, id, scope) IN "
             "(SELECT type, region, id, scope FROM identifier WHERE value = :value) "
@@ -173,13 +174,13 @@ class Store:
         )
         found = next(iter(self._rows(clause, {"value": value})), None)
         existing = self._owners.get(value)
-        # A resource that only shows a VPC's id among its outputs does not go before the VPC.
+        # An existing resource takes precedence over one that merely has its id among the outputs.
         if found and existing and existing.type and value not in (found.id, found.arn):
             return existing
         return found or existing
 
     def identifiers(self, row: Row) -> set[str]:
-        """Everything that others may call a resource."""
+        """All identifiers by which other resources can refer to a resource."""
         with self._named():
             found = self._connection.execute(f"SELECT value FROM identifier {_OWN}", row.key).fetchall()
         return {value for (value,) in found}

@@ -1,1 +1,1 @@
-"""The stand-in for the `kubernetes` provider."""
+"""The sandbox's `kubernetes` provider."""

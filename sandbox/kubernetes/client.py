@@ -1,7 +1,7 @@
-"""A Kubernetes API server over plain dicts: discovery, and one method per verb.
+"""A client of the Kubernetes API over plain dicts, with discovery and one method for each verb.
 
-Authentication and transport are the official client's. Its dynamic client is not used: its
-discovery is not thread-safe, and it passes `fieldValidation` and field managers only by detours.
+It uses the official client for authentication and transport, but not its dynamic client: the discovery of
+that isn't thread-safe, and passing `fieldValidation` and field managers to it is awkward.
 """
 
 # The client has no type information.
@@ -25,18 +25,18 @@ from kubernetes import client, config
 Object = dict[str, Any]
 
 REQUEST_TIMEOUT = 30
-"""Seconds for one request; a local API server answers in milliseconds."""
+"""Timeout of a request, in seconds. A local API server responds within milliseconds."""
 
 KIND_TIMEOUT = 10
-"""Seconds until a kind that was just defined is served."""
+"""Seconds to wait until a newly defined kind is served."""
 
 
-class Unreachable(Exception):  # noqa: N818 - a state of the cluster, as the official provider calls it
-    """The API server can't be reached, or its kubeconfig can't be used."""
+class Unreachable(Exception):  # noqa: N818 - the official provider's term for this state
+    """Raised if the API server can't be reached, or if the kubeconfig isn't usable."""
 
 
 class ApiError(Exception):
-    """The API server's refusal, in its own words.
+    """Raised for an error response of the API server, with the server's message.
 
     Attributes:
         status: HTTP status.
@@ -51,7 +51,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """How a kind is served: its place in the API and what can be done with it."""
+    """How a kind is served: its path in the API and the supported operations."""
 
     api_version: str
     plural: str
@@ -60,10 +60,10 @@ class Kind:
 
 
 class Cluster:
-    """One API server, as seen by the user of a kubeconfig. Safe to use from several threads."""
+    """A client of one API server, with the user of a kubeconfig. It is safe to use from several threads."""
 
     def __init__(self, kubeconfig: str, context: str | None = None) -> None:
-        """Runs the kubeconfig's exec credential. Raises `Unreachable` where that fails."""
+        """Runs the kubeconfig's exec credential. Raises `Unreachable` if that fails."""
         configuration = client.Configuration()
         try:
             document = yaml.safe_load(kubeconfig)
@@ -71,10 +71,10 @@ class Cluster:
                 document, context=context, client_configuration=configuration, persist_config=False
             )
         except (config.ConfigException, yaml.YAMLError, TypeError, KeyError) as error:
-            raise Unreachable(f"the kubeconfig can't be used: {error}") from error
-        # With a failed exec credential the client would go on anonymously and report "forbidden".
+            raise Unreachable(f"the kubeconfig is not usable: {error}") from error
+        # After a failed exec credential, the client would continue anonymously and report "forbidden".
         if not configuration.api_key and not configuration.cert_file:
-            raise Unreachable("the kubeconfig's credentials can't be had; its user's command failed")
+            raise Unreachable("the kubeconfig's credentials aren't available: its user's command failed")
         configuration.proxy = None  # the API server is on loopback
         configuration.retries = False
         configuration.connection_pool_maxsize = 32
@@ -92,9 +92,10 @@ class Cluster:
         content_type: str = "application/json",
         **query: str | bool,
     ) -> Object:
-        """One call. Raises `ApiError` for a refusal and `Unreachable` without an answer.
+        """Sends a request. Raises `ApiError` for an error response, and `Unreachable` without a response.
 
-        A kind whose definition just changed answers 429 for a moment, and is asked again.
+        A kind whose definition has just changed responds with 429 for a moment, so such requests are
+        repeated.
         """
         deadline = time.monotonic() + KIND_TIMEOUT
         while True:
@@ -119,9 +120,9 @@ class Cluster:
             )
             text = response.read()
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"{self._host} does not answer: {error}") from error
+            raise Unreachable(f"{self._host} does not respond: {error}") from error
         except client.ApiException as error:
-            raise Unreachable(f"{self._host} does not answer: {error.reason}") from error
+            raise Unreachable(f"{self._host} does not respond: {error.reason}") from error
         try:
             answer = json.loads(text)
         except ValueError:
@@ -133,11 +134,11 @@ class Cluster:
     # -- discovery -----------------------------------------------------------------------------
 
     def version(self) -> str:
-        """The server's version, as Helm wants it (`v1.36.3`)."""
+        """The server's version, in Helm's format (`v1.36.3`)."""
         return self.request("GET", "/version")["gitVersion"]
 
     def api_versions(self) -> list[str]:
-        """Everything served, as charts ask for it: `apps/v1` and `apps/v1/Deployment`."""
+        """All served versions and kinds, in the format of charts: `apps/v1` and `apps/v1/Deployment`."""
         groups = self.request("GET", "/apis")["groups"]
         versions = ["v1", *(version["groupVersion"] for group in groups for version in group["versions"])]
         return [
@@ -147,7 +148,7 @@ class Cluster:
         ]
 
     def kinds(self, api_version: str, refresh: bool = False) -> dict[str, Kind]:
-        """The kinds of one API version; empty where it is not served."""
+        """The kinds of an API version; empty if the version isn't served."""
         with self._lock:
             if refresh or api_version not in self._kinds:
                 try:
@@ -164,7 +165,7 @@ class Cluster:
             return self._kinds[api_version]
 
     def kind(self, api_version: str, kind: str) -> Kind | None:
-        """A kind, or `None` where the server does not know it (yet)."""
+        """A kind, or `None` if the server doesn't know it (yet)."""
         return self.kinds(api_version).get(kind) or self.kinds(api_version, refresh=True).get(kind)
 
     def _path(self, obj: Object, collection: bool = False) -> str:
@@ -194,11 +195,11 @@ class Cluster:
             raise
 
     def list(self, kind: Kind) -> list[Object]:
-        """Every object of a kind."""
+        """All objects of a kind."""
         return self.request("GET", f"{_root(kind.api_version)}/{kind.plural}")["items"]
 
     def create(self, obj: Object, manager: str, dry_run: bool = False) -> Object:
-        """Refuses unknown fields and an object that exists already."""
+        """Creates an object. Unknown fields and existing objects are errors."""
         options = {"dryRun": "All"} if dry_run else {}
         return self.request(
             "POST",
@@ -210,7 +211,7 @@ class Cluster:
         )
 
     def apply(self, obj: Object, manager: str, force: bool = False, dry_run: bool = False) -> Object:
-        """Server-side apply; it refuses unknown fields by itself."""
+        """Applies an object on the server side, which rejects unknown fields."""
         options = {"dryRun": "All"} if dry_run else {}
         return self.request(
             "PATCH",
@@ -223,20 +224,20 @@ class Cluster:
         )
 
     def replace(self, obj: Object, manager: str, dry_run: bool = False) -> Object:
-        """A PUT; `obj` carries the `resourceVersion` that it replaces."""
+        """Replaces an object. `obj` must have the `resourceVersion` that it replaces."""
         options = {"dryRun": "All"} if dry_run else {}
         return self.request(
             "PUT", self._path(obj), obj, fieldManager=manager, fieldValidation="Strict", **options
         )
 
     def json_patch(self, obj: Object, operations: list[Object]) -> Object:
-        """A JSON patch of a live object."""
+        """Applies a JSON patch to a live object."""
         return self.request("PATCH", self._path(obj), operations, content_type="application/json-patch+json")
 
     def delete(self, obj: Object, timeout: float) -> None:
-        """Deletes with background propagation and waits until the object is gone.
+        """Deletes an object with background propagation, and waits until it is gone.
 
-        Raises `TimeoutError` after `timeout` seconds, naming the finalizers that hold it.
+        Raises `TimeoutError` after `timeout` seconds, with the finalizers that block the deletion.
         """
         try:
             self.request("DELETE", self._path(obj), {"propagationPolicy": "Background"})
@@ -250,14 +251,14 @@ class Cluster:
             if time.monotonic() > deadline:
                 finalizers = live["metadata"].get("finalizers") or live.get("spec", {}).get("finalizers")
                 raise TimeoutError(
-                    f"{obj['kind']} {obj['metadata']['name']} is still there after {timeout:.0f} s; "
+                    f"{obj['kind']} {obj['metadata']['name']} still exists after {timeout:.0f} s; "
                     f"its finalizers: {finalizers}"
                 )
             time.sleep(pause)
             pause = min(2 * pause, 0.2)
 
     def wait_established(self, crd: Object) -> Object:
-        """The CustomResourceDefinition, once its kind is served."""
+        """Waits until the kind of a CustomResourceDefinition is served, and returns the definition."""
         deadline = time.monotonic() + KIND_TIMEOUT
         while True:
             live = self.get(crd)
@@ -280,7 +281,7 @@ class Cluster:
 
 
 def full_name(obj: Object) -> str:
-    """The name with its namespace, where it has one: `kube-system/coredns`."""
+    """The object's name, with its namespace if it has one: `kube-system/coredns`."""
     metadata = obj["metadata"]
     return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
 

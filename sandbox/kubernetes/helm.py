@@ -1,4 +1,4 @@
-"""The real `helm`, for charts in local folders."""
+"""Runs the real `helm` for charts in local folders."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sandbox.kubernetes.client import Cluster, Object
 from sandbox.rpc import ProviderError
 
 TIMEOUT = 120
-"""Seconds for one run of helm."""
+"""Timeout of one run of helm, in seconds."""
 
 
 def run(*arguments: str, program: Path, given: str | None = None) -> str:
-    """Helm's output. Raises `ProviderError` with helm's own words."""
+    """Runs helm and returns its output. Raises `ProviderError` with helm's error message."""
     result = subprocess.run(
         [tools.tool("helm"), *arguments],
         cwd=program,
@@ -33,12 +33,12 @@ def run(*arguments: str, program: Path, given: str | None = None) -> str:
 
 
 def is_local(chart: str, repository: object, program: Path) -> bool:
-    """Whether a chart is a folder or archive of the program, and not one of a repository."""
+    """Whether a chart is a folder or archive of the program, and not from a repository."""
     return not repository and "://" not in chart and (program / chart).exists()
 
 
 def metadata(chart: str, program: Path) -> Object:
-    """`Chart.yaml` of a local chart."""
+    """The `Chart.yaml` of a local chart."""
     return yaml.safe_load(run("show", "chart", chart, program=program))
 
 
@@ -51,7 +51,7 @@ def template(
     skip_crds: bool,
     program: Path,
 ) -> str:
-    """The chart's manifests without hooks, for the cluster's version and kinds. `lookup` finds nothing."""
+    """Renders a chart without hooks, for the cluster's version and kinds. `lookup` returns nothing."""
     return run(
         "template",
         name,

@@ -1,6 +1,6 @@
-"""Manifests to resources: what `helm.v4.Chart`, `yaml.v2.ConfigFile` and `ConfigGroup` have in common.
+"""Registers manifests as resources, for `helm.v4.Chart`, `yaml.v2.ConfigFile` and `ConfigGroup`.
 
-Names, namespaces and dependencies are those of the official provider (`provider/pkg/provider/yaml/v2`).
+Names, namespaces and dependencies are the same as in the official provider (`provider/pkg/provider/yaml/v2`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sandbox.kubernetes.client import Cluster, Object, full_name
 from sandbox.rpc import ProviderError
 
 PARALLEL = 16
-"""As many registrations at a time as the engine's own default on a machine of this size."""
+"""Maximum number of parallel registrations, the engine's default on a small machine."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: no timestamps, and `=` is a string."""
+    """Reads YAML as Kubernetes does: without timestamps, and with `=` as a string."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
         first: [
@@ -35,7 +35,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse(text: str, source: str) -> list[Object]:
-    """The objects of a YAML text; `source` is for the error message."""
+    """Parses the objects in a YAML text. `source` is used in error messages."""
     try:
         documents: list[Any] = list(yaml.load_all(text, _Loader))
     except yaml.YAMLError as error:
@@ -48,9 +48,9 @@ def parse(text: str, source: str) -> list[Object]:
 
 
 def read(pattern: str, program: Path) -> list[Object]:
-    """The objects of the files that a path or glob pattern names, relative to the program."""
+    """Reads the objects in the files that match a path or glob pattern, relative to the program."""
     if "://" in pattern:
-        raise ProviderError(f"{pattern}: the sandbox loads manifests from files only")
+        raise ProviderError(f"{pattern}: the sandbox only loads manifests from files")
     paths = sorted(program.glob(pattern)) if any(char in pattern for char in "*?[") else [program / pattern]
     try:
         return [item for path in paths for item in parse(path.read_text(), str(path))]
@@ -59,7 +59,7 @@ def read(pattern: str, program: Path) -> list[Object]:
 
 
 def expand(objects: Iterable[Object]) -> list[Object]:
-    """The objects with lists replaced by their items."""
+    """The objects, with lists replaced by their items."""
     result: list[Object] = []
     for item in objects:
         if str(item.get("kind", "")).endswith("List") and "items" in item:
@@ -82,13 +82,13 @@ def register(
     """Registers the objects as the component's children and returns the list of references to them.
 
     Args:
-        component: their parent.
-        objects: lists are expanded.
-        cluster: decides what is namespaced.
-        namespace: for namespaced objects that name none.
-        prefix: of the resources' names.
-        skip_await: adds the annotation of that name.
-        version: of the provider.
+        component: the parent of the objects.
+        objects: the objects. Lists are expanded.
+        cluster: the cluster, which says which kinds are namespaced.
+        namespace: namespace of namespaced objects that don't name one.
+        prefix: prefix of the resources' names.
+        skip_await: whether to add the annotation of that name.
+        version: version of the provider.
     """
     items = expand(objects)
     definitions = {
@@ -114,7 +114,7 @@ def register(
             _type_token(item),
             f"{prefix}:{full_name(item)}" if prefix else full_name(item),
             {
-                # Secrets of charts and files never come marked as such.
+                # Secrets in charts and files aren't marked as secret.
                 key: Output(value, secret=item["kind"] == "Secret" and key in ("data", "stringData"))
                 for key, value in item.items()
             },
@@ -151,7 +151,7 @@ def _normalise(
         namespaced = definition["spec"]["scope"] == "Namespaced"
     else:
         kind = cluster.kind(item["apiVersion"], item["kind"])
-        # A kind that the cluster does not know yet keeps what it says.
+        # Objects of a kind that the cluster doesn't know yet are left as they are.
         namespaced = kind is not None and kind.namespaced
     if namespaced and not metadata.get("namespace"):
         metadata["namespace"] = namespace

@@ -1,12 +1,12 @@
-"""The stand-in for the `kubernetes` provider: every object really goes to an API server.
+"""The sandbox's `kubernetes` provider, which sends every object to a real API server.
 
-It follows the official provider (4.34.2, server-side apply): names, ids, inputs and outputs, what replaces,
-and dry runs at preview. It differs in one point: nothing waits until it is ready, because there are no
-nodes and pods stay pending. Only definitions are waited for until their kind is served, and deletions until
-the object is gone.
+It behaves like the official provider (4.34.2, server-side apply) in names, ids, inputs, outputs, replacements
+and dry runs at preview, with one difference: it doesn't wait until objects are ready, because there are no
+nodes and pods stay pending. It only waits until the kind of a definition is served, and until deleted objects
+are gone.
 """
 
-# ruff: noqa: ARG002, N802 (names and signatures are the protocol's and the base class's)
+# ruff: noqa: ARG002, N802 (the protocol and the base class define names and signatures)
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ from sandbox.rpc import (
 from sandbox.values import UNKNOWN, Properties
 
 MISORDERED_TIMEOUT = 5
-"""Seconds to wait for a kind or namespace that another resource of the same deployment brings."""
+"""Seconds to wait for a kind or namespace that another resource of the same deployment creates."""
 
 DELETE_TIMEOUT = 60
-"""Seconds for an object to go; a namespace takes its contents with it."""
+"""Seconds to wait until an object is deleted. A namespace is deleted with its contents."""
 
 AUTONAMED = "pulumi.com/autonamed"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 
 CREATOR = "pulumi-kubernetes"
-"""Field manager of a creation, which is a plain POST; the first update hands its fields over."""
+"""Field manager of creations, which are plain POST requests. The first update transfers its fields."""
 
 _CONFIGURATION = {
     "clusterIdentifier",
@@ -82,13 +82,13 @@ _CHART_ARGUMENTS = {
 
 
 class KubernetesProvider(ComponentProvider):
-    """Typed kinds, custom resources, charts and manifests on the clusters of the providers' kubeconfigs."""
+    """Manages built-in kinds, custom resources, charts and manifests in the clusters of the kubeconfigs."""
 
     name = "kubernetes"
     version = importlib.metadata.version("pulumi_kubernetes")
 
     def __init__(self, program: Path) -> None:
-        """`program` is the folder from which charts and manifests are found."""
+        """`program` is the folder to which paths of charts and manifests are relative."""
         super().__init__()
         self._program = program
         self._clusters: dict[tuple[str, str | None], Cluster] = {}
@@ -97,18 +97,20 @@ class KubernetesProvider(ComponentProvider):
     # -- provider configuration ----------------------------------------------------------------
 
     def check_config(self, news: Properties) -> list[CheckFailure]:
-        """Refuses options that would be ignored."""
+        """Rejects options that would be ignored."""
         failures = [
-            CheckFailure(name, "the sandbox's kubernetes stand-in does not know this provider option")
+            CheckFailure(name, "the sandbox's kubernetes provider does not support this option")
             for name in news
             if name not in _CONFIGURATION and not name.startswith("__") and name != "version"
         ]
         if "enableServerSideApply" in news and not _flag(news, "enableServerSideApply"):
-            failures.append(CheckFailure("enableServerSideApply", "the sandbox has server-side apply only"))
+            failures.append(
+                CheckFailure("enableServerSideApply", "the sandbox only supports server-side apply")
+            )
         return failures
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        """A provider is replaced, and all its resources with it, if its cluster is another one."""
+        """Replaces a provider, and thereby all its resources, if its cluster changes."""
         old = values.plain_properties(from_struct(request.old_inputs))
         new = values.plain_properties(from_struct(request.news))
         difference = plain_difference(old, new)
@@ -137,14 +139,14 @@ class KubernetesProvider(ComponentProvider):
     # -- resources -----------------------------------------------------------------------------
 
     def check(self, call: Call) -> tuple[Properties, list[CheckFailure]]:
-        """Inputs with a name, a namespace and, for secrets, `stringData` as `data`."""
+        """Adds a name and a namespace to the inputs, and converts a Secret's `stringData` to `data`."""
         old, new = values.plain_properties(call.old_inputs), values.plain_properties(call.inputs)
         if call.type == RELEASE:
             inputs, failures = self._releases(call.config).check(call.name, old, new)
             return values.mark_secrets(inputs, call.inputs), failures
         obj = _with_kind(deepcopy(new), call)
         if obj["kind"].endswith("List") or call.type.endswith("Patch"):
-            raise ProviderError(f"the sandbox's kubernetes stand-in has no {call.type}")
+            raise ProviderError(f"the sandbox's kubernetes provider does not support {call.type}")
         if (metadata := obj.setdefault("metadata", {})) != UNKNOWN:
             if "generateName" in metadata:
                 failure = CheckFailure("metadata.generateName", "not supported with server-side apply")
@@ -170,7 +172,7 @@ class KubernetesProvider(ComponentProvider):
         return kind is None or kind.namespaced
 
     def diff(self, call: Call) -> Difference:
-        """What changed between the inputs; a refresh brings the cluster's changes into the old ones."""
+        """Compares the inputs. After a refresh, the old inputs include changes made in the cluster."""
         old, new = values.plain_properties(call.old_inputs), values.plain_properties(call.inputs)
         release = call.type == RELEASE
         replacing = (
@@ -200,14 +202,14 @@ class KubernetesProvider(ComponentProvider):
         return difference
 
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        """Without the list of changed properties, which the official provider gives for releases only."""
+        """Omits the list of changed properties, which the official provider only returns for releases."""
         response = super().Diff(request, context)
         if urn_type(request.urn) != RELEASE:
             del response.diffs[:]
         return response
 
     def create(self, call: Call) -> tuple[str, Properties]:
-        """Creates the object and never adopts one that exists; at preview with a dry run if it can be."""
+        """Creates the object, and never adopts an existing one. At preview, it tries a dry run."""
         new = values.plain_properties(call.inputs)
         if call.type == RELEASE:
             releases = self._releases(call.config)
@@ -227,7 +229,7 @@ class KubernetesProvider(ComponentProvider):
                 if error.reason != "AlreadyExists":
                     raise
                 raise ProviderError(
-                    f"{_label(obj)}: {error}. What this program did not create it does not adopt; "
+                    f"{_label(obj)}: {error}. The program does not adopt objects that it did not create: "
                     f"use `pulumi import`, or give the object another name"
                 ) from error
             if obj["kind"] == "CustomResourceDefinition":
@@ -235,20 +237,21 @@ class KubernetesProvider(ComponentProvider):
         return full_name(live), _outputs(live, _field_manager(), obj["apiVersion"], call.inputs)
 
     def _dry_run(self, config: Properties, obj: Object) -> Object | None:
-        """What the object would be; `None` where it can't be known before the deployment."""
+        """The object that would be created, or `None` if it can't be known before the deployment."""
         with _reported(_label(obj)):
             try:
                 return self._cluster(config).create(obj, CREATOR, dry_run=True)
             except Unreachable:
                 return None
             except ApiError as error:
-                # The kind or the namespace is yet to come, or the name is taken by what is replaced.
+                # The kind or namespace doesn't exist yet, or the object to be replaced still has the name.
                 if error.status == 404 or error.reason in ("AlreadyExists", "Forbidden"):
                     return None
                 raise
 
     def read(self, call: Call) -> tuple[Properties, Properties] | None:
-        """The live object; its inputs change only where the live object did since the last deployment."""
+        """Reads the live object. Inputs only change where the object has changed since the last
+        deployment."""
         old, state = values.plain_properties(call.inputs), values.plain_properties(call.outputs)
         if call.type == RELEASE:
             releases = self._releases(call.config)
@@ -265,7 +268,7 @@ class KubernetesProvider(ComponentProvider):
         return _mark(new_inputs, call.inputs), _outputs(live, manager, initial, call.inputs)
 
     def update(self, call: Call) -> Properties:
-        """Server-side apply; a definition is replaced as a whole, which keeps its objects."""
+        """Applies the object on the server side. A definition is replaced, which keeps its objects."""
         old, new = values.plain_properties(call.outputs), values.plain_properties(call.inputs)
         if call.type == RELEASE:
             releases = self._releases(call.config)
@@ -291,7 +294,7 @@ class KubernetesProvider(ComponentProvider):
     def _apply(self, cluster: Cluster, obj: Object, manager: str, preview: bool) -> Object:
         live = cluster.get(obj)
         if live is None:
-            raise ProviderError(f"{_label(obj)} is gone; `pulumi refresh` takes note of it")
+            raise ProviderError(f"{_label(obj)} no longer exists: run `pulumi refresh`")
         if obj["kind"] == "CustomResourceDefinition":
             version = live["metadata"]["resourceVersion"]
             obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
@@ -302,15 +305,15 @@ class KubernetesProvider(ComponentProvider):
         return cluster.apply(obj, manager, force=created and preview, dry_run=preview)
 
     def take_back(self, call: Call, known: set[str]) -> None:
-        """Deletes the object that an interrupted creation made."""
+        """Deletes the object that an interrupted creation has created."""
         given = values.plain_properties(call.inputs)
-        metadata = given.get("metadata") or given  # a release has name and namespace at its top
+        metadata = given.get("metadata") or given  # a release has name and namespace at the top level
         identifier = "/".join(part for part in (metadata.get("namespace"), metadata.get("name")) if part)
         if not known & {identifier, f"default/{identifier}"}:
             self.delete(dataclasses.replace(call, id=identifier))
 
     def delete(self, call: Call) -> None:
-        """Deletes in the background and waits until the object is gone."""
+        """Deletes the object with background propagation, and waits until it is gone."""
         new = values.plain_properties(call.inputs)
         if call.type == RELEASE:
             releases = self._releases(call.config)
@@ -322,13 +325,13 @@ class KubernetesProvider(ComponentProvider):
             try:
                 self._cluster(call.config).delete(obj, DELETE_TIMEOUT)
             except ApiError as error:
-                if error.status != 404:  # its kind is gone, and the object with it
+                if error.status != 404:  # 404: its kind no longer exists, and so neither does the object
                     raise
 
     def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
-        """Functions belong to the older components only."""
+        """Rejects all functions, because only the older components use them."""
         raise ProviderError(
-            f"the sandbox's kubernetes stand-in does not know {token}; use helm.v4.Chart instead of "
+            f"the sandbox's kubernetes provider does not support {token}: use helm.v4.Chart instead of "
             f"helm.v3.Chart, and yaml.v2 instead of yaml"
         )
 
@@ -337,16 +340,16 @@ class KubernetesProvider(ComponentProvider):
     def construct(
         self, config: Properties, request: provider_pb2.ConstructRequest
     ) -> provider_pb2.ConstructResponse:
-        """A chart or manifests: the objects become the component's children."""
+        """Registers the objects of a chart or of manifests as the component's children."""
         render = {
             "kubernetes:helm.sh/v4:Chart": self._chart,
             "kubernetes:yaml/v2:ConfigGroup": self._manifests,
         }.get(request.type)
         if render is None:
-            raise ProviderError(f"the sandbox's kubernetes stand-in does not know {request.type}")
+            raise ProviderError(f"the sandbox's kubernetes provider does not support {request.type}")
         with Component(request) as component, _reported(f"{request.type} {request.name}"):
             arguments = {name: argument.value for name, argument in component.arguments.items()}
-            # With one unknown value the official provider registers no children either.
+            # Like the official provider, register no children if any value is unknown.
             if values.has_unknown(arguments):
                 return component.finish({"resources": Output(UNKNOWN)})
             namespace = arguments.get("namespace") or _namespace(config)
@@ -371,11 +374,11 @@ class KubernetesProvider(ComponentProvider):
     def _chart(self, cluster: Cluster, name: str, namespace: str, arguments: Properties) -> list[Object]:
         if unknown := sorted(arguments.keys() - _CHART_ARGUMENTS):
             raise ProviderError(
-                f"the sandbox's kubernetes stand-in does not know helm.v4.Chart's {unknown[0]}"
+                f"the sandbox's kubernetes provider does not support helm.v4.Chart's {unknown[0]}"
             )
         chart = arguments["chart"]
         if not helm.is_local(chart, arguments.get("repositoryOpts"), self._program):
-            raise ProviderError(f"no chart at {self._program / chart}; the sandbox downloads none")
+            raise ProviderError(f"no chart at {self._program / chart}; the sandbox does not download charts")
         text = helm.template(
             cluster,
             chart,
@@ -398,7 +401,7 @@ class KubernetesProvider(ComponentProvider):
 
 
 def _flag(config: Properties, name: str) -> bool:
-    # The SDK sends a provider's options as JSON in strings.
+    # The SDK sends a provider's options as JSON strings.
     return values.plain(config.get(name)) in (True, "true")
 
 
@@ -411,7 +414,7 @@ def _kubeconfig(config: Properties) -> str:
     if given == UNKNOWN:
         raise Unreachable("the kubeconfig is not known yet")
     if not given:
-        raise Unreachable("the provider has no kubeconfig, and the environment no KUBECONFIG")
+        raise Unreachable("neither the provider's kubeconfig nor the environment's KUBECONFIG is set")
     if "\n" not in given and not given.lstrip().startswith("{"):
         try:
             return Path(given).read_text()
@@ -435,7 +438,7 @@ def _active_cluster(config: Properties) -> Any:
 
 @contextmanager
 def _reported(label: str) -> Generator[None]:
-    """What the cluster says, as an error of the resource."""
+    """Reports errors of the cluster as errors of the resource."""
     try:
         yield
     except Unreachable as error:
@@ -445,7 +448,7 @@ def _reported(label: str) -> Generator[None]:
 
 
 def _with_kind(obj: Object, call: Call) -> Object:
-    """The object with `apiVersion` and `kind`, which an import does not give."""
+    """The object with `apiVersion` and `kind`, which are missing in an import."""
     _, api_version, kind = call.type.split(":")
     obj.setdefault("apiVersion", api_version.removeprefix("core/"))
     obj.setdefault("kind", kind)
@@ -453,7 +456,7 @@ def _with_kind(obj: Object, call: Call) -> Object:
 
 
 def _named(obj: Object, call: Call) -> Object:
-    """What the id names."""
+    """The object with the name and namespace of the call's id."""
     namespace, _, name = call.id.rpartition("/")
     return _with_kind({**obj, "metadata": {"name": name, "namespace": namespace}}, call)
 
@@ -467,7 +470,7 @@ def _is_secret(obj: Object) -> bool:
 
 
 def _name(metadata: Object, call: Call, old: Object) -> None:
-    """Gives an object the name it had, or a new one of the form `name-<8 hex>`."""
+    """Sets an object's previous automatic name, or a new one of the form `name-<8 hex>`."""
     if AUTONAMED in old.get("annotations", {}):
         name = old["name"]
     else:
@@ -485,7 +488,8 @@ def _is_creation(entry: Object) -> bool:
 
 
 def _hand_over(cluster: Cluster, live: Object, manager: str) -> None:
-    """Makes the creation's fields those of server-side apply: else a removed field would stay."""
+    """Changes the field manager of the creation's fields. Otherwise fields that are removed later would
+    stay."""
     fields = [
         {**entry, "manager": manager, "operation": "Apply"} if _is_creation(entry) else entry
         for entry in live["metadata"]["managedFields"]
@@ -511,7 +515,7 @@ def _retry_misordered(call: Callable[[], Object]) -> Object:
 
 
 def _to_api(value: Any) -> Any:
-    """Pulumi's `x_kubernetes_…` properties of definitions, as the API writes them."""
+    """Renames Pulumi's `x_kubernetes_…` properties of definitions to the API's names."""
     return _renamed(value, "x_kubernetes_", "_", "-")
 
 
@@ -529,7 +533,7 @@ def _renamed(value: Any, prefix: str, old: str, new: str) -> Any:
 
 
 def _mark(obj: Object, inputs: Properties) -> Properties:
-    """The object with its secrets marked: a Secret's data, and what was secret in the inputs."""
+    """The object with its secrets marked: a Secret's data, and values that are secret in the inputs."""
     marked = values.mark_secrets(obj, inputs)
     if _is_secret(obj):
         for key in ("data", "stringData"):
@@ -547,7 +551,7 @@ def _outputs(live: Object, manager: str, initial_version: str, inputs: Propertie
 
 
 def _preview_outputs(found: Object, old: Properties) -> Properties:
-    """Outputs at preview: what the server sets is unknown, unless the object exists and keeps it."""
+    """Outputs at preview. Values that the server sets are unknown, unless an existing object keeps them."""
     state = _from_api(found)
     if (metadata := state.get("metadata", {})) != UNKNOWN:
         metadata = {key: value for key, value in metadata.items() if key != "managedFields"}
@@ -558,7 +562,7 @@ def _preview_outputs(found: Object, old: Properties) -> Properties:
     if not old:
         state.pop("status", None)
         if state["kind"] == "Service" and values.is_dict(spec := state.get("spec")):
-            # A dry run allocates an address that the real run does not get.
+            # The deployment gets another address than the one that the dry run allocates.
             unknown = {"clusterIP": UNKNOWN, "clusterIPs": UNKNOWN} if spec.get("clusterIP") != "None" else {}
             state["spec"] = {**spec, **unknown}
     return state
@@ -576,16 +580,16 @@ _SERVER_SET = (
 
 
 def _imported(live: Object) -> Properties:
-    """The inputs that an import takes from a live object."""
+    """The inputs of an imported live object."""
     inputs = {key: value for key, value in _from_api(live).items() if key != "status"}
     inputs["metadata"] = {key: value for key, value in live["metadata"].items() if key not in _SERVER_SET}
     return inputs
 
 
 def _drifted(inputs: Any, state: Any, live: Any) -> Any:
-    """Inputs with the live values where those differ from the last known state.
+    """The inputs, with live values where those differ from the last known state.
 
-    A live value that is not what was given (`1000m` became `1`) is no drift as long as it stays.
+    A live value that differs from the input because the server normalized it (`1000m` to `1`) isn't drift.
     """
     if live == state:
         return inputs

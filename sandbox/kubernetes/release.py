@@ -1,6 +1,8 @@
-"""`helm.v3.Release`: local charts are installed by the real helm, without waiting and without hooks (there
-are no nodes to run them). A chart of a repository can't be downloaded: its inputs are recorded, and of
-KEDA's the custom resource definitions are applied, which its users need.
+"""Implements `helm.v3.Release`.
+
+The real helm installs local charts, without waiting and without hooks, because there are no nodes to run
+them. Charts in repositories aren't downloaded: only their inputs are recorded. For KEDA's chart, the custom
+resource definitions are applied too, because other resources need them.
 """
 
 from __future__ import annotations
@@ -20,22 +22,22 @@ from sandbox.rpc import CheckFailure, ProviderError
 from sandbox.values import UNKNOWN, Properties
 
 DELETE_TIMEOUT = 60
-"""Seconds for a custom resource definition to go, with all its objects."""
+"""Seconds to wait until a custom resource definition is deleted, with all its objects."""
 
 _TEXTS = ("description", "keyring", "postrender")
-"""Texts that the official provider records as empty where the program gives none."""
+"""Strings that the official provider records as empty if the program doesn't set them."""
 
 
 @functools.cache
 def _defaults() -> Properties:
-    """What the official provider records where the program gives nothing: every flag, among others."""
+    """The values, such as all flags, that the official provider records if the program doesn't set them."""
     inputs = sdk_schema.schema("kubernetes:helm.sh/v3:Release").inputs
     flags = {name for name, prop in inputs.items() if prop.type.kind == "boolean"} - {"takeOwnership"}
     return {**dict.fromkeys(flags, False), **dict.fromkeys(_TEXTS, ""), "values": {}}
 
 
 class Releases:
-    """The `Release` resources of one cluster; all values are plain."""
+    """The `Release` resources of one cluster, over plain values."""
 
     def __init__(self, cluster: Cluster, kubeconfig: str, namespace: str, program: Path) -> None:
         self._cluster = cluster
@@ -44,9 +46,10 @@ class Releases:
         self._program = program
 
     def check(self, resource: str, old: Properties, new: Properties) -> tuple[Properties, list[CheckFailure]]:
-        """Inputs with every default, as the official provider records them; the chart's own version."""
+        """The inputs with all defaults, as the official provider records them, and with the chart's
+        version."""
         inputs = {**_defaults(), "namespace": self._namespace, **new}
-        inputs.pop("compat", None)  # the SDK's own mark
+        inputs.pop("compat", None)  # set by the SDK
         inputs.setdefault("timeout", 0 if inputs["skipAwait"] else 300)
         inputs.setdefault("name", old.get("name") or f"{resource}-{secrets.token_hex(4)}")
         chart = inputs.get("chart", "")
@@ -68,11 +71,11 @@ class Releases:
         return helm.is_local(inputs["chart"], inputs.get("repositoryOpts"), self._program)
 
     def preview(self, inputs: Properties) -> Properties:
-        """What is known before the deployment."""
+        """The outputs that are known before the deployment."""
         return {**inputs, "resourceNames": UNKNOWN, "status": UNKNOWN}
 
     def deploy(self, inputs: Properties, revision: int) -> Properties:
-        """Installs revision 1 of a release or upgrades to a later one, and returns its outputs."""
+        """Installs revision 1 of a release, or upgrades to a later one, and returns its outputs."""
         if self._is_local(inputs):
             return self._deploy_chart(inputs, "upgrade" if revision > 1 else "install")
         if inputs["createNamespace"]:
@@ -110,7 +113,7 @@ class Releases:
         return _outputs(inputs, objects, release["version"], chart)
 
     def _helm(self, *arguments: str, inputs: Properties) -> str:
-        """Helm's output for a command on a release, with its values on standard input."""
+        """Runs a helm command on a release, with the values on standard input, and returns its output."""
         with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as kubeconfig:
             kubeconfig.write(self._kubeconfig)
             kubeconfig.flush()
@@ -123,7 +126,7 @@ class Releases:
             )
 
     def exists(self, inputs: Properties) -> bool:
-        """Whether the release is still there."""
+        """Whether the release still exists."""
         if not inputs:
             raise ProviderError("the sandbox does not import Helm releases")
         if not self._is_local(inputs):
@@ -132,7 +135,7 @@ class Releases:
         return bool(json.loads(found))
 
     def delete(self, inputs: Properties) -> None:
-        """Uninstalls; as with helm, a namespace that it created stays."""
+        """Uninstalls the release. As with helm, a namespace that it created is kept."""
         if not self._is_local(inputs):
             for definition in _definitions(inputs):
                 self._cluster.delete(definition, DELETE_TIMEOUT)

@@ -1,6 +1,6 @@
-"""Which changed property replaces a Kubernetes object, as the official provider decides it.
+"""Decides which changed properties replace a Kubernetes object, like the official provider.
 
-The API server can't be asked: its texts for immutable fields differ by kind. Source:
+The API server can't decide it, because its messages for immutable fields differ by kind. Source:
 `provider/pkg/provider/diff.go` in pulumi/pulumi-kubernetes.
 """
 
@@ -36,10 +36,10 @@ _REPLACING = {
 
 
 def replacing_properties(obj: Object, mutable_config_maps: bool, mutable_secrets: bool) -> list[str]:
-    """Property paths of the object's kind that force a replacement.
+    """Property paths that force a replacement of an object of this kind.
 
-    Pods and persistent volumes, which programs leave to controllers, are not among them: of those the API
-    server refuses the change.
+    Pods and persistent volumes, which programs leave to controllers, aren't covered: the API server rejects
+    such changes.
     """
     group = obj["apiVersion"].rpartition("/")[0]
     paths = ["metadata.name", "metadata.namespace"]
@@ -54,5 +54,5 @@ def replacing_properties(obj: Object, mutable_config_maps: bool, mutable_secrets
 
 
 def replaces(changed: str, path: str) -> bool:
-    """Whether a changed path is a replacing path or lies below it."""
+    """Whether a changed path equals a replacing path or lies below it."""
     return changed == path or changed.startswith((f"{path}.", f"{path}["))

@@ -69,19 +69,19 @@ def account(tmp_path: Path) -> Account:
 # A program ends at the first refused registration, so each case has its own program. They run in sequence.
 BAD_INPUTS = {
     'raw("aws:ec2/vpc:Vpcs", "type")': [
-        "no such resource type: aws:ec2/vpc:Vpcs; did you mean aws:ec2/vpc:Vpc?"
+        "unknown resource type: aws:ec2/vpc:Vpcs; did you mean aws:ec2/vpc:Vpc?"
     ],
     'raw("aws:sqs/queuePolicy:QueuePolicy", "type", queueUrl="q", policy="{}")': [
-        "aws:sqs/queuePolicy:QueuePolicy is an AWS type that the sandbox does not know yet"
+        "aws:sqs/queuePolicy:QueuePolicy: the sandbox does not support this AWS type yet"
     ],
     'raw("aws:lb/listener:Listener", "l", port="https", defaultActions=[{"type": "x", "redirekt": 1}])': [
-        "aws:lb/listener:Listener l: loadBalancerArn: required by aws:lb/listener:Listener, but missing",
+        "aws:lb/listener:Listener l: loadBalancerArn: is required by aws:lb/listener:Listener",
         'aws:lb/listener:Listener l: port: expected number, got string "https"',
         "aws:lb/listener:Listener l: defaultActions[0].redirekt: "
-        "no such property of ListenerDefaultAction; did you mean redirect?",
+        "unknown property of ListenerDefaultAction; did you mean redirect?",
     ],
     'raw("aws:rds/cluster:Cluster", "c", engine="oracle", engineVersoin="17", masterPassword=["hunter2"])': [
-        "aws:rds/cluster:Cluster c: engineVersoin: no such property of aws:rds/cluster:Cluster; "
+        "aws:rds/cluster:Cluster c: engineVersoin: unknown property of aws:rds/cluster:Cluster; "
         "did you mean engineVersion?",
         'aws:rds/cluster:Cluster c: engine: "oracle" is not one of aurora-mysql, aurora-postgresql',
         "aws:rds/cluster:Cluster c: masterPassword: expected string, got list [secret]",

@@ -153,13 +153,16 @@ def test_nothing_changes_without_a_change_and_nothing_is_left(deployed: Platform
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("instance_type='m5.large', auto_mode={'enabled': True}", "does not know the argument instanceType"),
+        (
+            "instance_type='m5.large', auto_mode={'enabled': True}",
+            "does not support the argument instanceType",
+        ),
         (
             "create_oidc_provider=True, auto_mode={'enabled': True}",
-            "does not know the argument createOidcProvider",
+            "does not support the argument createOidcProvider",
         ),
-        ("min_size=1", "does not know the argument minSize"),
-        ("version='1.34'", "knows Auto Mode only"),
+        ("min_size=1", "does not support the argument minSize"),
+        ("version='1.34'", "only supports Auto Mode"),
     ],
 )
 def test_unknown_arguments_are_refused(deployed: Platform, arguments: str, words: str) -> None:

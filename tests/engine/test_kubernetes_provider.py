@@ -449,7 +449,7 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.Monke
         folder = tmp_path / "clusters" / "trading"
         folder.mkdir(parents=True)
         (folder / "port").write_text(str(taken.getsockname()[1]))
-        with pytest.raises(ApiServerError, match="is taken by another process"):
+        with pytest.raises(ApiServerError, match="is used by another process"):
             servers.start("trading")
     assert not _processes(tmp_path)
 

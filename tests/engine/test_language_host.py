@@ -166,4 +166,4 @@ def test_cancel_of_another_engine_does_not_end_the_program(fixture: Fixture) -> 
 def test_program_that_is_killed_is_an_error(fixture: Fixture) -> None:
     fixture.program("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     response = fixture.stub.Run(fixture.request())
-    assert (response.error, response.bail) == ("Program was ended by signal 9", False)
+    assert (response.error, response.bail) == ("Program was terminated by signal 9", False)

@@ -302,7 +302,7 @@ def test_down_leaves_nothing(cli: Cli) -> None:
     down = cli.run("down")
     assert down.returncode == 0, down.stdout
     assert "- 4 deleted" in down.stdout
-    assert "Left of stack local: 0 resources in its state, 0 in AWS." in down.stdout
+    assert "Remaining of stack local: 0 resources in its state, 0 in AWS." in down.stdout
     assert "Clusters in the sandbox: none." in down.stdout
 
 
@@ -345,7 +345,7 @@ def test_reset_deletes_no_folder_that_is_not_a_sandbox(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["up", "--stack", "typo"], ["'typo'", "no Pulumi.typo.yaml", "stacks there: local"]),
+        (["up", "--stack", "typo"], ["'typo'", "no Pulumi.typo.yaml", "the stacks there are: local"]),
         (["up", "--stak", "local"], ["--stak"]),
         (["deploy"], ["'deploy'", "exec", "up", "preview", "down", "status", "reset"]),
         (["exec"], ["exec needs a command"]),
@@ -367,7 +367,7 @@ def test_bad_arguments_give_one_error_that_names_them(
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (["aws", "s3", "ls"], "`aws s3 ls`: the only AWS command is `aws eks get-token"),
+        (["aws", "s3", "ls"], "`aws s3 ls`: the sandbox only has `aws eks get-token"),
         (["aws", "eks", "get-token"], "--cluster-name NAME"),
         (["pulumi", "config", "set", "tiny:mode", "no"], "edit Pulumi.<stack>.yaml"),
     ],

@@ -79,7 +79,7 @@ def test_zone_that_no_stack_file_names_is_refused_with_the_files_that_were_read(
 ) -> None:
     with pytest.raises(ProviderError, match="no Route 53 Hosted Zone matched") as raised:
         caller.look_up("route53/getZone:getZone", name=name)
-    assert "what Pulumi.dev.yaml, Pulumi.prod.yaml name" in str(raised.value)
+    assert "those that Pulumi.dev.yaml, Pulumi.prod.yaml name" in str(raised.value)
 
 
 def test_zone_that_was_deployed_is_found(caller: Caller) -> None:
@@ -128,7 +128,7 @@ def test_what_is_built_in_the_vpc_is_held_to_it(caller: Caller) -> None:
         securityGroups=[group["id"]],
         subnets=[subnet["id"] for subnet in VPC["publicSubnets"]],
     )
-    with pytest.raises(ProviderError, match=r"subnets: .* 2 Availability Zones are needed"):
+    with pytest.raises(ProviderError, match=r"subnets: .* 2 Availability Zones are required"):
         caller.create(
             "lb/loadBalancer:LoadBalancer",
             name="one-zone",
@@ -157,7 +157,9 @@ def test_address_of_an_endpoint_is_a_free_one_of_its_subnet(caller: Caller, addr
     if free:
         caller.create("ec2/vpcEndpoint:VpcEndpoint", **inputs)
         return
-    with pytest.raises(ProviderError, match=rf"subnetConfigurations\[0\].ipv4: {address} is no free address"):
+    with pytest.raises(
+        ProviderError, match=rf"subnetConfigurations\[0\].ipv4: {address} is not a free address"
+    ):
         caller.create("ec2/vpcEndpoint:VpcEndpoint", **inputs)
 
 
@@ -174,22 +176,22 @@ def test_endpoint_stands_in_subnets_of_its_vpc(caller: Caller) -> None:
         (
             "ec2/securityGroup:SecurityGroup",
             {"vpcId": "vpc-0123456789abcdef0"},
-            "vpcId: vpc-0123456789abcdef0 does not exist in eu-west-1; the sandbox's account holds",
+            "vpcId: vpc-0123456789abcdef0 does not exist in eu-west-1; the sandbox only has",
         ),
         (
             "rds/subnetGroup:SubnetGroup",
             {"subnetIds": ["subnet-0123456789abcdef0"]},
-            r"subnetIds\[0\]: subnet-0123456789abcdef0 does not exist in eu-west-1; the sandbox's account",
+            r"subnetIds\[0\]: subnet-0123456789abcdef0 does not exist in eu-west-1; the sandbox only has",
         ),
         (
             "eks/accessEntry:AccessEntry",
             {"clusterName": "c", "principalArn": "arn:aws:iam::123456789012:role/nobody"},
-            "principalArn: arn:aws:iam::123456789012:role/nobody does not exist; the sandbox's account",
+            "principalArn: arn:aws:iam::123456789012:role/nobody does not exist; the sandbox only has",
         ),
         (
             "route53/record:Record",
             {"zoneId": "Z0123456789ABCDEFGHIJ", "name": "a", "type": "A"},
-            'zoneId: Zone "Z0123456789ABCDEFGHIJ" does not exist; the sandbox\'s account holds',
+            'zoneId: Zone "Z0123456789ABCDEFGHIJ" does not exist; the sandbox only has',
         ),
     ],
 )
@@ -319,5 +321,5 @@ def test_platform_in_a_vpc_whose_endpoint_subnet_lies_elsewhere_is_refused(
     monkeypatch.setattr(Account, "of", Mock(return_value=account))
     subnets = values["trading:regions"][0]["existingVpc"]["endpointSubnets"]
     subnets[0]["id"], subnets[1]["id"] = subnets[1]["id"], subnets[0]["id"]
-    with pytest.raises(Exception, match="is no free address of"):
+    with pytest.raises(Exception, match="is not a free address of"):
         deploy_platform("small", values)

@@ -358,5 +358,5 @@ def test_sandbox_refuses_a_rule_of_more_values_than_aws_takes() -> None:
             actions=[{"type": "fixed-response", "fixed_response": {"content_type": "text/plain"}}],
         )
 
-    with pytest.raises(Exception, match="TooManyConditions: 6 values; a rule holds 5"):
+    with pytest.raises(Exception, match="TooManyConditions: 6 values; a rule can have 5"):
         deploy(program, check_references=True)

@@ -125,7 +125,7 @@ BROKEN_YAML = {
     "key-twice-below": (b"config:\n  tiny:x:\n    a: 1\n    'a': 2\n", "line 4: the key 'a' is given twice"),
     "key-twice-in-a-list": (b"config:\n  tiny:x: [{a: 1, a: 2}]\n", "line 2: the key 'a' is given twice"),
     "key-twice-at-the-top": (b"config: {}\nconfig: {}\n", "line 2: the key 'config' is given twice"),
-    "key-that-is-a-list": (b"? [a]\n: b\n", "line 1: a key must be text"),
+    "key-that-is-a-list": (b"? [a]\n: b\n", "line 1: a key must be a string"),
     "two-documents": (b"config: {}\n---\nconfig: {}\n", "line 2: but found another document"),
 }
 
@@ -192,7 +192,7 @@ def test_project_file_needs_a_name(
     (sandbox.project / "Pulumi.yaml").write_text(content)
     for name in ("up", "status"):
         line = refused(sandbox, capsys, name)
-        assert f"{sandbox.project / 'Pulumi.yaml'}: {expected}; give the project a name" in line
+        assert f"{sandbox.project / 'Pulumi.yaml'}: {expected}: give the project a name" in line
 
 
 def test_reset_needs_no_project_file_that_can_be_read(sandbox: Sandbox) -> None:
@@ -206,7 +206,7 @@ def test_stack_that_does_not_exist_is_named(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str], stack: str
 ) -> None:
     line = refused(sandbox, capsys, "up", "--stack", stack) if "\n" not in stack else ""
-    assert not line or f"stack {stack!r}: there is no Pulumi.{stack}.yaml" in line
+    assert not line or f"stack {stack!r}: no Pulumi.{stack}.yaml" in line
     assert sandbox.deployment(stack) == {}
 
 
@@ -215,7 +215,7 @@ def test_stack_file_of_a_name_that_no_stack_can_have_is_to_be_renamed(
 ) -> None:
     (sandbox.project / "Pulumi.two words.yaml").write_text(STACK)
     line = refused(sandbox, capsys, "up", "--stack", "two words")
-    assert "rename Pulumi.two words.yaml; a stack's name has up to 100 letters" in line
+    assert "rename Pulumi.two words.yaml: names must have up to 100 letters" in line
 
 
 def test_stack_file_that_is_a_folder_is_named(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,7 +295,7 @@ def test_broken_state_is_named(sandbox: Sandbox, capsys: pytest.CaptureFixture[s
     state(sandbox).write_bytes(content)
     for name in ("status", "down"):
         line = refused(sandbox, capsys, name, status=1)
-        assert f"{state(sandbox)} is not the state of a stack; `python -m sandbox reset`" in line
+        assert f"{state(sandbox)} is not the state of a stack: delete the whole sandbox" in line
     assert run(sandbox, "reset", "--yes") == 0
 
 

@@ -102,7 +102,7 @@ def test_folder_of_somebody_else_is_refused_before_anything_is_written(
     before = contents(precious)
     assert run(project, *arguments) == 2
     error = capsys.readouterr().err
-    assert f"error: {precious} is not a sandbox: it holds port and no {MARKER}" in error
+    assert f"error: {precious} is not a sandbox: it contains port and no {MARKER}" in error
     assert len(error.splitlines()) == 1
     assert contents(precious) == before
 
@@ -120,7 +120,7 @@ def test_clone_its_parents_and_the_root_are_no_sandbox(
 
 def test_lock_file_is_no_proof(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
-    with pytest.raises(SandboxError, match="is not a sandbox: it holds lock"):
+    with pytest.raises(SandboxError, match="is not a sandbox: it contains lock"):
         folder.deleted(tmp_path)
     assert (tmp_path / "lock").exists()
 
@@ -149,7 +149,7 @@ def test_reset_leaves_what_the_sandbox_did_not_make_and_names_it(
     directory = used(project / ".sandbox")
     (directory / "notes.txt").write_text("mine")
     assert run(project, "reset", "--yes") == 0
-    assert "left, as the sandbox did not make it: notes.txt" in capsys.readouterr().out
+    assert "kept what it did not create: notes.txt" in capsys.readouterr().out
     assert [path.name for path in directory.iterdir()] == ["notes.txt"]
     # It is the user's own folder now.
     assert run(project, "reset", "--yes") == 2
@@ -284,7 +284,7 @@ def test_cluster_of_another_name_than_eks_allows_reaches_no_folder(
     before = contents(tmp_path)
     servers = ApiServers(directory)
     for action in (servers.start, servers.remove, Sandbox(tmp_path, directory).token):
-        with pytest.raises(SandboxError, match="is not a cluster's name"):
+        with pytest.raises(SandboxError, match="is not a valid cluster name"):
             action(name)
     assert contents(tmp_path) == before
 
@@ -384,6 +384,6 @@ def test_make_clean_deletes_nothing_where_the_sandbox_is_not_ours(tmp_path: Path
     (tmp_path / "clone" / ".sandbox" / "thesis.txt").touch()
     done = clean(tmp_path)
     assert done.returncode != 0
-    assert "is not a sandbox: it holds thesis.txt" in done.stderr
+    assert "is not a sandbox: it contains thesis.txt" in done.stderr
     assert {path.name for path in (tmp_path / "clone").iterdir()} >= {".sandbox", ".tools", ".venv"}
     assert (tmp_path / "clone" / ".sandbox" / "thesis.txt").exists()

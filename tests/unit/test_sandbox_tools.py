@@ -155,7 +155,9 @@ def test_postgresql_has_the_major_version_of_production() -> None:
 
 def test_failed_build_leaves_nothing_and_shows_what_failed(empty: Path) -> None:
     fake_go(empty, 'echo half > "$2"; echo "dial tcp: no route to host" >&2; exit 1')
-    with pytest.raises(tools.ToolError, match=r"(?s)etcd v[\d.]+ can't be had.*GOPROXY.*no route to host"):
+    with pytest.raises(
+        tools.ToolError, match=r"(?s)etcd v[\d.]+ is not available.*GOPROXY.*no route to host"
+    ):
         tools.tool("etcd")
     assert [path.name for path in (empty / "tools" / "bin").iterdir()] == [".etcd.lock"]
 
@@ -173,7 +175,7 @@ def test_what_stands_in_a_tools_place_is_not_overwritten(empty: Path, kind: str)
         place.symlink_to(empty / "precious")
     else:
         place.write_text("mine")
-    with pytest.raises(tools.ToolError, match=rf"{place} is in the way.*move it elsewhere"):
+    with pytest.raises(tools.ToolError, match=rf"{place} exists, but.*move it elsewhere"):
         tools.tool("etcd")
     assert (empty / "precious").read_text() == "mine"
     assert (place / "mine").exists() if kind == "folder" else place.read_text() == "mine"
@@ -212,7 +214,7 @@ def test_missing_go_that_pip_does_not_have_either_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    with pytest.raises(tools.ToolError, match=r"Go [\d.]+ or newer is needed.*https://go\.dev/dl/"):
+    with pytest.raises(tools.ToolError, match=r"Go [\d.]+ or newer is required.*https://go\.dev/dl/"):
         tools.tool("etcd")
 
 
@@ -236,7 +238,7 @@ def test_two_processes_build_a_tool_once(empty: Path) -> None:
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert (empty / "builds").read_text() == "x\n"
-    assert "waiting for etcd, which another command makes" in "".join(errors)
+    assert "waiting for etcd: another command is building it" in "".join(errors)
 
 
 def test_table_of_tiers_counts_by_the_outermost_in_the_order_of_their_completion(
