@@ -1,1 +1,1 @@
-"""The canary of the order path, which CloudWatch Synthetics runs."""
+"""The canary of the order path, which runs in CloudWatch Synthetics."""

@@ -1,11 +1,12 @@
-"""Walks the order path as a trader's program does, and fails with the step that does not answer as it must.
+"""Tests the order path as a trader's program would use it, and reports the first step that fails.
 
-The steps: the client's secret, a token of the user pool, the web app, an order, and the same order again,
-which must get the first answer (`Idempotent-Replayed`). All requests go to the public names over verified
-TLS. CloudWatch Synthetics calls `handler`: an exception fails the run, and its text is what people read.
+The steps are: read the client's secret, get a token from the user pool, load the web app, place an order, and
+place the same order again, which must return the first answer (`Idempotent-Replayed`). All requests use the
+public names and verified TLS. CloudWatch Synthetics calls `handler`. An exception fails the run, and its text
+is shown to operators.
 
-The order cannot trade: it is for an account and a symbol that exist for this alone (`docs/operations.md`,
-section order-canary), and a limit keeps it from executing where a market should take it after all.
+The order can't cause a trade: its account and symbol only exist for this test (`docs/operations.md`, section
+order-canary), and its limit price keeps it from executing even if a market accepted it.
 """
 
 from __future__ import annotations
@@ -28,26 +29,27 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 DEADLINE_SECONDS = 40.0
-"""Of a whole run; below the canary's own time-out, so that a slow step is named instead of killed."""
+"""Deadline of a whole run. It is below the canary's own timeout, so that a slow step is reported and not
+killed."""
 SECRET_TIMEOUTS = Config(
     connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
 )
 MAX_ANSWER_BYTES = 1 << 20
 QUANTITY = "1"
 LIMIT_PRICE = "0.01"
-"""A buyer's, at the smallest tick: nobody sells for it."""
+"""A buyer's limit at the smallest tick, for which nobody sells."""
 
 
 class StepError(Exception):
-    """A step of the walk did not answer as it must."""
+    """Raised if a step fails."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is walked, and as whom."""
+    """The URLs to test, and the client, account and symbol to use."""
 
     app_url: str
-    """Of the viewer's host, such as `https://trade.example.com`."""
+    """URL of the viewers' host, such as `https://trade.example.com`."""
     token_url: str
     client_id: str
     scope: str
@@ -56,23 +58,24 @@ class Target:
 
     @classmethod
     def from_environment(cls) -> Target:
-        """As `components/monitoring/canary.py` sets it."""
+        """Reads the environment variables that `components/monitoring/canary.py` sets."""
         return cls(**{name: os.environ[name.upper()] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, read to its end."""
+    """A complete HTTP response."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The body, a JSON object.
+        """The body as a JSON object.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the body isn't JSON.
+            TypeError: the body isn't a JSON object.
         """
         document: object = json.loads(self.body)
         if not isinstance(document, dict):
@@ -81,7 +84,7 @@ class Answer:
 
     @property
     def request(self) -> str:
-        """API Gateway's id of the request, empty where it had not got there."""
+        """API Gateway's id of the request; empty if the request didn't reach it."""
         if known := self.headers.get("x-request-id"):
             return known
         try:
@@ -92,24 +95,24 @@ class Answer:
 
 @dataclass
 class Walk:
-    """One run: its steps take turns until one fails or the deadline has come."""
+    """One run, whose steps are executed until one fails or the deadline passes."""
 
     target: Target
     tls: ssl.SSLContext
     deadline: float
-    """On the monotonic clock."""
+    """Time on the monotonic clock."""
     trace: str = field(default_factory=lambda: f"1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}")
-    """X-Ray's id of the trace that all requests of the run belong to."""
+    """X-Ray's id of the trace of all requests in this run."""
     durations: dict[str, int] = field(default_factory=dict[str, int])
-    """Step → milliseconds, of the steps that were begun."""
+    """Step → milliseconds, for the steps that were started."""
     last: Answer | None = None
-    """The answer to the step's request."""
+    """The response to the step's request."""
 
     def step(self, name: str, action: Callable[[], Any]) -> Any:
         """Runs one step and measures it.
 
         Raises:
-            StepError: it failed; the text names it and its request.
+            StepError: the step failed. The text names the step and its request.
         """
         self.last = None
         begun = time.monotonic()
@@ -130,7 +133,7 @@ class Walk:
         )
 
     def token(self, client_secret: str) -> str:
-        """An access token, by the client's credentials."""
+        """Gets an access token with the client's credentials."""
         credentials = base64.b64encode(f"{self.target.client_id}:{client_secret}".encode()).decode()
         answer = self._send(
             "POST",
@@ -141,7 +144,7 @@ class Walk:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
         )
-        # Neither here nor below may an error repeat a body: this one has the token in it.
+        # Errors must not contain a body, here or below: this one contains the token.
         document = answer.json() if answer.status in (200, 400) else {}
         if answer.status != 200:
             code = str(document.get("error", ""))
@@ -153,7 +156,7 @@ class Walk:
         return token
 
     def app(self) -> None:
-        """The web app's page."""
+        """Loads the web app's page."""
         answer = self._send("GET", f"{self.target.app_url}/")
         if answer.status != 200:
             raise StepError(f"status {answer.status}, not 200")
@@ -162,7 +165,7 @@ class Walk:
             raise StepError(f"content type {kind[:80]!r}, not text/html")
 
     def order(self, token: str, order: Mapping[str, str], first: Answer | None = None) -> Answer:
-        """Places the order; with the answer to it from before, places it again."""
+        """Places an order. With `first`, its first answer, checks that the answer is repeated."""
         answer = self._send(
             "POST",
             f"{self.target.app_url}/api/orders",
@@ -176,7 +179,7 @@ class Walk:
             raise StepError("the answer has no X-Request-Id")
         replayed = answer.headers.get("idempotent-replayed")
         if first is None and replayed is not None:
-            raise StepError("a new order was answered as one from before")
+            raise StepError("a new order was answered like an earlier one")
         if first is not None:
             if replayed != "true":
                 raise StepError("the same order was placed twice: no Idempotent-Replayed")
@@ -195,7 +198,8 @@ class Walk:
         )
         try:
             connection.connect()
-            # The connection forgets its socket where the server will close it, and the answer is still there.
+            # If the server will close the connection, it drops its socket, from which the answer is still
+            # read.
             socket = connection.sock
             socket.settimeout(self._left())
             connection.request(
@@ -203,9 +207,9 @@ class Walk:
                 parts.path,
                 body,
                 {
-                    # AWS's common rule set refuses requests without one.
+                    # AWS's common rule set blocks requests without a user agent.
                     "User-Agent": "trading-order-canary",
-                    # Sampled at every hop; Synthetics itself traces no canary in Python.
+                    # Every hop samples the request. Synthetics itself doesn't trace Python canaries.
                     "X-Amzn-Trace-Id": f"Root={self.trace};Sampled=1",
                     **(headers or {}),
                 },
@@ -213,7 +217,7 @@ class Walk:
             response = connection.getresponse()
             content = b""
             while True:
-                # The socket's own time-out is for each read: an answer that drips would never meet it.
+                # The socket's own timeout applies to each read, so a slow stream of data would never hit it.
                 socket.settimeout(self._left())
                 chunk = response.read1(65_536)
                 content += chunk
@@ -238,7 +242,7 @@ class Walk:
 
 
 def _title(answer: Answer) -> str:
-    """What a problem says of itself (RFC 9457); of other bodies nothing is repeated."""
+    """The title of a problem (RFC 9457). Other bodies are not quoted."""
     if not answer.headers.get("content-type", "").startswith(
         ("application/problem+json", "application/json")
     ):
@@ -260,7 +264,7 @@ def walk(
 
     Args:
         secret: fetches the client's secret.
-        tls: whom to trust; else the certificate authorities that Python does.
+        tls: the certificate authorities to trust. Defaults to Python's.
 
     Returns:
         Step → milliseconds.
@@ -300,11 +304,11 @@ def _client_secret() -> str:
     try:
         return str(client.get_secret_value(SecretId=os.environ["CLIENT_SECRET_ARN"])["SecretString"])
     except (ClientError, BotoCoreError) as error:
-        # Their texts name the secret, never its value.
+        # These errors name the secret, but never contain its value.
         raise StepError(f"cannot be read: {error}") from error
 
 
-def handler(event: object, context: object) -> str:  # noqa: ARG001 (Synthetics' own signature)
+def handler(event: object, context: object) -> str:  # noqa: ARG001 (Synthetics defines the signature)
     """Synthetics' entry point."""
     durations = walk(Target.from_environment(), _client_secret)
     return f"all steps answered within {sum(durations.values())} ms"

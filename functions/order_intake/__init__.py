@@ -1,1 +1,1 @@
-"""Order intake: validates an order, makes it idempotent, and hands it to the order service."""
+"""Order intake, which validates orders, makes them idempotent, and passes them to the order service."""

@@ -21,22 +21,22 @@ from .problems import Problem, overloaded
 from .validation import parse_order
 
 RESERVE_SECONDS = 5.0
-"""Kept of the invocation's time for storing the order service's answer (see `TABLE_TIMEOUTS`)."""
+"""Time of the invocation that is reserved for storing the order service's answer (see `TABLE_TIMEOUTS`)."""
 TABLE_TIMEOUTS = Config(
     connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2}
 )
-"""A table that does not answer in these 4 s and a short pause is down."""
+"""Two attempts of at most 2 s each, with a short pause between them. After that, the table counts as down."""
 READY_TIMEOUT_SECONDS = 2.0
 MIN_SUBMIT_SECONDS = 1.0
-"""With less time left an order is not begun: it would most likely end unknown."""
+"""With less time left, an order isn't submitted, because its outcome would most likely be unknown."""
 REFUSED_FOR_GOOD = {400, 409, 422}
-"""Statuses by which the order service refuses an order whatever happens later; retries get them again."""
+"""Statuses with which the order service rejects an order permanently. Retries get the same answer."""
 
 logger = logging.getLogger("order_intake")
 
 
 class Context(Protocol):
-    """What is used of the Lambda context."""
+    """The used part of the Lambda context."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends the invocation."""
@@ -44,14 +44,14 @@ class Context(Protocol):
 
 
 class OrderIntake:
-    """Answers requests. Every answer to an order is one of
+    """Handles requests. Every answer to an order is one of these:
 
-    - 2xx, and 400, 409, 422 from the order service: final; retries of the same order get it again;
-    - 400, 413, 415, 422 from here: the request is wrong, nothing was begun;
-    - 403: the caller may not use the account; 503 with `Retry-After`: overload. Not accepted, for sure;
-    - 409 `order-in-progress` with `Retry-After`, 409 `different-order`: the key is taken;
-    - 504 (no answer in time) and 502 (a broken one): *unknown*. The record stays pending, so for the rest
-      of its lease a retry gets 409 `order-in-progress`, and thereafter it is submitted again, safely.
+    - 2xx, and 400, 409 or 422 from the order service: final. Retries of the same order get the same answer.
+    - 400, 413, 415 or 422 from this function: the request is wrong, and nothing was submitted.
+    - 403: the caller can't use the account. 503 with `Retry-After`: overload. The order was not accepted.
+    - 409 `order-in-progress` with `Retry-After`, or 409 `different-order`: the key is in use.
+    - 504 (no answer in time) or 502 (a broken answer): *unknown*. The record stays pending. Until its lease
+      expires, a retry gets 409 `order-in-progress`. After that, a retry submits the order again, safely.
     """
 
     def __init__(self, store: IdempotencyStore, order_service: OrderService, order_timeout: float) -> None:
@@ -85,7 +85,7 @@ class OrderIntake:
         order = parse_order(_body(event), _header(event, "content-type"))
         caller = _caller(event)
         log = {"request": request_id, "account": order.account_id, "order": order.client_order_id}
-        # The one line that leads from the edge's id, and the trace's, to all others.
+        # This line relates the ids of the edge and of the trace to all other lines.
         logger.info("received", extra={**log, "trace": _trace(event), "edge": _header(event, "x-amz-cf-id")})
         try:
             record = self._store.claim(order, order.fingerprint(caller))
@@ -128,7 +128,7 @@ class OrderIntake:
                 {
                     "X-Request-Id": log["request"],
                     "X-Caller-Subject": caller,
-                    # Lambda's, below whose part of the trace the service's then hangs; not the client's.
+                    # Lambda's header and not the client's, so that the service's segment is below Lambda's.
                     "X-Amzn-Trace-Id": os.environ.get("_X_AMZN_TRACE_ID", ""),
                 },
                 min(self._order_timeout, left),
@@ -145,7 +145,7 @@ class OrderIntake:
             try:
                 stored = self._store.finish(claim, answer.status, answer.body)
             except (ClientError, BotoCoreError) as error:
-                # The order is placed, and the client must know; a retry is submitted again, harmlessly.
+                # The order was placed, so the client gets the answer. Submitting a retry again is harmless.
                 logger.warning("answer not stored", extra={**log, "why": str(error)})
                 stored = False
             logger.info("answered", extra={**log, "status": answer.status, "stored": stored})
@@ -156,7 +156,7 @@ class OrderIntake:
         logger.warning("not accepted", extra={**log, "status": answer.status})
         self._release(claim, log)
         if answer.status in (429, 503):
-            # Retry-After may also be a date; then our own default will do.
+            # Retry-After can also be a date, for which the default is used.
             seconds = int(answer.retry_after) if re.fullmatch("[0-9]{1,4}", answer.retry_after) else 1
             raise overloaded("the order service is overloaded; the order was not accepted", seconds)
         if answer.status in (401, 403):
@@ -167,7 +167,7 @@ class OrderIntake:
         try:
             self._store.release(claim)
         except (ClientError, BotoCoreError) as error:
-            # Then the lease releases the record by its end.
+            # The record is released when its lease expires.
             logger.warning("record not released", extra={**log, "why": str(error)})
 
     def _health(self, request_id: str) -> dict[str, Any]:
@@ -182,9 +182,9 @@ class OrderIntake:
 
 
 def _caller(event: Mapping[str, Any]) -> str:
-    """Whom the authorizer recognised: a user, or a machine client by its client id."""
+    """The subject that the authorizer verified: a user, or the client id of a machine client."""
     authorizer: Mapping[str, Any] = event["requestContext"]["authorizer"]
-    # API Gateway's own authorizer gives the token's claims, our Lambda authorizer the subject alone.
+    # API Gateway's own authorizer passes the token's claims, and the Lambda authorizer only the subject.
     return str(authorizer["claims"]["sub"] if "claims" in authorizer else authorizer["principalId"])
 
 
@@ -194,7 +194,7 @@ def _header(event: Mapping[str, Any], wanted: str) -> str:
 
 
 def _trace(event: Mapping[str, Any]) -> str:
-    """The trace's id, as API Gateway and X-Ray write it."""
+    """The trace's id in the format of API Gateway and X-Ray."""
     found = re.search(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})", _header(event, "x-amzn-trace-id"))
     return found[1] if found else ""
 
@@ -239,8 +239,8 @@ def _response(
 
 @functools.cache
 def _intake() -> OrderIntake:
-    # Once per execution environment: clients and connections outlive the invocation.
-    dynamodb = boto3.client("dynamodb", config=TABLE_TIMEOUTS)  # pyright: ignore[reportUnknownMemberType] (stubs of one service only)
+    # Cached for each execution environment, so that clients and connections are reused.
+    dynamodb = boto3.client("dynamodb", config=TABLE_TIMEOUTS)  # pyright: ignore[reportUnknownMemberType] (only one service has stubs)
     return OrderIntake(
         IdempotencyStore(dynamodb, os.environ["TABLE_NAME"]),
         OrderService(os.environ["ORDER_SERVICE_URL"], os.environ["ORDER_SERVICE_READY_PATH"]),

@@ -1,13 +1,13 @@
-"""One record per order in DynamoDB, so that an order which is sent twice is submitted once.
+"""Keeps one record for each order in DynamoDB, so that an order that is sent twice is submitted once.
 
 A record is *pending* while an invocation holds its lease, and then *finished* with the answer that every
-retry gets. Its key is the account and the client's order id; `expires_at` is the table's TTL attribute,
-and because DynamoDB deletes late, an expired record counts as absent here.
+retry gets. Its key consists of the account and the client's order id. `expires_at` is the table's TTL
+attribute. Because DynamoDB deletes late, this module treats an expired record as absent.
 
-An invocation that crashes, or that never learns what the order service did, leaves its record pending.
-Nobody else submits that order until the lease is over; then a retry of the *same* order takes the record
-over and submits it again under the same idempotency key, which the order service answers from its own
-record. So an order is at most delayed by this function, never doubled.
+An invocation that crashes, or that never learns what the order service did, leaves its record pending. No
+other invocation submits that order until the lease expires. Then a retry of the *same* order takes the record
+over and submits it again with the same idempotency key, which the order service answers from its own record.
+So this function can delay an order, but never duplicate it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 LEASE_SECONDS = 30
-"""Longer than the function may run (its time-out), so the holder of a lapsed lease is surely gone."""
+"""Longer than the function's timeout, so the holder of an expired lease is certainly no longer running."""
 RETENTION_SECONDS = 24 * 3600
-"""How long a retry gets the stored answer; client order ids are unique within a trading day."""
+"""How long a retry gets the stored answer. Client order ids are unique within a trading day."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to submit an order, until the lease is over."""
+    """The right to submit an order until the lease expires."""
 
     order: Order
     attempt: str
@@ -42,7 +42,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finished:
-    """The order was answered before; this is the answer."""
+    """The answer to an order that was answered before."""
 
     status: int
     body: str
@@ -61,7 +61,7 @@ class Mismatch:
 
 
 class IdempotencyStore:
-    """The records of the table `table_name`."""
+    """The records in the table `table_name`."""
 
     def __init__(self, client: DynamoDBClient, table_name: str, now: Callable[[], float] = time.time) -> None:
         self._client = client
@@ -69,10 +69,10 @@ class IdempotencyStore:
         self._now = now
 
     def claim(self, order: Order, fingerprint: str) -> Claim | Finished | InProgress | Mismatch:
-        """Writes a pending record, unless there is one that stands against it.
+        """Writes a pending record, unless an existing record prevents it.
 
         Raises:
-            ClientError, BotoCoreError: the table could not be reached in time; nothing was submitted.
+            ClientError, BotoCoreError: the table could not be reached in time. Nothing was submitted.
         """
         now = int(self._now())
         attempt = uuid.uuid4().hex
@@ -102,11 +102,11 @@ class IdempotencyStore:
         except ClientError as error:
             if not _condition_failed(error):
                 raise
-            record: dict[str, AttributeValueTypeDef] = error.response.get("Item", {})  # pyright: ignore[reportAssignmentType] (the stubs know no Item)
+            record: dict[str, AttributeValueTypeDef] = error.response.get("Item", {})  # pyright: ignore[reportAssignmentType] (the stubs lack Item)
         else:
             return Claim(order, attempt)
         if record["attempt"].get("S") == attempt:
-            # The client library repeated a write whose first answer was lost: the record is our own.
+            # The client library repeated a write whose first response was lost: the record is this attempt's.
             return Claim(order, attempt)
         if record["fingerprint"].get("S") != fingerprint:
             return Mismatch()
@@ -115,7 +115,7 @@ class IdempotencyStore:
         return Finished(int(record["status"].get("N", "0")), record["body"].get("S", ""))
 
     def finish(self, claim: Claim, status: int, body: str) -> bool:
-        """Stores the order service's answer; false if another attempt has taken the record over."""
+        """Stores the order service's answer. Returns false if another attempt has taken over the record."""
         return self._update(
             claim,
             "SET #state = :finished, #status = :status, body = :body",
@@ -124,14 +124,14 @@ class IdempotencyStore:
         )
 
     def release(self, claim: Claim) -> bool:
-        """Gives the key back: the order was certainly not accepted, so any order may use it."""
+        """Releases the key for any order, because this one was certainly not accepted."""
         return self._update(claim, "SET expires_at = :now", {}, {":now": {"N": str(int(self._now()))}})
 
     def check(self) -> None:
-        """Reads a record that need not exist, to see that the table answers.
+        """Reads a record, which need not exist, to check that the table responds.
 
         Raises:
-            ClientError, BotoCoreError: it does not.
+            ClientError, BotoCoreError: the table doesn't respond.
         """
         key = {"account_id": {"S": "healthz"}, "client_order_id": {"S": "healthz"}}
         self._client.get_item(TableName=self._table_name, Key=key)

@@ -1,4 +1,4 @@
-"""The order service, over HTTPS or HTTP through the internal load balancer."""
+"""A client of the order service, over HTTPS or HTTP through the internal load balancer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 MAX_ANSWER_BYTES = 64 * 1024
-# What a peer that closed a kept connection while it was idle makes us see.
+# Errors that occur if the peer has closed an idle connection.
 _CLOSED = (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected, ssl.SSLEOFError)
 
 
 class NotSentError(Exception):
-    """No connection came about, so the order service has certainly not seen the request."""
+    """Raised if there was no connection, so the order service has certainly not received the request."""
 
 
 class OutcomeUnknownError(Exception):
-    """The request was sent but not answered: it may or may not have taken effect.
+    """Raised if the request was sent but not answered, so it may or may not have taken effect.
 
     Attributes:
-        timed_out: whether the deadline passed, as opposed to a connection or an answer that broke.
+        timed_out: whether the deadline passed; otherwise the connection or the answer was broken.
     """
 
     def __init__(self, message: str, *, timed_out: bool) -> None:
@@ -33,7 +33,7 @@ class OutcomeUnknownError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the order service said."""
+    """The order service's answer."""
 
     status: int
     body: str
@@ -41,13 +41,13 @@ class Answer:
 
 
 class OrderService:
-    """A client that keeps its connection from one invocation to the next. Not for use by two threads."""
+    """A client that keeps its connection between invocations. It isn't safe to use from several threads."""
 
     def __init__(self, url: str, ready_path: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
             raise ValueError(f"order service URL {url!r} must look like https://host:port")
-        # Verifies the certificate, and that it is for the host.
+        # The default context verifies the certificate and its host name.
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._host, self._port = parts.hostname, parts.port
         self._ready_path = ready_path
@@ -56,13 +56,13 @@ class OrderService:
     def submit(
         self, payload: bytes, idempotency_key: str, headers: Mapping[str, str], timeout: float
     ) -> Answer:
-        """Hands an order over.
+        """Submits an order.
 
         Args:
             payload: the order as JSON.
-            idempotency_key: the order service takes one order under one key, however often it comes.
-            headers: further headers.
-            timeout: seconds until the whole answer must be here.
+            idempotency_key: the order service accepts only one order with a key, however often it is sent.
+            headers: additional headers.
+            timeout: seconds within which the complete answer must arrive.
 
         Raises:
             NotSentError, OutcomeUnknownError: there is no answer.
@@ -71,7 +71,7 @@ class OrderService:
         return self._request("POST", "/api/orders", payload, headers, timeout)
 
     def ready(self, timeout: float) -> bool:
-        """Whether a pod behind the load balancer says that it is ready, within `timeout` seconds."""
+        """Whether a pod behind the load balancer reports within `timeout` seconds that it is ready."""
         try:
             return self._request("GET", self._ready_path, b"", {}, timeout).status == http.client.OK
         except (NotSentError, OutcomeUnknownError):
@@ -89,7 +89,7 @@ class OrderService:
                 self._close()
                 if not kept:
                     raise
-                # Reads may be repeated, and an order goes under the same idempotency key.
+                # Reads can be repeated, and a repeated order has the same idempotency key.
                 return self._exchange(self._connected(deadline), method, path, body, headers, deadline)
         except NotSentError:
             raise
@@ -131,7 +131,7 @@ class OrderService:
         response = connection.getresponse()
         content = b""
         while True:
-            # The socket's own time-out is for each read: an answer that drips would never meet it.
+            # The socket's own timeout applies to each read, so a slow stream of data would never hit it.
             socket.settimeout(_remaining(deadline))
             chunk = response.read1(MAX_ANSWER_BYTES)
             if not chunk:
@@ -141,7 +141,7 @@ class OrderService:
                 raise ValueError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
         if response.length:
             raise http.client.IncompleteRead(content, response.length)
-        response.close()  # read1 leaves it open at its end, and an open one blocks the next request
+        response.close()  # read1 leaves the response open at its end, which would block the next request
         if response.will_close:
             self._close()
         return Answer(response.status, content.decode(), response.headers.get("Retry-After", ""))

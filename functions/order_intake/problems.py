@@ -1,4 +1,4 @@
-"""Errors as the client sees them: problem details for HTTP APIs (RFC 9457)."""
+"""Errors for clients, as problem details for HTTP APIs (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field of an order."""
+    """The problem with one field of an order."""
 
     field: str
     message: str
 
 
-class Problem(Exception):  # noqa: N818 (it is an answer to the client more than a failure of ours)
+class Problem(Exception):  # noqa: N818 (an answer to the client, rather than a failure of the function)
     """Ends a request with a problem body.
 
     Attributes:
         status: the HTTP status.
-        kind: last part of the problem's `type`; stable, so clients may branch on it.
-        retry_after: seconds after which the same request may succeed.
+        kind: last part of the problem's `type`. It is stable, so clients can depend on it.
+        retry_after: seconds after which the same request can succeed.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Problem(Exception):  # noqa: N818 (it is an answer to the client more than
         self.retry_after = retry_after
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """The JSON body, media type `application/problem+json`."""
+        """The JSON body, with media type `application/problem+json`."""
         body: dict[str, Any] = {
             "type": f"/problems/{self.kind}",
             "title": self.title,
@@ -55,5 +55,5 @@ class Problem(Exception):  # noqa: N818 (it is an answer to the client more than
 
 
 def overloaded(detail: str, retry_after: int = 1) -> Problem:
-    """The order was certainly not accepted; the same request may be sent again."""
+    """The problem for an order that was certainly not accepted, so clients can send it again."""
     return Problem(503, "overloaded", "Service overloaded", detail, retry_after=retry_after)

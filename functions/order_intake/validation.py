@@ -1,4 +1,4 @@
-"""What a valid order is. The same limits stand in `api/openapi.yaml`; a test holds the two together."""
+"""Validates orders. `api/openapi.yaml` has the same limits, and a test checks that they agree."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, cast
 from .problems import FieldError, Problem
 
 MAX_BODY_BYTES = 4096
-"""An order of the longest values is below 1 KiB."""
+"""An order with the longest possible values is below 1 KiB."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# At most 12 digits before the point and 8 after it: what a decimal(20, 8) of the ledger holds.
+# At most 12 digits before the point and 8 after it, which fits the ledger's decimal(20, 8).
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,8})?")
 _FIELDS = {
     "account_id": (_IDENTIFIER, "must be 1 to 64 letters, digits, '_' or '-'"),
@@ -30,7 +30,7 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Order:
-    """A valid order. Amounts stay strings: they are never rounded on their way."""
+    """A valid order. Amounts stay strings, so they are never rounded."""
 
     fields: Mapping[str, str]
 
@@ -41,24 +41,23 @@ class Order:
 
     @property
     def client_order_id(self) -> str:
-        """The client's own name of the order, unique within the account."""
+        """The client's name of the order, which is unique within the account."""
         return self.fields["client_order_id"]
 
     def payload(self) -> bytes:
-        """The order as JSON; the same order gives the same bytes, whatever its field order."""
+        """The order as JSON. The same order has the same bytes, regardless of the order of its fields."""
         return json.dumps(self.fields, sort_keys=True, separators=(",", ":")).encode()
 
     def fingerprint(self, caller: str) -> str:
-        """A digest of the order and of who sent it: another caller's order is another order."""
+        """A digest of the order and its caller, because equal orders of two callers are different orders."""
         return hashlib.sha256(b"\0".join([caller.encode(), self.payload()])).hexdigest()
 
 
 def parse_order(body: bytes, content_type: str) -> Order:
-    """The order in a request's body.
+    """Parses the order in a request's body.
 
     Raises:
-        Problem: 415 (not JSON), 413 (too large), 400 (not a JSON object), or 422 (with each field that
-            is wrong).
+        Problem: 415 (not JSON), 413 (too large), 400 (not a JSON object) or 422 (with each wrong field).
     """
     if content_type.split(";")[0].strip().lower() != "application/json":
         raise Problem(415, "media-type", "Unsupported media type", "send an order as application/json")
@@ -78,7 +77,7 @@ def parse_order(body: bytes, content_type: str) -> Order:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # JSON parsers disagree about which of two equal keys counts; then it is nobody's order.
+    # JSON parsers disagree about which of two equal keys applies, so such an order is rejected.
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise ValueError("a key is given twice")

@@ -1,7 +1,7 @@
-"""The four steps of a rotation ("Lambda rotation functions", AWS Secrets Manager user guide).
+"""Implements the four steps of a rotation ("Lambda rotation functions", AWS Secrets Manager User Guide).
 
-Secrets Manager calls them in order, each with the token that names the new version, and begins again at the
-first after a failure: every step may be called any number of times.
+Secrets Manager calls them in order, each with the token that identifies the new version. After a failure, it
+starts again with the first one, so every step can be called any number of times.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from botocore.exceptions import ClientError
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 PASSWORD_LENGTH = 40
 SETTLE_SECONDS = 30
-"""Until a changed password shows in the cluster's status; the Terraform provider waits as long."""
+"""Time until a changed password appears in the cluster's status. The Terraform provider waits as long."""
 POLL_SECONDS = 10
 RESERVE_SECONDS = 15
-"""Kept of the invocation's time for saying what it waited for."""
+"""Time of the invocation that is reserved for reporting an error."""
 
 logger = logging.getLogger("rotate_database_secret")
 
 
 class Context(Protocol):
-    """What is used of the Lambda context."""
+    """The used part of the Lambda context."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends the invocation."""
@@ -37,17 +37,17 @@ class Context(Protocol):
 
 
 class RotationError(Exception):
-    """The step cannot be done now; Secrets Manager reports it and tries again."""
+    """Raised if a step can't be completed now. Secrets Manager reports the error and tries again."""
 
 
 class Rotation:
-    """Gives the master user of one cluster a new password, and the secret a version that holds it.
+    """Changes the password of a cluster's master user, and stores it in a new version of the secret.
 
     Args:
         secrets: a client of Secrets Manager.
         rds: a client of RDS.
         cluster: the cluster's identifier.
-        sleep: waits for that many seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class Rotation:
         self._sleep = sleep
 
     def run(self, step: str, secret: str, token: str, context: Context) -> None:
-        """Does one step for the version `token` of `secret`.
+        """Runs one step for the version `token` of `secret`.
 
         Raises:
-            RotationError: the version or the step is not one to rotate, or the cluster is not ready.
-            ClientError: AWS refused something.
+            RotationError: the version or the step is invalid, or the cluster isn't ready.
+            ClientError: AWS rejected a request.
         """
         versions: Mapping[str, list[str]] = self._secrets.describe_secret(SecretId=secret)[
             "VersionIdsToStages"
         ]
         if CURRENT in versions.get(token, []):
-            logger.info("version %s is current already", token)
+            logger.info("version %s is already current", token)
             return
         if PENDING not in versions.get(token, []):
             raise RotationError(f"version {token} of the secret is not {PENDING}")
@@ -83,17 +83,17 @@ class Rotation:
             case "finishSecret":
                 self._finish(secret, token, versions)
             case _:
-                raise RotationError(f"{step!r} is no step of a rotation")
+                raise RotationError(f"{step!r} is not a step of a rotation")
 
     def _create(self, secret: str, token: str) -> None:
-        """A version with a new password, unless an earlier attempt has made it: then that one stays."""
+        """Creates a version with a new password, unless an earlier attempt has already created it."""
         try:
             self._value(secret, PENDING, token)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
                 raise
         else:
-            logger.info("version %s has its password already", token)
+            logger.info("version %s already has its password", token)
             return
         password = self._secrets.get_random_password(PasswordLength=PASSWORD_LENGTH, ExcludePunctuation=True)
         value = {**self._value(secret, CURRENT), "password": password["RandomPassword"]}
@@ -112,7 +112,8 @@ class Rotation:
         )
 
     def _wait(self, context: Context) -> None:
-        """Until the cluster has taken the password: from outside of the VPC nothing can sign in to try it."""
+        """Waits until the cluster has applied the password, because a sign-in from outside the VPC isn't
+        possible."""
         self._sleep(SETTLE_SECONDS)
         while True:
             (cluster,) = self._rds.describe_db_clusters(DBClusterIdentifier=self._cluster)["DBClusters"]
@@ -126,7 +127,7 @@ class Rotation:
 
     def _finish(self, secret: str, token: str, versions: Mapping[str, list[str]]) -> None:
         current = next(version for version, stages in versions.items() if CURRENT in stages)
-        # AWSPREVIOUS follows by itself.
+        # Secrets Manager moves AWSPREVIOUS itself.
         self._secrets.update_secret_version_stage(
             SecretId=secret, VersionStage=CURRENT, MoveToVersionId=token, RemoveFromVersionId=current
         )
@@ -139,12 +140,12 @@ class Rotation:
 
 @functools.cache
 def _rotation() -> Rotation:
-    """One a process, so that its connections are used again."""
-    sdk: Any = boto3  # there are no stubs of these services
+    """Cached for each process, so that connections are reused."""
+    sdk: Any = boto3  # these services have no stubs
     return Rotation(sdk.client("secretsmanager"), sdk.client("rds"), os.environ["CLUSTER_IDENTIFIER"])
 
 
 def handler(event: Mapping[str, str], context: Context) -> None:
-    """Entry point: Secrets Manager's event names the step, the secret and the new version."""
+    """Lambda's entry point. Secrets Manager's event names the step, the secret and the new version."""
     logger.info("%s of version %s", event["Step"], event["ClientRequestToken"])
     _rotation().run(event["Step"], event["SecretId"], event["ClientRequestToken"], context)

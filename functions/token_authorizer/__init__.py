@@ -1,1 +1,1 @@
-"""Token authorizer: verifies an outside issuer's access token and says which routes it opens."""
+"""Token authorizer, which verifies an external issuer's access tokens and returns the allowed routes."""

@@ -1,4 +1,4 @@
-"""The Lambda authorizer of the API (type TOKEN) where tokens come from an outside issuer."""
+"""The API's Lambda authorizer (type TOKEN) for tokens of an external issuer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ logger = logging.getLogger("token_authorizer")
 
 
 class UnauthorizedError(Exception):
-    """API Gateway answers 401 to an authorizer that fails with this very text, and 500 to any other."""
+    """Raised to make API Gateway answer 401. It answers 500 if an authorizer fails with any other text."""
 
     def __init__(self) -> None:
         super().__init__("Unauthorized")
 
 
 class TokenAuthorizer:
-    """Turns a token into the policy of what it opens.
+    """Returns the policy for a token.
 
-    API Gateway keeps a policy under its token and applies it to every route. So the policy does not depend
-    on the route that is asked for: it names all that the token's scopes open, and the rest is closed.
+    API Gateway caches the policy of a token and applies it to every route. The policy therefore doesn't
+    depend on the requested route: it allows all routes of the token's scopes, and nothing else.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class TokenAuthorizer:
         routes: Mapping[str, Sequence[str]],
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`routes`: scope → what it opens, such as `POST/api/orders`."""
+        """`routes` maps a scope to the routes that it allows, such as `POST/api/orders`."""
         self._keys = keys
         self._rules = rules
         self._routes = routes
         self._now = now
 
     def authorize(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one authorizer event.
+        """Returns the response to an authorizer event.
 
         Raises:
-            UnauthorizedError: the token is not one that the issuer gave out for this API, and now.
-            KeysUnavailableError: nobody can tell, for want of the issuer's keys.
+            UnauthorizedError: the token isn't a currently valid one of the issuer for this API.
+            KeysUnavailableError: the token can't be verified, because the issuer's keys aren't available.
         """
         try:
             token = _bearer_token(str(event.get("authorizationToken", "")))
@@ -70,7 +70,7 @@ class TokenAuthorizer:
         statement = {
             "Effect": "Allow" if opened else "Deny",
             "Action": "execute-api:Invoke",
-            "Resource": opened or [f"{stage}/*"],  # a statement cannot name nothing
+            "Resource": opened or [f"{stage}/*"],  # a statement must have a resource
         }
         return {
             "principalId": caller.subject,
@@ -82,13 +82,13 @@ class TokenAuthorizer:
 def _bearer_token(header: str) -> str:
     match = re.fullmatch(r"[Bb]earer +(\S+)", header)
     if not match:
-        raise InvalidTokenError("is no bearer token")
+        raise InvalidTokenError("is not a bearer token")
     return match[1]
 
 
 @functools.cache
 def _authorizer() -> TokenAuthorizer:
-    # Once per execution environment: the keys outlive the invocation.
+    # Cached for each execution environment, so that the keys are reused.
     return TokenAuthorizer(
         KeySet(os.environ["ISSUER"], os.environ.get("JWKS_URL", "")),
         Rules(

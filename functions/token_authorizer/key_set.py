@@ -1,4 +1,4 @@
-"""The issuer's public keys, fetched over HTTPS and kept from one invocation to the next (RFC 7517)."""
+"""The issuer's public keys, which are fetched over HTTPS and kept between invocations (RFC 7517)."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from urllib.parse import urlsplit
 from .rs256 import PublicKey
 
 MAX_AGE_SECONDS = 3600
-"""After this the keys are fetched again, so that one which the issuer has withdrawn opens nothing more."""
+"""After this time the keys are fetched again, so that keys that the issuer has withdrawn stop working."""
 STALE_SECONDS = 6 * 3600
-"""How long the keys serve while the issuer cannot be reached: its short outage is none of ours."""
+"""How long the keys are used while the issuer can't be reached, so that a short outage has no effect."""
 COOLDOWN_SECONDS = 10
-"""Least time between two attempts: tokens that name made-up keys must not become requests to the issuer."""
+"""Minimum time between two attempts, so that tokens with invented key ids don't cause many requests."""
 TIMEOUT_SECONDS = 2.0
-"""For connecting, and for each part of an answer."""
+"""Timeout for connecting, and for each part of a response."""
 MAX_ANSWER_BYTES = 256 * 1024
 DISCOVERY = "/.well-known/openid-configuration"
 
 
 class KeysUnavailableError(Exception):
-    """The issuer's keys are not known, so no token can be judged."""
+    """Raised if the issuer's keys aren't available, so that tokens can't be verified."""
 
 
 class KeySet:
-    """The RS256 keys of an issuer. Not for use by two threads.
+    """The RS256 keys of an issuer. It isn't safe to use from several threads.
 
-    A token that names an unknown key makes it ask the issuer again: so keys may be rotated at any time.
+    If a token names an unknown key, the keys are fetched again, so the issuer can rotate keys at any time.
     """
 
     def __init__(self, issuer: str, jwks_url: str = "", now: Callable[[], float] = time.time) -> None:
@@ -44,10 +44,10 @@ class KeySet:
         self._tried_at = -float("inf")
 
     def find(self, key_id: str) -> PublicKey | None:
-        """The issuer's key of this id, None if it has no such key.
+        """The issuer's key with an id, or None if the issuer has no such key.
 
         Raises:
-            KeysUnavailableError: the issuer would have to be asked and cannot be.
+            KeysUnavailableError: the keys must be fetched, but the issuer can't be reached.
         """
         now = self._now()
         due = now - self._fetched_at >= MAX_AGE_SECONDS or key_id not in self._keys
@@ -66,7 +66,7 @@ class KeySet:
     def _discovered(self) -> str:
         document = _get_json(self._issuer.rstrip("/") + DISCOVERY)
         if document.get("issuer") != self._issuer:
-            raise ValueError("the discovery document is another issuer's")
+            raise ValueError("the discovery document belongs to another issuer")
         url = str(document.get("jwks_uri"))
         if urlsplit(url).scheme != urlsplit(self._issuer).scheme:
             raise ValueError(f"jwks_uri {url!r} has another scheme than the issuer")
@@ -74,10 +74,11 @@ class KeySet:
 
 
 def _get_json(url: str) -> dict[str, Any]:
-    """The JSON object at a URL. Redirects are not followed: the settings name the place.
+    """Fetches the JSON object at a URL. It doesn't follow redirects, because the settings must have the final
+    URL.
 
     Raises:
-        OSError, HTTPException, ValueError: there is none.
+        OSError, HTTPException, ValueError: the URL has no JSON object.
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -96,12 +97,12 @@ def _get_json(url: str) -> dict[str, Any]:
         raise ValueError(f"{url} answered more than {MAX_ANSWER_BYTES} bytes")
     document: object = json.loads(content)
     if not isinstance(document, dict):
-        raise ValueError(f"{url} answered no JSON object")  # noqa: TRY004 (a wrong answer, no wrong type)
+        raise ValueError(f"{url} did not return a JSON object")  # noqa: TRY004 (not a type error)
     return cast(dict[str, Any], document)
 
 
 def _usable(document: Mapping[str, Any]) -> dict[str, PublicKey]:
-    """Key id → key, of those that are meant for RS256 signatures."""
+    """Key id → key, for the keys that are intended for RS256 signatures."""
     keys: dict[str, PublicKey] = {}
     listed: object = document.get("keys")
     for entry in cast(list[object], listed) if isinstance(listed, list) else []:
@@ -114,7 +115,7 @@ def _usable(document: Mapping[str, Any]) -> dict[str, PublicKey]:
         try:
             keys[key["kid"]] = PublicKey(_number(key.get("n")), _number(key.get("e")))
         except ValueError:
-            continue  # an issuer may list a key for others that we do not accept
+            continue  # an issuer can list unsupported keys for other clients
     if not keys:
         raise ValueError("the issuer lists no key for RS256")
     return keys
@@ -122,6 +123,6 @@ def _usable(document: Mapping[str, Any]) -> dict[str, PublicKey]:
 
 def _number(value: object) -> int:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]+={0,2}", value):
-        raise ValueError("is no number in base64url")
+        raise ValueError("is not a number in base64url")
     bare = value.rstrip("=")
     return int.from_bytes(base64.urlsafe_b64decode(bare + "=" * (-len(bare) % 4)), "big")

@@ -1,8 +1,8 @@
-"""RS256: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2.2), verification alone.
+"""Verifies RS256 signatures: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2.2).
 
-Lambda's Python brings no cryptographic library, and a package with a compiled one would differ from machine
-to machine. Verification needs one modular power. The encoded message is built and compared as a whole, never
-parsed: parsers that were lenient about the padding are how such signatures were forged.
+Lambda's Python has no cryptographic library, and a package with a compiled one would differ between machines.
+Verification only needs one modular exponentiation. The expected encoded message is built and compared as a
+whole, and never parsed, because lenient parsers of the padding made forged signatures possible.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import hmac
 from dataclasses import dataclass
 
 MODULUS_BITS = (2048, 4096)
-"""Shorter keys are refused (RFC 7518, section 3.3); longer ones are nobody's, and cost time."""
+"""Shorter keys are not allowed (RFC 7518, section 3.3). Longer ones are not in use and would cost time."""
 EXPONENTS = (65537, 2**32 - 1)
-"""The least that FIPS 186 allows, and a most that keeps the power cheap."""
+"""The minimum that FIPS 186 allows, and a maximum that keeps the exponentiation fast."""
 _DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
-"""What stands before a SHA-256 digest (RFC 8017, section 9.2)."""
+"""The prefix of a SHA-256 digest (RFC 8017, section 9.2)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PublicKey:
     """An RSA public key.
 
     Raises:
-        ValueError: it is no key that RS256 is safe with.
+        ValueError: the key isn't safe for RS256.
     """
 
     modulus: int

@@ -1,4 +1,4 @@
-"""Access tokens: JSON Web Tokens that are signed with RS256 (RFC 7519, RFC 9068)."""
+"""Verifies access tokens, which are JSON Web Tokens with an RS256 signature (RFC 7519, RFC 9068)."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from typing import Any, Protocol, cast
 from .rs256 import PublicKey, verify
 
 CLOCK_SKEW_SECONDS = 30
-"""How far the issuer's clock may be off."""
+"""Accepted deviation of the issuer's clock."""
 
 _PART = re.compile(r"[A-Za-z0-9_-]+")
-# Printable ASCII without space, quote and backslash: it goes into a header and into the access log as it is.
+# Printable ASCII without space, quote and backslash, because a header and the access log contain it
+# unchanged.
 _SUBJECT = re.compile(r"[!#-\[\]-~]{1,255}")
 
 
 class InvalidTokenError(Exception):
-    """The token opens nothing; the text says why, for the log and not for the client."""
+    """Raised for an invalid token. The text gives the reason for the log, and isn't sent to the client."""
 
 
 class Keys(Protocol):
-    """The issuer's keys."""
+    """A source of the issuer's keys."""
 
     def find(self, key_id: str) -> PublicKey | None:
-        """The key of this id."""
+        """The key with an id, or None."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a token must say."""
+    """The claims that a token must have."""
 
     issuer: str
     audience: str
@@ -43,36 +44,36 @@ class Rules:
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a token was given to, and what for."""
+    """The subject of a token, and its scopes."""
 
     subject: str
     scopes: frozenset[str]
 
 
 def read_token(token: str, keys: Keys, rules: Rules, now: float) -> Caller:
-    """The caller whom a token speaks for.
+    """Verifies a token and returns its caller.
 
     Args:
-        token: the token alone, without `Bearer`.
-        keys: the issuer's.
-        rules: what the token must say.
+        token: the token without `Bearer`.
+        keys: the issuer's keys.
+        rules: the claims that the token must have.
         now: seconds since 1970.
 
     Raises:
-        InvalidTokenError: no such caller.
+        InvalidTokenError: the token is invalid.
     """
     parts = token.split(".")
     if len(parts) != 3:
-        raise InvalidTokenError("is no signed JSON Web Token")
+        raise InvalidTokenError("is not a signed JSON Web Token")
     header = _document(parts[0], "header")
-    # The one algorithm, whatever the token would like: `none`, or an HMAC keyed with our public key.
+    # Never let the token choose the algorithm, such as `none` or an HMAC with the public key as its key.
     if header.get("alg") != "RS256":
         raise InvalidTokenError(f"is not signed with RS256 but {str(header.get('alg'))[:20]!r}")
     if "crit" in header:
-        raise InvalidTokenError("wants an extension that is not known")
+        raise InvalidTokenError("requires an unknown extension")
     key_id = header.get("kid")
     if not isinstance(key_id, str):
-        raise InvalidTokenError("names no key")
+        raise InvalidTokenError("does not name a key")
     key = keys.find(key_id)
     if key is None:
         raise InvalidTokenError("names a key that the issuer does not have")
@@ -83,7 +84,7 @@ def read_token(token: str, keys: Keys, rules: Rules, now: float) -> Caller:
 
 def _caller(claims: Mapping[str, Any], rules: Rules, now: float) -> Caller:
     if claims.get("iss") != rules.issuer:
-        raise InvalidTokenError("is another issuer's")
+        raise InvalidTokenError("is from another issuer")
     audience = claims.get("aud")
     audiences = cast(list[object], audience) if isinstance(audience, list) else [audience]
     if rules.audience not in audiences:
@@ -94,7 +95,7 @@ def _caller(claims: Mapping[str, Any], rules: Rules, now: float) -> Caller:
         raise InvalidTokenError("is not valid yet")
     subject = claims.get("sub")
     if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
-        raise InvalidTokenError("has no subject that can be passed on")
+        raise InvalidTokenError("has no valid subject")
     return Caller(subject, _scopes(claims.get(rules.scope_claim)))
 
 
@@ -109,14 +110,14 @@ def _scopes(claim: object) -> frozenset[str]:
 def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidTokenError(f"has no {name} that is a time")
+        raise InvalidTokenError(f"has no valid {name} time")
     return value
 
 
 def _decoded(part: str, what: str) -> bytes:
-    # Python's decoder skips what is not of the alphabet.
+    # Python's decoder would skip characters that aren't in the alphabet.
     if not _PART.fullmatch(part) or len(part) % 4 == 1:
-        raise InvalidTokenError(f"has a {what} that is no base64url")
+        raise InvalidTokenError(f"has a {what} that is not base64url")
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
@@ -124,14 +125,15 @@ def _document(part: str, what: str) -> dict[str, Any]:
     try:
         document: object = json.loads(_decoded(part, what), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
-        raise InvalidTokenError(f"has a {what} that is no JSON") from error
+        raise InvalidTokenError(f"has a {what} that is not JSON") from error
     if not isinstance(document, dict):
-        raise InvalidTokenError(f"has a {what} that is no JSON object")
+        raise InvalidTokenError(f"has a {what} that is not a JSON object")
     return cast(dict[str, Any], document)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # JSON parsers disagree about which of two equal keys counts (RFC 7519, section 4 lets us refuse it).
+    # JSON parsers disagree about which of two equal keys applies (RFC 7519, section 4, allows to reject
+    # them).
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise ValueError("a key is given twice")

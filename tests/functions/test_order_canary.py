@@ -132,7 +132,7 @@ def test_all_requests_belong_to_one_sampled_trace_and_say_who_sends_them(path: O
         (
             "order",
             {"headers": {"X-Request-Id": "req-1", "Idempotent-Replayed": "true"}},
-            "a new order was answered as one from before",
+            "a new order was answered like an earlier one",
         ),
         ("replay", {"status": 409}, "status 409, not 201"),
         ("replay", {"headers": {"X-Request-Id": "req-2"}}, "placed twice"),
