@@ -1,15 +1,14 @@
--- What `migrate.sh` runs, as the master user: roles, then the pending migrations, then the services' users.
+-- `migrate.sh` runs this as the master user: first the roles, then the pending migrations, then the services' users.
 
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
--- dbmate has no lock of its own: a second run waits here until the first one's session ends. The
--- number is arbitrary.
+-- dbmate has no lock, so a second run waits here until the session of the first one ends. The number is arbitrary.
 SELECT pg_advisory_lock(7226463528) \g /dev/null
 
 \ir roles.sql
 
--- A file that was edited after it had been applied would run in new databases alone, which would differ from this
--- one. dbmate keeps no digests, so they are kept here.
+-- A file that was edited after it had been applied would only run in new databases, which would then differ from this
+-- one. dbmate keeps no digests, so this script does.
 SET ROLE trading_owner;
 CREATE SCHEMA IF NOT EXISTS migrations;
 CREATE TABLE IF NOT EXISTS migrations.digests (version text PRIMARY KEY, sha256 text NOT NULL);
@@ -22,18 +21,18 @@ BEGIN
     JOIN migrations.digests AS applied USING (version)
     WHERE file.sha256 <> applied.sha256;
     IF edited IS NOT NULL THEN
-        RAISE 'migration % was edited after it had been applied; put it back, and write what it should do into a '
-            'migration of its own', edited;
+        RAISE 'migration % was edited after it had been applied: restore it, and put the change into a new migration',
+            edited;
     END IF;
 END $$;
 RESET ROLE;
 
--- Each migration is one transaction of its own, in which dbmate also notes it as done. A migration that cannot get
--- a lock within five seconds gives up, rather than hold up every query that queues behind it.
+-- dbmate runs each migration in its own transaction, in which it also records it as applied. A migration that cannot
+-- get a lock within five seconds fails, so that it doesn't block all queries that queue behind it.
 \setenv PGOPTIONS '-c role=trading_owner -c lock_timeout=5s'
 \set migrated `dbmate --no-dump-schema migrate --strict >&2 && echo true || echo false`
 \setenv PGOPTIONS
--- Of those that are applied by now, whether or not a later one failed.
+-- Record the digests of the applied migrations, even if a later one failed.
 SET ROLE trading_owner;
 SELECT to_regclass('migrations.applied') IS NOT NULL AS begun \gset
 \if :begun
@@ -47,5 +46,5 @@ RESET ROLE;
 \if :migrated
     \ir users.sql
 \else
-    DO $$ BEGIN RAISE 'a migration failed; the ones before it are applied, of it nothing is'; END $$;
+    DO $$ BEGIN RAISE 'a migration failed: it was rolled back; the ones before it are applied'; END $$;
 \endif

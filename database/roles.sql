@@ -1,21 +1,21 @@
--- The roles of the database, made before the migrations, which grant to them. Run by migrate.sql as the master
--- user; it repeats harmlessly. A group role is one thing that a service may do: `databaseRoles` of its settings
--- names them (settings/service.py, DatabaseRole).
+-- Creates the database's roles, before the migrations grant rights to them. migrate.sql runs this as the master user,
+-- and it can run any number of times. Each group role is a set of rights, which a service gets through
+-- `databaseRoles` in its settings (settings/service.py, DatabaseRole).
 
 SELECT format('CREATE ROLE %I NOLOGIN', name)
 FROM unnest(ARRAY [
-    'trading_owner',  -- owns every object, and is what SECURITY DEFINER functions run as; nobody signs in as it
-    'service_users',  -- every service's user: may connect, and marks the users that users.sql manages
+    'trading_owner',  -- owns all objects and runs SECURITY DEFINER functions; nobody can sign in with it
+    'service_users',  -- contains all services' users: can connect, and marks the users that users.sql manages
     'ledger_ro',      -- reads accounts, balances and the ledger
-    'ledger_post',    -- posts transactions, places and releases holds, and reads as ledger_ro
-    'accounts_rw',    -- opens and blocks accounts, sets their limits, and reads as ledger_ro
+    'ledger_post',    -- posts transactions, places and releases holds, and has the rights of ledger_ro
+    'accounts_rw',    -- opens and blocks accounts, sets their limits, and has the rights of ledger_ro
     'orders_ro',      -- reads orders and their history
-    'orders_rw'       -- takes orders in, moves them through their states, and reads as orders_ro
+    'orders_rw'       -- creates orders, changes their states, and has the rights of orders_ro
 ]) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 \gexec
 
--- Migrations run as the owner, so that the master user owns nothing and its rights are in no function.
+-- Migrations run as the owner, so that the master user owns nothing and no function runs with its rights.
 GRANT trading_owner TO CURRENT_USER;
 GRANT ledger_ro TO ledger_post, accounts_rw;
 GRANT orders_ro TO orders_rw;
@@ -23,5 +23,5 @@ GRANT orders_ro TO orders_rw;
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO service_users;
 GRANT CREATE ON DATABASE :"DBNAME" TO trading_owner;
--- PostgreSQL lets everybody run a new function; here a migration says who may.
+-- By default, PostgreSQL lets everyone run new functions. Here migrations grant that explicitly.
 ALTER DEFAULT PRIVILEGES FOR ROLE trading_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;

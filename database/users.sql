@@ -1,7 +1,7 @@
--- The services' users, from the stack's settings: `services` is a JSON object of user → its group roles. Run by
--- migrate.sql as the master user; it repeats harmlessly. Users sign in with IAM (`rds_iam`, a role of RDS) and have
--- no password. A user that is no longer in the settings keeps its name, which the ledger's rows refer to, but neither
--- its login nor a right; sessions that it has open end with its pods.
+-- Creates the services' users from the stack's settings: `services` is a JSON object of user → group roles. migrate.sql
+-- runs this as the master user, and it can run any number of times. Users sign in with IAM (`rds_iam`, a role of RDS)
+-- and have no password. A user that is no longer in the settings is kept, because the ledger's rows contain its name,
+-- but loses its login and all rights. Its open sessions end with its pods.
 
 BEGIN;
 SELECT set_config('trading.services', :'services', true) \g /dev/null
@@ -17,11 +17,11 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
             EXECUTE format('CREATE ROLE %I', service);
         ELSIF NOT EXISTS (
-            -- Since PostgreSQL 16 who makes a role administers it, as a member: the master user is no service.
+            -- Since PostgreSQL 16, the creator of a role is a member with admin option. That excludes the master user.
             SELECT FROM pg_auth_members
             WHERE member = quote_ident(service)::regrole AND roleid = 'service_users'::regrole AND NOT admin_option
         ) THEN
-            RAISE 'role % exists and is no service''s user: give the service another name', service;
+            RAISE 'role % exists, but is not a service''s user: give the service another name', service;
         END IF;
         EXECUTE format('ALTER ROLE %I LOGIN', service);
         EXECUTE format('GRANT service_users, rds_iam TO %I', service);

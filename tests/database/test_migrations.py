@@ -112,7 +112,7 @@ def test_migration_that_was_edited_after_it_was_applied_is_refused(migrated: Dat
     migration(copy, "9002_second.sql", "CREATE TABLE ledger.second (id int);")
     edited = migrated.migrate(migrations=copy)
     assert not edited.succeeded
-    assert "migration 9001 was edited after it had been applied; put it back" in edited.output
+    assert "migration 9001 was edited after it had been applied: restore it" in edited.output
     assert applied(migrated)[-1] == "9001", "nothing was done"
 
     migration(copy, "9001_first.sql", "CREATE TABLE ledger.first (id int);")

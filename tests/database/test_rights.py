@@ -176,7 +176,7 @@ def test_removed_service_loses_login_and_rights_and_gets_them_back(migrated: Dat
 def test_role_that_is_no_services_is_not_taken_over(migrated: Database, name: str) -> None:
     result = migrated.migrate({**SERVICES, name: []})
     assert not result.succeeded
-    assert f"role {name} exists and is no service's user" in result.output
+    assert f"role {name} exists, but is not a service's user" in result.output
     assert can_sign_in(migrated, "accounts"), "all or nothing"
 
 
