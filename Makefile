@@ -1,8 +1,8 @@
-# The commands of this project; each makes what it needs first. `make help` lists those with a `##` comment.
+# The commands of this project. Each builds its prerequisites first. `make help` lists those with a `##` comment.
 STACK ?= local
 PYTHON ?= python3
 BIN := .venv/bin
-# Written when an install has ended well; its age against requirements.txt says whether another is due.
+# Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
 
 .PHONY: help up preview down scan test test-fast lint golden bench lock install tools clean
@@ -10,16 +10,16 @@ INSTALLED := .venv/.installed
 help:  ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-up:  ## deploy STACK (default: local) in the sandbox: the place to start
+up:  ## deploy STACK (default: local) in the sandbox: start here
 preview:  ## show what a deployment of STACK would change
-down:  ## destroy what `make up` deployed of STACK
+down:  ## destroy the resources of STACK in the sandbox
 up preview down: $(INSTALLED)
 	@$(BIN)/python -m sandbox $@ --stack '$(STACK)'
 
-scan: $(INSTALLED)  ## show what Checkov finds in STACK as deployed in the sandbox
+scan: $(INSTALLED)  ## scan STACK, as deployed in the sandbox, with Checkov
 	@$(BIN)/python -m policy.scan --stack '$(STACK)'
 
-test: $(INSTALLED) tools  ## all tests: fast ones on all cores, then those on the real engine and API server
+test: $(INSTALLED) tools  ## run all tests: fast ones on all cores, then those with the real engine and API server
 	$(BIN)/python -m pytest -n auto --ignore=tests/engine --ignore=tests/cluster
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engine tests/cluster
 
@@ -31,16 +31,16 @@ lint: $(INSTALLED)  ## check style and types with Ruff and Pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-golden: $(INSTALLED)  ## renew the golden resource graphs after an intended change
+golden: $(INSTALLED)  ## update the golden resource graphs and generated docs after an intended change
 	$(BIN)/python -m tests.unit.golden
 	$(BIN)/python -m tests.unit.architecture
 	$(BIN)/python -m tests.unit.alarms
 	$(BIN)/python -m tests.policy.controls
 
-bench: $(INSTALLED) tools  ## time the everyday commands
+bench: $(INSTALLED) tools  ## measure how long common commands take
 	$(BIN)/python -m tests.bench
 
-lock:  ## renew requirements.txt, and those of Checkov and PostgreSQL in tools/, from pyproject.toml
+lock:  ## update requirements.txt and tools/*/requirements.txt from pyproject.toml
 	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
 	$(PYTHON) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && \
 	compile() { "$$uv/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -50,9 +50,9 @@ lock:  ## renew requirements.txt, and those of Checkov and PostgreSQL in tools/,
 	compile --group pyproject.toml:scan -o tools/checkov/requirements.txt && \
 	compile --group pyproject.toml:postgresql -o tools/postgresql/requirements.txt
 
-install: $(INSTALLED)  ## install the packages of requirements.txt into .venv/
+install: $(INSTALLED)  ## install the packages in requirements.txt into .venv/
 
-tools: $(INSTALLED)  ## build or fetch the engine, Helm, the API server, Checkov and PostgreSQL into .tools/ (once)
+tools: $(INSTALLED)  ## build or fetch the engine, Helm, the API server, Checkov and PostgreSQL in .tools/ (once)
 	@$(BIN)/python -m sandbox.tools
 
 clean:  ## delete the sandbox, the tools and the virtual environment
@@ -61,9 +61,9 @@ clean:  ## delete the sandbox, the tools and the virtual environment
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "error: $(PYTHON) is missing or older than Python 3.11: install it, or name one with PYTHON=" >&2; exit 1; }
-	@echo "installing the Python packages of requirements.txt into .venv (about a minute)"
+	  echo "error: $(PYTHON) is missing or older than Python 3.11: install Python 3.11 or newer, or set PYTHON=" >&2; exit 1; }
+	@echo "installing the Python packages in requirements.txt into .venv (about a minute)"
 	@$(PYTHON) -m venv .venv || { \
-	  echo "error: $(PYTHON) can't make a virtual environment: install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	  echo "error: $(PYTHON) can't create a virtual environment: install its venv package (Debian: python3-venv)" >&2; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@

@@ -1,5 +1,5 @@
-// The programs that the sandbox runs, each pinned here and nowhere else: `sandbox/tools.py` reads the
-// versions from this file and builds every `tool` line into .tools/bin.
+// The programs that the sandbox runs. Only this file pins them: `sandbox/tools.py` reads the versions from here, and
+// builds every `tool` line into .tools/bin.
 module trading-platform/tools
 
 go 1.26.0

@@ -1,5 +1,5 @@
 // KEDA's custom resource definitions (config/crd/bases), which the sandbox installs in its API servers.
-// A module of its own: nothing of it is compiled, and its requirements are not the tools'.
+// It is a separate module, because nothing in it is compiled, and it must not affect the versions of the tools.
 module trading-platform/tools/keda
 
 go 1.26.0
