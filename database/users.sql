@@ -17,7 +17,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
             EXECUTE format('CREATE ROLE %I', service);
         ELSIF NOT EXISTS (
-            -- Since PostgreSQL 16, the creator of a role is a member with admin option. That excludes the master user.
+            -- Since PostgreSQL 16, the creator of a role, here the master user, is its member with admin option.
             SELECT FROM pg_auth_members
             WHERE member = quote_ident(service)::regrole AND roleid = 'service_users'::regrole AND NOT admin_option
         ) THEN

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-SECRET = "[secret]"  # noqa: S105 (it stands for one)
+SECRET = "[secret]"  # noqa: S105 (not a secret)
 """Placeholder that rules see in place of a secret value."""
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from settings.model import NAMESPACE, Location
 from settings.written import declared, options
 
-SECRET = "[secret]"  # noqa: S105 (it hides one)
+SECRET = "[secret]"  # noqa: S105 (not a secret)
 """Placeholder for the value of a secret in errors and output."""
 
 _TYPES = {

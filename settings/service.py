@@ -65,7 +65,7 @@ class ServiceSettings(Model):
     """One microservice."""
 
     name: DnsLabel
-    """Name of its Kubernetes objects, its target group and its cache user."""
+    """Name of the service, and of its Kubernetes objects, target group and cache user."""
     image: Image = "stefanprodan/podinfo:6.9.2"
     """Container image. The default is a public sample; replace it with your own image."""
     port: Port = 9898

@@ -36,7 +36,7 @@ class TopicSettings(Model):
     """A Kafka topic."""
 
     name: KafkaTopic
-    """Name that services refer to it by."""
+    """Name by which services refer to the topic."""
     partitions: int = Field(default=12, ge=1, le=1000)
     """Number of partitions, which is the maximum number of consumers in a group. You can add partitions,
     which changes how keys are distributed from then on. Kafka can't remove partitions."""

@@ -50,11 +50,11 @@ class TableSettings(Model):
     """A DynamoDB table. With several regions it is a global table, with a replica in each."""
 
     name: str = Field(pattern=r"^[a-z0-9-]{3,64}$", examples=["market-data"])
-    """Name that services refer to it by."""
+    """Name by which services refer to the table."""
     hash_key: AttributeSettings
     range_key: AttributeSettings | None = None
     indexes: list[IndexSettings] = Field(default=[], max_length=20)
-    """Global secondary indexes; DynamoDB's default quota is 20 a table."""
+    """Global secondary indexes; DynamoDB's default quota is 20 per table."""
     ttl_attribute: str | None = Field(default=None, min_length=1, max_length=255)
     billing: Literal["provisioned", "onDemand"] = "provisioned"
     """Capacity that scales within bounds, or payment per request. The change from on-demand to provisioned
