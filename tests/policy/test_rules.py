@@ -475,7 +475,7 @@ CASES = {
     "bucket-is-encrypted": pair(
         data.BUCKET,
         other(data.ENCRYPTION, BY_KEY),
-        "kmsMasterKeyId is not the region's key",
+        "does not use the region's key",
         [other(data.ENCRYPTION, BY_AWS)],
     ),
     # -- access
