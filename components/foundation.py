@@ -31,9 +31,8 @@ class Foundation(Component):
     """Our KMS key, the bucket of access logs, the alarm topics and the Prometheus workspace of a region."""
 
     context: RegionContext
-    """The context of the region's other components, with the key."""
-    key_arn: pulumi.Output[str]
-    """Our key, which encrypts everything of the region; CloudWatch Logs, SNS and alarms may use it."""
+    """The context of the region's other components, with the key, which CloudWatch Logs, SNS and alarms may
+    use too."""
     log_bucket: pulumi.Output[str]
     """Bucket of load-balancer access logs (encrypted by S3's own key: ALB accepts no other).
 
@@ -58,7 +57,6 @@ class Foundation(Component):
             self.child(),
         )
         self.context = args.context.encrypted_with(key.arn)
-        self.key_arn = key.arn
         self.critical_topic_arn = topics.critical_arn
         self.warning_topic_arn = topics.warning_arn
         self.log_bucket = self._log_bucket(f"{name}-logs", args)
@@ -82,7 +80,7 @@ class Foundation(Component):
         self.workspace_endpoint = workspace.prometheus_endpoint
         self.register_outputs(
             {
-                "keyArn": self.key_arn,
+                "keyArn": key.arn,
                 "logBucket": self.log_bucket,
                 "criticalTopicArn": self.critical_topic_arn,
                 "warningTopicArn": self.warning_topic_arn,
