@@ -5,6 +5,7 @@ Sources: `sdk/go/common/resource/sig` and `properties.go` in pulumi/pulumi.
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeGuard, cast
 
 Properties = dict[str, Any]
@@ -27,6 +28,16 @@ def is_dict(value: object) -> TypeGuard[Properties]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Whether a value is a list."""
     return isinstance(value, list)
+
+
+def at(value: Any, path: str) -> Any:
+    """The part of a plain value at a path of a difference, such as `rules[0].port`; None if there is none."""
+    for quoted, index, name in re.findall(r'\["([^"]+)"\]|\[(\d+)\]|([^.\[\]]+)', path):
+        if index:
+            value = value[int(index)] if is_list(value) and int(index) < len(value) else None
+        else:
+            value = value.get(quoted or name) if is_dict(value) else None
+    return value
 
 
 def _children(value: object) -> list[Any]:

@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Any
 
 from sandbox.sdk_schema import Problem, schema, shown, step
-from sandbox.values import UNKNOWN
+from sandbox.values import UNKNOWN, is_dict, is_list
 
 Json = dict[str, Any]
 
@@ -201,13 +201,36 @@ def replacing_paths(token: str) -> frozenset[str]:
     return frozenset(path for path in found if path.split(".")[0] not in in_place)
 
 
-def replaces(token: str, path: str) -> bool:
-    """Whether a change at `path`, in the format of a difference, forces a replacement."""
+def replaces(token: str, path: str, *blocks: Any) -> bool:
+    """Whether a change at `path`, in the format of a difference, forces a replacement.
+
+    Args:
+        token: the resource's type.
+        path: where the old and the new inputs differ.
+        blocks: the plain old and new values at `path`. A property below `path` counts only if one of them
+            has it. Without blocks, every property below `path` counts.
+
+    A block that becomes unknown as a whole forces a replacement only if a change of the block itself does:
+    `schemaMap.diffList` in the Terraform plugin SDK takes the block's own `ForceNew` then.
+    """
     plain = re.sub(r"\[[^\]]*\]", "", path)
-    return any(
-        plain == forced or plain.startswith((f"{forced}.",)) or forced.startswith(f"{plain}.")
-        for forced in replacing_paths(token)
-    )
+    for forced in replacing_paths(token):
+        if plain == forced or plain.startswith(f"{forced}."):
+            return True
+        below = forced.removeprefix(f"{plain}.")
+        if below == forced or UNKNOWN in blocks:
+            continue
+        if not blocks or any(_has(block, below.split(".")) for block in blocks):
+            return True
+    return False
+
+
+def _has(block: Any, steps: list[str]) -> bool:
+    if is_list(block):
+        return any(_has(item, steps) for item in block)
+    if not steps:
+        return block is not None
+    return is_dict(block) and _has(block.get(steps[0]), steps[1:])
 
 
 def value_problems(token: str, inputs: Mapping[str, Any]) -> Iterator[Problem]:

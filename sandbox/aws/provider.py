@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox import sdk_schema
+from sandbox import sdk_schema, values
 from sandbox.aws import attributes, cloudformation, invokes, regions, rules
 from sandbox.aws.account import NOTHING, Account
 from sandbox.aws.store import Row, Store
@@ -110,7 +110,14 @@ class AwsProvider(Provider):
         region = _region(call)
         if region and state.get("region", region) != region:
             found.changes["region"] = "update"
-        found.replaces = {path for path in found.changes if cloudformation.replaces(call.type, path)}
+        plain_old, plain_new = values.plain_properties(old), values.plain_properties(new)
+        found.replaces = {
+            path
+            for path in found.changes
+            if cloudformation.replaces(
+                call.type, path, values.at(plain_old, path), values.at(plain_new, path)
+            )
+        }
         found.replaces |= rules.forced_replacements(call.type, old, new, set(found.changes))
         named = attributes.named_property(call.type)
         fixed = named and named not in new.get("__defaults", []) and old.get(named) == new.get(named)

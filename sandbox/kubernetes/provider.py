@@ -191,7 +191,9 @@ class KubernetesProvider(ComponentProvider):
             if not any(replaces(path, ignored) for ignored in call.ignore_changes)
         }
         difference.replaces = {
-            changed for changed in difference.changes if any(replaces(changed, path) for path in replacing)
+            changed
+            for changed in difference.changes
+            if any(replaces(changed, path, unknown=values.at(new, changed) == UNKNOWN) for path in replacing)
         }
         before, after = old.get("metadata", {}), new.get("metadata", {})
         difference.delete_before_replace = not release and (

@@ -53,6 +53,13 @@ def replacing_properties(obj: Object, mutable_config_maps: bool, mutable_secrets
             return paths + _REPLACING.get(key, [])
 
 
-def replaces(changed: str, path: str) -> bool:
-    """Whether a changed path equals a replacing path or lies below it."""
+def replaces(changed: str, path: str, *, unknown: bool = False) -> bool:
+    """Whether a changed path equals a replacing path or lies below it.
+
+    A property that becomes unknown as a whole counts as a change of everything in it. The engine makes
+    properties unknown to find out whether the replacement of a resource replaces those that depend on it
+    (pulumi/pulumi-kubernetes #1567).
+    """
+    if unknown and path.startswith(f"{changed}."):
+        return True
     return changed == path or changed.startswith((f"{path}.", f"{path}["))

@@ -236,6 +236,28 @@ def test_fixed_name_is_deleted_before_it_is_replaced(account: Account) -> None:
     assert not difference().delete_before_replace
 
 
+GROUP = {"clientSubnets": ["subnet-1"], "instanceType": "kafka.m7g.large"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ({"brokerNodeGroupInfo": GROUP}, {"brokerNodeGroupInfo": {**GROUP, "clientSubnets": ["s"]}}, True),
+        ({"brokerNodeGroupInfo": GROUP}, {"brokerNodeGroupInfo": {"instanceType": "kafka.m7g.large"}}, True),
+        ({}, {"brokerNodeGroupInfo": {"instanceType": "kafka.m7g.large"}}, False),
+        ({}, {"brokerNodeGroupInfo": {"instanceType": "kafka.m7g.large", "clientSubnets": None}}, False),
+        ({}, {"brokerNodeGroupInfo": GROUP}, True),
+        ({"brokerNodeGroupInfo": GROUP}, {"brokerNodeGroupInfo": UNKNOWN}, False),
+        ({"clusterName": "one"}, {"clusterName": UNKNOWN}, True),
+    ],
+)
+def test_block_replaces_for_the_properties_that_it_has(
+    account: Account, old: dict[str, Any], new: dict[str, Any], replaced: bool
+) -> None:
+    call = Call(CONFIG, account.urn("msk/cluster:Cluster", "c"), "id", inputs=new, old_inputs=old)
+    assert bool(account.provider.diff(call).replaces) is replaced
+
+
 def test_policy_documents_are_compared_by_meaning(account: Account) -> None:
     urn = account.urn("iam/role:Role", "r")
     old, new = {"assumeRolePolicy": '{"a": 1, "b": 2}'}, {"assumeRolePolicy": '{"b":2,"a":1}'}
