@@ -28,6 +28,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, language_pb2, language_pb2_grpc, plugin_pb2
 
 from sandbox.processes import Children
+from sandbox.project import environment_path
 
 SHOWN_TO_THE_USER = 32
 """The runner's exit status for an error that it has already reported."""
@@ -103,7 +104,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         program = self._children.start(
             [*command, request.info.entry_point, *request.args],
             {
-                **self._environment,
+                **self._environment_of(request),
                 "PULUMI_CONFIG": json.dumps(dict(request.config)),
                 "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
             },
@@ -137,6 +138,17 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         if status:
             return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {status}")
         return language_pb2.RunResponse()
+
+    def _environment_of(self, request: Any) -> Mapping[str, str]:
+        """The environment of the command that runs the engine, such as `env X=1 pulumi up`.
+
+        The engine doesn't pass its environment to a language host that it attaches to, so `shims.pulumi`
+        writes it to a file.
+        """
+        try:
+            return json.loads(environment_path(Path(request.info.root_directory), request.stack).read_text())
+        except FileNotFoundError:
+            return self._environment
 
 
 def _forward(stream: IO[str] | None, engine: engine_pb2_grpc.EngineStub) -> None:

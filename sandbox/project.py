@@ -164,6 +164,16 @@ class Sandbox:
                 continue
             write_file(self.copy / f"Pulumi.{name}.yaml", text)
 
+    def write_environment(self, stack: str | None) -> None:
+        """Stores this process's environment for the program of the stack, which the session starts.
+
+        Without a stack the engine takes the selected one: its program gets the session's environment.
+        """
+        for path in self.copy.glob(environment_path(self.copy, "*").name):
+            path.unlink(missing_ok=True)
+        if stack:
+            write_file(environment_path(self.copy, stack), json.dumps(dict(os.environ)))
+
     def _project_file(self) -> str:
         dropped = {"backend", "main", "stackConfigDir"}
         return yaml_file.rewritten(self.project / "Pulumi.yaml", dropped, {"main": str(self.program)})
@@ -199,6 +209,11 @@ def _is_resource(found: object) -> bool:
     return all(
         isinstance(found.get(name, ""), str) for name in ("urn", "id", "parent", "provider", "created")
     )
+
+
+def environment_path(copy: Path, stack: str) -> Path:
+    """The file with the environment of the command that runs the engine for a stack."""
+    return copy / f".environment.{stack}.json"
 
 
 def write_file(path: Path, text: str) -> None:

@@ -77,6 +77,7 @@ def pulumi(sandbox: Sandbox, arguments: list[str]) -> NoReturn:
         made = subprocess.run(command, cwd=sandbox.copy, capture_output=True, text=True)
         if made.returncode:
             _fail(f"stack {stack} can't be created: {made.stderr.strip()}", status=1)
+    sandbox.write_environment(stack)
     absolute = _with_absolute_paths(arguments)
     os.chdir(sandbox.copy)
     os.execv(engine, [engine, *absolute])  # noqa: S606 (a shell in between would intercept signals)

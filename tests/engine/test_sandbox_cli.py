@@ -286,6 +286,16 @@ def test_creation_interrupted_by_a_crash_does_not_block_the_next_command(cli: Cl
     assert json.loads(cli.run("status", "--json").stdout)["aws"] == {"sns": 1}
 
 
+def test_program_gets_the_environment_of_the_command_that_runs_the_engine(cli: Cli) -> None:
+    (cli.project / "__main__.py").write_text("import os\nprint('COLOUR is', os.environ.get('COLOUR'))\n")
+    preview = "pulumi preview --stack local"
+    command = f"env COLOUR=red {preview}; export COLOUR=blue; {preview}; env -u COLOUR {preview}"
+    shown = cli.run("exec", "--", "sh", "-c", command).stdout
+    # The engine shows a program's output while it runs and again at the end.
+    colours = [line.split()[-1] for line in shown.splitlines() if "COLOUR is" in line]
+    assert list(dict.fromkeys(colours)) == ["red", "blue", "None"]
+
+
 def test_second_command_on_the_same_sandbox_is_refused(cli: Cli) -> None:
     process = cli.start(*cli.pulumi_up(started=cli.started))
     second = cli.run("up")
