@@ -159,6 +159,8 @@ class AwsProvider(Provider):
             if row is None:
                 return  # it is already deleted
             rules.check_deletion(self.store, row)
+            if snapshot := rules.final_snapshot(row):
+                self.store.keep_snapshot(row, snapshot)
             self._remove(row)
 
     def take_back(self, call: Call, known: set[str]) -> None:

@@ -269,6 +269,12 @@ _HELD = {
 _PROTECTION = ("deletionProtection", "deletionProtectionEnabled", "enableDeletionProtection")
 
 
+def final_snapshot(row: Row) -> str | None:
+    """Name of the snapshot that the deletion of a resource makes, if it makes one."""
+    name = row.inputs.get("finalSnapshotIdentifier")
+    return None if row.inputs.get("skipFinalSnapshot") else name
+
+
 def check_deletion(store: Store, row: Row) -> None:
     """Raises the error with which AWS would reject a deletion.
 
@@ -284,6 +290,12 @@ def check_deletion(store: Store, row: Row) -> None:
     ):
         raise ProviderError(
             f"{subject}: finalSnapshotIdentifier: set it or skipFinalSnapshot to delete {row.id}"
+        )
+    snapshot = final_snapshot(row)
+    if snapshot and store.has_snapshot(row, snapshot):
+        raise ProviderError(
+            f"{subject}: finalSnapshotIdentifier: there is a snapshot {snapshot} already; {row.id} was not "
+            "deleted"
         )
     holders = _HELD.get(row.type.removeprefix("aws:"))
     if not holders or row.inputs.get("forceDestroy"):

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS resource (
 CREATE TABLE IF NOT EXISTS identifier (value TEXT, type TEXT, region TEXT, id TEXT, scope TEXT);
 CREATE INDEX IF NOT EXISTS identifier_value ON identifier (value);
 CREATE INDEX IF NOT EXISTS identifier_owner ON identifier (type, region, id, scope);
+CREATE TABLE IF NOT EXISTS snapshot (type TEXT, region TEXT, name TEXT, PRIMARY KEY (type, region, name));
 """
 _OWN = "WHERE type = ? AND region = ? AND id = ? AND scope = ?"
 
@@ -149,6 +150,17 @@ class Store:
         with self._named(), self._connection:
             self._connection.execute(f"DELETE FROM resource {_OWN}", row.key)
             self._connection.execute(f"DELETE FROM identifier {_OWN}", row.key)
+
+    def keep_snapshot(self, row: Row, name: str) -> None:
+        """Remembers the final snapshot of a resource, which outlives the resource and its stack."""
+        with self._named(), self._connection:
+            self._connection.execute("INSERT INTO snapshot VALUES (?, ?, ?)", (row.type, row.region, name))
+
+    def has_snapshot(self, row: Row, name: str) -> bool:
+        """Whether a resource of the type and region has left a final snapshot of this name."""
+        query = "SELECT 1 FROM snapshot WHERE type = ? AND region = ? AND name = ?"
+        with self._named():
+            return self._connection.execute(query, (row.type, row.region, name)).fetchone() is not None
 
     def get(self, kind: str, region: str, identifier: str, scope: str = "") -> Row | None:
         """The resource with a type and id, whether it was deployed or existed before."""

@@ -258,6 +258,19 @@ def test_block_replaces_for_the_properties_that_it_has(
     assert bool(account.provider.diff(call).replaces) is replaced
 
 
+def test_final_snapshot_outlives_its_cluster_and_keeps_its_name(account: Account) -> None:
+    kind, fixed = "rds/cluster:Cluster", {"engine": "aurora-postgresql", "finalSnapshotIdentifier": "last"}
+
+    def deployed(**inputs: Any) -> tuple[str, dict[str, Any]]:
+        return account.create(kind, "c", **fixed, **inputs)
+
+    account.delete(kind, "c", *deployed())
+    identifier, outputs = deployed()
+    with pytest.raises(ProviderError, match="there is a snapshot last already"):
+        account.delete(kind, "c", identifier, outputs)
+    account.delete(kind, "c", *deployed(skipFinalSnapshot=True))
+
+
 def test_policy_documents_are_compared_by_meaning(account: Account) -> None:
     urn = account.urn("iam/role:Role", "r")
     old, new = {"assumeRolePolicy": '{"a": 1, "b": 2}'}, {"assumeRolePolicy": '{"b":2,"a":1}'}
