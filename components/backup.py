@@ -67,15 +67,16 @@ class BackupVault(Component):
                     dimensions={"BackupVaultName": vault.name},
                     statistic="Sum",
                     threshold=0,
-                    reason="one a day; each that fails is a day that cannot be restored from the vault",
+                    reason="There is one backup a day, so each failure leaves a day that can't be restored "
+                    "from the vault.",
                     severity="warning",
                     period_seconds=3600,
                     periods=1,
                 )
                 for job, metric, title in (
-                    ("job", "NumberOfBackupJobsFailed", "A backup failed"),
-                    ("start", "NumberOfBackupJobsExpired", "A backup could not begin in its time"),
-                    ("copy", "NumberOfCopyJobsFailed", "A backup could not be copied to another region"),
+                    ("job", "NumberOfBackupJobsFailed", "A backup has failed"),
+                    ("start", "NumberOfBackupJobsExpired", "A backup hasn't started within its start window"),
+                    ("copy", "NumberOfCopyJobsFailed", "The copy of a backup to another region has failed"),
                 )
             ]
         )
@@ -92,7 +93,8 @@ class BackupVault(Component):
                     expression="FILL(metric, 0)",
                     comparison="below",
                     threshold=1,
-                    reason="one a day; what keeps a job from being started fails none",
+                    reason="There should be one backup a day. A backup job that never starts doesn't fail "
+                    "either, so no other alarm reports it.",
                     severity="warning",
                     period_seconds=86400,
                     periods=2,

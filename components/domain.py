@@ -153,14 +153,15 @@ def _expiry(name: str, certificate: aws.acm.Certificate, region: str = "") -> Si
     return Signal(
         name=name,
         runbook="certificate-expiry",
-        title="A certificate is about to expire: its renewal has failed",
+        title="A certificate is about to expire because its renewal has failed",
         namespace="AWS/CertificateManager",
         metric="DaysToExpiry",
         dimensions={"CertificateArn": certificate.arn},
         statistic="Minimum",
         comparison="below",
         threshold=30,
-        reason="ACM renews more than a month ahead while the validation record stands; so it has failed.",
+        reason="The threshold is in days. ACM renews a certificate more than a month before it expires as "
+        "long as the validation record exists, so the renewal has failed.",
         severity="critical",
         # ACM reports twice a day.
         period_seconds=86400,

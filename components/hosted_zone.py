@@ -115,7 +115,8 @@ def _dnssec_signal(name: str, metric: str, title: str, zone_id: pulumi.Input[str
         dimensions={"HostedZoneId": zone_id},
         statistic="Sum",
         threshold=0,
-        reason="Once the last signatures run out, within days, validating resolvers answer no name of it.",
+        reason="Any failure counts. The last signatures expire within days, and then validating resolvers "
+        "no longer answer for any name in the zone.",
         severity="critical",
         # Route 53 reports a few times a day.
         period_seconds=21600,

@@ -97,13 +97,14 @@ class Identity(Component):
         self.report(
             Signal(
                 name="identity-sign-in-throttles",
-                title="Sign-ins are throttled",
+                title="Cognito throttles sign-ins to the web app",
                 namespace="AWS/Cognito",
                 metric="SignInThrottles",
                 dimensions={"UserPool": pool.id, "UserPoolClient": web.id},
                 statistic="Sum",
                 threshold=0,
-                reason="Users are turned away: a rush, or somebody guessing passwords.",
+                reason="Users can't sign in. The cause is either a rush of users or somebody who guesses "
+                "passwords.",
                 severity="warning",
             )
         )

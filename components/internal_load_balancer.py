@@ -235,14 +235,14 @@ class InternalLoadBalancer(Component):
                 Signal(
                     name=f"internal-load-balancer-{service}-no-healthy-pod",
                     runbook="internal-load-balancer-no-healthy-pod",
-                    title=f"No healthy pod of {service}",
+                    title=f"The service {service} has no healthy pod",
                     namespace="AWS/NetworkELB",
                     metric="HealthyHostCount",
                     dimensions=of_service,
                     statistic="Maximum",
                     comparison="below",
                     threshold=1,
-                    reason="Without a healthy pod every request to the service fails.",
+                    reason="Without a healthy pod, every request to the service fails.",
                     severity="critical",
                     missing_data="breaching",  # a target group without targets reports nothing
                     dashboard=service,
@@ -250,13 +250,14 @@ class InternalLoadBalancer(Component):
                 Signal(
                     name=f"internal-load-balancer-{service}-unhealthy-pods",
                     runbook="internal-load-balancer-unhealthy-pods",
-                    title=f"Unhealthy pods of {service}",
+                    title=f"The service {service} has unhealthy pods",
                     namespace="AWS/NetworkELB",
                     metric="UnHealthyHostCount",
                     dimensions=of_service,
                     statistic="Maximum",
                     threshold=0,
-                    reason="A pod that starts is unhealthy for seconds; for ten minutes, it is broken.",
+                    reason="A pod that starts is unhealthy for seconds. A pod that is unhealthy for ten "
+                    "minutes is broken.",
                     severity="warning",
                     rings_in_deployments=True,
                     periods=10,
@@ -266,26 +267,27 @@ class InternalLoadBalancer(Component):
         self.report(
             Signal(
                 name="internal-load-balancer-target-resets",
-                title="Pods reset connections",
+                title="Pods reset connections from the internal load balancer",
                 namespace="AWS/NetworkELB",
                 metric="TCP_Target_Reset_Count",
                 dimensions=of_load_balancer,
                 statistic="Sum",
                 threshold=100,
-                reason="Deployments reset some kept connections; a hundred a minute is pods that crash.",
+                reason="Deployments reset some keep-alive connections. More than a hundred a minute come "
+                "from crashing pods.",
                 severity="warning",
                 rings_in_deployments=True,
             ),
             Signal(
                 name="internal-load-balancer-port-exhaustion",
-                title="Internal load balancer has no ports left towards pods",
+                title="The internal load balancer has no ports left for connections to pods",
                 namespace="AWS/NetworkELB",
                 metric="PortAllocationErrorCount",
                 dimensions=of_load_balancer,
                 statistic="Sum",
                 threshold=0,
-                reason="Without client IP preservation about 55,000 connections fit between a node of the "
-                "load balancer and a pod (Network Load Balancer User Guide); beyond, they fail.",
+                reason="Without client IP preservation, about 55,000 connections fit between a node of the "
+                "load balancer and a pod (Network Load Balancer User Guide). Further connections fail.",
                 severity="critical",
                 customer_impact=True,
                 periods=1,
@@ -303,13 +305,21 @@ class InternalLoadBalancer(Component):
                         dimensions=of_load_balancer,
                         statistic="Sum",
                         threshold=10,
-                        reason="A handshake that fails is a request that fails; ten a minute for three "
-                        "minutes are no connections that happened to break.",
+                        reason="A failed handshake is a failed request. More than ten a minute for three "
+                        "minutes aren't connections that broke by chance.",
                         severity="critical",
                     )
                     for side, metric, title in (
-                        ("client", "ClientTLSNegotiationErrorCount", "The API tier's TLS handshakes fail"),
-                        ("target", "TargetTLSNegotiationErrorCount", "Pods fail TLS handshakes"),
+                        (
+                            "client",
+                            "ClientTLSNegotiationErrorCount",
+                            "TLS handshakes between the API tier and the internal load balancer fail",
+                        ),
+                        (
+                            "target",
+                            "TargetTLSNegotiationErrorCount",
+                            "TLS handshakes between the internal load balancer and pods fail",
+                        ),
                     )
                 ]
             )

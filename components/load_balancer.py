@@ -249,7 +249,7 @@ class LoadBalancer(Component):
         alarm = aws.cloudwatch.MetricAlarm(
             f"{name}-targets",
             alarm_description=f"Fewer than {needed} of {targets} API addresses are healthy in "
-            f"{args.context.region}; its Route 53 health check follows. "
+            f"{args.context.region}. The region's Route 53 health check becomes unhealthy as well. "
             f"Runbook: {RUNBOOKS}#health-check",
             # Route 53 reads the metric itself, and only plain statistics at standard resolution
             # (Route 53 API Reference, AlarmIdentifier). Maximum: what the best-informed node sees.
@@ -450,7 +450,7 @@ class LoadBalancer(Component):
         self.report(
             Signal(
                 name="alb-5xx",
-                title="The public load balancer fails requests by itself",
+                title="The public load balancer answers requests with its own 5xx errors",
                 namespace=namespace,
                 metric="HTTPCode_ELB_5XX_Count",
                 dimensions=dimensions,
@@ -459,14 +459,15 @@ class LoadBalancer(Component):
                 expression=f"IF(metric >= {LEAST_FAILURES}, metric / (metric + FILL(requests, 0)), 0)",
                 others=requests,
                 threshold=0.01,
-                reason="The load balancer's own 5xx mean no healthy target or a time-out; a few come with a "
-                "target's replacement, one request in a hundred for three minutes does not.",
+                reason="The load balancer returns its own 5xx errors if no target is healthy or a target "
+                "times out. Replacing a target causes a few of them, but not for one request in a hundred "
+                "over three minutes.",
                 severity="critical",
                 customer_impact=True,
             ),
             Signal(
                 name="alb-target-5xx",
-                title="The API fails requests",
+                title="The API answers requests from the public load balancer with 5xx",
                 namespace=namespace,
                 metric="HTTPCode_Target_5XX_Count",
                 dimensions=dimensions,
@@ -474,30 +475,34 @@ class LoadBalancer(Component):
                 expression=f"IF(metric >= {LEAST_FAILURES}, metric / requests, 0)",
                 others=requests,
                 threshold=0.01,
-                reason="One request in a hundred fails; single ones are pods that go.",
+                reason="More than one request in a hundred fails. Isolated failures come from pods "
+                "shutting down.",
                 severity="critical",
             ),
             Signal(
                 name="alb-latency",
-                title="One request in a hundred takes more than a second",
+                title="More than one in a hundred requests to the public load balancer take longer than a "
+                "second",
                 namespace=namespace,
                 metric="TargetResponseTime",
                 dimensions=dimensions,
                 statistic="p99",
                 threshold=1,
-                reason="Seconds. Warm order intake answers in tens of milliseconds; a second is a queue.",
+                reason="The threshold is in seconds. A warm order intake function answers in tens of "
+                "milliseconds, so a second means that requests queue.",
                 severity="warning",
                 periods=5,
             ),
             Signal(
                 name="alb-unhealthy-targets",
-                title="An address of the API's endpoint does not answer",
+                title="An address of the API's endpoint is unhealthy",
                 namespace=namespace,
                 metric="UnHealthyHostCount",
                 dimensions={**dimensions, "TargetGroup": target_group.arn_suffix},
                 statistic="Maximum",
                 threshold=0,
-                reason="There is one address a zone: one missing is a zone's share of the capacity.",
+                reason="The endpoint has one address per Availability Zone, so losing one means losing the "
+                "zone's share of the capacity.",
                 severity="warning",
                 periods=5,
             ),
@@ -510,8 +515,9 @@ class LoadBalancer(Component):
                 dimensions={**web_acl, "Rule": "ALL"},
                 statistic="Sum",
                 threshold=100,
-                reason="The edge has blocked the noise: what comes this far goes round our distribution, or "
-                "is our own users' and passed the edge.",
+                reason="The threshold is in requests per five minutes. The web ACL at the edge has already "
+                "blocked the noise of scanners, so these requests either bypass our distribution or come "
+                "from our own users.",
                 severity="warning",
                 period_seconds=300,
                 periods=2,

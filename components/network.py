@@ -215,19 +215,19 @@ class Network(Component):
             Signal(
                 name=f"nat-port-allocation-{zone}",
                 runbook="nat-port-allocation",
-                title=f"NAT gateway of {zone} cannot open more connections",
+                title=f"The NAT gateway in {zone} can't open more connections",
                 namespace="AWS/NATGateway",
                 metric="ErrorPortAllocation",
                 dimensions={"NatGatewayId": nat.id},
                 statistic="Sum",
                 threshold=0,
-                reason="A NAT gateway has 55,000 ports to one destination; beyond them connections fail.",
+                reason="A NAT gateway has 55,000 ports per destination. Further connections fail.",
                 severity="warning",
             ),
             Signal(
                 name=f"nat-packets-dropped-{zone}",
                 runbook="nat-packets-dropped",
-                title=f"NAT gateway of {zone} drops packets",
+                title=f"The NAT gateway in {zone} drops packets",
                 namespace="AWS/NATGateway",
                 metric="PacketsDropCount",
                 dimensions={"NatGatewayId": nat.id},
@@ -238,7 +238,8 @@ class Network(Component):
                     "inwards": ("PacketsInFromDestination", "Sum"),
                 },
                 threshold=0.0001,
-                reason="Of all packets; more than one in ten thousand is what AWS looks into.",
+                reason="The threshold is a share of all packets. AWS recommends investigating losses of "
+                "more than one in ten thousand.",
                 severity="warning",
                 period_seconds=300,
             ),
@@ -426,7 +427,7 @@ class Network(Component):
         self.report(
             Signal(
                 name="api-endpoint-packets-dropped",
-                title="The private API's endpoint drops packets",
+                title="The VPC endpoint of the private API drops packets",
                 namespace="AWS/PrivateLinkEndpoints",
                 metric="PacketsDropped",
                 dimensions={
@@ -437,7 +438,8 @@ class Network(Component):
                 },
                 statistic="Sum",
                 threshold=10,
-                reason="A healthy endpoint drops next to nothing; all API requests pass through this one.",
+                reason="The threshold is in packets per minute. A healthy endpoint drops almost none, and "
+                "all API requests pass through this one.",
                 severity="critical",
             )
         )

@@ -80,14 +80,15 @@ class Routing(Component):
                 Signal(
                     name=f"health-check-{region}",
                     runbook="health-check",
-                    title=f"Route 53 finds {region} unhealthy and sends its traffic to another region",
+                    title=f"Route 53 considers {region} unhealthy and sends its traffic to another region",
                     namespace="AWS/Route53",
                     metric="HealthCheckStatus",
                     dimensions={"HealthCheckId": check.id},
                     statistic="Minimum",
                     comparison="below",
                     threshold=1,
-                    reason="1 while the region's API answers and its load balancer has the targets it needs.",
+                    reason="The metric is 1 while the region's API answers and its load balancer has "
+                    "enough healthy targets.",
                     severity="critical",
                     periods=1,
                     missing_data="breaching",

@@ -386,14 +386,14 @@ class Api(Component):
         self.report(
             Signal(
                 name="api-orders-throttled",
-                title="Orders are turned away by the API's throttle",
+                title="The API's throttle rejects orders",
                 namespace=LOG_METRICS,
                 metric=metric,
                 dimensions={},
                 statistic="Sum",
                 threshold=10,
-                reason="All callers share the throttle: once it is full, it turns away anybody's orders. A "
-                "burst ends within a minute.",
+                reason="The threshold is in orders per minute, for three minutes, because a burst ends "
+                "within a minute. All callers share the throttle, so it rejects anybody's orders.",
                 severity="critical",
                 customer_impact=True,
             )
@@ -404,19 +404,20 @@ class Api(Component):
         self.report(
             Signal(
                 name="api-server-errors",
-                title="The API fails",
+                title="The API answers requests with 5xx",
                 namespace="AWS/ApiGateway",
                 metric="5XXError",
                 dimensions=dimensions,
                 statistic="Average",
                 threshold=0.01,
-                reason="One request in a hundred fails; single ones are pods that go.",
+                reason="More than one request in a hundred fails. Isolated failures come from pods "
+                "shutting down.",
                 severity="critical",
                 customer_impact=True,
             ),
             Signal(
                 name="api-client-errors",
-                title="The API refuses a quarter of all requests",
+                title="The API rejects more than a quarter of all requests",
                 namespace="AWS/ApiGateway",
                 metric="4XXError",
                 dimensions=dimensions,
@@ -424,20 +425,21 @@ class Api(Component):
                 expression=f"IF(requests >= {LEAST_REQUESTS}, metric / requests, 0)",
                 others={"requests": ("Count", "Sum")},
                 threshold=0.25,
-                reason="Some callers are always wrong; so many are wrong when tokens, routes or throttles of "
-                "ours are, which no 5xx tells.",
+                reason="Some callers always send invalid requests. So many invalid requests mean that our "
+                "tokens, routes or throttles are wrong, which no 5xx metric shows.",
                 severity="warning",
                 periods=10,
             ),
             Signal(
                 name="api-latency",
-                title="The API is slow",
+                title="More than one in a hundred requests to the API take longer than two seconds",
                 namespace="AWS/ApiGateway",
                 metric="Latency",
                 dimensions=dimensions,
                 statistic="p99",
                 threshold=2000,
-                reason="Milliseconds from request to answer; traders give up, and send again.",
+                reason="The threshold is in milliseconds from request to response. Traders give up waiting "
+                "and send their orders again.",
                 severity="warning",
                 periods=5,
             ),

@@ -195,14 +195,14 @@ class OrderIntake(Component):
         self.report(
             Signal(
                 name="order-intake-error-lines",
-                title="Order intake logs errors",
+                title="The order intake function logs errors",
                 namespace=LOG_METRICS,
                 metric=metric,
                 dimensions={},
                 statistic="Sum",
                 threshold=5,
-                reason="Each is an order whose outcome is unknown, or a failure that nobody foresaw; a few a "
-                "minute are pods that go.",
+                reason="Each error line is an order with an unknown outcome or an unexpected failure. A "
+                "few lines a minute come from pods shutting down.",
                 severity="warning",
             )
         )
@@ -218,73 +218,77 @@ class OrderIntake(Component):
         self.report(
             Signal(
                 name="order-intake-errors",
-                title="Order intake crashes or runs out of time",
+                title="The order intake function crashes or times out",
                 namespace="AWS/Lambda",
                 metric="Errors",
                 dimensions=dimensions,
                 statistic="Sum",
                 threshold=0,
-                reason="The function answers every failure that it knows; this is one that it does not.",
+                reason="The function handles every known failure and answers the request, so any error is "
+                "an unknown failure.",
                 severity="critical",
                 customer_impact=True,
             ),
             Signal(
                 name="order-intake-throttles",
-                title="Orders are turned away for lack of concurrency",
+                title="Lambda rejects orders because the order intake function has no concurrency left",
                 namespace="AWS/Lambda",
                 metric="Throttles",
                 dimensions=dimensions,
                 statistic="Sum",
                 threshold=0,
-                reason="The reserved concurrency is used up; every throttle is an order refused.",
+                reason="The reserved concurrency is exhausted, and every throttle is a rejected order.",
                 severity="critical",
                 customer_impact=True,
             ),
             Signal(
                 name="order-intake-concurrency",
-                title="Order intake has used up most of its concurrency",
+                title="The order intake function uses most of its reserved concurrency",
                 namespace="AWS/Lambda",
                 metric="ConcurrentExecutions",
                 dimensions=dimensions,
                 statistic="Maximum",
                 threshold=0.8 * reserved_concurrency,
-                reason="Executions at once, four fifths of the reserved: the rest is for a burst; beyond it "
-                "orders are turned away.",
+                reason="The threshold is four fifths of the reserved concurrent executions. The rest is "
+                "for bursts, and orders beyond it are rejected.",
                 severity="warning",
                 periods=5,
             ),
             Signal(
                 name="order-intake-duration",
-                title="Order intake is slow",
+                title="The order intake function is slow",
                 namespace="AWS/Lambda",
                 metric="Duration",
                 dimensions=dimensions,
                 statistic="p99",
                 threshold=ORDER_SERVICE_TIMEOUT_SECONDS * 1000 / 2,
-                reason="Half of the order service's time-out (milliseconds): soon outcomes are unknown.",
+                reason="The threshold is in milliseconds: half of the timeout for calls to the order "
+                "service, beyond which the outcome of an order is unknown.",
                 severity="warning",
             ),
             Signal(
                 name="order-intake-spillover",
-                title="Orders wait for cold starts",
+                title="Orders wait for cold starts of the order intake function",
                 namespace="AWS/Lambda",
                 metric="ProvisionedConcurrencySpilloverInvocations",
                 dimensions=live,
                 statistic="Sum",
                 threshold=0,
-                reason="Target tracking follows within minutes; longer means that its maximum is too low.",
+                reason="Target tracking adds provisioned concurrency within minutes. If orders wait for "
+                "longer, its maximum is too low.",
                 severity="warning",
                 periods=10,
             ),
             Signal(
                 name="order-intake-dead-letters",
-                title="Asynchronous invocations of order intake failed",
+                title="Asynchronous invocations of the order intake function have failed",
                 namespace="AWS/SQS",
                 metric="ApproximateNumberOfMessagesVisible",
                 dimensions={"QueueName": dead_letters.name},
                 statistic="Maximum",
                 threshold=0,
-                reason="Each message is an invocation that failed for good and wants a look.",
+                reason="Each message in the dead-letter queue is an invocation that failed permanently and "
+                "needs investigation.",
                 severity="warning",
                 period_seconds=300,
                 periods=1,
@@ -292,13 +296,13 @@ class OrderIntake(Component):
             Signal(
                 name="order-intake-dead-letters-lost",
                 runbook="order-intake-dead-letters",
-                title="A failed invocation of order intake could not be kept",
+                title="Lambda can't send a failed invocation of order intake to the dead-letter queue",
                 namespace="AWS/Lambda",
                 metric="DeadLetterErrors",
                 dimensions=dimensions,
                 statistic="Sum",
                 threshold=0,
-                reason="The queue, its key or the function's permission is gone; the request is lost.",
+                reason="The queue, its key or the function's permission is missing, and the request is lost.",
                 severity="warning",
                 period_seconds=300,
                 periods=1,
@@ -310,7 +314,7 @@ class OrderIntake(Component):
             Signal(
                 name="order-intake-canary-errors",
                 runbook="order-intake-errors",
-                title="The new version of order intake crashes or runs out of time",
+                title="The new version of the order intake function crashes or times out",
                 namespace="AWS/Lambda",
                 metric="Errors",
                 dimensions={
@@ -320,7 +324,8 @@ class OrderIntake(Component):
                 },
                 statistic="Sum",
                 threshold=0,
-                reason="The newest version alone, while it gets a share of the orders: take it back.",
+                reason="The metric covers only the newest version while it gets a share of the orders. "
+                "Roll it back.",
                 severity="critical",
                 periods=1,
             )

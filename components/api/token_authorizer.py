@@ -110,35 +110,37 @@ class TokenAuthorizer(Component):
             # Not `Errors`: API Gateway wants a failure for a 401, so each wrong token counts as one.
             Signal(
                 name="token-authorizer-keys-unavailable",
-                title="The issuer's keys cannot be fetched",
+                title="The token authorizer can't fetch the issuer's keys",
                 namespace=METRICS,
                 metric=metric,
                 dimensions={},
                 statistic="Sum",
                 threshold=0,
-                reason="Keys are kept for hours; without any, callers get 500 whatever their token.",
+                reason="Keys are cached for hours. Without any, all callers get HTTP 500, whatever their "
+                "token.",
                 severity="critical",
             ),
             Signal(
                 name="token-authorizer-duration",
-                title="Tokens are judged slowly",
+                title="The token authorizer is slow",
                 namespace="AWS/Lambda",
                 metric="Duration",
                 dimensions={"FunctionName": function.name},
                 statistic="p99",
                 threshold=TIMEOUT_SECONDS * 1000 / 2,
-                reason="Half of the time-out (milliseconds), at which callers get 500: the issuer hangs.",
+                reason="The threshold is in milliseconds: half of the function's timeout, after which "
+                "callers get HTTP 500. The issuer doesn't respond in time.",
                 severity="warning",
             ),
             Signal(
                 name="token-authorizer-throttles",
-                title="Requests are turned away because their tokens cannot be judged",
+                title="Lambda rejects requests because the token authorizer has no concurrency left",
                 namespace="AWS/Lambda",
                 metric="Throttles",
                 dimensions={"FunctionName": function.name},
                 statistic="Sum",
                 threshold=0,
-                reason="The reserved concurrency is used up; every throttle is a request refused.",
+                reason="The reserved concurrency is exhausted, and every throttle is a rejected request.",
                 severity="critical",
             ),
         )

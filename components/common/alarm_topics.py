@@ -70,13 +70,13 @@ class AlarmTopics(Component):
             Signal(
                 name=f"{args.scope}-{severity}-notifications-failed",
                 runbook="notifications-failed",
-                title=f"Notifications of {severity} alarms are not delivered",
+                title=f"Amazon SNS can't deliver notifications of {severity} alarms",
                 namespace="AWS/SNS",
                 metric="NumberOfNotificationsFailed",
                 dimensions={"TopicName": topic.name},
                 statistic="Sum",
                 threshold=0,
-                reason="An alarm that nobody hears is none.",
+                reason="Any failed delivery in five minutes may be an alarm that nobody received.",
                 # The two topics fail apart as a rule, so each tells of the other.
                 severity="warning" if severity == "critical" else "critical",
                 period_seconds=300,

@@ -23,7 +23,7 @@ class Signal:
     runbook: str = ""
     """Section of `docs/operations.md`, where several signals share one (a broker's each); else `name`."""
     title: str
-    """What has happened when the alarm rings, in a few words."""
+    """What has happened when the alarm rings: a sentence with a capital letter and without its full stop."""
     namespace: str
     """CloudWatch namespace, such as `AWS/ApplicationELB`."""
     metric: str
@@ -39,7 +39,7 @@ class Signal:
     threshold: float
     """In the unit of the metric, or of `expression`; the alarm rings beyond it."""
     reason: str
-    """Why the threshold is what it is."""
+    """Why the threshold is what it is, in whole sentences."""
     severity: Severity
     period_seconds: int = 60
     """At least as long as the time between two values of the metric: what is missing in between would keep
@@ -70,7 +70,7 @@ class Objective:
     name: str
     """Unique within the platform and region; the runbook's section too."""
     title: str
-    """What has happened when an alarm rings, in a few words."""
+    """What has happened when an alarm rings: a sentence with a capital letter and without its full stop."""
     target: float
     """Share of requests that are good, such as 0.999."""
     namespace: str

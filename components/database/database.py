@@ -464,12 +464,20 @@ class Database(Component):
         levels: list[tuple[str, str, int, Severity, str]] = [
             (
                 "fatal",
-                "The database ends sessions",
+                "The database terminates sessions",
                 10,
                 "warning",
-                "Refused sign-ins and ended sessions; a failover has a burst of them, an attack a stream.",
+                "More than ten FATAL log lines in five minutes mean rejected sign-ins or terminated "
+                "sessions. A "
+                "failover causes a burst of them, and an attack a steady stream.",
             ),
-            ("panic", "The database crashes", 0, "critical", "All sessions end; the instance restarts."),
+            (
+                "panic",
+                "The database has crashed",
+                0,
+                "critical",
+                "Any PANIC log line means that all sessions end and the instance restarts.",
+            ),
         ]
         for level, title, threshold, severity, reason in levels:
             metric = f"{identifier}-{level}"

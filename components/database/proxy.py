@@ -172,38 +172,40 @@ class DatabaseProxy(Component):
         self.report(
             Signal(
                 name="database-proxy-borrow-latency",
-                title="Services wait for a connection to the database",
+                title="Services wait longer than a second for a connection to the database",
                 namespace="AWS/RDS",
                 metric="DatabaseConnectionsBorrowLatency",
                 dimensions=dimensions,
                 statistic="Average",
                 threshold=1_000_000,
-                reason="microseconds; a free connection comes at once, so a second means that all are taken",
+                reason="The threshold is in microseconds. A free connection is available immediately, so a "
+                "wait of a second means that all connections are in use.",
                 severity="warning",
                 periods=5,
             ),
             Signal(
                 name="database-proxy-sign-in-failed",
-                title="The proxy refuses services that sign in",
+                title="The database proxy rejects services that sign in",
                 namespace="AWS/RDS",
                 metric="ClientConnectionsSetupFailedAuth",
                 dimensions=dimensions,
                 statistic="Sum",
                 threshold=10,
-                reason="an expired token is tried anew once; more in each of three minutes is a service that "
-                "lost its right, or its certificates of RDS",
+                reason="A service with an expired token is rejected once and then retries. More than ten "
+                "rejections in each of three minutes mean that a service has lost its permission or its "
+                "RDS certificates.",
                 severity="warning",
             ),
             Signal(
                 name="database-proxy-connections-failed",
-                title="The proxy cannot sign in to the database",
+                title="The database proxy can't sign in to the database",
                 namespace="AWS/RDS",
                 metric="DatabaseConnectionsSetupFailed",
                 dimensions=dimensions,
                 statistic="Sum",
                 threshold=10,
-                reason="a failover costs a few; more in each of three minutes is a user or a permission that "
-                "is missing, or a database that is not there",
+                reason="A failover causes a few failures. More than ten in each of three minutes mean that "
+                "a user or a permission is missing, or that the database is unavailable.",
                 severity="critical",
             ),
         )

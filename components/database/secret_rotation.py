@@ -110,13 +110,13 @@ class SecretRotation(Component):
         self.report(
             Signal(
                 name="database-rotation-failed",
-                title="The database's master password could not be rotated",
+                title="The rotation of the database's master password has failed",
                 namespace="AWS/Lambda",
                 metric="Errors",
                 dimensions={"FunctionName": function.name},
                 statistic="Sum",
                 threshold=0,
-                reason="Secrets Manager tries again by itself; what it failed on is usually there for longer",
+                reason="Secrets Manager retries automatically, but the cause of a failure usually persists.",
                 severity="warning",
                 period_seconds=300,
                 periods=1,

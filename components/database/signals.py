@@ -40,13 +40,14 @@ def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_da
         signals.append(
             Signal(
                 name="database-global-lag",
-                title="The region's database is behind the primary region's",
+                title="The database of this region lags behind the database of the primary region",
                 namespace="AWS/RDS",
                 metric="AuroraGlobalDBReplicationLag",
                 dimensions=of_cluster,
                 statistic="Maximum",
                 threshold=5000,
-                reason="milliseconds; below a second is usual, and what lags is lost with the primary",
+                reason="The threshold is in milliseconds. A lag below a second is usual, and writes that "
+                "aren't replicated yet are lost if the primary region is lost.",
                 severity="critical",
                 periods=5,
             )
@@ -70,50 +71,54 @@ def _load(of_writer: dict[str, str], of_readers: dict[str, str], settings: Datab
     return [
         Signal(
             name="database-writer-cpu",
-            title="The database's writer is at its CPU's limit",
+            title="The database's writer uses more than 80 per cent of its CPU",
             namespace="AWS/RDS",
             metric="CPUUtilization",
             dimensions=of_writer,
             statistic="Average",
             threshold=80,
-            reason="readers scale by themselves and the writer does not; the rest carries a failover",
+            reason="Readers scale automatically, but the writer doesn't. The remaining 20 per cent are "
+            "needed in a failover.",
             severity="warning",
             periods=10,
         ),
         Signal(
             name="database-reader-cpu",
-            title="The database's readers are at their CPU's limit",
+            title="The database's readers use more than 80 per cent of their CPU",
             namespace="AWS/RDS",
             metric="CPUUtilization",
             dimensions=of_readers,
             statistic="Average",
             threshold=80,
-            reason="per cent on average; where readers scale, more come at less: there are all that may be",
+            reason="The threshold is in per cent, averaged over the readers. If readers scale "
+            "automatically, they are added at a lower value, so their maximum number is already running.",
             severity="warning",
             periods=15,
         ),
         Signal(
             name="database-connections",
-            title="The database's writer has nearly as many connections as it takes",
+            title="The database's writer has almost reached its maximum number of connections",
             namespace="AWS/RDS",
             metric="DatabaseConnections",
             dimensions=of_writer,
             statistic="Maximum",
             threshold=0.75 * connection_limit(settings),
-            reason="three quarters of what its memory would allow without the system's share; the proxy has "
-            "nine tenths of what is left, and then lets callers wait",
+            reason="The threshold is three quarters of the connections that the instance's memory would "
+            "allow if the system used none of it. The proxy uses at most nine tenths of the actual maximum "
+            "and then makes clients wait.",
             severity="warning",
             periods=5,
         ),
         Signal(
             name="database-commit-latency",
-            title="The database's commits are slow",
+            title="Commits to the database take longer than 50 milliseconds on average",
             namespace="AWS/RDS",
             metric="CommitLatency",
             dimensions=of_writer,
             statistic="Average",
             threshold=50,
-            reason="milliseconds; a few are usual, and each order waits for at least one",
+            reason="The threshold is in milliseconds. A few are usual, and each order waits for at least "
+            "one commit.",
             severity="warning",
             periods=5,
         ),
@@ -124,49 +129,53 @@ def _data(of_cluster: dict[str, str], of_readers: dict[str, str]) -> list[Signal
     return [
         Signal(
             name="database-replica-lag",
-            title="The database's readers are behind the writer",
+            title="A reader of the database lags behind the writer",
             namespace="AWS/RDS",
             metric="AuroraReplicaLag",
             dimensions=of_readers,
             statistic="Maximum",
             threshold=1000,
-            reason="milliseconds; below 100 is usual, and a balance read a second late is a wrong one",
+            reason="The threshold is in milliseconds. A lag below 100 is usual, and a balance that is a "
+            "second old is wrong.",
             severity="warning",
             periods=5,
         ),
         Signal(
             name="database-deadlocks",
-            title="Transactions deadlock",
+            title="Database transactions deadlock",
             namespace="AWS/RDS",
             metric="Deadlocks",
             dimensions=of_cluster,
             statistic="Maximum",
             threshold=0.1,
-            reason="a second; transfers lock accounts in one order, so a steady rate is a fault",
+            reason="The threshold is in deadlocks per second. Transfers lock accounts in a fixed order, so "
+            "a steady rate of deadlocks is a bug.",
             severity="warning",
             periods=5,
         ),
         Signal(
             name="database-transaction-ids",
-            title="The database nears transaction-id wraparound",
+            title="The database is approaching transaction ID wraparound",
             namespace="AWS/RDS",
             metric="MaximumUsedTransactionIDs",
             dimensions=of_cluster,
             statistic="Maximum",
             threshold=1_000_000_000,
-            reason="vacuum has failed for long; PostgreSQL stops taking writes at about two billion",
+            reason="One billion used transaction IDs mean that vacuum has failed for a long time. "
+            "PostgreSQL stops accepting writes at about two billion.",
             severity="critical",
             period_seconds=300,
         ),
         Signal(
             name="database-volume",
-            title="The database's volume nears the largest size that it can have",
+            title="The database's storage volume is approaching its maximum size",
             namespace="AWS/RDS",
             metric="VolumeBytesUsed",
             dimensions=of_cluster,
             statistic="Maximum",
             threshold=0.75 * VOLUME_LIMIT_BYTES,
-            reason="bytes, three quarters of 128 TiB; the metric of what is left is MySQL's alone",
+            reason="The threshold is in bytes: three quarters of 128 TiB. The metric of the space that is "
+            "left exists only for Aurora MySQL.",
             severity="warning",
             period_seconds=3600,
             periods=1,
@@ -178,13 +187,14 @@ def _serverless(of_writer: dict[str, str]) -> list[Signal]:
     return [
         Signal(
             name="database-capacity",
-            title="The database's writer is at its largest capacity",
+            title="The database's writer has almost reached its maximum serverless capacity",
             namespace="AWS/RDS",
             metric="ACUUtilization",
             dimensions=of_writer,
             statistic="Average",
             threshold=90,
-            reason="per cent of serverless.max; there is nothing left to scale to",
+            reason="The threshold is in per cent of the setting serverless.max, above which the writer "
+            "can't scale.",
             severity="warning",
             periods=5,
         )
@@ -197,11 +207,14 @@ def _of_an_instance_class(
     of_readers: dict[str, str],
     settings: DatabaseSettings,
 ) -> list[Signal]:
-    memory = "bytes; below 1 GiB the next large sort or burst of connections ends in a restart"
+    memory = (
+        "The threshold is in bytes. With less than 1 GiB of free memory, the next large sort or burst of "
+        "connections ends in a restart."
+    )
     return [
         Signal(
             name="database-memory",
-            title="The database's writer is short of memory",
+            title="The database's writer is running out of memory",
             namespace="AWS/RDS",
             metric="FreeableMemory",
             dimensions=of_writer,
@@ -215,7 +228,7 @@ def _of_an_instance_class(
         Signal(
             name="database-reader-memory",
             runbook="database-memory",
-            title="A reader of the database is short of memory",
+            title="A reader of the database is running out of memory",
             namespace="AWS/RDS",
             metric="FreeableMemory",
             dimensions=of_readers,
@@ -228,7 +241,7 @@ def _of_an_instance_class(
         ),
         Signal(
             name="database-local-storage",
-            title="An instance of the database runs out of room for temporary files",
+            title="A database instance is running out of space for temporary files",
             namespace="AWS/RDS",
             metric="FreeLocalStorage",
             dimensions=of_cluster,
@@ -236,7 +249,8 @@ def _of_an_instance_class(
             comparison="below",
             # An instance has twice its memory ("Temporary storage limits for Aurora PostgreSQL").
             threshold=0.2 * 2 * _memory_gib(settings) * GIB,
-            reason="bytes, a fifth of what there is; large sorts and new indexes fail when none is left",
+            reason="The threshold is in bytes: a fifth of the instance's temporary storage. Large sorts "
+            "and new indexes fail when none is left.",
             severity="warning",
             periods=5,
         ),

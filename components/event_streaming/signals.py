@@ -22,7 +22,7 @@ def broker_signals(cluster_name: pulumi.Input[str], brokers: int) -> list[Signal
             dimensions=of_cluster,
             statistic="Maximum",
             threshold=0,
-            reason="a partition without a leader can be neither written nor read",
+            reason="A partition without a leader can be neither written nor read.",
             severity="critical",
             customer_impact=True,
         ),
@@ -35,7 +35,7 @@ def broker_signals(cluster_name: pulumi.Input[str], brokers: int) -> list[Signal
             statistic="Maximum",
             comparison="below",
             threshold=1,
-            reason="without a controller no leader is elected when a broker fails",
+            reason="Without a controller, no new leader is elected when a broker fails.",
             severity="critical",
         ),
     ]
@@ -50,7 +50,7 @@ def _load_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -> list[
         Signal(
             name=f"kafka-broker-{broker}-cpu",
             runbook="kafka-broker-cpu",
-            title=f"Kafka broker {broker} has too little CPU to take over from another",
+            title=f"Kafka broker {broker} has too little CPU left to take over from another broker",
             namespace="AWS/Kafka",
             metric="CpuUser",
             dimensions=of_broker,
@@ -58,34 +58,36 @@ def _load_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -> list[
             expression="metric + system",
             others={"system": ("CpuSystem", "Average")},
             threshold=60,
-            reason="AWS's best practice for MSK, in per cent; the rest carries what another leads",
+            reason="The threshold is in per cent and is AWS's best practice for MSK. The rest is needed to "
+            "lead another broker's partitions.",
             severity="warning",
             period_seconds=300,
         ),
         Signal(
             name=f"kafka-broker-{broker}-memory",
             runbook="kafka-broker-memory",
-            title=f"Kafka broker {broker} is short of heap",
+            title=f"Kafka broker {broker} is running out of heap memory",
             namespace="AWS/Kafka",
             metric="HeapMemoryAfterGC",
             dimensions=of_broker,
             statistic="Maximum",
             threshold=60,
-            reason="AWS's best practice for MSK, in per cent after a garbage collection; a broker "
-            "that has none left ends",
+            reason="The threshold is in per cent after a garbage collection and is AWS's best practice for "
+            "MSK. A broker without free heap memory terminates.",
             severity="warning",
             period_seconds=300,
         ),
         Signal(
             name=f"kafka-broker-{broker}-connections",
             runbook="kafka-broker-connections",
-            title=f"Kafka broker {broker} has nearly as many connections as it takes",
+            title=f"Kafka broker {broker} has almost reached its maximum number of connections",
             namespace="AWS/Kafka",
             metric="ConnectionCount",
             dimensions=of_broker,
             statistic="Maximum",
             threshold=0.8 * IAM_CONNECTIONS,
-            reason="four fifths of the quota, at which new connections are refused; a pod has a few",
+            reason="The threshold is four fifths of the MSK quota for IAM connections, above which new "
+            "connections are refused. A pod has only a few.",
             severity="warning",
             periods=5,
         ),
@@ -97,13 +99,14 @@ def _replication_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -
         Signal(
             name=f"kafka-broker-{broker}-under-min-isr",
             runbook="kafka-broker-under-min-isr",
-            title=f"Kafka broker {broker} leads partitions that refuse writes",
+            title=f"Kafka broker {broker} leads partitions that reject writes",
             namespace="AWS/Kafka",
             metric="UnderMinIsrPartitionCount",
             dimensions=of_broker,
             statistic="Maximum",
             threshold=0,
-            reason="below min.insync.replicas a producer with acks=all gets an error",
+            reason="When a partition has fewer in-sync replicas than min.insync.replicas, a producer with "
+            "acks=all gets an error.",
             severity="critical",
         ),
         Signal(
@@ -115,7 +118,8 @@ def _replication_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -
             dimensions=of_broker,
             statistic="Maximum",
             threshold=0,
-            reason="a rolling update does this for minutes; for longer a broker is not coming back",
+            reason="A rolling update causes this for minutes. After half an hour, a broker isn't coming "
+            "back.",
             severity="warning",
             period_seconds=300,
             periods=6,
@@ -123,13 +127,14 @@ def _replication_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -
         Signal(
             name=f"kafka-broker-{broker}-disk",
             runbook="kafka-broker-disk",
-            title=f"Kafka broker {broker} runs out of disk",
+            title=f"Kafka broker {broker} is running out of disk space",
             namespace="AWS/Kafka",
             metric="KafkaDataLogsDiskUsed",
             dimensions=of_broker,
             statistic="Maximum",
             threshold=85,
-            reason="AWS's best practice for MSK; the auto-scaling acts at 60 %, so it has not helped",
+            reason="The threshold is in per cent and is AWS's best practice for MSK. Auto scaling grows "
+            "the volume at 60 per cent, so it hasn't helped.",
             severity="critical",
             period_seconds=300,
         ),
@@ -147,29 +152,30 @@ def consumer_signals(cluster_name: pulumi.Input[str], service: str, topic: str) 
         Signal(
             name=f"kafka-lag-{service}.{topic}",
             runbook="kafka-consumer-lag",
-            title=f"{service} is minutes behind in {topic}",
+            title=f"The service {service} is more than five minutes behind in the topic {topic}",
             namespace="AWS/Kafka",
             metric="EstimatedMaxTimeLag",
             dimensions=dimensions,
             dashboard=service,
             statistic="Maximum",
             threshold=300,
-            reason="in seconds; more pods catch up with a burst within five minutes, and orders and "
-            "balances are as old as this",
+            reason="The threshold is in seconds. Additional pods catch up with a burst within five "
+            "minutes. Until then, orders and balances are out of date by this much.",
             severity="critical",
             periods=5,
         ),
         Signal(
             name=f"kafka-unread-{service}.{topic}",
             runbook="kafka-consumer-lag",
-            title=f"{service} has a heap of unread records in {topic}",
+            title=f"The service {service} has more than 100,000 unread records in the topic {topic}",
             namespace="AWS/Kafka",
             metric="SumOffsetLag",
             dimensions=dimensions,
             dashboard=service,
             statistic="Maximum",
             threshold=100_000,
-            reason="counts while nobody reads, too, when there is no speed to estimate a time from",
+            reason="The number of records is reported even if the service reads nothing, when MSK has no "
+            "rate to estimate a time lag from.",
             severity="warning",
             periods=15,
         ),
@@ -184,7 +190,7 @@ def dead_letter_signals(
         Signal(
             name=f"kafka-broker-{broker}-dead-letters-{topic}",
             runbook="kafka-dead-letters",
-            title=f"A record landed in {topic}",
+            title=f"A record has arrived in the dead-letter topic {topic}",
             namespace="AWS/Kafka",
             metric="MessagesInPerSec",
             dimensions={
@@ -196,7 +202,8 @@ def dead_letter_signals(
             statistic="Maximum",
             # One record in a minute is 0.016 a second. Kafka's own rate fades, and is not zero for hours.
             threshold=0.001,
-            reason="a service gave up on a record: an order or a balance lacks it until it is replayed",
+            reason="A service couldn't process a record, so it is missing from an order or a balance until "
+            "it is replayed.",
             severity="warning",
             periods=1,
         )

@@ -47,9 +47,11 @@ class Alert:
     minutes: int
     """How long it must have one."""
     title: str
-    """What has happened, in a few words, without quotation marks: it stands in JSON."""
+    """What has happened: a sentence with a capital letter and without its full stop. It is put into JSON as
+    it is, so it must not contain quotation marks."""
     reason: str
-    """Why limit and time are what they are, likewise."""
+    """Why the limit and the time are what they are, in whole sentences. It must not contain quotation marks
+    either."""
     severity: Severity
     runbook: str
     """Section of `docs/operations.md`."""
@@ -177,8 +179,9 @@ def service_alerts(
         # Without any pod there is no `up` at all. Both sides have the same labels, so it is one alert.
         expression=f"avg by (namespace, service) (up{pods}) < 0.5 or absent(up{pods})",
         minutes=10,
-        title=f"Fewer than half of the pods of {name} show their metrics",
-        reason="It is scaled and watched by the rest of them. New pods are scraped within a minute.",
+        title=f"Prometheus can scrape fewer than half of the pods of the service {name}",
+        reason="Only the remaining pods' metrics are used to scale and to monitor the service. New pods "
+        "are scraped within a minute.",
         severity="warning",
         runbook="service-not-scraped",
     )
@@ -188,8 +191,9 @@ def service_alerts(
         # Counters with labels begin with the first request: new pods without any have no load, and need none.
         expression=f"absent({load_metric}{series})" + (f" and {REQUESTS}{series} > 0" if limits else ""),
         minutes=10,
-        title=f"The query that scales {name} has no value",
-        reason="KEDA keeps its pods, or takes the fallback; it does not follow the load.",
+        title=f"The scaling query of the service {name} returns no value",
+        reason="Without the value, KEDA doesn't follow the load. It keeps the current pods or uses the "
+        "fallback number of pods.",
         severity="warning",
         runbook="service-scaling-load-missing",
     )
@@ -198,8 +202,9 @@ def service_alerts(
         service=name,
         expression=f"max(process_open_fds{pods} / process_max_fds{pods}) > 0.8",
         minutes=10,
-        title=f"A pod of {name} has used 80 per cent of its file descriptors",
-        reason="At the end it accepts no connection. A leak grows for hours; a burst is over in minutes.",
+        title=f"A pod of the service {name} uses more than 80 per cent of its file descriptors",
+        reason="A pod with no file descriptors left accepts no connections. A burst is over in minutes, "
+        "but a leak grows for hours.",
         severity="warning",
         runbook="service-open-files",
     )
@@ -210,8 +215,10 @@ def service_alerts(
         service=name,
         expression=f"{ERRORS}{series} > {limits.error_percent / 100:g}",
         minutes=10,
-        title=f"{name} answers more than {limits.error_percent:g} per cent of requests with 5xx",
-        reason="Twice as long as the share looks back, so that it takes more than one burst.",
+        title=f"The service {name} answers more than {limits.error_percent:g} per cent of its requests with "
+        "5xx",
+        reason="The share covers five minutes and must stay above the limit for ten, so that a single "
+        "burst doesn't trigger the alert. The service's settings have the limit (alerts.errorPercent).",
         severity="critical" if name == order_service else "warning",
         runbook="service-request-errors",
     )
@@ -220,8 +227,10 @@ def service_alerts(
         service=name,
         expression=f"{LATENCY}{series} > {limits.latency_ms / 1000:g}",
         minutes=10,
-        title=f"{name} is slower than {limits.latency_ms} ms for more than one in a hundred requests",
-        reason="Twice as long as the percentile looks back. Orders that are late ring order-latency.",
+        title=f"More than one in a hundred requests to the service {name} take longer than "
+        f"{limits.latency_ms} ms",
+        reason="The percentile covers five minutes and must stay above the limit for ten. The service's "
+        "settings have the limit (alerts.latencyMs). Slow orders also trigger the order-latency alarms.",
         severity="warning",
         runbook="service-request-latency",
     )
@@ -234,8 +243,9 @@ def service_alerts(
             # million, every minute. A service that was not there a day ago has not had its day yet.
             expression=f"({uncounted}) and on () count(up{pods} offset 1d)",
             minutes=60,
-            title=f"{name} does not count its requests and how long they take",
-            reason="Nothing watches its errors and its latency. A day without one request is none.",
+            title=f"The service {name} doesn't report its number of requests or their duration",
+            reason="Without these metrics, nothing monitors the service's errors and latency. A day "
+            "without a single request isn't expected.",
             severity="warning",
             runbook="service-requests-uncounted",
         )
@@ -332,7 +342,7 @@ def _signals(workspace_id: pulumi.Output[str], rule_groups: Sequence[str]) -> li
     return [
         Signal(
             name="alerts-not-evaluated",
-            title="Alerts on the services' metrics do not reach the alert manager",
+            title="Alerts on the services' metrics don't reach the alert manager",
             namespace="AWS/Prometheus",
             metric="AlertManagerAlertsReceived",
             dimensions={"Workspace": workspace_id},
@@ -340,13 +350,14 @@ def _signals(workspace_id: pulumi.Output[str], rule_groups: Sequence[str]) -> li
             comparison="below",
             threshold=1,
             period_seconds=300,
-            reason="One alert always fires and is sent again every few minutes.",
+            reason="The Watchdog alert always fires and is sent again every few minutes. If it doesn't "
+            "arrive for 15 minutes, no other alert would arrive either.",
             severity="warning",
             missing_data="breaching",
         ),
         Signal(
             name="alerts-not-delivered",
-            title="The alert manager cannot tell the topics of an alert",
+            title="The alert manager can't publish an alert to its SNS topic",
             namespace="AWS/Prometheus",
             metric="AlertManagerNotificationsFailed",
             dimensions={"Workspace": workspace_id},
@@ -354,21 +365,22 @@ def _signals(workspace_id: pulumi.Output[str], rule_groups: Sequence[str]) -> li
             threshold=0,
             period_seconds=300,
             periods=1,
-            reason="An alert that nobody hears is none.",
+            reason="Any failed notification is an alert that nobody received.",
             severity="critical",
         ),
         *(
             Signal(
                 name=f"rules-{group.split(';')[1]}-failed",
                 runbook="rules-failed",
-                title=f"The workspace cannot evaluate rules of the group {group}",
+                title=f"The Prometheus workspace can't evaluate rules of the group {group}",
                 namespace="AWS/Prometheus",
                 metric="RuleEvaluationFailures",
                 dimensions={"Workspace": workspace_id, "RuleGroup": group},
                 statistic="Sum",
                 threshold=0,
                 period_seconds=300,
-                reason="What they would record is missing, and what they would ring stays silent.",
+                reason="While a rule can't be evaluated, a recording rule writes no samples and an "
+                "alerting rule triggers no alert.",
                 severity="warning",
             )
             for group in rule_groups

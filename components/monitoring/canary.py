@@ -217,7 +217,7 @@ class OrderCanary(Component):
         self.report(
             Signal(
                 name="order-canary",
-                title="The canary cannot place its order",
+                title="The canary can't place its test order",
                 namespace="CloudWatchSynthetics",
                 metric="SuccessPercent",
                 dimensions=dimensions,
@@ -225,21 +225,24 @@ class OrderCanary(Component):
                 comparison="below",
                 threshold=100,
                 periods=2,
-                reason="One failure may be the network's; two in a row, or no run at all, are ours.",
+                reason="The threshold is in per cent of successful runs, one run a minute. A single "
+                "failure may be a network error, but two in a row, or no runs at all, are a fault of the "
+                "platform.",
                 severity="critical",
                 missing_data="breaching",
                 customer_impact=True,
             ),
             Signal(
                 name="order-canary-duration",
-                title="The canary's order takes long",
+                title="The canary's test order takes too long",
                 namespace="CloudWatchSynthetics",
                 metric="Duration",
                 dimensions=dimensions,
                 statistic="Average",
                 threshold=SLOW_MILLISECONDS,
                 periods=5,
-                reason="Milliseconds of a run, half of its deadline; most of a healthy one is its own start.",
+                reason="The threshold is in milliseconds: half of the script's deadline for a run. A "
+                "healthy run spends most of its time starting.",
                 severity="warning",
             ),
         )

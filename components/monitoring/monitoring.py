@@ -163,9 +163,7 @@ class Monitoring(Component):
             f"{self._name}-{region.region}-{signal.name}",
             name=f"{self._platform}-{region.region}-{signal.name}",
             region=region.region,
-            alarm_description=(
-                f"{signal.title}. {_sentence(signal.reason)} Runbook: {RUNBOOKS}#{signal.anchor}"
-            ),
+            alarm_description=(f"{signal.title}. {signal.reason} Runbook: {RUNBOOKS}#{signal.anchor}"),
             **_compared(signal),
             comparison_operator=(
                 "GreaterThanThreshold" if signal.comparison == "above" else "LessThanThreshold"
@@ -194,8 +192,10 @@ class Monitoring(Component):
                     part,
                     region,
                     rate.severity,
-                    description=f"{objective.title}: {rate.budget_share:.0%} of a month's error budget "
-                    f"within {rate.long_seconds // 3600} h. Runbook: {RUNBOOKS}#{objective.name}",
+                    description=f"{objective.title}. At the current rate, {rate.budget_share:.0%} of a "
+                    "month's error "
+                    f"budget is spent within {rate.long_seconds // 3600} h. "
+                    f"Runbook: {RUNBOOKS}#{objective.name}",
                     rule=_rings("AND", [alarm.name for alarm in windows]),
                 )
                 composites.append((rate, composite))
@@ -216,8 +216,8 @@ class Monitoring(Component):
             name=f"{self._platform}-{region.region}-{part}",
             region=region.region,
             alarm_description=(
-                f"One window of a burn rate; the alarm over both notifies. "
-                f"Runbook: {RUNBOOKS}#{objective.name}"
+                f"{objective.title} in one of the two windows of a burn-rate alarm. The composite alarm over "
+                f"both windows sends the notification. Runbook: {RUNBOOKS}#{objective.name}"
             ),
             metric_queries=_metric_queries(
                 "bad_share",
@@ -251,7 +251,9 @@ class Monitoring(Component):
                 "customer-impact",
                 region,
                 "critical",
-                description=f"Orders fail or are late. Runbook: {RUNBOOKS}#customer-impact",
+                description="Customers' orders fail or are late. An alarm of the order path or a critical "
+                "burn-rate "
+                f"alarm is active. Runbook: {RUNBOOKS}#customer-impact",
                 rule=_rings("OR", names),
             )
 
@@ -269,7 +271,8 @@ class Monitoring(Component):
             name=f"{self._platform}-{region.region}-deployment-runs",
             region=region.region,
             alarm_description=(
-                f"A deployment runs and says so every minute. Runbook: {RUNBOOKS}#deployment-runs"
+                "A deployment is running, which the deployment pipeline reports every minute. Alarms that a "
+                f"healthy deployment may trigger send no notifications. Runbook: {RUNBOOKS}#deployment-runs"
             ),
             namespace=DEPLOYMENTS_NAMESPACE,
             metric_name="Running",
@@ -290,7 +293,8 @@ class Monitoring(Component):
                 f"workload-{severity}",
                 region,
                 severity,
-                description="Targets are unhealthy or services log errors, and no deployment explains it. "
+                description="Pods are unhealthy, reset connections or log errors, and no deployment is "
+                "running. "
                 f"Runbook: {RUNBOOKS}#workload",
                 rule=_rings("OR", names),
                 suppressor={
@@ -443,7 +447,3 @@ def _rings(operator: Literal["AND", "OR"], names: Sequence[pulumi.Output[str]]) 
     return pulumi.Output.all(*names).apply(
         lambda known: f" {operator} ".join(f'ALARM("{name}")' for name in known)
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:].rstrip('.')}."

@@ -116,9 +116,10 @@ class MetricsScraper(Component):
             _ingestion(
                 resource_name(args.workspace_arn),
                 name="metrics-ingestion",
-                title="No pod metrics arrive",
+                title="No pod metrics arrive in the Prometheus workspace",
                 periods=5,
-                reason="Samples a second. Without any, services run at their fallback number of pods.",
+                reason="The threshold is in samples per second. Without pod metrics, services run at their "
+                "fallback number of pods.",
                 severity="critical",
             )
         )
@@ -188,9 +189,10 @@ class BrokerMetrics(Component):
             _ingestion(
                 workspace.id,
                 name="broker-metrics-ingestion",
-                title="No metrics arrive from the brokers' exporters",
+                title="No metrics of the Kafka brokers' exporters arrive in the Prometheus workspace",
                 periods=15,
-                reason="Samples a second. Kafka's alarms do not need them, whoever looks for a cause does.",
+                reason="The threshold is in samples per second. Kafka's alarms don't need these metrics, "
+                "but troubleshooting does.",
                 severity="warning",
             )
         )

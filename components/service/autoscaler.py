@@ -136,7 +136,7 @@ class Autoscaler(Component):
         self.report(
             Signal(
                 name="autoscaler-operator-pods",
-                title="KEDA does not run, so nothing scales on Prometheus metrics",
+                title="KEDA isn't running, so services don't scale on Prometheus metrics",
                 namespace="ContainerInsights",
                 metric="service_number_of_running_pods",
                 dimensions={"ClusterName": args.cluster_name, "Namespace": NAMESPACE, "Service": OPERATOR},
@@ -144,7 +144,8 @@ class Autoscaler(Component):
                 comparison="below",
                 threshold=1,
                 periods=5,
-                reason="One of the two pods is enough; without any, services keep their number of pods.",
+                reason="One of the two operator pods is enough. Without any, services keep their number of "
+                "pods.",
                 severity="critical",
                 missing_data="breaching",
             )

@@ -257,30 +257,45 @@ class Cache(Component):
 
 _OF_A_NODE = (
     (
-        *("cpu", "CPUUtilization", "Average", 90, "has no CPU left"),
-        "of all cores, which snapshots, replication and TLS need beside the engine; what to watch on nodes "
-        "of two cores (ElastiCache User Guide, Which metrics should I monitor)",
+        *("cpu", "CPUUtilization", "Average", 90, "uses more than 90 per cent of its CPU"),
+        "The threshold is in per cent of all cores, which snapshots, replication and TLS use as well as the "
+        "engine. This is the metric to watch on nodes with two cores (ElastiCache User Guide, Which metrics "
+        "should I monitor).",
     ),
     (
-        *("engine-cpu", "EngineCPUUtilization", "Average", 90, "is at its CPU's limit"),
-        "the engine runs commands on one thread; above 90 % latency climbs steeply (ElastiCache User Guide, "
-        "Which metrics should I monitor)",
+        *(
+            "engine-cpu",
+            "EngineCPUUtilization",
+            "Average",
+            90,
+            "uses more than 90 per cent of its engine's CPU",
+        ),
+        "The engine runs commands on one thread, and latency rises steeply above 90 per cent of a core "
+        "(ElastiCache User Guide, Which metrics should I monitor).",
     ),
     (
-        *("memory", "DatabaseMemoryUsagePercentage", "Average", 90, "is about to evict"),
-        "at 100 % every write evicts a value that may still be wanted",
+        *(
+            "memory",
+            "DatabaseMemoryUsagePercentage",
+            "Average",
+            90,
+            "uses more than 90 per cent of its memory",
+        ),
+        "At 100 per cent, every write evicts a value that may still be needed.",
     ),
     (
-        *("evictions", "Evictions", "Sum", 1000, "evicts"),
-        "keys a minute; so many mean that what is needed does not fit, and is fetched again from behind",
+        *("evictions", "Evictions", "Sum", 1000, "evicts more than 1,000 keys a minute"),
+        "So many evictions mean that the values in use don't fit into the cache and have to be fetched again "
+        "from the stores behind it.",
     ),
     (
-        *("connections", "CurrConnections", "Maximum", 50_000, "has too many connections"),
-        "of the 65,000 that a node accepts (its parameter maxclients); services keep a few a pod",
+        *("connections", "CurrConnections", "Maximum", 50_000, "has more than 50,000 connections"),
+        "A node accepts 65,000 connections (its parameter maxclients), and services keep a few per pod.",
     ),
     (
-        *("replication-lag", "ReplicationLag", "Average", 5, "is behind its primary"),
-        "seconds of writes that a failover to this node loses; under one is usual",
+        *("replication-lag", "ReplicationLag", "Average", 5, "is more than five seconds behind its primary"),
+        "The threshold is in seconds. A failover to this node loses the writes of this time. A lag below a "
+        "second is usual.",
     ),
 )
 """Kind, metric, statistic, threshold, what has happened, why the threshold."""

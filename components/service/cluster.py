@@ -314,7 +314,8 @@ class Cluster(Component):
                 statistic="Sum",
                 threshold=20,
                 periods=5,
-                reason="Twenty a minute for five minutes are no single request's bad luck.",
+                reason="More than twenty error lines a minute for five minutes aren't caused by isolated "
+                "requests.",
                 severity="warning",
                 rings_in_deployments=True,
             )
@@ -451,45 +452,47 @@ def _signals(cluster_name: str, pods_quota: int) -> list[Signal]:
     return [
         Signal(
             name="cluster-api-errors",
-            title="The Kubernetes API answers with server errors",
+            title="The Kubernetes API server answers requests with 5xx",
             namespace="AWS/EKS",
             metric="apiserver_request_total_5XX",
             dimensions=dimensions,
             statistic="Sum",
             threshold=50,
             periods=5,
-            reason="Clients retry a few errors a minute unseen; fifty for five minutes stop scaling.",
+            reason="Clients retry a few errors a minute without consequences. More than fifty a minute for "
+            "five minutes stop scaling.",
             severity="warning",
         ),
         Signal(
             name="cluster-unschedulable-pods",
-            title="Pods find no node",
+            title="Pods can't be scheduled on any node",
             namespace="AWS/EKS",
             metric="scheduler_pending_pods_UNSCHEDULABLE",
             dimensions=dimensions,
             statistic="Sum",
             threshold=0,
             periods=10,
-            reason="A new node takes a minute; ten mean a limit, a quota or a zone without capacity.",
+            reason="A new node takes about a minute. Ten minutes mean a limit, a quota or an Availability "
+            "Zone without capacity.",
             severity="critical",
         ),
         Signal(
             name="cluster-failed-nodes",
-            title="A node is not ready",
+            title="A node isn't ready",
             namespace="ContainerInsights",
             metric="cluster_failed_node_count",
             dimensions=dimensions,
             statistic="Maximum",
             threshold=0,
             periods=15,
-            reason="Auto Mode replaces a node that stays unwell; after a quarter of an hour it has not.",
+            reason="EKS Auto Mode replaces a node that stays unhealthy. After 15 minutes, it hasn't.",
             severity="warning",
         ),
         *(
             Signal(
                 name=f"cluster-node-{resource}",
                 runbook="cluster-node-use",
-                title=f"A node uses nearly all of its {what}",
+                title=f"A node uses more than 90 per cent of its {what}",
                 namespace="ContainerInsights",
                 metric=f"node_{resource}_utilization",
                 dimensions=dimensions,
@@ -500,32 +503,34 @@ def _signals(cluster_name: str, pods_quota: int) -> list[Signal]:
                 severity="warning",
             )
             for resource, what, reason in (
-                ("cpu", "CPU", "Per cent. Pods use more than they request, and slow each other down."),
-                ("memory", "memory", "Per cent. Kubernetes evicts pods when none is left."),
+                ("cpu", "CPU", "Pods use more CPU than they request, and slow each other down."),
+                ("memory", "memory", "Kubernetes evicts pods when a node has no memory left."),
             )
         ),
         Signal(
             name="cluster-pods-quota",
-            title="The quota of pods is nearly used up",
+            title="The quota of pods is almost exhausted",
             namespace="ContainerInsights",
             metric="namespace_number_of_running_pods",
             dimensions={**dimensions, "Namespace": WORKLOAD_NAMESPACE},
             statistic="Maximum",
             threshold=0.9 * pods_quota,
             periods=5,
-            reason="Pods beyond it are not made, so that none is pending: services stop to scale unseen.",
+            reason="The threshold is nine tenths of the quota. Pods beyond the quota aren't created, so "
+            "none is pending and services stop scaling unnoticed.",
             severity="warning",
         ),
         Signal(
             name="cluster-database-size",
-            title="The control plane's database fills up",
+            title="The control plane's etcd database is filling up",
             namespace="AWS/EKS",
             metric="apiserver_storage_size_bytes",
             dimensions=dimensions,
             statistic="Maximum",
             threshold=0.75 * ETCD_LIMIT_BYTES,
             period_seconds=300,
-            reason="At its limit the cluster turns read-only; a quarter of it is left to find what fills it.",
+            reason="The threshold is in bytes: three quarters of the limit of 8 GiB, at which the cluster "
+            "becomes read-only. The remaining quarter leaves time to find the cause.",
             severity="warning",
         ),
     ]

@@ -290,12 +290,12 @@ def _signals(
 ) -> Iterable[Signal]:
     """What tells that a table is healthy in one region."""
     of_table = {"TableName": table_name}
-    limit = "the maximum is reached" if settings.billing == "provisioned" else "a quota is reached"
+    limit = "the maximum capacity" if settings.billing == "provisioned" else "a quota"
     for index in (None, *settings.indexes):
         part = f"{settings.name}-{index.name}" if index else settings.name
         what = f"Index {index.name} of table {settings.name}" if index else f"Table {settings.name}"
         for direction in ("Read", "Write"):
-            more = "; meanwhile the table's own writes wait" if index and direction == "Write" else ""
+            more = " Meanwhile, writes to the table itself wait." if index and direction == "Write" else ""
             of_part = {**of_table, **({"GlobalSecondaryIndexName": index.name} if index else {})}
             yield Signal(
                 name=f"table-{part}-{direction.lower()}-throttled",
@@ -308,8 +308,9 @@ def _signals(
                 statistic="Sum",
                 expression=ZERO_WHEN_MISSING,
                 threshold=0,
-                reason="scaling needs a few minutes for a burst; throttling that outlasts them means that "
-                f"{limit} or one key is hot{more}",
+                reason="DynamoDB needs a few minutes to scale for a burst. Throttling that lasts longer "
+                "means that "
+                f"{limit} is reached or that one key is hot.{more}",
                 severity="warning",
                 period_seconds=300,
                 periods=2,
@@ -320,13 +321,13 @@ def _signals(
                     name=f"table-{part}-{direction.lower()}-at-maximum",
                     dashboard=DASHBOARD,
                     runbook="table-at-maximum",
-                    title=f"{what} has scaled its {direction.lower()}s to their end",
+                    title=f"{what} has scaled its {direction.lower()} capacity to the maximum",
                     namespace="AWS/DynamoDB",
                     metric=f"Provisioned{direction}CapacityUnits",
                     dimensions=of_part,
                     statistic="Maximum",
                     threshold=capacity.max - 1,
-                    reason="a burst passes in a quarter of an hour; a load that stays will be throttled",
+                    reason="A burst passes within 15 minutes. A load that stays will be throttled.",
                     severity="warning",
                     period_seconds=300,
                 )
@@ -334,14 +335,14 @@ def _signals(
         name=f"table-{settings.name}-system-errors",
         dashboard=DASHBOARD,
         runbook="table-system-errors",
-        title=f"DynamoDB fails writes to table {settings.name}",
+        title=f"Writes to table {settings.name} fail with internal errors of DynamoDB",
         namespace="AWS/DynamoDB",
         metric="SystemErrors",
         dimensions={**of_table, "Operation": "PutItem"},
         statistic="Sum",
         expression=ZERO_WHEN_MISSING,
         threshold=30,
-        reason="clients retry a few errors 500; more than thirty in five minutes are an outage at AWS",
+        reason="Clients retry a few HTTP 500 errors. More than thirty in five minutes mean an outage at AWS.",
         severity="critical",
         period_seconds=300,
         periods=1,
@@ -351,7 +352,7 @@ def _signals(
             name=f"table-{settings.name}-replication-to-{peer}",
             dashboard=DASHBOARD,
             runbook="table-replication-latency",
-            title=f"Writes to table {settings.name} are late in {peer}",
+            title=f"Writes to table {settings.name} arrive late in {peer}",
             namespace="AWS/DynamoDB",
             metric="ReplicationLatency",
             # DynamoDB reports it where the item was written, for each region that receives it.
@@ -359,8 +360,8 @@ def _signals(
             statistic="Average",
             expression=ZERO_WHEN_MISSING,
             threshold=10_000,
-            reason="milliseconds; a second or two is usual. What has not arrived is lost to a failover, "
-            "until this region is back",
+            reason="The threshold is in milliseconds, and a second or two is usual. After a failover, "
+            "writes that haven't arrived are missing until this region is back.",
             severity="warning",
             # DynamoDB reports it every five minutes, and some time later.
             period_seconds=900,

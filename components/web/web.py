@@ -421,13 +421,14 @@ class Web(Component):
         self.report(
             Signal(
                 name="web-ddos",
-                title="AWS Shield sees an attack on the distribution",
+                title="AWS Shield has detected an attack on the CloudFront distribution",
                 namespace="AWS/DDoSProtection",
                 metric="DDoSDetected",
                 dimensions={"ResourceArn": distribution.arn},
                 statistic="Maximum",
                 threshold=0,
-                reason="Shield mitigates by itself; its response team helps whoever calls it while it lasts.",
+                reason="Shield mitigates the attack automatically. Its response team helps if you contact "
+                "it during the attack.",
                 severity="warning",
                 periods=1,
             )
@@ -454,51 +455,54 @@ class Web(Component):
         self.report(
             Signal(
                 name="web-latency",
-                title="One request in a hundred waits for its origin for more than three seconds",
+                title="More than one in a hundred requests to CloudFront wait longer than three seconds "
+                "for the origin",
                 namespace="AWS/CloudFront",
                 metric="OriginLatency",
                 # From the subscription: without it there is no such metric.
                 dimensions={"DistributionId": subscription.distribution_id, "Region": "Global"},
                 statistic="p99",
                 threshold=3000,
-                reason="Milliseconds to the first byte of what is not cached: an API that is slow takes two "
-                "seconds, and the way to a far region and back one.",
+                reason="The threshold is in milliseconds to the first byte of a response that isn't "
+                "cached. A slow API takes two seconds, and the round trip to a distant region one second.",
                 severity="warning",
                 periods=5,
             ),
             Signal(
                 name="web-5xx",
-                title="More than one viewer's request in a hundred fails",
+                title="More than one in a hundred requests to CloudFront fail with 5xx",
                 namespace="AWS/CloudFront",
                 metric="5xxErrorRate",
                 dimensions={"DistributionId": distribution.id, "Region": "Global"},
                 statistic="Average",
                 threshold=1,
-                reason="Per cent of all requests, API included: what viewers see, whatever tier is at fault.",
+                reason="The threshold is in per cent of all requests, including those to the API. It is "
+                "what viewers see, whichever tier is at fault.",
                 severity="critical",
                 periods=5,
             ),
             Signal(
                 name="web-router-errors",
-                title="The edge function fails, and the web app with it",
+                title="The CloudFront function fails, so the web app is unavailable",
                 namespace="AWS/CloudFront",
                 metric="FunctionExecutionErrors",
                 dimensions={"FunctionName": router.name, "Region": "Global"},
                 statistic="Sum",
                 threshold=0,
-                reason="The function has no input that may make it fail.",
+                reason="No request should make the function fail.",
                 severity="critical",
                 periods=1,
             ),
             Signal(
                 name="web-blocked",
-                title="The web ACL blocks unusually many requests",
+                title="The web ACL at the edge blocks unusually many requests",
                 namespace="AWS/WAFV2",
                 metric="BlockedRequests",
                 dimensions={"WebACL": metric_name, "Rule": "ALL"},
                 statistic="Sum",
                 threshold=5000,
-                reason="Far above the noise of scanners: an attack, or a rule that hits our own users.",
+                reason="The threshold is in requests per five minutes and is far above the noise of "
+                "scanners. The cause is either an attack or a rule that blocks our own users.",
                 severity="warning",
                 period_seconds=300,
                 periods=2,

@@ -147,7 +147,7 @@ def test_description_names_the_runbook() -> None:
 
 
 def test_signals_of_a_kind_share_a_runbook() -> None:
-    node = dataclasses.replace(SIGNAL, name="node-1-errors", runbook="node-errors", reason="a note")
+    node = dataclasses.replace(SIGNAL, name="node-1-errors", runbook="node-errors", reason="A note.")
     alarm = _alarm(_monitoring(_region("eu-west-1", [node])), "eu-west-1-node-1-errors")
     assert alarm["alarmDescription"] == "Requests fail. A note. Runbook: docs/operations.md#node-errors"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -282,3 +283,43 @@ def test_no_more_is_evaluated_than_cloudwatch_allows(every_alarm: list[dict[str,
         for _, _, _, period in compared(alarm):
             most = 7 * 86_400 if period >= 3600 else 86_400
             assert period * alarm["evaluationPeriods"] <= most, alarm["name"]
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a text consists of sentences that start with a capital letter and end in one full stop."""
+    return all(re.fullmatch(r"[A-Z].*[^.]\.", sentence) for sentence in re.split(r"(?<=\.) ", text))
+
+
+def test_every_alarm_is_described_in_whole_sentences(every_alarm: list[dict[str, Any]]) -> None:
+    """The description is the title, a full stop, the reason and the runbook, so it shows the form of each."""
+    composite = [
+        alarm.inputs
+        for graph in platforms_with_everything().values()
+        for alarm in graph.of("aws:cloudwatch/compositeAlarm:CompositeAlarm")
+    ]
+    for alarm in [*every_alarm, *composite]:
+        text, runbook, _ = alarm["alarmDescription"].rpartition(" Runbook: ")
+        assert runbook, alarm["alarmDescription"]
+        assert _is_prose(text), text
+
+
+def test_no_alarm_has_a_longer_description_than_cloudwatch_allows(every_alarm: list[dict[str, Any]]) -> None:
+    """CloudWatch API Reference, PutMetricAlarm."""
+    assert max(len(alarm["alarmDescription"]) for alarm in every_alarm) <= 1024
+
+
+def test_every_alert_is_described_in_whole_sentences_without_quotation_marks() -> None:
+    """The alert manager's message template puts the texts into JSON as they are."""
+    annotations = [
+        rule["annotations"]
+        for graph in platforms_with_everything().values()
+        for namespace in graph.of("aws:amp/ruleGroupNamespace:RuleGroupNamespace")
+        for group in json.loads(namespace.inputs["data"])["groups"]
+        for rule in group["rules"]
+        if "severity" in rule.get("labels", {})
+    ]
+    assert annotations
+    for text in annotations:
+        assert re.fullmatch(r"[A-Z].*[^.]", text["summary"]), text
+        assert _is_prose(text["description"]), text
+        assert not set('"\\') & {*text["summary"], *text["description"]}, text
