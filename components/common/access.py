@@ -19,11 +19,11 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """What one service needs to use a data store. It is empty where the service does not use the store."""
+    """What a service needs to use a data store. It is empty if the service doesn't use the store."""
 
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
-    """Variables that tell the service where the store is, and how to use it."""
+    """Environment variables that tell the service where the store is and how to use it."""
     statements: Sequence[Mapping[str, Any]] = ()
-    """IAM statements of the service's role."""
+    """IAM statements for the service's role."""
     ports: tuple[int, ...] = ()
     """TCP ports in the VPC that the service connects to."""

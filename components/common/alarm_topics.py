@@ -20,7 +20,7 @@ class AlarmTopicsArgs:
     """Settings of a region's alarm topics."""
 
     scope: Literal["regional", "edge"]
-    """Whose alarms they carry; part of their signals' names."""
+    """Whether the topics carry a region's alarms or those of the edge. It is part of their signals' names."""
     key_arn: pulumi.Input[str]
     emails: Sequence[str]
 
@@ -38,7 +38,8 @@ class AlarmTopics(Component):
         self.register_outputs({"criticalArn": self.critical_arn, "warningArn": self.warning_arn})
 
     def _topic(self, name: str, severity: Severity, args: AlarmTopicsArgs) -> pulumi.Output[str]:
-        """The topic's ARN, known once its publishers may publish: RDS tries when it is subscribed."""
+        """The topic's ARN, which is known only once publishers have permission: RDS publishes a test message
+        when it subscribes."""
         topic = aws.sns.Topic(f"{name}-{severity}", kms_master_key_id=args.key_arn, opts=self.child())
         policy = aws.sns.TopicPolicy(
             f"{name}-{severity}",
@@ -48,8 +49,8 @@ class AlarmTopics(Component):
                     "Sid": "PublishersOfThisAccount",
                     "Effect": "Allow",
                     "Principal": {"Service": list(PUBLISHERS)},
-                    # The alert manager looks at a topic before it publishes ("Giving Amazon Managed Service
-                    # for Prometheus permission to send alert messages to your Amazon SNS topic").
+                    # The alert manager reads a topic's attributes before it publishes ("Giving Amazon Managed
+                    # Service for Prometheus permission to send alert messages to your Amazon SNS topic").
                     "Action": ["sns:Publish", "sns:GetTopicAttributes"],
                     "Resource": topic.arn,
                     "Condition": {"StringEquals": {"aws:SourceAccount": self.account_id}},
@@ -77,7 +78,8 @@ class AlarmTopics(Component):
                 statistic="Sum",
                 threshold=0,
                 reason="Any failed delivery in five minutes may be an alarm that nobody received.",
-                # The two topics fail apart as a rule, so each tells of the other.
+                # The two topics usually don't fail at the same time, so each one reports the other's
+                # failures.
                 severity="warning" if severity == "critical" else "critical",
                 period_seconds=300,
                 periods=1,

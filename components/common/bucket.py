@@ -1,4 +1,4 @@
-"""What every bucket of the platform is: closed, without ACLs, encrypted, versioned, free of half uploads."""
+"""A private bucket: no public access, no ACLs, encrypted, versioned, and cleared of incomplete uploads."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ FORGET_UPLOADS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
     "filter": {"prefix": ""},
     "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
 }
-"""An upload in parts that is never completed is no object: nobody sees it, and it is paid for."""
+"""The parts of an incomplete multipart upload aren't listed as an object, but they are billed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateBucket:
-    """A bucket, and what else a component has to wait for."""
+    """A bucket, and the resources that other resources must wait for."""
 
     bucket: aws.s3.Bucket
     access_block: aws.s3.BucketPublicAccessBlock
-    """Before a policy: S3 refuses two changes of a bucket's access at a time (OperationAborted)."""
+    """A bucket policy must wait for it: S3 rejects concurrent changes of a bucket's access
+    (OperationAborted)."""
     ready: Sequence[pulumi.Resource]
-    """Before an object, which keeps the encryption and versioning of the moment it was written."""
+    """Objects must wait for these: an object keeps the encryption and versioning in force when it was
+    written."""
 
 
 def private_bucket(
@@ -40,9 +42,10 @@ def private_bucket(
     lifecycle: aws.s3.BucketLifecycleConfigurationRuleArgsDict,
     protect: bool,
 ) -> PrivateBucket:
-    """A closed bucket; without a key it has S3's own encryption. An unprotected one goes with its objects.
+    """A private bucket. Without `key_arn`, it is encrypted with S3's own keys.
 
-    `lifecycle` says how long objects stay.
+    `lifecycle` sets how long objects are kept. If the bucket isn't protected, deleting it deletes its
+    objects.
     """
     bucket = aws.s3.Bucket(name, force_destroy=not protect, opts=component.child(protect=protect))
     access_block = aws.s3.BucketPublicAccessBlock(
@@ -79,7 +82,7 @@ def private_bucket(
     )
     aws.s3.BucketLifecycleConfiguration(
         name,
-        # From the versioning: a rule about noncurrent versions asks for a versioned bucket.
+        # Taken from the versioning, because a rule on noncurrent versions requires a versioned bucket.
         bucket=versioning.bucket,
         rules=[lifecycle, FORGET_UPLOADS],
         opts=component.child(),
@@ -90,7 +93,7 @@ def private_bucket(
 def bucket_policy(
     component: Component, name: str, private: PrivateBucket, *statements: dict[str, Any]
 ) -> aws.s3.BucketPolicy:
-    """The bucket's policy: `statements`, and that nobody speaks to it without TLS."""
+    """The bucket's policy: `statements`, and a statement that denies requests without TLS."""
     bucket = private.bucket
     only_tls = deny_without_tls("s3:*", [bucket.arn, pulumi.Output.format("{0}/*", bucket.arn)])
     return aws.s3.BucketPolicy(

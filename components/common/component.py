@@ -13,15 +13,15 @@ from components.common.signals import LogQuery, Objective, Signal
 class Component(pulumi.ComponentResource):
     """A part of the platform. Its children have it as their parent and inherit its providers.
 
-    A component reports what tells whether it is healthy, and a component that contains it reports that
-    too. What the components of a region report therefore reaches `Monitoring` without being collected by
+    A component reports the signals that show whether it is healthy. The component that contains it reports
+    them as well, so the reports of all components in a region reach `Monitoring` without being collected by
     hand.
 
     Args:
         token: type token, such as `trading:tier:Cache`. It is part of the URN of the component and of each
             of its descendants: a different token replaces them all.
         name: logical name.
-        opts: options of the component itself. A component inside another one has that one as its parent.
+        opts: options of the component itself. For a component inside another one, they set the parent.
     """
 
     def __init__(self, token: str, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -38,12 +38,12 @@ class Component(pulumi.ComponentResource):
 
     @property
     def signals(self) -> list[Signal]:
-        """What tells that the component, with everything in it, is healthy."""
+        """Signals that show whether the component and everything inside it are healthy."""
         return [report for report in self._reports if isinstance(report, Signal)]
 
     @property
     def objectives(self) -> list[Objective]:
-        """What the component's users were promised."""
+        """Service-level objectives of the component."""
         return [report for report in self._reports if isinstance(report, Objective)]
 
     @property
@@ -69,7 +69,7 @@ class Component(pulumi.ComponentResource):
         replace_on_changes: list[str] | None = None,
         additional_secret_outputs: list[str] | None = None,
     ) -> pulumi.ResourceOptions:
-        """Options of a child. Nothing of the caller's own options is merged in."""
+        """Options of a child resource. They don't inherit any of this component's own options."""
         return pulumi.ResourceOptions(
             parent=self,
             provider=provider,
@@ -94,7 +94,7 @@ class Component(pulumi.ComponentResource):
     ) -> None:
         """Lets the security group `client` connect to TCP `port` of the security group `server`.
 
-        The component that connects calls it. Each side's rule describes the other side.
+        The component of the client calls it. Each side's rule describes the other side.
         """
         aws.vpc.SecurityGroupEgressRule(
             egress_name,

@@ -1,4 +1,4 @@
-"""What the components of one region have in common."""
+"""Values that the components of one region share."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from components.common.signals import LogQuery, Objective, Signal
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentContext:
-    """The values that most components of one region take alike. It is made once and handed down."""
+    """Values that most components of a region need. It is created once per region and passed down."""
 
     platform: str
     """Prefix of fixed names, such as `trading-prod`."""
     region: str
     log_retention_days: int
-    """Days that CloudWatch keeps log groups."""
+    """Number of days that CloudWatch keeps logs."""
     protect: bool
     """Whether resources that hold data are protected from deletion."""
     provider: aws.Provider
     """The region's provider."""
     components: list[Component] = field(default_factory=list[Component], repr=False)
-    """Every component that was deployed with `options`, in order: what it reports is monitored."""
+    """All components that were deployed with `options`, in order. `Monitoring` monitors what they report."""
 
     @property
     def options(self) -> pulumi.ResourceOptions:
@@ -34,12 +34,12 @@ class DeploymentContext:
 
     @property
     def signals(self) -> list[Signal]:
-        """What every component reported about its health."""
+        """Signals of all components."""
         return [signal for component in self.components for signal in component.signals]
 
     @property
     def objectives(self) -> list[Objective]:
-        """What the users of every component were promised."""
+        """Service-level objectives of all components."""
         return [objective for component in self.components for objective in component.objectives]
 
     @property
@@ -48,7 +48,7 @@ class DeploymentContext:
         return [query for component in self.components for query in component.queries]
 
     def _record(self, args: pulumi.ResourceTransformationArgs) -> None:
-        # The SDK calls it for every descendant too. Those report to the component that contains them.
+        # The SDK also calls this for every descendant, but those report to the component that contains them.
         if isinstance(args.resource, Component) and args.opts.parent is None:
             self.components.append(args.resource)
 
@@ -67,7 +67,7 @@ class DeploymentContext:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionContext(DeploymentContext):
-    """A context whose components encrypt what they store with the platform's own key."""
+    """A context with the KMS key that components use to encrypt the data that they store."""
 
     key_arn: pulumi.Input[str]
-    """ARN of the KMS key. CloudWatch Logs may use it too."""
+    """ARN of the KMS key. CloudWatch Logs is allowed to use it as well."""

@@ -1,4 +1,4 @@
-"""What every Lambda function of the platform has: its package, its log, its role, and how it runs."""
+"""A Lambda function of the platform: its package, log group, role and runtime settings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ FUNCTIONS = Path("functions")
 
 
 def function_package(function: str, root: Path | None = None) -> pulumi.AssetArchive:
-    """The package of `functions/<function>`: its Python sources alone.
+    """The package of `functions/<function>`: only its Python sources.
 
-    The engine writes archives with a fixed time and mode for each file, so the same sources give the same
-    hash on every machine. Libraries are what Lambda's Python brings: none that would have to be built.
+    The engine writes archives with a fixed time and mode for each file, so the same sources have the same
+    hash on every machine. Functions use only the libraries of Lambda's Python runtime, so nothing has to be
+    built.
     """
     root = root or Path(__file__).parents[2]
     sources = sorted(path.relative_to(root) for path in (root / FUNCTIONS / function).rglob("*.py"))
-    # Paths relative to the project, where the engine runs: the state says nothing of the machine.
+    # Paths are relative to the project, where the engine runs, so the state contains no machine's paths.
     return pulumi.AssetArchive(
         {path.relative_to(FUNCTIONS).as_posix(): pulumi.FileAsset(path.as_posix()) for path in sources}
     )
@@ -53,23 +54,23 @@ def python_function(
     vpc_config: aws.lambda_.FunctionVpcConfigArgsDict | None = None,
     dead_letters_arn: pulumi.Input[str] | None = None,
 ) -> aws.lambda_.Function:
-    """`functions/<folder>` on arm64 with JSON logs, traced, its environment encrypted with our key.
+    """The function in `functions/<folder>`, on arm64, with JSON logs, tracing and an encrypted environment.
 
     Args:
         component: the parent.
-        name: of the function, its role and the role's policy.
-        folder: the package, with a `handler` in its module `handler`.
-        context: of the region; its key encrypts the environment.
-        description: what it does.
-        statements: all that its role may do.
-        logs: where it logs.
-        memory_size: MiB.
-        timeout: seconds.
-        environment: its variables.
-        publish: makes each change a version; none is deleted before the function is.
-        reserved_concurrency: executions kept for it, and the most that it has.
-        vpc_config: where it stands, if it is in the VPC.
-        dead_letters_arn: the queue of asynchronous invocations that fail for good.
+        name: logical name of the function, its role and the role's policy.
+        folder: the package, with a function `handler` in its module `handler`.
+        context: the region's context. Its key encrypts the environment.
+        description: what the function does.
+        statements: IAM statements of the function's role.
+        logs: log group of the function.
+        memory_size: memory in MiB.
+        timeout: timeout in seconds.
+        environment: environment variables.
+        publish: whether each change publishes a version. Versions are deleted only with the function.
+        reserved_concurrency: executions that are reserved for the function, and also its maximum.
+        vpc_config: subnets and security groups, if the function runs in the VPC.
+        dead_letters_arn: queue for asynchronous invocations that fail permanently.
     """
     role = aws.iam.Role(
         name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=component.child()
@@ -90,7 +91,7 @@ def python_function(
         publish=publish,
         reserved_concurrent_executions=reserved_concurrency,
         vpc_config=vpc_config,
-        # Lambda keeps its network interfaces for a while, and they would keep the group from going.
+        # Lambda keeps its network interfaces for a while, which would block the deletion of the group.
         replace_security_groups_on_destroy=True if vpc_config else None,
         kms_key_arn=context.key_arn,
         environment={"variables": environment},
@@ -102,6 +103,6 @@ def python_function(
         },
         tracing_config={"mode": "Active"},
         dead_letter_config={"target_arn": dead_letters_arn} if dead_letters_arn is not None else None,
-        # The function names the role only, but Lambda tries the role's permissions when it creates it.
+        # The function refers only to the role, but Lambda checks the role's permissions at creation.
         opts=component.child(depends_on=[permissions]),
     )

@@ -9,12 +9,12 @@ import pulumi
 
 
 def policy_document(*statements: Mapping[str, Any]) -> pulumi.Output[str]:
-    """An IAM or resource policy of these statements."""
+    """An IAM or resource policy with these statements."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [*statements]})
 
 
 def deny_without_tls(action: str, resources: pulumi.Input[str] | list[pulumi.Input[str]]) -> dict[str, Any]:
-    """The statement of a resource policy that refuses requests without TLS."""
+    """A statement of a resource policy that denies requests without TLS."""
     return {
         "Sid": "OnlyTls",
         "Effect": "Deny",
@@ -26,7 +26,8 @@ def deny_without_tls(action: str, resources: pulumi.Input[str] | list[pulumi.Inp
 
 
 def service_trust(service: str, condition: Mapping[str, Any] | None = None) -> pulumi.Output[str]:
-    """Trust policy of a role that only the AWS service `service` (`lambda.amazonaws.com`) takes on."""
+    """Trust policy of a role that only the AWS service `service`, such as `lambda.amazonaws.com`, may
+    assume."""
     statement: dict[str, Any] = {
         "Effect": "Allow",
         "Principal": {"Service": service},

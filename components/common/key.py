@@ -1,4 +1,4 @@
-"""KMS keys: a key of the platform's own, and the statements that key policies have in common."""
+"""KMS keys: a customer managed key, and the statements that key policies have in common."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PUBLISHERS = (
     "costalerts.amazonaws.com",
     "events.rds.amazonaws.com",
 )
-"""Services that publish to the alarm topics: CloudWatch its alarms, Managed Prometheus its alerts,
-RDS its events, billing its warnings."""
+"""Services that publish to the alarm topics: CloudWatch publishes alarms, Managed Prometheus alerts, RDS
+events, and billing warnings."""
 
 
 def account_statement(account_id: pulumi.Input[str]) -> dict[str, Any]:
-    """Lets IAM policies of the account decide who may use and administer the key."""
+    """Lets the account's IAM policies control who may use and administer the key."""
     return {
         "Sid": "AccountByIamPolicies",
         "Effect": "Allow",
@@ -60,15 +60,15 @@ class EncryptionKeyArgs:
     """Settings of a KMS key."""
 
     alias: str
-    """Without its `alias/`."""
+    """The key's alias, without the prefix `alias/`."""
     context: DeploymentContext
 
 
 class EncryptionKey(Component):
-    """A symmetric KMS key that IAM policies of the account, CloudWatch Logs and encrypted topics can use.
+    """A symmetric KMS key that the account's IAM policies, CloudWatch Logs and encrypted topics can use.
 
-    It is a single-Region key: what is replicated between regions (Aurora, DynamoDB) takes a key of each
-    region anyway.
+    It is a single-Region key: resources that are replicated between regions (Aurora, DynamoDB) use a separate
+    key in each region.
     """
 
     arn: pulumi.Output[str]
@@ -82,7 +82,8 @@ class EncryptionKey(Component):
             description=f"Encrypts {args.alias}",
             enable_key_rotation=True,
             deletion_window_in_days=30,
-            # Inline, not a KeyPolicy: whatever has the key's ARN may then rely on the policy.
+            # Inline instead of a KeyPolicy, so the policy is in force for every resource that gets the key's
+            # ARN.
             policy=policy_document(
                 account_statement(self.account_id),
                 log_groups_statement(self.account_id, args.context.region),

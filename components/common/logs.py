@@ -1,4 +1,4 @@
-"""CloudWatch log groups, who may write to them, and metrics of what is in them."""
+"""CloudWatch log groups, permissions to write to them, and metrics of their contents."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def log_group(
     name_prefix: str | None = None,
     depends_on: list[pulumi.Resource] | None = None,
 ) -> aws.cloudwatch.LogGroup:
-    """A log group, encrypted with the context's key and kept for the context's number of days.
+    """A log group that is encrypted with the context's key and keeps logs for the context's number of days.
 
     Args:
         component: the parent.
-        logical_name: in the stack.
-        context: of the region.
-        name: physical name, where a service prescribes it.
-        name_prefix: beginning of the physical name, where a service prescribes that.
-        depends_on: what must exist first.
+        logical_name: name in the stack.
+        context: the region's context.
+        name: physical name, if a service requires a certain one.
+        name_prefix: prefix of the physical name, if a service requires a certain one.
+        depends_on: resources that must exist first.
     """
     return aws.cloudwatch.LogGroup(
         logical_name,
@@ -44,7 +44,7 @@ def log_group(
 
 
 def all_streams(log_group_arn: pulumi.Input[str]) -> pulumi.Output[str]:
-    """ARN of everything in a log group, which is what permissions on its streams and events name."""
+    """ARN of everything in a log group, which is required in permissions on its streams and events."""
     return pulumi.Output.format("{0}:*", log_group_arn)
 
 
@@ -57,9 +57,9 @@ def count_lines(
     pattern: str,
     namespace: str = LOG_METRICS,
 ) -> None:
-    """Counts the log events that match `pattern` as a metric.
+    """Counts the log events that match `pattern` in a metric.
 
-    The metric has no dimensions, so its name must say whose it is ("Filter and pattern syntax").
+    The metric has no dimensions, so its name must identify the log group ("Filter and pattern syntax").
     """
     aws.cloudwatch.LogMetricFilter(
         name,
@@ -71,7 +71,7 @@ def count_lines(
 
 
 def writes_logs(group: aws.cloudwatch.LogGroup) -> dict[str, Any]:
-    """The statement that lets a role write to a log group."""
+    """A statement that lets a role write to a log group."""
     return {
         "Sid": "OwnLogs",
         "Effect": "Allow",
@@ -83,7 +83,7 @@ def writes_logs(group: aws.cloudwatch.LogGroup) -> dict[str, Any]:
 def log_delivery_policy(
     component: Component, group_arns: Sequence[pulumi.Output[str]], *, region: pulumi.Input[str]
 ) -> pulumi.Output[str]:
-    """Lets AWS's log delivery write to log groups, on behalf of this account only.
+    """Lets the log delivery service of AWS write to log groups, on behalf of this account only.
 
     Source: "Enabling logging from AWS services", CloudWatch Logs User Guide.
     """

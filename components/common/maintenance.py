@@ -1,4 +1,4 @@
-"""When AWS may back up and change what stores data."""
+"""When AWS may back up and maintain data stores."""
 
 from __future__ import annotations
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 
 AUTO_NAME_SUFFIX = len("-1234567")
-"""What the AWS provider appends to a logical name to make a physical one."""
+"""Length of the suffix that the AWS provider appends to a logical name to create a physical name."""
 
 
 def limited_name(name: str, limit: int) -> str:
     """A logical name whose automatic physical name stays within AWS's `limit` of characters.
 
-    Too long a name keeps its beginning and ends in a digest of the whole, so two long names that
-    begin alike stay different.
+    A name that is too long is shortened and ends in a digest of the whole name, so two long names with the
+    same beginning remain different.
     """
     room = limit - AUTO_NAME_SUFFIX
     if len(name) <= room:

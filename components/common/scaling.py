@@ -1,4 +1,4 @@
-"""Target tracking: keeps a metric of a resource near a value by moving the resource's capacity."""
+"""Target tracking: keeps a metric of a resource near a target value by changing the resource's capacity."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def target_tracking(
     suspended: bool = False,
     depends_on: list[Resource] | None = None,
 ) -> aws.appautoscaling.Policy:
-    """Registers a scalable target and its policy as children of `component`; from the policy on it scales.
+    """Registers a scalable target and its policy as children of `component`, and returns the policy.
 
     Args:
         component: the parent of both.
         name: logical name of both.
         dimension: what scales, such as `rds:cluster:ReadReplicaCount`.
-        resource_id: whose it is, in the form that Application Auto Scaling gives the dimension.
-        capacity: the least and the most.
+        resource_id: the resource, in the form that Application Auto Scaling requires for the dimension.
+        capacity: minimum and maximum.
         metric: a predefined metric, such as `RDSReaderAverageCPUUtilization`.
-        target: the value to keep, in the metric's unit (a share of Lambda's concurrency, else per cent).
-        scale_in_cooldown: seconds to wait after having scaled in.
-        scale_out_cooldown: seconds to wait after having scaled out.
-        scale_in: whether capacity is ever taken away.
-        suspended: whether the capacity stays as it is for now.
-        depends_on: what must exist before anything scales.
+        target: the target value in the metric's unit (a share for Lambda's concurrency, otherwise per cent).
+        scale_in_cooldown: seconds to wait after scaling in.
+        scale_out_cooldown: seconds to wait after scaling out.
+        scale_in: whether capacity may be removed.
+        suspended: whether scaling is suspended, so that the capacity stays as it is.
+        depends_on: resources that must exist before the capacity is scaled.
     """
     configuration: aws.appautoscaling.PolicyTargetTrackingScalingPolicyConfigurationArgsDict = {
         "predefined_metric_specification": {"predefined_metric_type": metric},

@@ -1,4 +1,4 @@
-"""What a component reports about itself: its signals, its objectives and the questions to its logs."""
+"""What a component reports about itself: its signals, its objectives and its log queries."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ import pulumi
 Severity = Literal["critical", "warning"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning")
 RUNBOOKS = "docs/operations.md"
-"""What to do about every alarm and alert, a section each."""
+"""The runbooks, with a section for every alarm and alert."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """One thing that tells whether a tier is healthy. `Monitoring` makes an alarm of it and graphs it."""
+    """A metric that shows whether a tier is healthy. `Monitoring` creates an alarm and a graph for it."""
 
     name: str
     """Unique within the platform and region; part of the alarm's name."""
     runbook: str = ""
-    """Section of `docs/operations.md`, where several signals share one (a broker's each); else `name`."""
+    """Section of `docs/operations.md`. Defaults to `name`; set it if several signals share a section, such as
+    those of each broker."""
     title: str
-    """What has happened when the alarm rings: a sentence with a capital letter and without its full stop."""
+    """What has happened when the alarm is raised: a sentence that starts with a capital letter and has no
+    full stop at the end."""
     namespace: str
     """CloudWatch namespace, such as `AWS/ApplicationELB`."""
     metric: str
@@ -31,74 +33,77 @@ class Signal:
     statistic: str
     """`Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`."""
     expression: str = ""
-    """Metric math that is compared in the metric's place; it calls the metric `metric`, and `others` by
+    """Metric math to compare instead of the metric. It refers to the metric as `metric`, and to `others` by
     their ids."""
     others: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
-    """Id → metric and statistic, of the same namespace and dimensions, that `expression` names as well."""
+    """Id → metric and statistic, with the same namespace and dimensions, that `expression` also uses."""
     comparison: Literal["above", "below"] = "above"
     threshold: float
-    """In the unit of the metric, or of `expression`; the alarm rings beyond it."""
+    """Threshold in the unit of the metric or of `expression`. The alarm is raised when it is crossed."""
     reason: str
     """Why the threshold is what it is, in whole sentences."""
     severity: Severity
     period_seconds: int = 60
-    """At least as long as the time between two values of the metric: what is missing in between would keep
-    `periods` in a row from ever being full."""
+    """Must be at least the interval at which the metric is reported. Otherwise, periods without a value would
+    prevent `periods` consecutive breaches."""
     periods: int = 3
-    """How many periods in a row must be beyond the threshold."""
+    """Number of consecutive periods that must breach the threshold."""
     missing_data: Literal["notBreaching", "breaching", "ignore", "missing"] = "notBreaching"
     customer_impact: bool = False
-    """Whether orders fail while it rings: then it is part of the region's customer-impact alarm."""
+    """Whether orders fail while the alarm is raised. If so, it is part of the region's customer-impact
+    alarm."""
     dashboard: str = ""
-    """Dashboard that graphs it, such as the name of the service that it comes and goes with; defaults to its
-    region's."""
+    """Dashboard with the signal's graph, such as the name of the service that it belongs to. Defaults to the
+    region's dashboard."""
     rings_in_deployments: bool = False
-    """Whether a healthy deployment may ring it: then it notifies only while none runs."""
+    """Whether a healthy deployment may raise the alarm. If so, it notifies only while no deployment is
+    running."""
     region: str = ""
-    """Region of the metric, where it is not the component's own."""
+    """Region of the metric, if it differs from the component's region."""
 
     @property
     def anchor(self) -> str:
-        """The runbook section that says what to do."""
+        """The runbook section for the alarm."""
         return self.runbook or self.name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """A share of requests that must be good over 30 days. `Monitoring` makes burn-rate alarms of it."""
+    """The share of requests that must be good over 30 days. `Monitoring` creates burn-rate alarms for it."""
 
     name: str
-    """Unique within the platform and region; the runbook's section too."""
+    """Unique within the platform and region. It is also the name of the runbook section."""
     title: str
-    """What has happened when an alarm rings: a sentence with a capital letter and without its full stop."""
+    """What has happened when an alarm is raised, in the same form as a signal's title."""
     target: float
     """Share of requests that are good, such as 0.999."""
     namespace: str
     dimensions: Mapping[str, pulumi.Input[str]]
     metrics: Mapping[str, tuple[str, str]]
-    """Id → metric and statistic, of which `requests` is the number of requests."""
+    """Id → metric and statistic. The id `requests` must be the number of requests."""
     bad_share: str
-    """Metric math over the ids: the share of bad requests, from 0 to 1."""
+    """Metric math that uses the ids: the share of bad requests, from 0 to 1."""
 
 
 LOG_METRICS = "Trading/Logs"
-"""CloudWatch namespace of what metric filters count."""
+"""CloudWatch namespace of the metrics that metric filters create."""
 
 FOLLOW_ONE_REQUEST = """\
 filter @message like "REQUEST-ID"
 | sort @timestamp
 | display @timestamp, @log, status, message, order, request, trace, edge, log_processed.message, @message
 | limit 500"""
-"""Question of every tier whose log lines name the request (`docs/operations.md`, "Follow one request")."""
+"""Query that every tier saves whose log lines contain the request id (`docs/operations.md`, "Follow one
+request")."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogQuery:
-    """A question to logs. `Monitoring` saves it, over the log groups of all tiers that ask the same."""
+    """A log query. `Monitoring` saves it once, for the log groups of all tiers that report the same query."""
 
     name: str
-    """Unique within the platform and region, but for tiers that ask the same."""
+    """Unique within the platform and region. Tiers that report the same query use the same name."""
     query: str
-    """In the query language of CloudWatch Logs Insights."""
+    """The query in the language of CloudWatch Logs Insights."""
     log_groups: tuple[pulumi.Input[str], ...]
-    """Names of the log groups, of one region."""
+    """Names of log groups in one region."""

@@ -1,4 +1,4 @@
-"""What the web ACLs (AWS WAF) of the distribution and of the load balancers have in common."""
+"""What the AWS WAF web ACLs of the distribution and the load balancers have in common."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ REGIONAL_RULE_GROUPS: Mapping[str, Sequence[str]] = {
     "AWSManagedRulesKnownBadInputsRuleSet": [],
     "AWSManagedRulesSQLiRuleSet": [],
 }
-"""AWS's rule groups in order, each with those of its rules that count instead of blocking.
+"""AWS managed rule groups in order, each with its rules that count requests instead of blocking them.
 
-They take 1,100 of the 1,500 capacity units that a web ACL has at its base price (AWS WAF Developer Guide,
-"AWS Managed Rules rule groups list"). Large bodies count only, because batches of orders exceed the
-rule's 8 KB; `large-body` then blocks them everywhere else."""
+They use 1,100 of the 1,500 capacity units that the base price of a web ACL includes (AWS WAF Developer Guide,
+"AWS Managed Rules rule groups list"). Requests with large bodies are only counted, because batches of orders
+exceed the rule's limit of 8 KB. The rule `large-body` then blocks them on all other paths."""
 
 EDGE_RULE_GROUPS: Mapping[str, Sequence[str]] = {
     "AWSManagedRulesAmazonIpReputationList": [],
@@ -27,11 +27,11 @@ EDGE_RULE_GROUPS: Mapping[str, Sequence[str]] = {
     "AWSManagedRulesAnonymousIpList": ["HostingProviderIPList"],
     **REGIONAL_RULE_GROUPS,
 }
-"""At the edge also those that judge the client's address, which a load balancer does not see: its clients
-are CloudFront's servers. They take 75 units more."""
+"""At the edge, there are also rule groups that check the client's address. They would have no effect at a
+load balancer, whose clients are CloudFront's servers. They use 75 more capacity units."""
 
 LARGE_BODY_PRIORITY = 20
-"""After every rule group: it reads a label that one of them sets."""
+"""The rule must come after all rule groups, because it reads a label that one of them sets."""
 
 
 BLOCKED_REQUESTS = """\
@@ -39,17 +39,17 @@ filter action = "BLOCK"
 | stats count(*) as n by terminatingRuleId, httpRequest.clientIp, httpRequest.country, httpRequest.uri
 | sort n desc
 | limit 100"""
-"""Question of both web ACLs' logs."""
+"""Log query for both web ACLs."""
 
 
 def web_acl_rules(
     own: Mapping[str, aws.wafv2.WebAclRuleStatementArgsDict], groups: Mapping[str, Sequence[str]]
 ) -> list[aws.wafv2.WebAclRuleArgsDict]:
-    """A web ACL's own blocking rules, then AWS's groups: what ours refuse needs no further evaluation.
+    """A web ACL's own blocking rules, then AWS's rule groups, which only see requests that ours don't block.
 
     Args:
-        own: name → what the rule blocks.
-        groups: as `EDGE_RULE_GROUPS`.
+        own: name → statement that the rule blocks.
+        groups: rule groups, in the form of `EDGE_RULE_GROUPS`.
     """
     own_rules = [_block(name, priority, statement) for priority, (name, statement) in enumerate(own.items())]
     managed_rules: list[aws.wafv2.WebAclRuleArgsDict] = [
@@ -70,7 +70,7 @@ def web_acl_rules(
         }
         for priority, (group, counted) in enumerate(groups.items(), start=10)
     ]
-    # As API Gateway reads it: /api/orders/../accounts is no order.
+    # Normalized as API Gateway does it: /api/orders/../accounts isn't an order.
     plain = ("URL_DECODE", "NORMALIZE_PATH")
     order_paths: aws.wafv2.WebAclRuleStatementArgsDict = {
         "or_statement": {
@@ -99,7 +99,8 @@ def web_acl_rules(
 def path_matches(
     constraint: str, path: str, transformations: Sequence[str] = ("NONE",)
 ) -> aws.wafv2.WebAclRuleStatementArgsDict:
-    """Matches requests by their path; constraint and transformations are AWS's, such as `EXACTLY`."""
+    """Matches requests by their path. The constraint, such as `EXACTLY`, and the transformations are
+    AWS's."""
     return {
         "byte_match_statement": {
             "field_to_match": {"uri_path": {}},
@@ -122,7 +123,7 @@ def visibility(metric_name: str) -> aws.wafv2.WebAclVisibilityConfigArgsDict:
 
 
 def hidden_headers(*secret_headers: str) -> aws.wafv2.WebAclDataProtectionConfigArgsDict:
-    """Keeps credentials, and the headers named, out of the web ACL's samples, logs and metrics."""
+    """Keeps credentials and the given headers out of the web ACL's samples, logs and metrics."""
     return {
         "data_protections": [
             {
@@ -143,15 +144,15 @@ def log_refused_requests(
     secret_headers: Sequence[str] = (),
     may_deliver: Sequence[pulumi.Resource],
 ) -> None:
-    """Logs the requests that a rule blocks or counts, without credentials; access logs have the others.
+    """Logs the requests that a rule blocks or counts, without credentials. All others are in the access logs.
 
     Args:
         component: parent of the logging configuration.
         name: its logical name.
         web_acl_arn: the web ACL.
-        log_group_arn: its name begins with `aws-waf-logs-`, or WAF refuses it.
-        secret_headers: headers to hide beside `authorization` and `cookie`.
-        may_deliver: what lets WAF write to the group, which no value shows.
+        log_group_arn: log group whose name must begin with `aws-waf-logs-`, which WAF requires.
+        secret_headers: headers to hide in addition to `authorization` and `cookie`.
+        may_deliver: resources that let WAF write to the log group. None of their values is an input here.
     """
     aws.wafv2.WebAclLoggingConfiguration(
         name,

@@ -6,9 +6,9 @@ WORKLOAD_NAMESPACE = "trading"
 """Namespace of the microservices (`k8s/manifests/namespace.yaml`)."""
 
 ON_DEMAND = "on-demand"
-"""Node pool of the order path, and of every service that must not be interrupted."""
+"""Node pool for the order path and for all services that must not be interrupted."""
 SPOT = "spot"
-"""Node pool of services that tolerate an interruption."""
+"""Node pool for services that tolerate interruptions."""
 
 NODE_TAINT = {"key": "workload", "value": "trading", "effect": "NoSchedule"}
 """Taint of the nodes of both pools: only pods that tolerate it are scheduled there."""
