@@ -38,8 +38,8 @@ class AlarmTopics(Component):
         self.register_outputs({"criticalArn": self.critical_arn, "warningArn": self.warning_arn})
 
     def _topic(self, name: str, severity: Severity, args: AlarmTopicsArgs) -> pulumi.Output[str]:
-        """The topic's ARN, which is known only once publishers have permission: RDS publishes a test message
-        when it subscribes."""
+        """The topic's ARN, which is known only once publishers have permission: RDS tries to publish as soon
+        as an event subscription is created."""
         topic = aws.sns.Topic(f"{name}-{severity}", kms_master_key_id=args.key_arn, opts=self.child())
         policy = aws.sns.TopicPolicy(
             f"{name}-{severity}",

@@ -1,4 +1,4 @@
-"""Tier 9, monitoring: alarms, objectives, dashboard, scrapers, alerts, a canary, and the costs."""
+"""Tier 9, monitoring: alarms, objectives, dashboards, scrapers, alerts, a canary and a budget."""
 
 from components.monitoring.alerting import ServiceAlerts, ServiceAlertsArgs
 from components.monitoring.canary import OrderCanary, OrderCanaryArgs

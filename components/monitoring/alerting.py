@@ -1,4 +1,4 @@
-"""Tier 9, alerts: rules over what the services' pods show of themselves, and who is told."""
+"""Tier 9, alerts: rules on the metrics of the services' pods, and the notifications of the alert manager."""
 
 from __future__ import annotations
 
@@ -20,35 +20,37 @@ from components.common.workloads import WORKLOAD_NAMESPACE
 from settings import ServiceSettings
 
 NAMESPACE = "alerts"
-"""Of the rules in the workspace."""
+"""Namespace of the rules in the workspace."""
 GROUPS = ("requests", "services")
-"""The group of recording rules and that of alerting rules."""
+"""The group of recording rules and the group of alerting rules."""
 EVALUATION_SECONDS = 60
 REQUESTS = "trading:requests:rate5m"
 ERRORS = "trading:request_errors:ratio_rate5m"
 LATENCY = "trading:request_duration_seconds:p99_rate5m"
-"""What the recording rules write, a series a service: requests a second, the share of them that ended in 5xx,
-and the seconds within which 99 of 100 were answered, each over five minutes."""
+"""Series that the recording rules write for each service: requests per second, the share of requests that
+ended in 5xx, and the 99th percentile of the latency in seconds, each over five minutes."""
 _TEMPLATES = "trading"
-"""Name of the file of templates in the definition."""
+"""Name of the template file in the definition."""
 WATCHDOG = "Watchdog"
-"""The alert that always fires and tells nobody: while the alert manager gets it, the others would arrive."""
+"""The alert that always fires and notifies nobody. As long as the alert manager receives it, other alerts
+would arrive as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """A rule of the workspace that rings; the alert manager tells the topic of its severity."""
+    """An alerting rule of the workspace. The alert manager publishes the alert to the topic of its
+    severity."""
 
     name: str
-    """As is custom in Prometheus, such as `ServiceNotScraped`; several services share it."""
+    """Name by Prometheus's convention, such as `ServiceNotScraped`. It is the same for all services."""
     service: str
     expression: str
-    """PromQL; it rings while it has a value."""
+    """PromQL expression. The alert fires while the expression returns a value."""
     minutes: int
-    """How long it must have one."""
+    """How long the expression must return a value before the alert fires."""
     title: str
-    """What has happened: a sentence with a capital letter and without its full stop. It is put into JSON as
-    it is, so it must not contain quotation marks."""
+    """What has happened: a sentence that starts with a capital letter and has no full stop at the end. It is
+    inserted into JSON without escaping, so it must not contain quotation marks."""
     reason: str
     """Why the limit and the time are what they are, in whole sentences. It must not contain quotation marks
     either."""
@@ -57,7 +59,7 @@ class Alert:
     """Section of `docs/operations.md`."""
 
     def rule(self) -> dict[str, Any]:
-        """As in a rules file."""
+        """The rule as it appears in a rules file."""
         return {
             "alert": self.name,
             "expr": self.expression,
@@ -77,29 +79,30 @@ class ServiceAlertsArgs:
 
     context: RegionContext
     workspace_arn: pulumi.Input[str]
-    """The Prometheus workspace that has the pods' metrics."""
+    """The Prometheus workspace with the pods' metrics."""
     services: Sequence[ServiceSettings]
     order_service: str
-    """The one whose failures wake somebody."""
+    """The service whose failures are critical."""
     is_primary: bool
-    """Whether it is the region that writes: others may get no requests to some services."""
+    """Whether this is the region that takes writes. In other regions, some services may receive no
+    requests."""
     load_metric: str
-    """The series that services scale from, with the label `service`."""
+    """The series that services scale on, with the label `service`."""
     scaling_rule_group: str
-    """Of the rules that write it: `NAMESPACE;GROUP`."""
+    """The rule group that writes it: `NAMESPACE;GROUP`."""
     critical_topic_arn: pulumi.Input[str]
     warning_topic_arn: pulumi.Input[str]
-    """Standard topics of this region, to which the alert manager may publish."""
+    """Standard topics in this region that the alert manager may publish to."""
     ready: list[pulumi.Resource]
-    """The services and their scraper: before them everything rings."""
+    """The services and their scraper. Before they exist, every alert would fire."""
 
 
 class ServiceAlerts(Component):
-    """Rules of the workspace that ring, and its alert manager, which tells the region's alarm topics.
+    """Alerting rules of the workspace, and its alert manager, which publishes to the region's alarm topics.
 
-    CloudWatch knows no service behind the internal load balancer by its requests. The alert manager joins
-    the alerts of a service in one message, holds back what follows from another one, and repeats what nobody
-    has mended.
+    CloudWatch has no metrics of the requests to single services behind the internal load balancer. The alert
+    manager combines the alerts of a service in one message, suppresses alerts that follow from another one,
+    and repeats alerts that haven't been resolved.
     """
 
     def __init__(
@@ -120,11 +123,12 @@ class ServiceAlerts(Component):
             name=NAMESPACE,
             workspace_id=workspace_id,
             data=rules_file(args.services, args.order_service, args.load_metric, is_primary=args.is_primary),
-            # Nobody would be told of what rings before there is an alert manager.
+            # Alerts that fire before the alert manager exists would notify nobody.
             opts=self.child(depends_on=[manager, *args.ready]),
         )
         groups = [args.scaling_rule_group, *(f"{NAMESPACE};{group}" for group in GROUPS)]
-        # From the rules: the alarm on their silence comes after them, and goes before them.
+        # The workspace id is taken from the rules, so that the alarm on missing alerts is created after the
+        # rules and deleted before them.
         self.report(*_signals(rules.workspace_id, groups))
         self.register_outputs({})
 
@@ -132,7 +136,7 @@ class ServiceAlerts(Component):
 def rules_file(
     services: Sequence[ServiceSettings], order_service: str, load_metric: str, *, is_primary: bool
 ) -> str:
-    """The rules: JSON, which is YAML too, so that no query can break its quoting."""
+    """The rules file. It is JSON, which is also valid YAML, so that no query can break the quoting."""
     alerts = [
         alert.rule()
         for service in services
@@ -168,7 +172,7 @@ def _recording_rules() -> list[dict[str, str]]:
 def service_alerts(
     service: ServiceSettings, order_service: str, load_metric: str, *, is_primary: bool
 ) -> Iterator[Alert]:
-    """What is watched of a service. A rollout rings none of it: its pods answer within the times given."""
+    """Alerts on a service. A rollout triggers none of them, because new pods are ready within these times."""
     name = service.name
     pods = f'{{namespace="{WORKLOAD_NAMESPACE}",service="{name}"}}'
     series = f'{{service="{name}"}}'
@@ -176,7 +180,7 @@ def service_alerts(
     yield Alert(
         name="ServiceNotScraped",
         service=name,
-        # Without any pod there is no `up` at all. Both sides have the same labels, so it is one alert.
+        # Without any pod, there is no series `up`. Both sides have the same labels, so they make one alert.
         expression=f"avg by (namespace, service) (up{pods}) < 0.5 or absent(up{pods})",
         minutes=10,
         title=f"Prometheus can scrape fewer than half of the pods of the service {name}",
@@ -188,7 +192,8 @@ def service_alerts(
     yield Alert(
         name="ServiceScalingLoadMissing",
         service=name,
-        # Counters with labels begin with the first request: new pods without any have no load, and need none.
+        # A counter with labels appears with the first request, so new pods without requests have no load
+        # value and don't need one.
         expression=f"absent({load_metric}{series})" + (f" and {REQUESTS}{series} > 0" if limits else ""),
         minutes=10,
         title=f"The scaling query of the service {name} returns no value",
@@ -239,8 +244,8 @@ def service_alerts(
         yield Alert(
             name="ServiceRequestsUncounted",
             service=name,
-            # The recorded series have a sample a minute; a day of all pods' buckets would be paid for by the
-            # million, every minute. A service that was not there a day ago has not had its day yet.
+            # The recorded series have one sample a minute. Querying a day of all pods' buckets would bill
+            # millions of samples every minute. A service that didn't exist a day ago is exempt.
             expression=f"({uncounted}) and on () count(up{pods} offset 1d)",
             minutes=60,
             title=f"The service {name} doesn't report its number of requests or their duration",
@@ -279,7 +284,7 @@ def alert_manager_definition(region: str, critical_topic_arn: str, warning_topic
         "templates": [_TEMPLATES],
         "route": {
             "receiver": "warning",
-            # A message for all alerts of a service, which mostly have one cause.
+            # One message for all alerts of a service, which usually have the same cause.
             "group_by": ["service", "severity"],
             "group_wait": "30s",
             "group_interval": "5m",
@@ -295,12 +300,12 @@ def alert_manager_definition(region: str, critical_topic_arn: str, warning_topic
         ],
         "receivers": [
             {"name": "nobody"},
-            # As alarms do: the end of what was critical is told, the end of a warning asks nothing.
+            # As with alarms, notify when critical alerts are resolved, but not when warnings are.
             topic("critical", critical_topic_arn, resolved=True),
             topic("warning", warning_topic_arn, resolved=False),
         ],
     }
-    # Blocks, not strings with escapes: people read it in previews.
+    # Literal blocks instead of escaped strings, so that people can read the definition in previews.
     return (
         f"alertmanager_config: |\n{_indented(yaml.safe_dump(configuration, sort_keys=False, width=200), 2)}"
         f"template_files:\n  {_TEMPLATES}: |\n{_indented(_templates(region), 4)}"
@@ -312,10 +317,10 @@ def _indented(text: str, columns: int) -> str:
 
 
 def _templates(region: str) -> str:
-    """A subject of at most 100 characters and a message that people read in an e-mail and the chat shows.
+    """A subject of at most 100 characters, and a message that is readable in an e-mail and in the chat.
 
-    The chat shows no other text than this form of JSON ("Custom notifications using Amazon Q Developer in
-    chat applications"). What stands in it is our rules' own text, which has nothing to escape.
+    The chat shows custom text only in this JSON format ("Custom notifications using Amazon Q Developer in
+    chat applications"). The text comes from our own rules and contains nothing that must be escaped.
     """
     title = f"{{{{ .Status | toUpper }}}} {{{{ .CommonLabels.service }}}} in {region}"
     alert = "{{ .Annotations.summary }}. {{ .Annotations.description }} Runbook: {{ .Annotations.runbook }}"
@@ -338,7 +343,8 @@ def _templates(region: str) -> str:
 
 
 def _signals(workspace_id: pulumi.Output[str], rule_groups: Sequence[str]) -> list[Signal]:
-    """Of "Use CloudWatch metrics to monitor Amazon Managed Service for Prometheus resources"."""
+    """Signals of the workspace. The metrics are documented in "Use CloudWatch metrics to monitor Amazon
+    Managed Service for Prometheus resources"."""
     return [
         Signal(
             name="alerts-not-evaluated",

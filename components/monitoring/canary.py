@@ -1,4 +1,5 @@
-"""Tier 9, the canary: a program that places a test order every minute, as a trader's program would."""
+"""Tier 9, the canary: a program that places a test order every minute in the same way as a trader's
+program."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ from components.common.signals import Signal
 from settings import OrderCanarySettings
 
 RUNTIME = "syn-python-selenium-14.0"
-"""The newest with Python ("Runtime versions using Python and Selenium Webdriver", CloudWatch user guide)."""
+"""The newest Python runtime ("Runtime versions using Python and Selenium Webdriver", CloudWatch User
+Guide)."""
 SCRIPT = Path("functions/order_canary/order_canary.py")
 TIMEOUT_SECONDS = 55
-"""Below the schedule's minute, which Synthetics wants, and above the script's own deadline."""
+"""Below the schedule's interval of a minute, as Synthetics requires, and above the script's own deadline."""
 SLOW_MILLISECONDS = 20_000
 KEEP_RUNS_DAYS = 31
 
@@ -34,25 +36,24 @@ class OrderCanaryArgs:
     host: str
     """The viewer's host."""
     login_url: pulumi.Input[str]
-    """Where the user pool's OAuth endpoints are."""
+    """Base URL of the user pool's OAuth endpoints."""
     client_id: pulumi.Input[str]
-    """The user pool's client of programs."""
+    """The user pool's machine client."""
     client_secret: pulumi.Input[str]
     scope: str
-    """What a token must have to place orders."""
+    """Scope that a token must have to place orders."""
     settings: OrderCanarySettings
 
 
 class OrderCanary(Component):
     """CloudWatch Synthetics runs `functions/order_canary` every minute.
 
-    It asks the public names, from outside of the VPC, so that what it finds is what traders find: DNS,
-    CloudFront and its web ACL, load balancer, API, authorizer, order intake, order service. One canary is
-    enough for all regions, in the primary: the viewer's host is one, and whichever region a canary stood
-    in, its orders would go to `write.origin`. Whether a region answers at all, its health checks tell from
-    elsewhere.
+    It uses the public names from outside the VPC, so its requests take the same path as a trader's: DNS,
+    CloudFront and its web ACL, load balancer, API, authorizer, order intake, order service. One canary in the
+    primary region is enough for all regions: there is only one viewer's host, and the orders of a canary in
+    any region go to `write.origin`. The health checks show from outside whether each region answers.
 
-    43,200 runs a month cost about USD 52 at USD 0.0012 each (CloudWatch's price list), and some USD 5 for
+    43,200 runs a month cost about USD 52 at USD 0.0012 each (CloudWatch's price list), plus about USD 5 for
     the function, logs and artifacts.
     """
 
@@ -63,7 +64,7 @@ class OrderCanary(Component):
             f"{name}-client-secret",
             description="Secret of the user pool's client of programs, for the canary",
             kms_key_id=args.context.key_arn,
-            # It can be had again from the user pool.
+            # The value can be read from the user pool again.
             recovery_window_in_days=0,
             opts=self.child(protect=args.context.protect),
         )
@@ -74,7 +75,7 @@ class OrderCanary(Component):
             self,
             name,
             key_arn=args.context.key_arn,
-            # What it holds can be had again or is of no use after a month.
+            # The contents can be recreated or are useless after a month.
             lifecycle={
                 "id": "forget-runs",
                 "status": "Enabled",
@@ -91,9 +92,9 @@ class OrderCanary(Component):
         code = aws.s3.BucketObjectv2(
             f"{name}-code",
             bucket=bucket.bucket,
-            # Named by its content: what the preview shows, and what Synthetics takes for a new version.
+            # Named after its content, so that a preview shows a change and Synthetics detects a new version.
             key=f"code/{digest[:16]}.zip",
-            # Synthetics looks for Python below this folder ("Packaging your Python canary files").
+            # Synthetics expects Python code in this folder ("Packaging your Python canary files").
             source=pulumi.AssetArchive({f"python/{SCRIPT.name}": pulumi.FileAsset(str(SCRIPT))}),
             opts=self.child(depends_on=[*private.ready]),
         )
@@ -115,8 +116,8 @@ class OrderCanary(Component):
             run_config={
                 "timeout_in_seconds": TIMEOUT_SECONDS,
                 "memory_in_mb": 960,
-                # No active tracing: Synthetics has it for Node.js alone ("Canaries and X-Ray tracing"). The
-                # script begins a trace itself.
+                # No active tracing: Synthetics supports it only for Node.js ("Canaries and X-Ray tracing").
+                # The script starts a trace itself.
                 "environment_variables": {
                     "APP_URL": f"https://{args.host}",
                     "TOKEN_URL": pulumi.Output.format("{0}/oauth2/token", args.login_url),
@@ -131,11 +132,11 @@ class OrderCanary(Component):
             failure_retention_period=KEEP_RUNS_DAYS,
             start_canary=True,
             delete_lambda=True,
-            # It names neither the role's permissions nor the secret's value, and its first run wants both.
+            # The first run needs the role's permissions and the secret's value, and neither is an input here.
             opts=self.child(depends_on=[permissions, version]),
         )
-        # The function's name has an id in it that Synthetics draws. Its role may not create log groups, so
-        # that there is no other than ours; whatever it says before that is there is lost.
+        # The function's name contains an id that Synthetics generates. Its role may not create log groups, so
+        # that only ours exists. Anything that the function logs before the group exists is lost.
         log_group(
             self,
             name,
@@ -153,7 +154,8 @@ class OrderCanary(Component):
         bucket: aws.s3.Bucket,
         secret: aws.secretsmanager.Secret,
     ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
-        """What "Required roles and permissions for canaries" lists, except for creating log groups."""
+        """The permissions listed in "Required roles and permissions for canaries", except for creating log
+        groups."""
         role = aws.iam.Role(name, assume_role_policy=service_trust("lambda.amazonaws.com"), opts=self.child())
         permissions = aws.iam.RolePolicy(
             f"{name}-permissions",

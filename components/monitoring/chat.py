@@ -1,4 +1,4 @@
-"""Tier 9, alarms in a chat: what the topics say, in a Slack channel."""
+"""Tier 9, alarms in a chat: shows the topics' messages in a Slack channel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.common.iam import service_trust
 from settings import SlackSettings
 
 REGION = "us-west-2"
-"""One of the few regions in which the service has an endpoint; it hears topics of every region."""
+"""One of the few regions in which the service has an endpoint. It can subscribe to topics in every region."""
 READ_METRICS = "arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess"
 
 
@@ -25,13 +25,13 @@ class SlackChannelArgs:
     context: DeploymentContext
     settings: SlackSettings
     topic_arns: Sequence[pulumi.Input[str]]
-    """Topics whose messages are shown."""
+    """Topics whose messages the channel shows."""
 
 
 class SlackChannel(Component):
     """Amazon Q Developer in chat applications (AWS Chatbot) posts alarms, with their graphs, to a channel.
 
-    Those in the channel may look at metrics and nothing else, whatever a message asks for.
+    Members of the channel may only read metrics, whatever command a message contains.
     """
 
     def __init__(self, name: str, args: SlackChannelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -53,6 +53,6 @@ class SlackChannel(Component):
             sns_topic_arns=args.topic_arns,
             logging_level="ERROR",
             user_authorization_required=True,
-            opts=self.child(depends_on=[permission]),  # the graphs in its first message want it
+            opts=self.child(depends_on=[permission]),  # the first message's graphs require the permission
         )
         self.register_outputs({})

@@ -1,8 +1,9 @@
-"""The dashboards: one of all alarms' states, and others with a graph of what each alarm sees.
+"""The dashboards: an overview of the states of all alarms, and dashboards with a graph of each alarm's
+metric.
 
-A preview prints a body as a whole where any of it changes, and where any of it is not known yet it shows the
-old one as deleted. So what comes and goes with a microservice is on a dashboard of the service's own, and the
-overview refers to alarms by what is known before they exist.
+A preview prints the whole body of a dashboard if any part of it changes. If any part isn't known yet, it
+shows the old body as deleted. Therefore, graphs of a microservice are on the service's own dashboard, and the
+overview refers to alarms by values that are known before the alarms exist.
 """
 
 from __future__ import annotations
@@ -29,29 +30,29 @@ Widget = dict[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAlarm:
-    """An alarm, and where it is shown."""
+    """An alarm and the place where it is shown."""
 
     place: str
-    """`edge`, or a region: the dashboard of what no other dashboard is for."""
+    """`edge` or a region: the dashboard of signals that don't name another dashboard."""
     region: str
     signal: Signal
     alarm: aws.cloudwatch.MetricAlarm
 
     @property
     def dashboard(self) -> str:
-        """The last part of the name of the dashboard that has its graph."""
+        """The last part of the name of the dashboard with the alarm's graph."""
         return self.signal.dashboard or self.place
 
 
 def overview(alarms: Sequence[ShownAlarm], account: pulumi.Input[str]) -> list[Widget]:
-    """The states of all alarms: a row for each dashboard that has their graphs, and each severity."""
+    """The states of all alarms, with a row for each severity of each dashboard that has their graphs."""
     widgets: list[Widget] = []
     for dashboard, here in _grouped(alarms, lambda shown: shown.dashboard).items():
         widgets.append(_heading(f"# {dashboard}"))
         for severity in SEVERITIES:
             arns = [_arn(shown, account) for shown in here if shown.signal.severity == severity]
             for batch in _batches(arns):
-                height = 2 + len(batch) // 8  # about eight names stand in a row
+                height = 2 + len(batch) // 8  # about eight names fit in a row
                 widgets.append(
                     _widget("alarm", 24, height, {"title": f"{dashboard}: {severity}", "alarms": [*batch]})
                 )
@@ -59,11 +60,10 @@ def overview(alarms: Sequence[ShownAlarm], account: pulumi.Input[str]) -> list[W
 
 
 def graphs(alarms: Sequence[ShownAlarm]) -> dict[str, list[Widget]]:
-    """Dashboard → graphs of what its alarms see: a row for each service of AWS, in each region.
+    """Dashboard → graphs of its alarms' metrics, with a row for each AWS service in each region.
 
-    A graph bears the name of the runbook section whose signals it shows. Without coordinates widgets
-    flow from left to right over 24 columns, so a full-width one begins a row ("Dashboard Body Structure
-    and Syntax").
+    The title of a graph is the runbook section of its signals. Widgets without coordinates flow from left to
+    right over 24 columns, so a full-width widget starts a new row ("Dashboard Body Structure and Syntax").
     """
     return {
         dashboard: _limited(
@@ -90,14 +90,14 @@ def _region_graphs(place: str, alarms: Sequence[ShownAlarm]) -> Iterator[Widget]
 def _arn(shown: ShownAlarm, account: pulumi.Input[str]) -> pulumi.Output[str]:
     """The alarm's ARN ("Actions, resources, and condition keys for Amazon CloudWatch").
 
-    A preview knows the name of an alarm that does not exist yet, and not its output `arn`. The name is an
-    output too, so the dashboard still comes after the alarm.
+    A preview knows the name of an alarm that doesn't exist yet, but not its output `arn`. The name is an
+    output as well, so the dashboard is still created after the alarm.
     """
     return pulumi.Output.format("arn:aws:cloudwatch:{}:{}:alarm:{}", shown.region, account, shown.alarm.name)
 
 
 def _graph(anchor: str, region: str, signals: Sequence[Signal]) -> dict[str, object]:
-    """The signals' metrics as their alarms see them, and where they ring."""
+    """The signals' metrics as their alarms evaluate them, and the alarms' thresholds."""
     return {
         "title": anchor,
         "region": region,
@@ -132,7 +132,7 @@ def _lines(signal: Signal, number: int) -> Iterator[list[object]]:
 
 
 def _grouped(alarms: Sequence[ShownAlarm], key: Callable[[ShownAlarm], str]) -> dict[str, list[ShownAlarm]]:
-    """The alarms by their key, in the order in which the keys first appear."""
+    """The alarms grouped by key, in the order in which the keys first appear."""
     groups: dict[str, list[ShownAlarm]] = {}
     for shown in alarms:
         groups.setdefault(key(shown), []).append(shown)

@@ -1,4 +1,4 @@
-"""Tier 9, monitoring: alarms and dashboards from the tiers' signals, and what stands over the alarms."""
+"""Tier 9, monitoring: alarms, composite alarms and dashboards for the tiers' signals."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from components.monitoring.spending import Spending, SpendingArgs
 from settings import MonitoringSettings
 
 DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
-"""Where the deployment pipeline says every minute that it runs; see `.github/actions/pulumi`."""
+"""Namespace of the metric that the pipeline reports every minute while a deployment is running; see
+`.github/actions/pulumi`."""
 COMPOSITE_LIMIT = 100
 """Alarms under a composite alarm (CloudWatch API Reference, PutCompositeAlarm)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoredRegion:
-    """The signals of one region and where its alarms are sent."""
+    """The signals of one region and the topics for its alarms."""
 
     region: str
     signals: Sequence[Signal]
@@ -47,22 +48,24 @@ class MonitoringArgs:
     edge_signals: Sequence[Signal]
     """Signals of CloudFront, its web ACL and Route 53."""
     edge_queries: Sequence[LogQuery]
-    """Questions to their logs."""
+    """Queries for their logs."""
     settings: MonitoringSettings
 
 
 class Monitoring(Component):
-    """An alarm for every signal, in the signal's region, a dashboard of them all, and dashboards of graphs.
+    """An alarm for every signal, in the signal's region, an overview of all alarms, and dashboards with
+    graphs.
 
-    Built with a provider of the edge's region; an alarm rings only in the region of its metric and its
-    topic, so each names its own. Three kinds of composite alarms stand over them: a region's *customer
-    impact*, which is why somebody is woken; one for each burn rate of each objective; and, for what a
-    healthy deployment may ring, one that keeps quiet while a deployment says that it runs.
+    The component uses a provider for the edge's region. An alarm must be in the region of its metric and its
+    topic, so each alarm names its region. There are three kinds of composite alarms: a region's *customer
+    impact*, which is the reason to wake somebody; one for each burn rate of each objective; and one for
+    alarms that a healthy deployment may raise, which is suppressed while the pipeline reports a running
+    deployment.
 
-    The tiers' questions to their logs become saved queries of CloudWatch Logs Insights in each region.
+    The tiers' log queries become saved queries of CloudWatch Logs Insights in each region.
 
     Raises:
-        ValueError: two signals of one region have the same name, or two questions that differ.
+        ValueError: two signals of a region have the same name, or two different log queries do.
     """
 
     dashboard_name: str
@@ -140,17 +143,17 @@ class Monitoring(Component):
         )
 
     def _save_queries(self, platform: str, regions: Sequence[MonitoredRegion]) -> None:
-        """Saves each question once a region, over the log groups of all tiers that ask it."""
+        """Saves each query once per region, for the log groups of all tiers that report it."""
         asked: dict[tuple[str, str], list[LogQuery]] = {}
         for region in regions:
             for query in region.queries:
                 asked.setdefault((region.region, query.name), []).append(query)
         for (region, question), queries in asked.items():
             if len({query.query for query in queries}) > 1:
-                raise ValueError(f"tiers of {region} ask different things under the name {question}")
+                raise ValueError(f"tiers of {region} report different log queries with the name {question}")
             aws.cloudwatch.QueryDefinition(
                 f"{self._name}-{region}-{question}",
-                # Up to the slash it is the folder that the console shows.
+                # The console shows the part before the slash as a folder.
                 name=f"{platform}/{question}",
                 region=region,
                 query_string=queries[0].query,
@@ -179,7 +182,8 @@ class Monitoring(Component):
     def _burn_rate_alarms(
         self, region: MonitoredRegion
     ) -> list[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]]:
-        """An alarm a burn rate of each objective: it rings while both of its windows burn."""
+        """A composite alarm per burn rate of each objective. It is raised while both of its windows exceed
+        the rate."""
         composites: list[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]] = []
         for objective in region.objectives:
             for rate in BURN_RATES:
@@ -209,7 +213,7 @@ class Monitoring(Component):
         rate: BurnRate,
         seconds: int,
     ) -> aws.cloudwatch.MetricAlarm:
-        """Rings, without a word to anybody, while the window of `seconds` burns at `rate`."""
+        """An alarm without notifications that is raised while the window of `seconds` exceeds `rate`."""
         least = rate.least_requests(objective.target)
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-{part}",
@@ -231,7 +235,7 @@ class Monitoring(Component):
             comparison_operator="GreaterThanThreshold",
             threshold=rate.bad_share(objective.target),
             evaluation_periods=1,
-            # No requests, no failures; that none arrive is for other signals to tell.
+            # Without requests, nothing fails. Other signals report that no requests arrive.
             treat_missing_data="notBreaching",
             opts=self.child(),
         )
@@ -242,11 +246,12 @@ class Monitoring(Component):
         alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]],
         burning: Sequence[tuple[BurnRate, aws.cloudwatch.CompositeAlarm]],
     ) -> None:
-        """Orders fail: any of the order path's signals rings, or an objective burns at a critical rate."""
+        """A composite alarm for failing orders: a signal of the order path or a critical burn rate is in
+        alarm."""
         names = [alarm.name for signal, alarm in alarms if signal.customer_impact]
         names += [alarm.alarm_name for rate, alarm in burning if rate.severity == "critical"]
         if names:
-            # Never suppressed: a deployment that breaks orders is the one to hear about.
+            # Never suppressed, so that a deployment that breaks orders is reported.
             self._composite(
                 "customer-impact",
                 region,
@@ -262,7 +267,8 @@ class Monitoring(Component):
         region: MonitoredRegion,
         alarms: Sequence[tuple[Signal, aws.cloudwatch.MetricAlarm]],
     ) -> None:
-        """Notifies of what a healthy deployment may ring, but not while one says that it runs."""
+        """Composite alarms for signals that a healthy deployment may raise. They don't notify during a
+        deployment."""
         quiet = [(signal, alarm) for signal, alarm in alarms if signal.rings_in_deployments]
         if not quiet:
             return
@@ -299,8 +305,8 @@ class Monitoring(Component):
                 rule=_rings("OR", names),
                 suppressor={
                     "alarm": deploying.name,
-                    # A deployment may ring a pod's alarm before its own first word has been evaluated, and
-                    # its pods need a few minutes after its last.
+                    # A deployment may raise a pod's alarm before its own first report has been evaluated, and
+                    # its pods need a few minutes after its last report.
                     "wait_period": 120,
                     "extension_period": 300,
                 },
@@ -316,7 +322,7 @@ class Monitoring(Component):
         rule: pulumi.Output[str],
         suppressor: aws.cloudwatch.CompositeAlarmActionsSuppressorArgsDict | None = None,
     ) -> aws.cloudwatch.CompositeAlarm:
-        """An alarm over alarms of the region, which notifies in their stead."""
+        """A composite alarm of the region, which notifies instead of its alarms."""
         return aws.cloudwatch.CompositeAlarm(
             f"{self._name}-{region.region}-{part}",
             alarm_name=f"{self._platform}-{region.region}-{part}",
@@ -330,7 +336,8 @@ class Monitoring(Component):
 
 
 def _refuse_duplicates(args: MonitoringArgs) -> None:
-    """CloudWatch would let the second alarm of a name overwrite the first without a word."""
+    """Refuses duplicate names, because CloudWatch would silently overwrite the first alarm with the
+    second."""
     seen: set[tuple[str, str]] = set()
     for region, signals in [
         (args.context.region, args.edge_signals),
@@ -356,7 +363,7 @@ class _Compared(TypedDict, total=False):
 
 
 def _compared(signal: Signal) -> _Compared:
-    """What a signal's alarm compares with the threshold: its metric, or its metric math."""
+    """What a signal's alarm compares with the threshold: the metric or the metric math."""
     if signal.expression:
         return {
             "metric_queries": _metric_queries(
@@ -376,7 +383,7 @@ def _compared(signal: Signal) -> _Compared:
         "period": signal.period_seconds,
     }
     if signal.statistic.startswith("p"):
-        # With few requests a percentile is one request's value, and no reason to wake anybody.
+        # With few requests, a percentile is the value of a single request, which must not raise an alarm.
         percentile: _Compared = {
             "extended_statistic": signal.statistic,
             "evaluate_low_sample_count_percentiles": "ignore",
@@ -395,7 +402,7 @@ def _metric_queries(
     metrics: Mapping[str, tuple[str, str]],
     period_seconds: int,
 ) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict]:
-    """An expression, which the alarm compares, and the metrics that it names by their ids."""
+    """The expression that the alarm compares, and the metrics that it refers to by their ids."""
     return [
         {"id": identifier, "label": label, "expression": expression, "return_data": True},
         *(
@@ -421,10 +428,10 @@ class _Actions(TypedDict):
 
 
 def _notify(region: MonitoredRegion, severity: Severity | None) -> _Actions:
-    """Whom an alarm tells; nobody, where another alarm watches it."""
+    """The topics that an alarm notifies; none if a composite alarm notifies instead."""
     match severity:
         case "critical":
-            # Its end closes its incident; the end of a warning is a second e-mail that asks nothing.
+            # Notify when a critical alarm ends, which closes the incident, but not when a warning ends.
             return {"alarm_actions": [region.critical_topic_arn], "ok_actions": [region.critical_topic_arn]}
         case "warning":
             return {"alarm_actions": [region.warning_topic_arn], "ok_actions": []}
@@ -433,14 +440,14 @@ def _notify(region: MonitoredRegion, severity: Severity | None) -> _Actions:
 
 
 def _rings(operator: Literal["AND", "OR"], names: Sequence[pulumi.Output[str]]) -> pulumi.Output[str]:
-    """Rule of a composite alarm over alarms of its own account and region.
+    """Rule of a composite alarm for alarms of the same account and region.
 
-    A rule takes names as well as ARNs ("PutCompositeAlarm"), and a preview knows the name of an alarm that
-    does not exist yet. They are outputs of the alarms, which must be there first: else CloudWatch answers
-    "Could not save the composite alarm as alarms [...] in the alarm rule do not exist".
+    A rule accepts names as well as ARNs ("PutCompositeAlarm"), and a preview knows the name of an alarm that
+    doesn't exist yet. The names are outputs of the alarms, which must exist first. Otherwise, CloudWatch
+    fails with "Could not save the composite alarm as alarms [...] in the alarm rule do not exist".
 
     Raises:
-        ValueError: they are more than a rule may have ("PutCompositeAlarm").
+        ValueError: there are more alarms than a rule may have ("PutCompositeAlarm").
     """
     if len(names) > COMPOSITE_LIMIT:
         raise ValueError(f"a composite alarm has {len(names)} alarms; at most {COMPOSITE_LIMIT} are allowed")

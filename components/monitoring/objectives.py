@@ -1,4 +1,4 @@
-"""Service-level objectives: how fast a month's allowed failures may go before somebody is called."""
+"""Service-level objectives: how fast a month's error budget may be spent before an alarm is raised."""
 
 from __future__ import annotations
 
@@ -8,42 +8,44 @@ from dataclasses import dataclass
 from components.common.signals import Severity
 
 PERIOD_DAYS = 30
-"""Over which an objective holds, and its error budget is counted."""
+"""The period of an objective and its error budget."""
 
 _HOUR = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class BurnRate:
-    """A pace at which the error budget is spent, seen over a long and over a short window.
+    """A rate at which the error budget is spent, measured over a long and a short window.
 
-    The long window keeps a short burst of errors from ringing; the short one ends the alarm soon after
-    the errors have ended ("The Site Reliability Workbook", chapter 5, "Alerting on SLOs": multiwindow,
-    multi-burn-rate alerts).
+    The long window prevents short bursts of errors from raising the alarm. The short window ends the alarm
+    soon after the errors have ended ("The Site Reliability Workbook", chapter 5, "Alerting on SLOs":
+    multiwindow, multi-burn-rate alerts).
     """
 
     name: str
     budget_share: float
-    """Share of the period's error budget that is gone when the long window is full of such errors."""
+    """Share of the period's error budget that is spent if this rate lasts for the long window."""
     long_seconds: int
     short_seconds: int
-    """A twelfth of the long window."""
+    """One twelfth of the long window."""
     severity: Severity
 
     @property
     def factor(self) -> float:
-        """How many times faster than even: at 1 the budget lasts exactly as long as its period."""
+        """The burn rate: at 1, the budget lasts exactly as long as its period."""
         return self.budget_share * PERIOD_DAYS * 24 * _HOUR / self.long_seconds
 
     def bad_share(self, target: float) -> float:
-        """Share of bad requests, from 0 to 1, at which an objective of `target` burns at this pace.
+        """Share of bad requests, from 0 to 1, that spends the budget of an objective with `target` at this
+        rate.
 
-        Settings keep targets above 0.95, so even the fastest pace stays below 1 and can be reached.
+        The settings only accept targets above 0.95, so even for the fastest rate the share is below 1 and
+        can be reached.
         """
         return self.factor * (1 - target)
 
     def least_requests(self, target: float) -> int:
-        """Requests that a window must have had: with fewer, a single bad one would ring."""
+        """Minimum number of requests in a window. With fewer, a single bad request would raise the alarm."""
         return math.floor(1 / self.bad_share(target)) + 1
 
 
@@ -58,10 +60,10 @@ BURN_RATES = (
         short_seconds=_HOUR // 2,
         severity="critical",
     ),
-    # The book's third window is three days at a pace of one; a tenth of the budget in a day is seen within
-    # the working day that it is for.
+    # The book's third window is three days at a burn rate of one. A tenth of the budget in a day is detected
+    # on the same working day.
     BurnRate(
         name="slow", budget_share=0.10, long_seconds=24 * _HOUR, short_seconds=2 * _HOUR, severity="warning"
     ),
 )
-"""Two that wake somebody, and one for the working day."""
+"""Two critical rates, and a warning to be handled on the next working day."""

@@ -1,4 +1,4 @@
-"""Tier 9, the scrapers: what pods and brokers show of themselves, in Prometheus workspaces."""
+"""Tier 9, the scrapers: collect the metrics of pods and brokers in Prometheus workspaces."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ class MetricsScraperArgs:
     cluster_arn: pulumi.Input[str]
     workspace_arn: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    """Private subnets, in at least two zones."""
+    """Private subnets in at least two Availability Zones."""
     cluster_security_group_id: pulumi.Input[str]
     metrics_ports: Sequence[int]
-    """The pods' ports that serve metrics."""
+    """Ports of the pods that serve metrics."""
     vpc_id: pulumi.Input[str]
 
 
 class MetricsScraper(Component):
-    """Amazon Managed Service for Prometheus's scraper: reads the pods' metrics into the workspace.
+    """A scraper of Amazon Managed Service for Prometheus that reads the pods' metrics into the workspace.
 
-    The cluster authenticates through its API, so the scraper makes its own access entry; one of ours
-    would be refused ("Set up managed collectors for Amazon EKS").
+    The cluster's authentication mode is `API`, so the scraper creates its own access entry. An entry that we
+    create would be rejected ("Set up managed collectors for Amazon EKS").
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class MetricsScraper(Component):
             tags={"Name": name},
             opts=self.child(),
         )
-        # To the API server, which knows the pods, and to the pods.
+        # To the API server, to discover the pods, and to the pods.
         for port in [API_SERVER_PORT, *args.metrics_ports]:
             self.allow_connection(
                 f"{name}-{port}",
@@ -128,31 +128,32 @@ class MetricsScraper(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerMetricsArgs:
-    """Settings of a region's metrics of Kafka."""
+    """Settings of a region's Kafka metrics."""
 
     context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    """The brokers' own, in at least two zones."""
+    """The brokers' subnets, in at least two Availability Zones."""
     dns_name: pulumi.Input[str]
-    """Has the addresses of all brokers."""
+    """DNS name that resolves to the addresses of all brokers."""
     exporters: Endpoint
-    """Where brokers show Kafka's metrics, then their machines'."""
+    """Ports of the brokers' exporters: first for Kafka's metrics, then for the machines' metrics."""
 
 
 class BrokerMetrics(Component):
-    """What the brokers' exporters show, in a Prometheus workspace of its own.
+    """The metrics of the brokers' exporters, in a separate Prometheus workspace.
 
-    What is here is for people and their graphs; alarms are on CloudWatch's metrics of Kafka. A workspace
-    costs nothing, its samples do. In the pods' workspace, from which services scale, the brokers' samples
-    would hide that the pods' are missing.
+    These metrics are for people and their graphs; alarms use CloudWatch's metrics of Kafka. A workspace
+    itself costs nothing, only its samples do. In the pods' workspace, which services scale on, the brokers'
+    samples would hide that the pods' samples are missing.
     """
 
     def __init__(
         self, name: str, args: BrokerMetricsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("trading:tier:BrokerMetrics", name, opts)
-        # Not the platform's name first: AWS finds workspaces by the beginning of their alias.
+        # The alias doesn't start with the platform's name, because AWS finds workspaces by the prefix of
+        # their alias.
         alias = f"brokers-{args.context.platform}-{args.context.region}"
         group = aws.ec2.SecurityGroup(
             name,
@@ -171,8 +172,8 @@ class BrokerMetrics(Component):
                 server=args.exporters.security_group_id,
                 server_is="MSK brokers that are scraped",
             )
-        # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User Guide,
-        # "Encryption at rest").
+        # An AWS owned key: a workspace with a customer managed key can never use a managed collector (AMP
+        # User Guide, "Encryption at rest").
         workspace = aws.amp.Workspace(name, alias=alias, opts=self.child(protect=args.context.protect))
         scraper = aws.amp.Scraper(
             name,
@@ -200,7 +201,8 @@ class BrokerMetrics(Component):
 
 
 def _broker_scrape_configuration(dns_name: str, ports: Sequence[int]) -> str:
-    """As in "Set up managed Prometheus collectors for Amazon MSK"; a job an exporter."""
+    """The configuration from "Set up managed Prometheus collectors for Amazon MSK", with a job per
+    exporter."""
     jobs = "".join(
         f"""\
   - job_name: brokers-{exporter}
@@ -221,7 +223,7 @@ scrape_configs:
 def _ingestion(
     workspace_id: pulumi.Output[str], *, name: str, title: str, periods: int, reason: str, severity: Severity
 ) -> Signal:
-    """Rings while a workspace takes in no samples."""
+    """A signal that a workspace ingests no samples."""
     return Signal(
         name=name,
         title=title,

@@ -1,4 +1,4 @@
-"""Tier 9, what the platform costs: a monthly budget, and a watch for spending that is out of the ordinary."""
+"""Tier 9, the platform's costs: a monthly budget and the detection of unusual spending."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from components.common.context import DeploymentContext
 from settings import SpendingSettings
 
 COST_TAG = "platform"
-"""The tag by which costs are told apart; the account that pays must have activated it as a cost allocation
-tag (README, "What a real account needs first")."""
+"""The tag that identifies the platform's costs. The payer account must have activated it as a cost
+allocation tag (README, "What a real account needs first")."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpendingArgs:
-    """Settings of budget and watch."""
+    """Settings of the budget and the anomaly detection."""
 
     context: DeploymentContext
     settings: SpendingSettings
     warning_topic_arn: pulumi.Input[str]
-    """A topic that budgets and Cost Explorer may publish to."""
+    """A topic that AWS Budgets and Cost Explorer may publish to."""
 
 
 class Spending(Component):
-    """A budget of a calendar month, and anomalies that AWS finds in what this platform's resources cost."""
+    """A budget per calendar month, and notifications of anomalies in the costs of this platform's
+    resources."""
 
     def __init__(self, name: str, args: SpendingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Spending", name, opts)
@@ -48,12 +49,13 @@ class Spending(Component):
                     "threshold_type": "PERCENTAGE",
                     "subscriber_sns_topic_arns": [args.warning_topic_arn],
                 }
-                # What is spent, and what AWS expects the month to end with.
+                # The actual costs, and AWS's forecast for the end of the month.
                 for kind, per_cent in (("ACTUAL", 80), ("FORECASTED", 100))
             ],
             opts=self.child(),
         )
-        # By the tag: an account has only one monitor over all of its services, which is not ours to make.
+        # The monitor selects costs by the tag. An account can have only one monitor for all of its services,
+        # and it doesn't belong to this platform.
         monitor = aws.costexplorer.AnomalyMonitor(
             name,
             name=args.context.platform,
@@ -66,7 +68,7 @@ class Spending(Component):
         aws.costexplorer.AnomalySubscription(
             name,
             name=args.context.platform,
-            # The only frequency that a topic takes.
+            # The only frequency that is supported for SNS topics.
             frequency="IMMEDIATE",
             monitor_arn_lists=[monitor.arn],
             subscribers=[{"type": "SNS", "address": args.warning_topic_arn}],

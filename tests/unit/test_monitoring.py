@@ -546,5 +546,5 @@ def test_tiers_that_ask_the_same_share_a_query_and_so_does_the_edge() -> None:
 
 def test_questions_of_one_name_must_be_the_same() -> None:
     other = dataclasses.replace(QUERY, query="sort status desc")
-    with pytest.raises(ValueError, match="eu-west-1 ask different things under the name slow-orders"):
+    with pytest.raises(ValueError, match="eu-west-1 report different log queries with the name slow-orders"):
         _monitoring(_region("eu-west-1", [SIGNAL], queries=[QUERY, other]))
