@@ -41,16 +41,16 @@ filter @message like /duration: /
 | sort milliseconds desc
 | display @timestamp, milliseconds, statement, @logStream
 | limit 50""".lstrip()
-"""What `log_min_duration_statement` wrote down."""
+"""Log query for the statements that `log_min_duration_statement` logged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalDatabase:
-    """What a secondary cluster joins."""
+    """The global database that a secondary cluster joins."""
 
     id: pulumi.Output[str]
     source_region: str
-    """Of the primary cluster."""
+    """Region of the primary cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +60,18 @@ class DatabaseArgs:
     context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    """Isolated subnets, one a zone."""
+    """Isolated subnets, one per Availability Zone."""
     availability_zones: Sequence[str]
-    """The subnets' zones: writer and readers are dealt to them in turn."""
+    """The subnets' Availability Zones. The writer and the readers are assigned to them in turn."""
     alarm_topic_arn: pulumi.Input[str]
-    """Gets the failover and maintenance events."""
+    """Topic for the failover and maintenance events."""
     users: Sequence[str]
-    """Database users that sign in with IAM, through the proxy."""
+    """Database users that sign in with IAM through the proxy."""
     settings: DatabaseSettings
     has_secondaries: bool = False
-    """Whether clusters in other regions follow this one."""
+    """Whether there are secondary clusters of this cluster in other regions."""
     joins: GlobalDatabase | None = None
-    """The global database whose secondary this is; without it the cluster takes writes."""
+    """The global database that this cluster is a secondary of; None if the cluster takes writes."""
 
 
 class _MonitoringRole(NamedTuple):
@@ -80,40 +80,44 @@ class _MonitoringRole(NamedTuple):
 
 
 class Database(Component):
-    """An Aurora cluster behind a proxy: one writer, readers in the other zones, replica auto-scaling.
+    """An Aurora cluster behind a proxy: one writer, readers in the other Availability Zones, replica auto
+    scaling.
 
-    In several regions it is one member of a global database. The secondaries have readers only, take
-    users, passwords and data from the primary, and are as large as it is at its least, because they may
-    have to take its place ("Aurora Auto Scaling" is not to be had for a secondary cluster). They do not
-    forward writes (`enable_global_write_forwarding`): a transaction of the ledger would hold its locks over
-    the distance between two regions, and orders go to the primary region anyway.
+    If there are several regions, the cluster is a member of a global database. Secondary clusters have only
+    readers and get users, passwords and data from the primary. They have as many instances as the primary's
+    minimum, because they may have to take its place, and Aurora Auto Scaling isn't available for secondary
+    clusters. They don't forward writes (`enable_global_write_forwarding`): a transaction of the ledger would
+    hold its locks for round trips between two regions, and orders go to the primary region anyway.
 
-    Readers that the auto-scaling has added are unknown to the stack's state and keep the cluster from
-    being destroyed: scale in first.
+    Readers that auto scaling has added aren't in the stack's state and prevent the deletion of the cluster.
+    Scale in before you destroy the stack.
     """
 
     writer_endpoint: pulumi.Output[str]
-    """The proxy's, for reads and writes; a secondary's serves once it is promoted."""
+    """The proxy's endpoint for reads and writes. On a secondary cluster, it works once the cluster is
+    promoted."""
     reader_endpoint: pulumi.Output[str]
-    """The proxy's read-only endpoint, or the other where there is no reader."""
+    """The proxy's read-only endpoint, or `writer_endpoint` if there are no readers."""
     connect_resource_id: pulumi.Output[str]
-    """As IAM's `rds-db:connect` names what services sign in to: the proxy (`prx-…`)."""
+    """Id of the resource that services sign in to, for IAM's `rds-db:connect`: the proxy (`prx-…`)."""
     endpoint: Endpoint
-    """The proxy: what services connect to."""
+    """The proxy, which services connect to."""
     cluster_endpoint: pulumi.Output[str]
-    """The writer itself, for whom the proxy knows no user: schema migrations as the master user."""
+    """The writer itself, for schema migrations: they sign in as the master user, which the proxy doesn't
+    know."""
     instances: Endpoint
-    """Where `cluster_endpoint` listens."""
+    """The instances, which `cluster_endpoint` leads to."""
     cluster_arn: pulumi.Output[str]
     database_name: str
     secret_arn: pulumi.Output[str] | None
-    """Secret of the master user; none on a secondary, which has the primary's users."""
+    """Secret of the master user; None on a secondary cluster, which has the primary's users."""
     global_database: GlobalDatabase | None
-    """What other regions join, where `has_secondaries`."""
+    """The global database that other regions join, if `has_secondaries` is set."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Database", name, opts)
-        # Fixed, because RDS derives the log groups' names from it, and they must exist before it does.
+        # A fixed identifier: RDS derives the names of the log groups from it, and they must exist before the
+        # cluster.
         identifier = f"{args.context.platform}-{name}"
         security_group = aws.ec2.SecurityGroup(
             f"{name}-instances",
@@ -123,7 +127,7 @@ class Database(Component):
             opts=self.child(),
         )
         monitoring = self._monitoring_role(name)
-        # RDS's own master secret is not to be had in a global database, which this cluster may join.
+        # A master secret that RDS manages isn't available in a global database, which this cluster may join.
         password = (
             None
             if args.joins
@@ -149,7 +153,7 @@ class Database(Component):
                 cluster_resource_id=cluster.cluster_resource_id,
                 instances=self.instances,
                 users=args.users,
-                # All that a secondary has is readers.
+                # A secondary cluster has only readers.
                 read_only=args.joins is not None or args.settings.readers.min > 0,
                 ready=[*instances],
             ),
@@ -235,14 +239,14 @@ class Database(Component):
             cluster_identifier=identifier,
             engine=aws.rds.EngineType.AURORA_POSTGRESQL,
             engine_version=settings.engine_version,
-            # A new major version is an update in place; the settings decide, in a reviewed change, which
-            # takes effect when it is deployed.
+            # A new major version is an in-place upgrade. Versions change only through the settings, in a
+            # reviewed change that takes effect when it is deployed.
             allow_major_version_upgrade=True,
             auto_minor_version_upgrade=False,
             apply_immediately=True,
             global_cluster_identifier=args.joins.id if args.joins else None,
             source_region=args.joins.source_region if args.joins else None,
-            # These come with the data of the primary.
+            # A secondary cluster gets these from the primary.
             database_name=DATABASE_NAME if password else None,
             master_username=MASTER_USERNAME if password else None,
             master_password_wo=password.result if password else None,
@@ -271,16 +275,16 @@ class Database(Component):
             database_insights_mode=settings.insights,
             performance_insights_enabled=True,
             performance_insights_kms_key_id=args.context.key_arn,
-            # What each mode demands, and what it includes without a charge.
+            # The retention that the mode requires (advanced) or includes free of charge (standard).
             performance_insights_retention_period=465 if settings.insights == "advanced" else 7,
             monitoring_interval=MONITORING_INTERVAL_SECONDS,
             monitoring_role_arn=monitoring.role.arn,
             opts=self.child(
                 protect=args.context.protect,
-                # RDS would create the log groups itself, unencrypted and kept for ever; and it refuses a
-                # monitoring role that may not do its work yet.
+                # Otherwise, RDS creates the log groups itself, without encryption and retention. RDS also
+                # rejects a monitoring role that doesn't have its permissions yet.
                 depends_on=[*log_groups.values(), monitoring.permission],
-                # Two clusters cannot have one identifier, not even during a replacement.
+                # Two clusters can't have the same identifier, even during a replacement.
                 delete_before_replace=True,
                 ignore_changes=_not_ours(args),
             ),
@@ -308,8 +312,8 @@ class Database(Component):
                 instance_class="db.serverless" if settings.serverless else settings.instance_class,
                 db_parameter_group_name=parameter_group.name,
                 availability_zone=args.availability_zones[index % len(args.availability_zones)],
-                # These take over before the auto-scaling's readers (tier 15), and in serverless v2 are
-                # kept as large as the writer.
+                # In a failover, these instances are promoted before the readers that auto scaling added
+                # (tier 15). With Serverless v2, they have the same capacity as the writer.
                 promotion_tier=min(index, 1),
                 publicly_accessible=False,
                 ca_cert_identifier="rds-ca-rsa2048-g1",
@@ -324,7 +328,7 @@ class Database(Component):
         ]
 
     def _monitoring_role(self, name: str) -> _MonitoringRole:
-        """Lets RDS send the instances' operating-system metrics to CloudWatch Logs."""
+        """The role with which RDS sends the instances' operating system metrics to CloudWatch Logs."""
         role = aws.iam.Role(
             f"{name}-monitoring",
             assume_role_policy=service_trust(
@@ -358,10 +362,10 @@ class Database(Component):
                 "RDSReaderAverageDatabaseConnections" if connections else "RDSReaderAverageCPUUtilization"
             ),
             target=connections or settings.reader_cpu_percent,
-            # A reader takes some ten minutes to come and has a cold cache: do not let it go at once.
+            # A reader takes about ten minutes to start and has a cold cache, so don't remove it too soon.
             scale_in_cooldown=1800,
             scale_out_cooldown=300,
-            # Before the declared readers are there, it would add readers of its own in their stead.
+            # Before the declared readers exist, auto scaling would add its own readers instead of them.
             depends_on=[*instances],
         )
 
@@ -396,17 +400,18 @@ class Database(Component):
         cluster: aws.rds.Cluster,
         instances: list[aws.rds.ClusterInstance],
     ) -> GlobalDatabase:
-        """Made from the cluster, so that a stack of one region has none, and a second region only adds."""
+        """The global database, created from the existing cluster. A stack with one region therefore has none,
+        and adding a second region doesn't replace the cluster."""
         made = aws.rds.GlobalCluster(
             f"{name}-global",
             global_cluster_identifier=f"{args.context.platform}-database",
             source_db_cluster_identifier=cluster.arn,
-            # At first it is the cluster's own; from then on every member is upgraded through this.
+            # Initially the cluster's own version. Later, all members are upgraded through this property.
             engine_version=args.settings.engine_version,
             deletion_protection=args.context.protect,
-            # Required with a source: at its end it lets the cluster go, which stays as it is.
+            # Required with a source cluster. Deleting the global database detaches the cluster and keeps it.
             force_destroy=True,
-            # A cluster without its writer cannot become the primary of others.
+            # A cluster without a writer can't become a primary cluster.
             opts=self.child(protect=args.context.protect, depends_on=[*instances]),
         )
         return GlobalDatabase(id=made.id, source_region=args.context.region)
@@ -419,7 +424,7 @@ class Database(Component):
         instances: list[aws.rds.ClusterInstance],
         password: random.RandomPassword,
     ) -> pulumi.Output[str]:
-        """The master user's secret, which the rotation owns from its first day on."""
+        """The master user's secret. Once it is created, only the rotation changes its value."""
         secret = aws.secretsmanager.Secret(
             f"{name}-master",
             description=f"Master user of {args.context.platform}-{name}; services sign in with IAM instead",
@@ -430,7 +435,7 @@ class Database(Component):
         version = aws.secretsmanager.SecretVersion(
             f"{name}-master",
             secret_id=secret.id,
-            # The keys that Secrets Manager's rotation of RDS passwords reads.
+            # The keys that Secrets Manager's rotation of RDS passwords expects.
             secret_string=pulumi.Output.json_dumps(
                 {
                     "engine": "postgres",
@@ -441,10 +446,11 @@ class Database(Component):
                     "password": password.result,
                 }
             ),
-            # A version without a label goes at some time, and a refresh that misses it would have the next
-            # deployment make it again, as the current one. So this one keeps a label of its own.
+            # Secrets Manager eventually deletes a version without a label. After a refresh, the next
+            # deployment would then create it again as the current version. Therefore, this version keeps its
+            # own label.
             version_stages=["AWSCURRENT", "initial"],
-            # The rotation puts newer versions beside it and takes the label AWSCURRENT away.
+            # The rotation adds newer versions and moves the label AWSCURRENT to them.
             opts=self.child(ignore_changes=["secretString", "versionStages"]),
         )
         SecretRotation(
@@ -481,7 +487,7 @@ class Database(Component):
         ]
         for level, title, threshold, severity, reason in levels:
             metric = f"{identifier}-{level}"
-            # PostgreSQL's own severities, which are what its lines have behind the prefix.
+            # PostgreSQL's severities, which follow the prefix in each log line.
             count_lines(
                 self,
                 f"{name}-{level}",
@@ -513,14 +519,14 @@ def _family(settings: DatabaseSettings) -> str:
 
 
 def _not_ours(args: DatabaseArgs) -> list[str]:
-    """Properties of the cluster that others move after its creation."""
-    # A global database writes its primary into whichever member is secondary at the time.
+    """Properties of the cluster that AWS or the secret's rotation changes after the creation."""
+    # A global database sets the primary in this property of each member that is currently a secondary.
     ignored = ["replicationSourceIdentifier"]
     if not args.joins:
-        # The global database is made from this cluster, which cannot name it; and the password is the
-        # rotation's: to send the first one again would lock out who holds the current one.
+        # The global database is created from this cluster, so the cluster can't refer to it. The rotation
+        # changes the password: setting the first one again would invalidate the current one.
         ignored += ["globalClusterIdentifier", "masterPasswordWo", "masterPasswordWoVersion"]
     if args.joins or args.has_secondaries:
-        # Members of a global database are upgraded through it, the secondaries before the primary.
+        # Members of a global database are upgraded through it, secondaries before the primary.
         ignored.append("engineVersion")
     return ignored

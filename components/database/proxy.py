@@ -1,4 +1,4 @@
-"""The connection pool before the Aurora cluster: RDS Proxy, with IAM from end to end."""
+"""The connection pool in front of the Aurora cluster: RDS Proxy with end-to-end IAM authentication."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from components.common.iam import policy_document, service_trust
 from components.common.signals import Signal
 
 BORROW_TIMEOUT_SECONDS = 5
-"""Half of what order intake waits for its service: rather a clear refusal than an order whose end is
-unknown."""
+"""Half of the time that order intake waits for its service: a clear rejection is better than an order with an
+unknown outcome."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,11 @@ class DatabaseProxyArgs:
     region: str
     cluster_resource_id: pulumi.Input[str]
     instances: Endpoint
-    """Where the proxy connects to."""
+    """The instances that the proxy connects to."""
     users: Sequence[str]
-    """Database users that sign in through the proxy; each has the role `rds_iam`."""
+    """Database users that sign in through the proxy. Each has the role `rds_iam`."""
     read_only: bool
-    """Whether there are readers for a read-only endpoint."""
+    """Whether the cluster has readers for a read-only endpoint."""
     ready: list[pulumi.Resource]
     """The cluster's instances."""
 
@@ -54,20 +54,20 @@ def database_user_arn(
 
 
 class DatabaseProxy(Component):
-    """A pool of connections that outlives a failover of the writer, over TLS.
+    """A pool of TLS connections that survives a failover of the writer.
 
-    A client signs in with an IAM token, and so does the proxy at the database as the same user
-    (`IAM_AUTH`, "end-to-end IAM authentication" in the RDS Proxy guide). The other way is a secret with a
-    password for each service, which somebody has to make, to rotate, and to keep equal in two places; here
-    no user of a service has a password at all.
+    A client signs in to the proxy with an IAM token, and the proxy signs in to the database as the same user,
+    also with IAM (`IAM_AUTH`, "end-to-end IAM authentication" in the RDS Proxy guide). The alternative is a
+    secret with a password for each service, which somebody has to create, rotate and keep the same in two
+    places. Here, no service's user has a password.
     """
 
     endpoint: pulumi.Output[str]
-    """For reads and writes. On a secondary of a global database it answers with an error until the
-    cluster is promoted ("Using RDS Proxy with Aurora global databases")."""
+    """Endpoint for reads and writes. On a secondary cluster of a global database, it returns an error until
+    the cluster is promoted ("Using RDS Proxy with Aurora global databases")."""
     read_only_endpoint: pulumi.Output[str] | None
     resource_id: pulumi.Output[str]
-    """As IAM's `rds-db:connect` names the proxy (`prx-…`)."""
+    """Id of the proxy for IAM's `rds-db:connect` (`prx-…`)."""
     security_group_id: pulumi.Output[str]
 
     def __init__(
@@ -100,15 +100,15 @@ class DatabaseProxy(Component):
             role_arn=role.arn,
             vpc_subnet_ids=args.subnet_ids,
             vpc_security_group_ids=[security_group.id],
-            # The proxy names the role only, but signs in with its permissions as soon as it has a target.
+            # The proxy refers only to the role, but needs its permissions as soon as it has a target.
             opts=self.child(depends_on=[*permissions]),
         )
         target_group = aws.rds.ProxyDefaultTargetGroup(
             name,
             db_proxy_name=proxy.name,
             connection_pool_config={
-                # Of the instance's max_connections. The rest is for what connects past the proxy: schema
-                # migrations, and whoever looks what is wrong.
+                # Per cent of the instance's max_connections. The rest is for connections that bypass the
+                # proxy: schema migrations and people who investigate a problem.
                 "max_connections_percent": 90,
                 "max_idle_connections_percent": 30,
                 "connection_borrow_timeout": BORROW_TIMEOUT_SECONDS,
@@ -120,7 +120,7 @@ class DatabaseProxy(Component):
             db_proxy_name=proxy.name,
             target_group_name=target_group.name,
             db_cluster_identifier=args.cluster_identifier,
-            # A cluster without instances is no target yet.
+            # A cluster without instances can't be a target.
             opts=self.child(depends_on=args.ready),
         )
         read_only = None
@@ -132,7 +132,7 @@ class DatabaseProxy(Component):
                 target_role="READ_ONLY",
                 vpc_subnet_ids=args.subnet_ids,
                 vpc_security_group_ids=[security_group.id],
-                # It wants a reader, which the proxy knows of through its target only.
+                # It requires a reader, which the proxy knows only through its target.
                 opts=self.child(depends_on=[target]),
             )
 
@@ -146,7 +146,7 @@ class DatabaseProxy(Component):
     def _role(self, name: str, args: DatabaseProxyArgs) -> tuple[aws.iam.Role, list[aws.iam.RolePolicy]]:
         role = aws.iam.Role(name, assume_role_policy=service_trust("rds.amazonaws.com"), opts=self.child())
         if not args.users:
-            return role, []  # a policy names at least one resource
+            return role, []  # A policy must name at least one resource.
         users = [
             database_user_arn(args.region, self.account_id, args.cluster_resource_id, user)
             for user in args.users
@@ -167,7 +167,7 @@ class DatabaseProxy(Component):
         return role, [permissions]
 
     def _watch(self, proxy: aws.rds.Proxy) -> None:
-        """Metrics of "Monitoring RDS Proxy metrics with Amazon CloudWatch" (Aurora user guide)."""
+        """Reports signals ("Monitoring RDS Proxy metrics with Amazon CloudWatch", Aurora User Guide)."""
         dimensions = {"ProxyName": proxy.name}
         self.report(
             Signal(

@@ -1,4 +1,4 @@
-"""The rotation of the database's master secret, by the function `rotate_database_secret`."""
+"""The rotation of the database's master secret by the function `rotate_database_secret`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.common.signals import Signal
 
 ROTATION_DAYS = 30
 TIMEOUT_SECONDS = 300
-"""RDS takes a minute or two for a new password, which the function waits for."""
+"""The function waits until RDS has applied the new password, which takes one or two minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,9 @@ class SecretRotationArgs:
 
 
 class SecretRotation(Component):
-    """A function that gives the master user a new password every 30 days, through RDS's API.
+    """A function that sets a new password for the master user every 30 days through the RDS API.
 
-    It calls AWS only, never PostgreSQL, so it needs neither a driver nor a place in the VPC.
+    It only calls AWS APIs, not PostgreSQL, so it needs neither a driver nor access to the VPC.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class SecretRotation(Component):
             secret_id=args.secret_arn,
             rotation_lambda_arn=function.arn,
             rotation_rules={"automatically_after_days": ROTATION_DAYS},
-            # A deployment tries the function's last step only: while a cluster gets a new password, it takes
-            # no other change, such as the secondary that is made next.
+            # A deployment only tests the function's last step. While a cluster's password is being changed,
+            # RDS rejects other changes, such as the secondary cluster that is created next.
             rotate_immediately=False,
             # Secrets Manager invokes the function when the rotation is set up.
             opts=self.child(depends_on=[invocation, *args.ready]),

@@ -1,4 +1,4 @@
-"""What tells that the Aurora cluster is healthy."""
+"""Signals that show whether the Aurora cluster is healthy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ BYTES_OF_A_CONNECTION = 9_531_392
 MOST_CONNECTIONS = 5000
 MOST_CONNECTIONS_FROM_HALF_A_UNIT = 2000
 _LARGE_GIB = {"r": 16, "t": 8, "x": 32}
-"""Letter of an instance class → memory of its size `large` ("Hardware specifications for DB instance
+"""First letter of an instance class → memory of its size `large` ("Hardware specifications for DB instance
 classes")."""
 
 
 def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_database: bool) -> list[Signal]:
-    """Signals of one region's cluster ("Amazon CloudWatch metrics for Amazon Aurora", Aurora user guide).
+    """Signals of one region's cluster ("Amazon CloudWatch metrics for Amazon Aurora", Aurora User Guide).
 
-    A secondary of a global database has readers alone, and no values under the role of a writer until it is
-    promoted. The lag behind the primary is reported by whichever cluster is a secondary at the time, so each
-    member is watched for it.
+    A secondary cluster of a global database has only readers, and no values for the role `WRITER` until it is
+    promoted. Each cluster reports the lag behind the primary while it is a secondary, so every member is
+    monitored for it.
     """
     of_cluster = {"DBClusterIdentifier": identifier}
     of_writer = {**of_cluster, "Role": "WRITER"}
@@ -56,11 +56,11 @@ def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_da
 
 
 def connection_limit(settings: DatabaseSettings) -> float:
-    """What `max_connections` is by default, as if all of an instance's memory were PostgreSQL's.
+    """The default of `max_connections`, calculated as if PostgreSQL had all of the instance's memory.
 
-    It is `LEAST({DBInstanceClassMemory/9531392},5000)`, of the memory without what the system has, and less
-    where a serverless instance may shrink to half a unit ("Maximum connections to an Aurora PostgreSQL DB
-    instance", "Maximum connections for Aurora Serverless v2").
+    The default is `LEAST({DBInstanceClassMemory/9531392},5000)`, where the memory excludes the system's
+    share. It is lower for a serverless instance that may shrink to half a capacity unit ("Maximum connections
+    to an Aurora PostgreSQL DB instance", "Maximum connections for Aurora Serverless v2").
     """
     from_half = settings.serverless and settings.serverless.min == 0.5
     most = MOST_CONNECTIONS_FROM_HALF_A_UNIT if from_half else MOST_CONNECTIONS
@@ -247,7 +247,8 @@ def _of_an_instance_class(
             dimensions=of_cluster,
             statistic="Minimum",
             comparison="below",
-            # An instance has twice its memory ("Temporary storage limits for Aurora PostgreSQL").
+            # The temporary storage is twice the instance's memory ("Temporary storage limits for Aurora
+            # PostgreSQL").
             threshold=0.2 * 2 * _memory_gib(settings) * GIB,
             reason="The threshold is in bytes: a fifth of the instance's temporary storage. Large sorts "
             "and new indexes fail when none is left.",
@@ -258,7 +259,7 @@ def _of_an_instance_class(
 
 
 def _memory_gib(settings: DatabaseSettings) -> float:
-    """Memory of an instance: two GiB a serverless unit, or what the instance class has."""
+    """Memory of an instance: 2 GiB per serverless capacity unit, or the memory of the instance class."""
     if settings.serverless:
         return 2 * settings.serverless.max
     _, family, size = settings.instance_class.split(".")
