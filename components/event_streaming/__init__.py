@@ -1,4 +1,4 @@
-"""Tier 7, event streaming: Apache Kafka on Amazon MSK, with its topics and what watches them."""
+"""Tier 7, event streaming: Apache Kafka on Amazon MSK, with topics and signals."""
 
 from components.event_streaming.event_streaming import EventStreaming, EventStreamingArgs
 

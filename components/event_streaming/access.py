@@ -1,4 +1,4 @@
-"""What a service needs to produce to topics and to consume from them."""
+"""What a service needs to produce to topics and consume from them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from components.common.access import Access
 from settings import ServiceSettings
 
 _PRODUCER = {
-    # With the topics' min.insync.replicas, what is acknowledged survives a broker, once and in order.
+    # Together with the topics' min.insync.replicas, an acknowledged record survives the loss of a broker, and
+    # is written once and in order.
     "KAFKA_ACKS": "all",
     "KAFKA_ENABLE_IDEMPOTENCE": "true",
     "KAFKA_MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION": "5",
-    # Time ends the attempts, not their number: two minutes outlast the change of a leader.
+    # The delivery timeout limits retries, not their number. Two minutes are longer than a leader election.
     "KAFKA_RETRIES": "2147483647",
     "KAFKA_REQUEST_TIMEOUT_MS": "30000",
     "KAFKA_DELIVERY_TIMEOUT_MS": "120000",
@@ -24,10 +25,10 @@ _PRODUCER = {
 
 _CONSUMER = {
     "KAFKA_ISOLATION_LEVEL": "read_committed",
-    # An offset is committed once its record has had its effect; a new group misses nothing.
+    # The service commits an offset after it has processed the record. A new group reads all records.
     "KAFKA_ENABLE_AUTO_COMMIT": "false",
     "KAFKA_AUTO_OFFSET_RESET": "earliest",
-    # Kafka's own: a dead pod's partitions move after 45 s, those of a pod that is stuck after 5 min.
+    # Kafka's defaults: partitions of a dead pod are reassigned after 45 s, those of a stuck pod after 5 min.
     "KAFKA_SESSION_TIMEOUT_MS": "45000",
     "KAFKA_MAX_POLL_INTERVAL_MS": "300000",
 }
@@ -45,14 +46,14 @@ def kafka_access(
 
     Args:
         service: the service.
-        bootstrap_brokers: comma-separated `host:port`.
-        cluster_arn: the brokers' cluster.
-        dead_letter_topics: topic that the service consumes → topic for the records that it cannot process.
-        port: where the brokers listen.
+        bootstrap_brokers: comma-separated list of `host:port`.
+        cluster_arn: the MSK cluster.
+        dead_letter_topics: topic that the service consumes → topic for records that it can't process.
+        port: port of the brokers.
     """
     if not (service.produces or service.consumes):
         return Access()
-    # A service reads its own dead letters back when it is to try again.
+    # A service reads its own dead letters to process them again.
     dead_letters = [*dead_letter_topics.values()]
     writes, reads = [*service.produces, *dead_letters], [*service.consumes, *dead_letters]
     return Access(
@@ -76,13 +77,14 @@ def _client_settings(service: ServiceSettings, dead_letter_topics: Mapping[str, 
     if dead_letter_topics:
         settings["KAFKA_DEAD_LETTER_TOPICS"] = ",".join(map("=".join, dead_letter_topics.items()))
     if service.consumes and (service.produces or dead_letter_topics):
-        # What it writes and what it has read are committed together, or neither.
+        # Records that it writes and offsets that it has read are committed in one transaction.
         settings["KAFKA_TRANSACTIONAL_ID_PREFIX"] = _transactional_ids(service)
     return settings
 
 
 def _transactional_ids(service: ServiceSettings) -> str:
-    """What the ids of its transactions begin with, a pod each; a dot is in no other service's name."""
+    """Prefix of the service's transactional ids, one per pod. The dot ends the prefix: no service's name has
+    one."""
     return f"{service.name}."
 
 
@@ -97,7 +99,8 @@ def _statements(
         }
 
     def within(kind: str, name: str) -> pulumi.Output[str]:
-        # The ARN of what is in a cluster is the cluster's, of another kind ("IAM access control", MSK guide).
+        # The ARN of a resource in a cluster is the cluster's ARN with another resource type ("IAM access
+        # control", MSK Developer Guide).
         return cluster_arn.apply(lambda arn: f"{arn.replace(':cluster/', f':{kind}/')}/{name}")
 
     idempotent = ["WriteDataIdempotently"] if writes else []

@@ -20,10 +20,11 @@ from components.event_streaming.signals import broker_signals, consumer_signals,
 from settings import ServiceSettings, StreamingSettings, TopicSettings
 
 IAM_PORT = 9098
-"""Where brokers speak TLS with IAM authentication (MSK Developer Guide, *Port information*)."""
+"""Port of the brokers for TLS with IAM authentication (MSK Developer Guide, *Port information*)."""
 
 EXPORTER_PORTS = (11001, 11002)
-"""Where brokers show Kafka's metrics, then their machines' (MSK Developer Guide, *Open monitoring*)."""
+"""Ports of the exporters for Kafka's metrics and for the machines' metrics (MSK Developer Guide, *Open
+monitoring*)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,44 +34,44 @@ class EventStreamingArgs:
     context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    """One a zone; a plain list, because its length decides the number of brokers."""
+    """One subnet per Availability Zone. A plain list, because its length determines the number of brokers."""
     settings: StreamingSettings
     services: Sequence[ServiceSettings]
-    """Whose consumption is watched and has topics for dead letters."""
+    """Services whose consumer lag is monitored and that have dead-letter topics."""
 
 
 class EventStreaming(Component):
-    """MSK brokers in every zone (KRaft, IAM and TLS only), their configuration, and topics.
+    """MSK brokers in every Availability Zone (KRaft, IAM and TLS only), their configuration, and topics.
 
-    Volumes, brokers, their size and a topic's partitions grow in place. Fewer partitions are refused by
-    Kafka at deployment: records stay where they are. Another number of zones, another key, and a topic of
-    another name replace what they concern, which `protect` refuses.
+    Volumes, the number of brokers, their instance type and a topic's partitions can grow in place. Kafka
+    rejects a smaller number of partitions at deployment, because records can't be moved. Changing the number
+    of zones, the key or a topic's name replaces the resource, which `protect` prevents.
 
-    AWS creates the topics through the brokers with the deployer's own identity, which therefore needs
-    `kafka-cluster:*Topic*` and `kafka-cluster:Connect` beside the `kafka:` actions.
+    AWS creates the topics through the brokers with the deployer's identity, which therefore needs
+    `kafka-cluster:*Topic*` and `kafka-cluster:Connect` in addition to the `kafka:` actions.
     """
 
     cluster_arn: pulumi.Output[str]
     bootstrap_brokers: pulumi.Output[str]
-    """Comma-separated `host:9098` for SASL/IAM, of three brokers at most."""
+    """Comma-separated list of `host:9098` for SASL/IAM, of at most three brokers."""
     endpoint: Endpoint
     dns_name: pulumi.Output[str]
-    """Has the addresses of all brokers."""
+    """DNS name that resolves to the addresses of all brokers."""
     exporters: Endpoint
-    """Kafka's metrics, then the machines'."""
+    """Ports of the brokers' exporters: first for Kafka's metrics, then for the machines' metrics."""
     dead_letter_topics: Mapping[str, Mapping[str, str]]
-    """Service → topic that it consumes → topic for the records that it cannot process."""
+    """Service → topic that it consumes → topic for records that it can't process."""
 
     def __init__(
         self, name: str, args: EventStreamingArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("trading:tier:EventStreaming", name, opts)
         settings = args.settings
-        # One in each zone. Not more where zones have several brokers: these are added in place, and another
-        # number of replicas replaces a topic.
+        # One replica per Availability Zone, even if a zone has several brokers: brokers are added in place,
+        # but changing the number of replicas replaces a topic.
         replicas = len(args.subnet_ids)
 
-        # Brokers replicate among themselves in MSK's own network: the group is for clients alone.
+        # Replication between brokers uses MSK's own network, so the security group is only for clients.
         security_group = aws.ec2.SecurityGroup(
             f"{name}-brokers",
             description="MSK brokers",
@@ -84,9 +85,9 @@ class EventStreaming(Component):
             f"{name}-storage",
             dimension="kafka:broker-storage:VolumeSize",
             resource_id=cluster.arn,
-            capacity=(1, settings.volume_gib.max),  # the least has no meaning: storage never shrinks
+            capacity=(1, settings.volume_gib.max),  # the minimum has no effect: storage never shrinks
             metric="KafkaBrokerStorageUtilization",
-            # MSK grows a volume at most once in six hours: what is left must last that long.
+            # MSK expands a volume at most every six hours, so the remaining space must last that long.
             target=60,
             scale_in=False,
         )
@@ -103,8 +104,8 @@ class EventStreaming(Component):
         self.cluster_arn = cluster.arn
         self.bootstrap_brokers = cluster.bootstrap_brokers_sasl_iam
         self.endpoint = Endpoint(security_group_id=security_group.id, ports=(IAM_PORT,))
-        # `b-2.platform.abc123.c4.kafka.us-east-1.amazonaws.com:9098` is a broker, and all are found without
-        # its number ("Set up managed Prometheus collectors for Amazon MSK").
+        # `b-2.platform.abc123.c4.kafka.us-east-1.amazonaws.com:9098` is one broker. The name without `b-2.`
+        # resolves to all of them ("Set up managed Prometheus collectors for Amazon MSK").
         self.dns_name = self.bootstrap_brokers.apply(
             lambda brokers: re.sub(r"^b-\d+\.|:\d+$", "", brokers.split(",")[0])
         )
@@ -129,7 +130,8 @@ class EventStreaming(Component):
             self,
             f"{name}-brokers",
             args.context,
-            # Under this prefix AWS needs no entry a group in the account's one policy of log delivery.
+            # Log groups with this prefix need no entry of their own in the account's only resource policy for
+            # log delivery.
             name_prefix=f"/aws/vendedlogs/msk/{name}-",
         )
         configuration = aws.msk.Configuration(
@@ -154,10 +156,10 @@ class EventStreaming(Component):
                 "encryption_at_rest_kms_key_arn": args.context.key_arn,
                 "encryption_in_transit": {"client_broker": "TLS", "in_cluster": True},
             },
-            # What lands in a topic for dead letters is reported from this level on. Beside the brokers' own
-            # metrics, among them those of partitions that lack replicas, it costs one for each broker and
-            # topic that is written to: some ten dollars a month for three brokers and ten topics. The level
-            # above adds every partition, and nothing that is watched; lag is reported at all levels.
+            # Records in dead-letter topics are reported at this level and above. In addition to the brokers'
+            # metrics, which include under-replicated partitions, one metric is billed for each broker and
+            # topic with traffic: about ten dollars a month for three brokers and ten topics. The next level
+            # adds metrics of every partition, which no alarm uses. Consumer lag is reported at all levels.
             enhanced_monitoring="PER_TOPIC_PER_BROKER",
             open_monitoring={
                 "prometheus": {
@@ -168,7 +170,7 @@ class EventStreaming(Component):
             logging_info={"broker_logs": {"cloudwatch_logs": {"enabled": True, "log_group": logs.name}}},
             opts=self.child(
                 protect=args.context.protect,
-                # The storage auto-scaling owns the size: it grows, and a volume never shrinks.
+                # Storage auto scaling manages the size, and a volume never shrinks.
                 ignore_changes=["brokerNodeGroupInfo.storageInfo.ebsStorageInfo.volumeSize"],
             ),
         )
@@ -177,7 +179,7 @@ class EventStreaming(Component):
         dead_letters = [
             TopicSettings(
                 name=topic,
-                # In the order in which the service gave up on them, whatever their keys.
+                # One partition keeps records in the order in which processing failed, whatever their keys.
                 partitions=1,
                 retention_hours=args.settings.dead_letter_retention_hours,
             )
@@ -192,7 +194,7 @@ class EventStreaming(Component):
                 partition_count=topic.partitions,
                 replication_factor=replicas,
                 configs=topic_configs(topic, replicas),
-                # Two topics cannot have one name, not even during a replacement.
+                # Two topics can't have the same name, even during a replacement.
                 opts=self.child(protect=args.context.protect, delete_before_replace=True),
             )
 

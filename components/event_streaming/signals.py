@@ -1,4 +1,4 @@
-"""What tells that the brokers and their consumers are healthy."""
+"""Signals that show whether the brokers and their consumers are healthy."""
 
 from __future__ import annotations
 
@@ -142,10 +142,11 @@ def _replication_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -
 
 
 def consumer_signals(cluster_name: pulumi.Input[str], service: str, topic: str) -> list[Signal]:
-    """Lag of a service, which MSK reports at every level ("Monitor consumer lags").
+    """Consumer lag of a service, which MSK reports at every monitoring level ("Monitor consumer lags").
 
-    Not while the group settles, nor before it has committed an offset: then there are no data, and the
-    service's missing pods ring. A dot is in no service's name, so no two signals have one name.
+    MSK reports no lag during a rebalance or before the group has committed an offset. If there are no
+    consumers, the alarm on missing pods reports it. Service names contain no dot, so the names of signals are
+    unique.
     """
     dimensions = {"Cluster Name": cluster_name, "Consumer Group": service, "Topic": topic}
     return [
@@ -185,7 +186,8 @@ def consumer_signals(cluster_name: pulumi.Input[str], service: str, topic: str) 
 def dead_letter_signals(
     cluster_name: pulumi.Input[str], brokers: int, service: str, topic: str
 ) -> list[Signal]:
-    """Any broker may lead the topic's partition, and each reports for itself."""
+    """A signal per broker, because any broker may lead the topic's partition and each reports its own
+    metric."""
     return [
         Signal(
             name=f"kafka-broker-{broker}-dead-letters-{topic}",
@@ -200,7 +202,7 @@ def dead_letter_signals(
             },
             dashboard=service,
             statistic="Maximum",
-            # One record in a minute is 0.016 a second. Kafka's own rate fades, and is not zero for hours.
+            # One record per minute is 0.016 per second. Kafka's rate decays slowly and isn't zero for hours.
             threshold=0.001,
             reason="A service couldn't process a record, so it is missing from an order or a balance until "
             "it is replayed.",
