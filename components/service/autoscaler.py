@@ -1,4 +1,4 @@
-"""Tier 6, the autoscaler: KEDA, which scales pods on Prometheus metrics, and the metrics server for CPU."""
+"""Tier 6, the autoscaler: KEDA, which scales pods on Prometheus metrics, and the Metrics Server for CPU."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from components.service.pod_identity import pod_identity
 
 NAMESPACE = "keda"
 OPERATOR = "keda-operator"
-"""Name of KEDA's operator and of its service account: the chart's own."""
+"""Name of KEDA's operator and of its service account in the chart."""
 LOAD_METRIC = "trading:scaling_load"
-"""What the recording rules write: the value of each service's scaling query, with the label `service`."""
+"""Series that the recording rules write: the value of each service's scaling query, with the label
+`service`."""
 RULES = "scaling"
 """Name of the recording rules' namespace in the workspace, and of the group in it."""
 RULE_INTERVAL_SECONDS = 30
-"""As often as pods are scraped: more often would see nothing new."""
+"""The scrape interval of the pods. A shorter interval would return the same values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +37,21 @@ class AutoscalerArgs:
     kubernetes: k8s.Provider
     chart_version: str
     metrics_server_version: str
-    """Of the EKS add-on."""
+    """Version of the EKS add-on."""
     workspace_arn: pulumi.Input[str]
-    """The Prometheus workspace that KEDA reads, and the only one it may."""
+    """The only Prometheus workspace that KEDA may read."""
     queries: Mapping[str, str]
     """Service → its scaling query, which the workspace evaluates and records."""
     ready: list[pulumi.Resource]
-    """Node pools and the like that must be there before pods."""
+    """Node pools and other resources that must exist before pods."""
 
 
 class Autoscaler(Component):
-    """KEDA, its role on the Prometheus workspace and its triggers' authentication; the metrics server.
+    """KEDA, its role for the Prometheus workspace and the authentication of its triggers; the Metrics Server.
 
-    The way from a metric to a node: the scraper reads the pods, a recording rule of the workspace turns
-    what it read into one series a service, KEDA reads that series alone (a dear query is evaluated once,
-    whoever asks), the pods follow, and Auto Mode's nodes follow the pods.
+    A metric leads to a node in these steps: the scraper reads the pods' metrics, a recording rule of the
+    workspace turns them into one series per service, KEDA reads only that series (so an expensive query is
+    evaluated once, however many clients read it) and scales the pods, and Auto Mode adds or removes nodes.
     """
 
     authentication: str
@@ -58,9 +59,9 @@ class Autoscaler(Component):
     load_metric: str
     """The series that scaled objects read, with the label `service`."""
     rule_group: str
-    """Of the rules that write it, as CloudWatch calls it: `NAMESPACE;GROUP`."""
+    """The rule group that writes the series, in CloudWatch's form: `NAMESPACE;GROUP`."""
     ready: list[pulumi.Resource]
-    """Scaled objects depend on these (KEDA's CRDs come with the release)."""
+    """Scaled objects depend on these, because the Helm release installs KEDA's CRDs."""
 
     def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Autoscaler", name, opts)
@@ -118,9 +119,9 @@ class Autoscaler(Component):
             api_version="keda.sh/v1alpha1",
             kind="ClusterTriggerAuthentication",
             metadata={"name": self.authentication},
-            # With `identityOwner`, even its default, KEDA refuses the trigger (kedacore/keda #6418).
+            # If `identityOwner` is set, even to its default, KEDA rejects the trigger (kedacore/keda #6418).
             spec={"podIdentity": {"provider": "aws"}},
-            # The kind comes with the release.
+            # The release installs the CRD of this kind.
             opts=self.child(provider=args.kubernetes, depends_on=[release]),
         )
         aws.amp.RuleGroupNamespace(
@@ -154,7 +155,7 @@ class Autoscaler(Component):
 
 
 def recording_rules(queries: Mapping[str, str]) -> str:
-    """The rules file: JSON, which is YAML too, so that no query can break its quoting."""
+    """The rules file. It is JSON, which is also valid YAML, so that no query can break the quoting."""
     rules = [
         {"record": LOAD_METRIC, "expr": query, "labels": {"service": service}}
         for service, query in queries.items()
@@ -164,10 +165,11 @@ def recording_rules(queries: Mapping[str, str]) -> str:
 
 
 def _values(cluster_name: str) -> dict[str, Any]:
-    """Values of KEDA's chart. Its security contexts are those of the `restricted` pod security already."""
+    """Values of KEDA's chart. Its default security contexts already meet the `restricted` Pod Security
+    Standard."""
     return {
         "clusterName": cluster_name,
-        # The second of each only waits: it shortens a failover.
+        # The second replica of each is a standby that shortens a failover.
         **{part: {"replicaCount": 2} for part in ("operator", "metricsServer", "webhooks")},
         "podDisruptionBudget": {
             part: {"maxUnavailable": 1} for part in ("operator", "metricServer", "webhooks")

@@ -25,11 +25,11 @@ USER_ID_LIMIT = 40
 
 PARAMETERS = {
     "cluster-enabled": "yes",
-    # All that is in here can be had again, so a full cache forgets what was not used for longest.
-    # ElastiCache's own default evicts only keys with a time to live, and refuses writes when it finds none.
+    # All values can be recreated, so a full cache evicts the least recently used keys. ElastiCache's default
+    # evicts only keys with a time to live, and rejects writes if there are none.
     "maxmemory-policy": "allkeys-lru",
-    # Microseconds. An answer takes well below one millisecond, and the engine runs one command at a time: at
-    # the default of ten, what delays everyone else is not logged.
+    # Microseconds. A command takes well below one millisecond, and the engine runs one command at a time.
+    # With the default of ten milliseconds, commands that delay all others wouldn't be logged.
     "slowlog-log-slower-than": "1000",
 }
 """Valkey's parameters that differ from ElastiCache's defaults."""
@@ -44,23 +44,25 @@ class CacheArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     settings: CacheSettings
     users: Sequence[str]
-    """Services that may connect, each as an IAM user of this name."""
+    """Services that may connect, each as its own user with IAM authentication."""
 
 
 class Cache(Component):
     """A Valkey replication group in cluster mode: TLS, IAM users, shards with replicas in other zones.
 
-    A service may use the keys and channels that begin with its name and a colon, such as `orders:`.
+    A service may use keys and channels that begin with its name and a colon, such as `orders:`.
 
-    Replicas come and go with their CPU where the node type can. Shards do not: moving slots costs the CPU
-    that is short at that moment, and clients follow redirections meanwhile, so that is a reviewed change.
+    The number of replicas scales with their CPU if the node type supports it. The number of shards doesn't:
+    moving slots uses CPU when it is already scarce, and clients have to follow redirections in the meantime.
+    It requires a reviewed change instead.
 
-    ElastiCache's events go to no topic: it publishes to unencrypted ones only ("Event Notifications and
-    Amazon SNS"), and ours are encrypted. `aws elasticache describe-events` has two weeks of them.
+    ElastiCache's events aren't published to a topic: ElastiCache supports only unencrypted topics ("Event
+    Notifications and Amazon SNS"), and ours are encrypted. `aws elasticache describe-events` lists the events
+    of the last two weeks.
     """
 
     address: pulumi.Output[str]
-    """Configuration endpoint's host name."""
+    """Host name of the configuration endpoint."""
     arn: pulumi.Output[str]
     user_arns: Mapping[str, pulumi.Output[str]]
     """Service → ARN of its user, for `elasticache:Connect`."""
@@ -88,7 +90,7 @@ class Cache(Component):
                 capacity=(settings.replicas.min, settings.replicas.max),
                 metric="ElastiCacheReplicaEngineCPUUtilization",
                 target=settings.replica_cpu_percent,
-                # A new replica first copies its shard; judged sooner, it would be followed by another.
+                # A new replica first copies its shard. With a shorter cooldown, another one would be added.
                 scale_out_cooldown=600,
                 scale_in_cooldown=900,
             )
@@ -123,7 +125,7 @@ class Cache(Component):
     def _users(
         self, name: str, args: CacheArgs
     ) -> tuple[dict[str, aws.elasticache.User], aws.elasticache.UserGroup]:
-        # A group of the engine `valkey` needs no user `default`: who is not listed cannot connect.
+        # A user group with the engine `valkey` needs no user `default`, so only the listed users can connect.
         self.user_ids = {
             service: limited_name(f"{args.context.platform}-{service}", USER_ID_LIMIT + AUTO_NAME_SUFFIX)
             for service in args.users
@@ -133,7 +135,7 @@ class Cache(Component):
                 f"{name}-user-{service}",
                 engine="valkey",
                 user_id=user_id,
-                user_name=user_id,  # IAM authentication wants both to be the same
+                user_name=user_id,  # IAM authentication requires both to be the same
                 access_string=_access_string(service),
                 authentication_mode={"type": "iam"},
                 opts=self.child(),
@@ -167,7 +169,8 @@ class Cache(Component):
             opts=self.child(),
         )
         log_groups = {
-            # Under this prefix AWS needs no entry a group in the account's one policy of log delivery.
+            # Log groups with this prefix need no entry of their own in the account's only resource policy for
+            # log delivery.
             kind: log_group(
                 self,
                 f"{name}-{kind}",
@@ -185,9 +188,9 @@ class Cache(Component):
             description="Quotes, sessions and other values that can be had again",
             engine="valkey",
             engine_version=settings.engine_version,
-            # The version in the settings is the one that runs: an upgrade is a reviewed change.
+            # The version changes only through the settings, in a reviewed change.
             auto_minor_version_upgrade=False,
-            # And a reviewed change takes effect when it is deployed, not in some later night.
+            # A change takes effect when it is deployed, not in the next maintenance window.
             apply_immediately=True,
             node_type=settings.node_type,
             cluster_mode="enabled",
@@ -219,20 +222,21 @@ class Cache(Component):
             final_snapshot_identifier=final_snapshot,
             opts=self.child(
                 protect=args.context.protect,
-                # The auto-scaling owns the number; a deployment must not take its replicas away.
+                # Auto scaling manages the number, so a deployment must not remove its replicas.
                 ignore_changes=["replicasPerNodeGroup"] if settings.scales else None,
             ),
         )
 
     def _watch(self, group: aws.elasticache.ReplicationGroup, settings: CacheSettings) -> None:
-        """Signals of every node: ElastiCache reports by node, and each may become its shard's primary.
+        """Reports signals of every node, because metrics are per node and any node may become its shard's
+        primary.
 
-        The nodes that the auto-scaling may add are watched as well: one that is not there sends nothing,
-        and nothing does not ring.
+        This includes nodes that auto scaling may add. A node that doesn't exist reports no values, and
+        missing values don't raise an alarm.
         """
         for shard in range(1, settings.shards + 1):
             for node in range(1, settings.replicas.max + 2):
-                # The form of node ids in cluster mode (ElastiCache User Guide).
+                # The format of node ids in cluster mode (ElastiCache User Guide).
                 suffix = f"{shard:04}-{node:03}"
                 of_node = {"CacheClusterId": pulumi.Output.concat(group.replication_group_id, "-", suffix)}
                 self.report(
@@ -298,13 +302,14 @@ _OF_A_NODE = (
         "second is usual.",
     ),
 )
-"""Kind, metric, statistic, threshold, what has happened, why the threshold."""
+"""Kind, metric, statistic, threshold, the end of the title, and the reason, for each signal of a node."""
 
 
 def _access_string(service: str) -> str:
-    """What a service may do: read and write under its own prefix, and find its way in the cluster.
+    """A service's permissions: to read and write keys with its own prefix, and to discover the cluster's
+    topology.
 
-    In the form in which ElastiCache gives it back; any other would show as a change for ever.
+    The string has the form in which ElastiCache returns it. Any other form would always show as a change.
     """
     return (
         f"on ~{service}:* resetchannels &{service}:* -@all +@read +@write +@connection +@transaction "

@@ -1,4 +1,4 @@
-"""Tier 6, the cluster: EKS in Auto Mode, its node pools and what every workload stands on."""
+"""Tier 6, the cluster: EKS in Auto Mode, its node pools and everything that all workloads need."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from components.service.pod_identity import pod_identity
 from settings import ClusterSettings
 
 SECRETS_STORE_NAMESPACE = "aws-secrets-manager"
-"""Where the add-on `aws-secrets-store-csi-driver-provider` puts its pods."""
+"""Namespace of the pods of the add-on `aws-secrets-store-csi-driver-provider`."""
 SERVICE_NETWORKS = ("10.100.0", "172.20.0")
-"""EKS gives services 10.100.0.0/16 or 172.20.0.0/16: the API server has the first address, DNS the tenth."""
+"""EKS assigns services addresses in 10.100.0.0/16 or 172.20.0.0/16. The API server has the first address, and
+DNS the tenth."""
 POD_IDENTITY_AGENT = "169.254.170.23/32"
 ETCD_LIMIT_BYTES = 8 * 2**30
 """What the control plane's database may hold (EKS best practices, "etcd database size")."""
@@ -38,31 +39,33 @@ class ClusterArgs:
 
     context: RegionContext
     cluster_name: str
-    """Plain: the kubeconfig, the target groups' tag and the provider's identity name it."""
+    """A plain string: the kubeconfig, the target groups' tag and the provider's identity contain it."""
     vpc_id: pulumi.Input[str]
     vpc_cidr: str
     private_subnet_ids: Sequence[pulumi.Input[str]]
     settings: ClusterSettings
     data_stores: Mapping[str, Endpoint]
-    """Data stores that pods connect to: name → where. The cluster adds the rules to their groups."""
+    """Name of a data store → endpoint that pods connect to. The cluster adds rules to the security groups."""
 
 
 class Cluster(Component):
     """EKS in Auto Mode with our node class and pools, namespace, quotas and default-deny network policies.
 
-    Our pools are for the services alone (a taint keeps others off), so that their nodes can deny all
-    traffic that no policy names. Add-ons run in Auto Mode's own `general-purpose` pool. Auto Mode brings
-    the node monitoring agent and replaces a node that stays unwell; there is nothing to switch on.
+    Only the services run in our node pools, which have a taint, so their nodes can deny all traffic that no
+    policy allows. Add-ons run in Auto Mode's built-in pool `general-purpose`. Auto Mode includes the node
+    monitoring agent and replaces nodes that stay unhealthy, so there is nothing to enable.
     """
 
     cluster_name: str
     arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
-    """The group that EKS makes for nodes and pods. It lets everything out, and in from itself."""
+    """The security group that EKS creates for nodes and pods. It allows all outbound traffic, and inbound
+    traffic from itself."""
     kubernetes: k8s.Provider
-    """Provider of everything that runs in the cluster."""
+    """Provider for everything that runs in the cluster."""
     ready: list[pulumi.Resource]
-    """Workloads depend on these (namespace, node pools, policies), so that a destroy drains in order."""
+    """Namespace, node pools and policies. Workloads depend on them, so that a destroy deletes the workloads
+    first."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Cluster", name, opts)
@@ -76,12 +79,12 @@ class Cluster(Component):
         self.kubernetes = k8s.Provider(
             f"{name}-kubernetes",
             kubeconfig=cluster.kubeconfig_json,
-            # Without it, a changed kubeconfig would replace the provider and all that it made.
+            # Without it, a changed kubeconfig would replace the provider and all of its resources.
             cluster_identifier=args.cluster_name,
-            # A changed value updates a ConfigMap or Secret in place, where it would be replaced.
+            # Update a changed ConfigMap or Secret in place instead of replacing it.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            # The rules let the deployer in, and must outlast all that it made there.
+            # The rules give the deployer access, so they must be deleted after all resources in the cluster.
             opts=self.child(depends_on=admitted),
         )
         manifests = k8s.yaml.v2.ConfigGroup(
@@ -93,12 +96,12 @@ class Cluster(Component):
             spec={
                 "hard": {
                     "pods": str(args.settings.pods_quota),
-                    # Load balancers are tiers of their own.
+                    # The load balancers are separate tiers.
                     "services.loadbalancers": "0",
                     "services.nodeports": "0",
                 }
             },
-            # The namespace is among the manifests.
+            # The manifests include the namespace.
             opts=self.child(provider=self.kubernetes, depends_on=[manifests]),
         )
         pools = self._node_pools(args, cluster)
@@ -122,15 +125,15 @@ class Cluster(Component):
                 "create_node_role": True,
                 "compute_config": {"node_pools": ["general-purpose"]},
             },
-            # Auto Mode has no node group: no role, profile and access entry for one.
+            # Auto Mode has no node group, so it needs no role, instance profile and access entry for one.
             skip_default_node_group=True,
-            # Auto Mode answers DNS on every node.
+            # Auto Mode runs DNS on every node.
             coredns_addon_options={
                 "enabled": False,
                 "resolve_conflicts_on_create": eks.ResolveConflictsOnCreate.OVERWRITE,
                 "resolve_conflicts_on_update": eks.ResolveConflictsOnUpdate.OVERWRITE,
             },
-            # The scraper of Managed Prometheus comes from within the VPC.
+            # The scraper of Managed Prometheus connects from inside the VPC.
             endpoint_private_access=True,
             endpoint_public_access=bool(cidrs),
             public_access_cidrs=cidrs or None,
@@ -150,17 +153,17 @@ class Cluster(Component):
                 }
                 for access, policy, arns in (
                     ("admin", "AmazonEKSClusterAdminPolicy", args.settings.admin_role_arns),
-                    # The plain view policy knows no custom resources, of which previews are full.
+                    # AmazonEKSViewPolicy doesn't cover custom resources, which previews have to read.
                     ("view", "AmazonEKSAdminViewPolicy", args.settings.viewer_role_arns),
                 )
                 for arn in arns
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # The component takes no region, and does not inherit the provider.
+                # The component has no region argument and doesn't inherit the provider.
                 providers={"aws": args.context.provider},
                 protect=args.context.protect,
-                # EKS would make the log group itself, without key and retention.
+                # Otherwise, EKS creates the log group itself, without a key and retention.
                 depends_on=[logs],
             ),
         )
@@ -169,7 +172,7 @@ class Cluster(Component):
         return log_group(self, f"{self._name}-{name}-logs", args.context, name=path)
 
     def _admit_to_data_stores(self, data_stores: Mapping[str, Endpoint]) -> None:
-        # Only the stores' side needs a rule: the cluster's group lets everything out.
+        # Only the data stores need rules, because the cluster's security group allows all outbound traffic.
         for store, endpoint in data_stores.items():
             for port in endpoint.ports:
                 aws.vpc.SecurityGroupIngressRule(
@@ -184,7 +187,8 @@ class Cluster(Component):
                 )
 
     def _admit_deployers(self, cidrs: Sequence[str]) -> list[pulumi.Resource]:
-        """Opens the private endpoint, whose interfaces are in the cluster's own group."""
+        """Gives deployers access to the private endpoint, whose interfaces are in the cluster's security
+        group."""
         return [
             aws.vpc.SecurityGroupIngressRule(
                 f"{self._name}-from-{cidr.replace('/', '-')}",
@@ -203,7 +207,7 @@ class Cluster(Component):
         disk_key = aws.iam.RolePolicy(
             f"{self._name}-disk-key",
             role=resource_name(cluster.eks_cluster.role_arn),
-            # "Enable EBS Volume Encryption with Customer Managed KMS Keys for EKS Auto Mode", EKS user guide.
+            # "Enable EBS Volume Encryption with Customer Managed KMS Keys for EKS Auto Mode", EKS User Guide.
             policy=policy_document(
                 {
                     "Effect": "Allow",
@@ -231,16 +235,16 @@ class Cluster(Component):
             kind="NodeClass",
             metadata={"name": "trading"},
             spec={
-                # The role of the built-in pool has its access entry already.
+                # The role of the built-in pool already has an access entry.
                 "role": cluster.auto_mode_node_role_name,
                 "subnetSelectorTerms": [{"id": subnet} for subnet in args.private_subnet_ids],
                 "securityGroupSelectorTerms": [{"id": self.security_group_id}],
-                # Not DefaultAllow: a new pod would talk to anyone until its policies are in force.
+                # With DefaultAllow, a new pod could connect anywhere until its policies are enforced.
                 "networkPolicy": "DefaultDeny",
                 "networkPolicyEventLogs": "Enabled",
                 "ephemeralStorage": {"size": "80Gi", "kmsKeyID": args.context.key_arn},
             },
-            # No value shows that nodes start only once the key may be used.
+            # Nodes can start only with permission to use the key, which no input expresses.
             opts=self.child(provider=self.kubernetes, depends_on=[disk_key]),
         )
         return [self._node_pool(pool, args.settings.pods_quota, node_class) for pool in (ON_DEMAND, SPOT)]
@@ -255,9 +259,9 @@ class Cluster(Component):
             kind="NodePool",
             metadata={"name": pool},
             spec={
-                # Where a service may use both, the cheaper comes first.
+                # If a service may use both pools, the cheaper one is preferred.
                 "weight": 20 if pool == SPOT else 10,
-                # Ends a runaway: no more than a whole vCPU and 4 GiB for each pod of the quota.
+                # Limits runaway scaling to one vCPU and 4 GiB for each pod of the quota.
                 "limits": {"cpu": str(pods), "memory": f"{4 * pods}Gi"},
                 "disruption": {
                     "consolidationPolicy": "WhenEmptyOrUnderutilized",
@@ -273,7 +277,7 @@ class Cluster(Component):
                         },
                         "taints": [NODE_TAINT],
                         "requirements": [
-                            # A pool is named after the capacity that it buys.
+                            # A pool is named after its capacity type.
                             one_of("karpenter.sh/capacity-type", pool),
                             one_of("kubernetes.io/arch", "amd64", "arm64"),
                             one_of("eks.amazonaws.com/instance-category", "c", "m", "r"),
@@ -283,9 +287,10 @@ class Cluster(Component):
                                 "values": ["4"],
                             },
                         ],
-                        # Two weeks, so that no node runs an image without the latest patches.
+                        # Two weeks, so that nodes are replaced with images that have recent patches.
                         "expireAfter": "336h",
-                        # A pod that does not end must not hold up a node for a day (the default).
+                        # A pod that doesn't terminate must not block a node's removal for a day (the
+                        # default).
                         "terminationGracePeriod": "1h",
                     }
                 },
@@ -300,7 +305,7 @@ class Cluster(Component):
             f"{self._name}-application-errors",
             metric,
             log_group_name=log_group.name,
-            # Where a line is JSON, the agent's Fluent Bit puts its fields below `log_processed`.
+            # If a line is JSON, the agent's Fluent Bit puts its fields under `log_processed`.
             pattern=f'{{ $.kubernetes.namespace_name = "{WORKLOAD_NAMESPACE}" '
             '&& $.log_processed.level = "ERROR" }',
         )
@@ -326,7 +331,7 @@ class Cluster(Component):
     def _observability(self, args: ClusterArgs) -> list[pulumi.Resource]:
         """Container logs and Container Insights.
 
-        The agents run on every node's own network, so that our nodes' default deny does not reach them.
+        The agents use the host network of the nodes, so the default deny of our nodes doesn't affect them.
         """
         groups = [
             self._log_group(f"pods-{kind}", f"/aws/containerinsights/{args.cluster_name}/{kind}", args)
@@ -341,17 +346,19 @@ class Cluster(Component):
             service_account="cloudwatch-agent",
             managed_policy_arns=["arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"],
         )
-        # The agents would make the log groups themselves, without key and retention.
+        # Otherwise, the agents create the log groups themselves, without a key and retention.
         return [
             self._addon(
                 "cloudwatch",
                 "amazon-cloudwatch-observability",
                 args.settings.addons.cloudwatch_observability,
                 {
-                    # The alarms read the metrics of Container Insights, not those of its OpenTelemetry kind.
+                    # The alarms use the metrics of Container Insights, not those of its OpenTelemetry
+                    # variant.
                     "containerInsights": {"enabled": True},
                     "otelContainerInsights": {"enabled": False},
-                    # Would put its own containers into services' pods, which our network policies cut off.
+                    # It would inject containers into services' pods, and our network policies would block
+                    # them.
                     "manager": {"applicationSignals": {"autoMonitor": {"monitorAllServices": False}}},
                 },
                 [identity, *groups],
@@ -359,11 +366,11 @@ class Cluster(Component):
         ]
 
     def _secrets_store(self, args: ClusterArgs) -> list[pulumi.Resource]:
-        """The Secrets Store CSI driver with AWS's provider, and its way out of nodes that deny all.
+        """The Secrets Store CSI driver with AWS's provider, and a network policy for its outbound traffic.
 
-        Neither of its two DaemonSets is on the node's own network (their charts' `hostNetwork`), so that
-        on our nodes they need a policy: for the API server, Secrets Manager's endpoint in the VPC, DNS and
-        the Pod Identity agent, which the provider asks for the credentials of the pod that mounts.
+        Neither of its two DaemonSets uses the host network (their charts' `hostNetwork`), so on our nodes
+        they need a policy for the API server, Secrets Manager's VPC endpoint, DNS and the Pod Identity agent.
+        From the agent, the provider gets the credentials of the pod that mounts a secret.
         """
         namespace = k8s.core.v1.Namespace(
             f"{self._name}-secrets-store",
@@ -402,12 +409,13 @@ class Cluster(Component):
                 "aws-secrets-store-csi-driver-provider",
                 args.settings.addons.secrets_store,
                 {
-                    # By default the provider, unlike the driver, stays off tainted nodes, which ours are.
+                    # By default, the provider, unlike the driver, doesn't run on nodes with a taint, such as
+                    # ours.
                     "tolerations": [{"operator": "Exists"}],
-                    # A secret that is rotated reaches the files of pods that run.
+                    # Update the files of running pods when a secret is rotated.
                     "secrets-store-csi-driver": {"enableSecretRotation": True},
                 },
-                # EKS would make the namespace, and the pods would start before they may connect.
+                # Otherwise, EKS creates the namespace and the pods start before they may connect.
                 [policy],
             )
         ]
@@ -441,12 +449,13 @@ filter kubernetes.namespace_name = "{WORKLOAD_NAMESPACE}" and log_processed.leve
 
 
 def _signals(cluster_name: str, pods_quota: int) -> list[Signal]:
-    """Of the metrics that EKS publishes itself ("Basic metrics in Amazon CloudWatch", EKS user guide) and of
-    Container Insights ("Enhanced Container Insights (Classic) metric reference", CloudWatch user guide).
+    """Signals from metrics that EKS itself publishes ("Basic metrics in Amazon CloudWatch", EKS User Guide)
+    and from Container Insights ("Enhanced Container Insights (Classic) metric reference", CloudWatch User
+    Guide).
 
-    Under the cluster's name alone the agent puts the values of all nodes, so that the largest is the fullest
-    node's. Full disks are among what makes a node a failed one: the metric of disks has the nodes' read-only
-    ones as well.
+    With the cluster's name as the only dimension, the agent reports the values of all nodes, so the maximum
+    is the value of the busiest node. A node with a full disk counts as failed. The disk metric isn't used
+    because it includes the nodes' read-only disks.
     """
     dimensions = {"ClusterName": cluster_name}
     return [

@@ -1,4 +1,4 @@
-"""Tier 6, one microservice: its chart, its identity and its place behind the internal load balancer."""
+"""Tier 6, one microservice: its chart, its identity and its registration with the internal load balancer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from settings import ServiceSettings
 
 HTTPS_PORT = 443
 UNKNOWN_CHECKSUM = "known-once-deployed"
-"""What a preview shows in place of the checksum of endpoints that do not exist yet."""
+"""The value that a preview shows instead of the checksum of endpoints that don't exist yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +36,23 @@ class MicroserviceArgs:
     target_group_arn: pulumi.Input[str]
     vpc_cidr: str
     access: Sequence[Access]
-    """What each of the region's data stores grants the service."""
+    """The access that each of the region's data stores grants the service."""
     calls: Mapping[str, int]
-    """Service that this one calls → the port where it does."""
+    """Service that this service calls → port."""
     workspace_endpoint: pulumi.Input[str]
     trigger_authentication: str
     callers: Sequence[str]
-    """The services that call this one."""
+    """The services that call this service."""
     ready: list[pulumi.Resource]
-    """Node pools, namespace, KEDA; in the primary region the migrations."""
+    """Node pools, namespace and KEDA, and in the primary region the migrations."""
 
 
 class Microservice(Component):
     """A service's Deployment, Service, ServiceAccount, PodDisruptionBudget, network policy and scaling.
 
-    The chart's values are plain, so that a preview shows every object. What comes from outputs (the
-    ConfigMap of endpoints, the TargetGroupBinding, the scaled object with the workspace's address, the
-    role's association) stands beside the chart. Of the endpoints it gets a checksum alone.
+    The chart's values are plain, so that a preview shows every object. Resources that need outputs (the
+    ConfigMap of endpoints, the TargetGroupBinding, the scaled object with the workspace's address, the role's
+    association) are separate from the chart. The chart only gets a checksum of the endpoints.
     """
 
     role_arn: pulumi.Output[str]
@@ -89,7 +89,7 @@ class Microservice(Component):
             opts=self.child(
                 provider=args.kubernetes,
                 depends_on=args.ready,
-                # Its controller refuses a change of these; and there is one binding of a name.
+                # Its controller rejects changes of these properties, and a name can have only one binding.
                 replace_on_changes=["spec.targetGroupARN", "spec.targetType"],
                 delete_before_replace=True,
             ),
@@ -100,8 +100,8 @@ class Microservice(Component):
             chart="./k8s/charts/microservice",
             namespace=WORKLOAD_NAMESPACE,
             values=_values(args),
-            # Pods read the ConfigMap and take on the role as they start, and get their readiness gate only
-            # where the binding is there already. A destroy ends the pods first, which drains their targets.
+            # Pods read the ConfigMap and assume the role at startup, and get their readiness gate only if the
+            # binding already exists. A destroy deletes the pods first, which drains their targets.
             opts=self.child(provider=args.kubernetes, depends_on=[*args.ready, endpoints, identity, binding]),
         )
         k8s.apiextensions.CustomResource(
@@ -110,7 +110,7 @@ class Microservice(Component):
             kind="ScaledObject",
             metadata={"name": service.name, "namespace": WORKLOAD_NAMESPACE},
             spec=_scaling(args),
-            # KEDA refuses a CPU trigger on a Deployment that it cannot see.
+            # KEDA rejects a CPU trigger for a Deployment that doesn't exist.
             opts=self.child(provider=args.kubernetes, depends_on=[chart]),
         )
         self.report(*_signals(args))
@@ -118,7 +118,7 @@ class Microservice(Component):
 
 
 def _values(args: MicroserviceArgs) -> dict[str, Any]:
-    """Values of the chart, all known in a preview."""
+    """Values of the chart, all of which are known in a preview."""
     service = args.settings
     ports = [port for access in args.access for port in access.ports]
     # DynamoDB's endpoint comes last.
@@ -146,7 +146,7 @@ def _values(args: MicroserviceArgs) -> dict[str, Any]:
 
 
 def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
-    """Environment of the containers: the data stores that the service declares, and how to reach them."""
+    """Environment of the containers: how to reach the services and data stores that the service declares."""
     service = args.settings
     environment: dict[str, pulumi.Input[str]] = {"AWS_REGION": args.context.region}
     if service.tls_port:
@@ -161,10 +161,11 @@ def _environment(args: MicroserviceArgs) -> dict[str, pulumi.Input[str]]:
 
 
 def _checksum(environment: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
-    """Digest of the environment, which changes the pods, and so restarts them, when an endpoint does.
+    """Digest of the environment. It is part of the pods, so a changed endpoint restarts them.
 
-    Always known, for one unknown value would hide the whole chart from a preview: there an endpoint that is
-    only made by the deployment gives `UNKNOWN_CHECKSUM`, so that the preview shows that pods will restart.
+    The value is always known, because a single unknown value would hide the whole chart in a preview. If the
+    deployment has yet to create an endpoint, the preview uses `UNKNOWN_CHECKSUM` and so shows that the pods
+    will restart.
     """
     digest = pulumi.Output.json_dumps(environment, sort_keys=True).apply(
         lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -177,7 +178,7 @@ def _checksum(environment: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str
 
 
 def _statements(account_id: pulumi.Output[str], args: MicroserviceArgs) -> list[Mapping[str, Any]]:
-    """What the service may do in AWS: use the data stores and read the secrets that it declares."""
+    """IAM statements for the data stores and secrets that the service declares."""
     statements = [statement for access in args.access for statement in access.statements]
     secrets = sorted(set(args.settings.secrets.values()))
     if not secrets:
@@ -189,7 +190,7 @@ def _statements(account_id: pulumi.Output[str], args: MicroserviceArgs) -> list[
             "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
             "Resource": [_secret_arn(args.context.region, account_id, secret) for secret in secrets],
         },
-        # Of the secrets that have our key; AWS's own needs no permission.
+        # For secrets that are encrypted with our key; the AWS managed key needs no permission.
         {
             "Effect": "Allow",
             "Action": ["kms:Decrypt"],
@@ -202,8 +203,8 @@ def _statements(account_id: pulumi.Output[str], args: MicroserviceArgs) -> list[
 
 
 def _secret_arn(region: str, account_id: pulumi.Output[str], secret: str) -> pulumi.Input[str]:
-    """A secret's ARN from its name, to which AWS adds six characters ("Identity-based policies", Secrets
-    Manager user guide: `-??????` matches no other secret, `-*` could)."""
+    """A secret's ARN from its name, to which AWS adds six characters. `-??????` matches no other secret, but
+    `-*` could ("Identity-based policies", Secrets Manager User Guide)."""
     if secret.startswith("arn:"):
         return secret
     return pulumi.Output.concat(
@@ -212,14 +213,15 @@ def _secret_arn(region: str, account_id: pulumi.Output[str], secret: str) -> pul
 
 
 def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
-    """Specification of the scaled object: the largest of what the query and the CPU ask for."""
+    """Specification of the scaled object. The trigger, query or CPU, that requires more pods determines their
+    number."""
     service = args.settings
     return {
         "scaleTargetRef": {"name": service.name},
         "pollingInterval": 15,
         "minReplicaCount": service.replicas.min,
         "maxReplicaCount": service.replicas.max,
-        # When the workspace cannot be read: no pod is taken away, and there are at least so many.
+        # If the workspace can't be read, no pod is removed and at least this number is kept.
         "fallback": {
             "failureThreshold": 3,
             "replicas": service.scaling.fallback_replicas or service.replicas.min,
@@ -233,7 +235,7 @@ def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
                         "stabilizationWindowSeconds": 0,
                         "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
                     },
-                    # Trading comes in bursts: what was needed minutes ago is kept, and goes slowly.
+                    # Trading comes in bursts, so recently needed pods are kept and removed slowly.
                     "scaleDown": {
                         "stabilizationWindowSeconds": service.scaling.scale_down_seconds,
                         "policies": [{"type": "Percent", "value": 20, "periodSeconds": 60}],
@@ -246,15 +248,16 @@ def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
                 "type": "prometheus",
                 "metricType": "AverageValue",
                 "metadata": {
-                    # The workspace's endpoint ends in a slash, and KEDA appends the path with one.
+                    # The workspace's endpoint ends in a slash, and the path that KEDA appends starts with
+                    # one.
                     "serverAddress": pulumi.Output.from_input(args.workspace_endpoint).apply(
                         lambda endpoint: endpoint.rstrip("/")
                     ),
                     "query": f'{LOAD_METRIC}{{service="{service.name}"}}',
                     "threshold": f"{service.scaling.threshold:g}",
                     "awsRegion": args.context.region,
-                    # By default no data counts as zero: a dead exporter would scale the service down. A
-                    # query without a value is not recorded, and its series ends at once.
+                    # By default, missing data counts as zero, so a failed exporter would scale the service
+                    # down. A query without a value isn't recorded, so its series ends immediately.
                     "ignoreNullValues": "false",
                 },
                 "authenticationRef": {
@@ -272,7 +275,8 @@ def _scaling(args: MicroserviceArgs) -> dict[str, Any]:
 
 
 def _signals(args: MicroserviceArgs) -> list[Signal]:
-    """Of Container Insights ("Enhanced Container Insights metric reference", CloudWatch user guide)."""
+    """Signals from Container Insights ("Enhanced Container Insights metric reference", CloudWatch User
+    Guide)."""
     service = args.settings
     dimensions = {"ClusterName": args.cluster_name, "Namespace": WORKLOAD_NAMESPACE}
     return [

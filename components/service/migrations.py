@@ -1,4 +1,4 @@
-"""Tier 6, the migrations: the Job that brings the database's schema and users to this version."""
+"""Tier 6, the migrations: the Job that updates the database's schema and users to this version."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from components.service.pod_identity import pod_identity
 DATABASE = Path(__file__).parents[2] / "database"
 
 IMAGE = "amacneil/dbmate:2.33.0"
-"""dbmate and psql; the tests run the version of `tools/dbmate/go.mod`, which is the same."""
+"""Image with dbmate and psql. The tests use the same version, from `tools/dbmate/go.mod`."""
 FETCH_IMAGE = "amazon/aws-cli:2.37.5"
-"""Fetches the master user's secret, which dbmate's image cannot."""
+"""Image that fetches the master user's secret, because dbmate's image can't."""
 
 DEADLINE_SECONDS = 1800
-"""For everything: a node that must start first, the wait for another run, and the migrations themselves."""
+"""Includes the start of a node, the wait for another run, and the migrations themselves."""
 
 _NAME = "migrations"
 _SECRET = "/work/master.json"  # noqa: S105 (a path)
@@ -41,30 +41,31 @@ class MigrationsArgs:
     kubernetes: k8s.Provider
     vpc_cidr: str
     host: pulumi.Input[str]
-    """The cluster's own writer endpoint: its certificate is of RDS's authority (`database/certificates`)."""
+    """The cluster's writer endpoint. RDS's certificate authority issues its certificate
+    (`database/certificates`)."""
     port: int
     database_name: str
     secret_arn: pulumi.Input[str]
     """Secret of the master user."""
     users: Mapping[str, Sequence[str]]
-    """User in the database → its group roles (`database/roles.sql`). Other services' users lose theirs."""
+    """Database user → its group roles (`database/roles.sql`). Users of other services lose their roles."""
     ready: list[pulumi.Resource]
-    """Node pools and namespace, the database's writer, the secret's value."""
+    """Node pools, namespace, the database's writer and the secret's value."""
 
 
 class Migrations(Component):
-    """A Job that runs `database/migrate.sh`: roles, the pending migrations, the services' users.
+    """A Job that runs `database/migrate.sh`: roles, pending migrations, and the services' users.
 
-    It is made anew, and so runs, where a file or a user has changed. A failed Job fails the deployment before
-    the services change, and the next deployment replaces it. The master user's password is in no object of
-    Kubernetes: an init container fetches it into the pod's memory.
+    If a file or a user has changed, the Job is replaced and so runs again. A failed Job fails the deployment
+    before the services change, and the next deployment replaces it. The master user's password isn't stored
+    in any Kubernetes object: an init container fetches it into the pod's memory.
 
     Raises:
-        FileNotFoundError: there is no certificate of RDS's authority in the region.
+        FileNotFoundError: there is no certificate of RDS's certificate authority for the region.
     """
 
     ready: list[pulumi.Resource]
-    """Services depend on it: the schema is there, and so are their users."""
+    """Services depend on the Job, because they need the schema and their users."""
 
     def __init__(self, name: str, args: MigrationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Migrations", name, opts)
@@ -94,8 +95,8 @@ class Migrations(Component):
         )
         scripts = k8s.core.v1.ConfigMap(
             f"{name}-files",
-            # A name for each version: a Job that is still retrying keeps the files that it began with. A new
-            # user is no new version, and a preview prints all files of one.
+            # Each version has its own name, so a Job that is still retrying keeps its files. A new user
+            # doesn't change the name, because a preview prints all files of a new ConfigMap.
             metadata={"name": f"{_NAME}-{_digest(data)}", "namespace": WORKLOAD_NAMESPACE},
             data=data,
             immutable=True,
@@ -109,12 +110,12 @@ class Migrations(Component):
                 "labels": labels,
                 "annotations": {
                     "pulumi.com/timeoutSeconds": str(DEADLINE_SECONDS + 60),
-                    # A Job that failed does not run again by itself: the next deployment makes another one.
+                    # A failed Job isn't retried automatically, so the next deployment replaces it.
                     "pulumi.com/replaceUnready": "true",
                 },
             },
             spec=_job(args, labels, services, scripts.metadata.name),
-            # The pod takes on its role, and reaches out, as it starts.
+            # The pod assumes its role and opens connections at startup.
             opts=self.child(provider=args.kubernetes, depends_on=[*args.ready, account, policy, identity]),
         )
         self.ready = [job]
@@ -122,7 +123,7 @@ class Migrations(Component):
 
 
 def files(region: str) -> dict[str, str]:
-    """What the Job runs, file by file; all in one folder, as a ConfigMap is mounted."""
+    """File name → contents of everything that the Job runs. A mounted ConfigMap is a single flat folder."""
     paths = [
         *(DATABASE / name for name in ("migrate.sh", "migrate.sql", "roles.sql", "users.sql")),
         *sorted((DATABASE / "migrations").glob("*.sql")),
@@ -136,7 +137,7 @@ def _digest(*parts: Mapping[str, str] | str) -> str:
 
 
 def _statements(args: MigrationsArgs) -> list[dict[str, Any]]:
-    """The secret's value, and the key for this secret alone."""
+    """Permissions to read the secret's value, and to use the key only for this secret."""
     return [
         {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": [args.secret_arn]},
         {
@@ -146,7 +147,7 @@ def _statements(args: MigrationsArgs) -> list[dict[str, Any]]:
             "Condition": {
                 "StringEquals": {
                     "kms:ViaService": f"secretsmanager.{args.context.region}.amazonaws.com",
-                    # "Secret encryption and decryption in AWS Secrets Manager", user guide.
+                    # "Secret encryption and decryption in AWS Secrets Manager", Secrets Manager User Guide.
                     "kms:EncryptionContext:SecretARN": args.secret_arn,
                 }
             },
@@ -155,13 +156,14 @@ def _statements(args: MigrationsArgs) -> list[dict[str, Any]]:
 
 
 def _network(args: MigrationsArgs, labels: Mapping[str, str]) -> Any:
-    """Beside what the namespace grants every pod: DNS and the Pod Identity agent."""
+    """The network policy, in addition to what the namespace allows every pod: DNS and the Pod Identity
+    agent."""
     return {
         "podSelector": {"matchLabels": labels},
         "policyTypes": ["Ingress", "Egress"],
         "egress": [
             {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"protocol": "TCP", "port": port}]}
-            # Secrets Manager is reached through NAT, as whatever is called seldom.
+            # Secrets Manager is reached through NAT, like all services that are rarely called.
             for cidr, port in ((args.vpc_cidr, args.port), ("0.0.0.0/0", 443))
         ],
     }
@@ -171,7 +173,7 @@ def _job(
     args: MigrationsArgs, labels: Mapping[str, str], services: str, config_map: pulumi.Input[str]
 ) -> Any:
     return {
-        # No time to live: a Job that is gone would be made, and run, again.
+        # No time to live: the next deployment would create a deleted Job again and so run it again.
         "backoffLimit": 2,
         "activeDeadlineSeconds": DEADLINE_SECONDS,
         "template": {
@@ -207,9 +209,9 @@ def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> 
 
     return {
         "serviceAccountName": _NAME,
-        "automountServiceAccountToken": False,  # Pod Identity mounts its own
+        "automountServiceAccountToken": False,  # Pod Identity mounts its own token
         "enableServiceLinks": False,
-        "restartPolicy": "Never",  # each try is a pod of its own, whose log stays
+        "restartPolicy": "Never",  # each attempt is a separate pod, so that its log is kept
         "priorityClassName": "trading-critical",
         "nodeSelector": {"karpenter.sh/nodepool": ON_DEMAND},
         "tolerations": [TOLERATION],

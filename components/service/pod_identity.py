@@ -23,15 +23,15 @@ def pod_identity(
     statements: Sequence[Mapping[str, Any]] = (),
     managed_policy_arns: Sequence[str] = (),
 ) -> tuple[aws.iam.Role, pulumi.Resource]:
-    """A role that only this service account of this cluster can take on, with these permissions.
+    """A role with these permissions that only this service account of this cluster can assume.
 
-    Returns the role, and what pods must wait for: a pod that starts before its association and its
-    permissions gets no credentials.
+    Returns the role and the association, which pods must wait for: a pod that starts before its association
+    and its permissions exist gets no credentials.
     """
     role = aws.iam.Role(
         f"{name}-role",
         description=f"Pods of {namespace}/{service_account}",
-        # The tags of the session are EKS's own ("List of session tags added by EKS Pod Identity").
+        # EKS sets the session tags ("List of session tags added by EKS Pod Identity").
         assume_role_policy=policy_document(
             {
                 "Effect": "Allow",
@@ -70,7 +70,7 @@ def pod_identity(
         namespace=namespace,
         service_account=service_account,
         role_arn=role.arn,
-        # No value shows that the permissions belong to the role before a pod uses it.
+        # The role must have its permissions before a pod uses it, which no input expresses.
         opts=component.child(depends_on=permissions),
     )
     return role, association

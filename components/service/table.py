@@ -18,16 +18,17 @@ from components.common.signals import Signal
 from settings import AttributeSettings, IndexSettings, Range, ServiceSettings, TableSettings
 
 ZERO_WHEN_MISSING = "FILL(metric, 0)"
-"""Metric math for what is reported only when it happens. Alarms on DynamoDB's metrics ignore missing data,
-whatever they are told (CloudWatch API Reference, PutMetricAlarm): they would ring once, and never end.
+"""Metric math for metrics that are reported only when an event occurs. Alarms on DynamoDB's metrics always
+ignore missing data, whatever their setting (CloudWatch API Reference, PutMetricAlarm), so an alarm would
+never end.
 
-Its periods are longer than what the metric is late by: the last one would always be a zero, and hide those
-before it (CloudWatch User Guide, "Using metric math")."""
+The period must be longer than the delay of the metric. Otherwise, the last period would always be zero and
+hide the ones before it (CloudWatch User Guide, "Using metric math")."""
 
 HTTPS_PORT = 443
 
 DASHBOARD = "tables"
-"""Has the graphs of all tables, so that one table more leaves those of the region as they are."""
+"""Dashboard with the graphs of all tables, so that adding a table doesn't change the region's dashboard."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +38,22 @@ class TableArgs:
     context: RegionContext
     settings: TableSettings
     peers: Sequence[str] = ()
-    """The other regions, which have a replica."""
+    """The other regions, which have replicas."""
 
 
 class Table(Component):
-    """A table whose read and write capacity, and that of every index, follow the traffic, or that is
-    billed by the request.
+    """A table that either is billed per request, or whose read and write capacity and that of its indexes are
+    scaled with the traffic.
 
-    Its stream is always on: replicas need it, it costs nothing while nobody reads it, and so a second
-    region changes nothing here.
+    Its stream is always enabled: replicas need it, and it costs nothing while nobody reads it. Adding a
+    second region therefore doesn't change the table.
     """
 
     table_name: pulumi.Output[str]
     arn: pulumi.Output[str]
     write_scaling: list[pulumi.Resource]
-    """The policies that scale the writes. Without all of them AWS refuses a replica of a provisioned table
-    ("Table write capacity should either be Pay-Per-Request or AutoScaled")."""
+    """The scaling policies of the write capacity. Without all of them, AWS rejects a replica of a provisioned
+    table ("Table write capacity should either be Pay-Per-Request or AutoScaled")."""
 
     def __init__(self, name: str, args: TableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Table", name, opts)
@@ -88,11 +89,11 @@ class Table(Component):
             opts=self.child(
                 protect=args.context.protect,
                 ignore_changes=[
-                    # `TableReplica`s are resources of their own; the table shows them after a refresh.
+                    # `TableReplica`s are separate resources, but a refresh adds them to this property.
                     "replicas",
-                    # The auto-scaling owns the capacities; a deployment must not throw them back to the
-                    # minimum. Not where there is none: the capacities would stay in the inputs, and the
-                    # provider refuses them on an on-demand table.
+                    # Auto scaling manages the capacities, so a deployment must not reset them to the minimum.
+                    # On-demand tables don't ignore them: the capacities would stay in the inputs, and the
+                    # provider rejects them for an on-demand table.
                     *(_SCALED if provisioned else ()),
                 ],
             ),
@@ -123,7 +124,7 @@ class Table(Component):
         capacity: Range,
         utilization: int,
     ) -> pulumi.Resource:
-        """Target tracking of one capacity of the table, or of one of its indexes."""
+        """Target tracking for the read or write capacity of the table or of an index."""
         return target_tracking(
             self,
             f"{part}-{direction.lower()}",
@@ -132,7 +133,7 @@ class Table(Component):
             capacity=(capacity.min, capacity.max),
             metric=f"DynamoDB{direction}CapacityUtilization",
             target=utilization,
-            # Up at once; down slowly, because a table may be scaled down only so often in a day.
+            # Scale out immediately, but scale in slowly, because the number of decreases per day is limited.
             scale_out_cooldown=0,
             scale_in_cooldown=900,
         )
@@ -144,7 +145,7 @@ class TableReplicaArgs:
 
     context: RegionContext
     settings: TableSettings
-    """The table's: what is watched is the same in every region."""
+    """The table's settings. The signals are the same in every region."""
     table: Table
     """The table of the primary region."""
     peers: Sequence[str]
@@ -152,14 +153,16 @@ class TableReplicaArgs:
 
 
 class TableReplica(Component):
-    """A table's replica in this region, in a global table of version 2019.11.21. Outputs are as `Table`'s.
+    """A table's replica in this region, in a global table of version 2019.11.21. It has the outputs of
+    `Table`.
 
-    Keys, indexes, TTL, billing and the scaling of capacity are the table's: DynamoDB copies them here, and
-    refuses a second policy beside its own ("Throughput capacity planning for global tables": the write
-    settings are replicated across Regions). Encryption, recovery, deletion protection and Contributor
-    Insights are each replica's.
+    DynamoDB copies keys, indexes, TTL, billing mode and capacity scaling from the table, and rejects a second
+    scaling policy besides its own ("Throughput capacity planning for global tables": the write settings are
+    replicated across Regions). Encryption, recovery, deletion protection and Contributor Insights are
+    configured for each replica.
 
-    Regions converge by the last writer: a condition holds in the region where it is checked only.
+    If regions write the same item, the last writer wins. A condition is only checked in the region of the
+    write.
     """
 
     table_name: pulumi.Output[str]
@@ -175,15 +178,15 @@ class TableReplica(Component):
             deletion_protection_enabled=args.context.protect,
             opts=self.child(
                 protect=args.context.protect,
-                # AWS demands scaled writes, which no value shows. A value taken from the policies would be
-                # unknown while one is replaced, and so plan the replacement of the replica.
+                # AWS requires write scaling, which no input expresses. An input from the policies would be
+                # unknown while a policy is replaced, which would plan a replacement of the replica.
                 depends_on=[*args.table.write_scaling],
-                # There is one replica in a region.
+                # A table can have only one replica in a region.
                 delete_before_replace=True,
             ),
         )
         self.arn = replica.arn
-        # From the replica, so that whoever uses the name waits for it.
+        # Taken from the replica, so that resources that use the name wait for it.
         self.table_name = resource_name(replica.arn)
         for index in (None, *args.settings.indexes):
             part = f"{name}-{index.name}" if index else name
@@ -201,15 +204,15 @@ def table_access(
     """What a service needs for the tables that its settings declare.
 
     Args:
-        context: of the region.
+        context: the region's context.
         service: the service.
-        tables: name in the settings → table of this region.
-        endpoint_url: where DynamoDB answers with addresses of the VPC.
+        tables: name in the settings → table in this region.
+        endpoint_url: URL of DynamoDB's interface endpoint in the VPC.
     """
     if not service.tables:
         return Access()
-    # The endpoint has no private DNS: AWS's SDKs go there where this variable says so ("Service-specific
-    # endpoints", AWS SDKs and Tools reference), and to the service's public addresses otherwise.
+    # The endpoint has no private DNS. With this variable, the AWS SDKs use it ("Service-specific endpoints",
+    # AWS SDKs and Tools Reference Guide). Without it, they use the service's public addresses.
     environment: dict[str, pulumi.Input[str]] = {"AWS_ENDPOINT_URL_DYNAMODB": endpoint_url}
     for table in service.tables:
         environment[f"TABLE_{table.upper().replace('-', '_')}"] = tables[table].table_name
@@ -244,7 +247,7 @@ def table_access(
 
 
 def _index(index: IndexSettings, table: TableSettings) -> aws.dynamodb.TableGlobalSecondaryIndexArgsDict:
-    """A global secondary index, with the table's own capacity."""
+    """A global secondary index with the table's capacity settings."""
     arguments: aws.dynamodb.TableGlobalSecondaryIndexArgsDict = {
         "name": index.name,
         "key_schemas": [
@@ -275,7 +278,7 @@ _SCALED = (
 def _contributor_insights(
     component: Component, part: str, table_name: pulumi.Output[str], index: IndexSettings | None
 ) -> None:
-    """Names the keys of a table or index that throttle, and is billed for those requests only."""
+    """Reports the most throttled keys of a table or index. Only throttled requests are billed."""
     aws.dynamodb.ContributorInsights(
         part,
         table_name=table_name,
@@ -288,7 +291,7 @@ def _contributor_insights(
 def _signals(
     settings: TableSettings, table_name: pulumi.Output[str], peers: Sequence[str]
 ) -> Iterable[Signal]:
-    """What tells that a table is healthy in one region."""
+    """Signals that show whether a table is healthy in one region."""
     of_table = {"TableName": table_name}
     limit = "the maximum capacity" if settings.billing == "provisioned" else "a quota"
     for index in (None, *settings.indexes):
@@ -355,7 +358,7 @@ def _signals(
             title=f"Writes to table {settings.name} arrive late in {peer}",
             namespace="AWS/DynamoDB",
             metric="ReplicationLatency",
-            # DynamoDB reports it where the item was written, for each region that receives it.
+            # Reported in the region of the write, for each region that receives the item.
             dimensions={**of_table, "ReceivingRegion": peer},
             statistic="Average",
             expression=ZERO_WHEN_MISSING,
@@ -363,7 +366,7 @@ def _signals(
             reason="The threshold is in milliseconds, and a second or two is usual. After a failover, "
             "writes that haven't arrived are missing until this region is back.",
             severity="warning",
-            # DynamoDB reports it every five minutes, and some time later.
+            # DynamoDB reports the metric every five minutes, with a delay.
             period_seconds=900,
             periods=1,
         )
