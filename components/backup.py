@@ -1,4 +1,4 @@
-"""Beneath the tiers: backups that do not go with what they are of, nor with its region."""
+"""Beneath the tiers: backups that outlive their resource and its region."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class BackupVaultArgs:
 
     context: RegionContext
     min_retention_days: int
-    """What a locked vault keeps every backup for."""
+    """Minimum number of days that a locked vault keeps every backup."""
     daily: bool
-    """Whether the plan makes backups here; otherwise there are copies of other regions' only."""
+    """Whether the plan creates backups in this vault. Otherwise, it only has copies from other regions."""
 
 
 class BackupVault(Component):
-    """Where a region keeps backups, of its own and of other regions.
+    """A region's vault for its own backups and for copies from other regions.
 
-    A protected one is locked: nobody deletes a backup before its time, nor shortens it. The lock is that of
-    *governance* mode, which somebody with the right to it can take off; the other one, *compliance*, not even
-    AWS can, so that a wrong retention would be paid for to its end.
+    A protected vault is locked: nobody can delete a backup early or shorten its retention. The lock uses
+    *governance* mode, so somebody with the required permission can remove it. In *compliance* mode, not even
+    AWS can remove the lock, so backups with a wrong retention would have to be paid for until they expire.
     """
 
     vault_name: pulumi.Output[str]
@@ -55,7 +55,7 @@ class BackupVault(Component):
             )
         self.vault_name = vault.name
         self.arn = vault.arn
-        # Metrics of "Monitoring AWS Backup metrics with CloudWatch" (AWS Backup developer guide).
+        # Metrics from "Monitoring AWS Backup metrics with CloudWatch" (AWS Backup Developer Guide).
         self.report(
             *[
                 Signal(
@@ -89,7 +89,8 @@ class BackupVault(Component):
                     metric="NumberOfBackupJobsCompleted",
                     dimensions={"BackupVaultName": vault.name},
                     statistic="Sum",
-                    # Else CloudWatch looks for values of days further back before it takes them for missing.
+                    # Otherwise, CloudWatch considers values from earlier days before it treats data as
+                    # missing.
                     expression="FILL(metric, 0)",
                     comparison="below",
                     threshold=1,
@@ -109,25 +110,26 @@ class BackupPlanArgs:
     """Settings of the plan."""
 
     vault_name: pulumi.Input[str]
-    """Vault of the resources' region."""
+    """Vault in the resources' region."""
     copy_to_vault_arns: Sequence[pulumi.Input[str]]
-    """Vaults of other regions, which get a copy of every backup."""
+    """Vaults in other regions, which get a copy of every backup."""
     resource_arns: Sequence[pulumi.Input[str]]
-    """What is backed up."""
+    """Resources to back up."""
     daily_retention_days: int
     monthly_retention_days: int
 
 
 class BackupPlan(Component):
-    """A backup a day and one a month, each copied to the other regions.
+    """A daily and a monthly backup, each copied to the other regions.
 
-    They are snapshots: going back to a second is the database's own automated backups' business, which AWS
-    Backup would otherwise take over, with their window and their retention (`enable_continuous_backup`).
+    These backups are snapshots. Point-in-time recovery uses the database's own automated backups. With
+    `enable_continuous_backup`, AWS Backup would take over their window and retention.
     """
 
     def __init__(self, name: str, args: BackupPlanArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:BackupPlan", name, opts)
-        # UTC, hours after the database's own backup and its maintenance, which a snapshot would wait for.
+        # UTC, hours after the database's own backup and maintenance windows, during which a snapshot would
+        # have to wait.
         rules = (
             ("daily", "cron(0 12 * * ? *)", args.daily_retention_days),
             ("monthly", "cron(0 14 1 * ? *)", args.monthly_retention_days),
@@ -141,7 +143,7 @@ class BackupPlan(Component):
                     "schedule": schedule,
                     "start_window": 60,
                     "completion_window": COMPLETION_MINUTES,
-                    # Nothing of Aurora can go to cold storage.
+                    # Aurora backups can't be moved to cold storage.
                     "lifecycle": {"delete_after": days},
                     "copy_actions": [
                         {"destination_vault_arn": arn, "lifecycle": {"delete_after": days}}
@@ -164,7 +166,7 @@ class BackupPlan(Component):
             plan_id=plan.id,
             iam_role_arn=role.arn,
             resources=args.resource_arns,
-            # It names the role only, and backs up with its permissions.
+            # The selection refers only to the role, but backups need its permissions.
             opts=self.child(depends_on=[permission]),
         )
         self.register_outputs({})

@@ -1,4 +1,4 @@
-"""The platform's names: hosted zone, certificates, and the secret that CloudFront shows its origin."""
+"""The platform's names: hosted zone, certificates, and the secret that CloudFront sends to its origin."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from settings import DomainSettings
 
 @dataclass(frozen=True, kw_only=True)
 class DomainArgs:
-    """Settings of the names."""
+    """Settings of the names and certificates."""
 
     names: DomainSettings
     additional_hosts: Sequence[str] = ()
-    """Names beside the host that viewers use; on every certificate."""
+    """Other names, in addition to the host, that viewers use. Every certificate includes them."""
     regions: Sequence[str]
     """Regions that get a certificate for their load balancer and API."""
     origin_secrets: Sequence[int]
-    """Numbers of the origin header's secrets: all are accepted, the last is sent."""
+    """Numbers of the origin header's secrets: all of them are accepted, and the last one is sent."""
 
 
 class Domain(Component):
-    """Looks the hosted zone up and issues DNS-validated certificates.
+    """Looks up the hosted zone and issues DNS-validated certificates.
 
-    Built with a provider of us-east-1, where CloudFront wants its certificate; the regional ones name
-    their region. It has no load balancer's name in it: that is what keeps the platform free of circles.
+    The component uses a provider for us-east-1, where CloudFront requires its certificate. The regional
+    certificates name their region. The component doesn't depend on any load balancer's name, which avoids
+    circular dependencies.
     """
 
     zone_id: pulumi.Output[str]
     viewer_certificate_arn: pulumi.Output[str]
-    """Validated, in us-east-1, for the viewer's host."""
+    """Validated certificate in us-east-1 for the viewer's host."""
     regional_certificate_arns: Mapping[str, pulumi.Output[str]]
-    """Region → validated certificate for the viewer's host, the origin names and that region's name."""
+    """Region → validated certificate for the viewer's host, the origin names and the region's own name."""
     origin_secrets: Mapping[int, pulumi.Output[str]]
-    """Number → value of the origin header that the load balancers accept; Pulumi secrets."""
+    """Number → value of the origin header that the load balancers accept, as a Pulumi secret."""
     origin_secret: pulumi.Output[str]
     """The value that CloudFront sends: the last of `origin_secrets`."""
 
@@ -57,8 +58,9 @@ class Domain(Component):
             region: self._certificate(f"{name}-{region}", host, [origin, f"*.{origin}", *more], region)
             for region in args.regions
         }
-        # ACM asks for one record per name and account: every certificate of a name, in any region, shares
-        # it, and a wildcard shares its parent's ("DNS validation"). So a name's record is made once.
+        # ACM requires one record per name and account. All certificates for a name, in every region, share
+        # it, and a wildcard uses the record of its parent ("DNS validation"). So each name's record is
+        # created once.
         host_records = [
             self._validation_record(f"{name}-host", viewer, host),
             *(self._validation_record(f"{name}-{another}", viewer, another) for another in more),
@@ -78,7 +80,7 @@ class Domain(Component):
             number: random.RandomPassword(
                 numbered(f"{name}-origin-secret", number),
                 length=40,
-                # A listener rule reads * and ? in a header's value as wildcards.
+                # A listener rule treats * and ? in a header's value as wildcards.
                 special=False,
                 opts=self.child(),
             ).result
@@ -100,7 +102,7 @@ class Domain(Component):
             name,
             domain_name=domain,
             subject_alternative_names=list(others),
-            # RSA: CloudFront, load balancers, private custom domains and every client take it.
+            # CloudFront, load balancers, private custom domain names and every client support RSA.
             key_algorithm="RSA_2048",
             validation_method="DNS",
             region=region,
@@ -111,7 +113,8 @@ class Domain(Component):
     def _validation_record(
         self, name: str, certificate: aws.acm.Certificate, domain: str
     ) -> aws.route53.Record:
-        """The record that proves `domain` ours. How many there are is plain; only their text comes later."""
+        """The record that proves that we own `domain`. The number of records is known in a preview, but not
+        their contents."""
         option = certificate.domain_validation_options.apply(
             lambda options: next(option for option in options if option.domain_name == domain)
         )
@@ -122,8 +125,8 @@ class Domain(Component):
             type=option.apply(lambda option: option.resource_record_type or ""),
             records=[option.apply(lambda option: option.resource_record_value or "")],
             ttl=300,
-            # A record that exists belongs to another stack: taking it over here would mean deleting it
-            # with this stack, and the other's certificates would renew no more.
+            # An existing record belongs to another stack. If this stack took it over, destroying this stack
+            # would delete it, and the other stack's certificates would no longer be renewed.
             allow_overwrite=False,
             opts=self.child(),
         )
@@ -145,7 +148,7 @@ class Domain(Component):
 
 
 def numbered(name: str, number: int) -> str:
-    """The logical name of what belongs to an origin secret; the first one's has no number."""
+    """The logical name of a resource of an origin secret. For the first secret, it has no number."""
     return name if number == 1 else f"{name}-{number}"
 
 
@@ -166,8 +169,8 @@ def _expiry(name: str, certificate: aws.acm.Certificate, region: str = "") -> Si
         # ACM reports twice a day.
         period_seconds=86400,
         periods=1,
-        # It stops when the certificate has expired: the alarm must not take that for well. Nor for broken,
-        # which a new certificate is not.
+        # ACM stops reporting when the certificate has expired, which the alarm must not treat as a recovery.
+        # For a new certificate, missing data must not raise the alarm either.
         missing_data="ignore",
         region=region,
     )

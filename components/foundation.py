@@ -1,4 +1,4 @@
-"""What a region's tiers stand on: the key, the log bucket, the alarm topics, the Prometheus workspace."""
+"""The foundation of a region's tiers: the key, the log bucket, the alarm topics, the Prometheus workspace."""
 
 from __future__ import annotations
 
@@ -23,25 +23,27 @@ class FoundationArgs:
 
     context: DeploymentContext
     bucket_log_retention_days: int
-    """Days that the log bucket keeps objects."""
+    """Number of days that the log bucket keeps objects."""
     alarm_emails: Sequence[str]
 
 
 class Foundation(Component):
-    """Our KMS key, the bucket of access logs, the alarm topics and the Prometheus workspace of a region."""
+    """A region's KMS key, bucket for access logs, alarm topics and Prometheus workspace."""
 
     context: RegionContext
-    """The context of the region's other components, with the key, which CloudWatch Logs, SNS and alarms may
-    use too."""
+    """The context with the key, for the region's other components. CloudWatch Logs, SNS and alarms may use the
+    key too."""
     log_bucket: pulumi.Output[str]
-    """Bucket of load-balancer access logs (encrypted by S3's own key: ALB accepts no other).
+    """Bucket for the load balancers' logs. It is encrypted with S3's own key, because ALB supports no other
+    key.
 
-    Its policy lets log delivery write below `alb/` and `nlb/`; the name is known once it does."""
+    The bucket policy lets log delivery write to `alb/` and `nlb/`. The name is known once the policy
+    exists."""
     critical_topic_arn: pulumi.Output[str]
     warning_topic_arn: pulumi.Output[str]
     workspace_arn: pulumi.Output[str]
     workspace_endpoint: pulumi.Output[str]
-    """As AWS gives it, with a trailing slash."""
+    """Endpoint as AWS returns it, with a trailing slash."""
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Foundation", name, opts)
@@ -65,14 +67,14 @@ class Foundation(Component):
             self,
             f"{name}-workspace",
             self.context,
-            # The prefix is AMP's condition for delivering its logs (CloudWatch's vended logs).
+            # AMP requires this prefix to deliver its logs (CloudWatch's vended logs).
             name=f"/aws/vendedlogs/prometheus/{region_name}",
         )
         workspace = aws.amp.Workspace(
             f"{name}-workspace",
             alias=region_name,
-            # AWS's own key: a workspace with a customer's takes no managed collector, for ever (AMP User
-            # Guide, "Encryption at rest").
+            # An AWS owned key: a workspace with a customer managed key can never use a managed collector (AMP
+            # User Guide, "Encryption at rest").
             logging_configuration={"log_group_arn": all_streams(workspace_logs.arn)},
             opts=self.child(protect=args.context.protect),
         )
@@ -90,7 +92,8 @@ class Foundation(Component):
         )
 
     def _log_bucket(self, name: str, args: FoundationArgs) -> pulumi.Output[str]:
-        """The bucket's name, from its policy: a load balancer tries to write when logging is switched on."""
+        """The bucket's name, taken from its policy, because a load balancer writes a test file when logging
+        is enabled."""
         private = private_bucket(
             self,
             name,
@@ -100,7 +103,7 @@ class Foundation(Component):
                 "status": "Enabled",
                 "filter": {"prefix": ""},
                 "expiration": {"days": args.bucket_log_retention_days},
-                # Log files are written once, so versions cost nothing, and a deletion can be undone.
+                # Log files are written only once, so versioning costs nothing, and deletions can be undone.
                 "noncurrent_version_expiration": {"noncurrent_days": 30},
             },
             protect=args.context.protect,
@@ -115,9 +118,9 @@ def _log_delivery(
 ) -> list[dict[str, Any]]:
     """Lets the load balancers of this account deliver their logs.
 
-    Sources: "Enable access logs for your Application Load Balancer" (its service principal replaces the
-    account ids of regions; the account in the path is what keeps other accounts out) and "Enable access
-    logs for your Network Load Balancer".
+    Sources: "Enable access logs for your Application Load Balancer" (the service principal replaces the
+        account ids per region, and the account in the path excludes other accounts) and "Enable access logs
+        for your Network Load Balancer".
     """
     of_this_account = {
         "StringEquals": {"aws:SourceAccount": account},

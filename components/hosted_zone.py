@@ -1,4 +1,4 @@
-"""What holds for the whole hosted zone: DNSSEC signing, and the log of its queries."""
+"""Options for the whole hosted zone: DNSSEC signing and query logging."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class ZoneSigningArgs:
 
 
 class ZoneSigning(Component):
-    """Signs the zone with a key-signing key that a KMS key of ours backs.
+    """Signs the zone with a key-signing key that is based on a customer managed KMS key.
 
-    Built with a provider of us-east-1, where Route 53 wants the KMS key.
+    The component uses a provider for us-east-1, where Route 53 requires the KMS key.
 
-    The chain of trust begins with the DS record in the parent zone, which is not ours: the output is for
-    whoever keeps that zone. It goes in last and comes out first, its TTL before signing stops: with a DS
-    record and no signatures, every name of the zone fails for whoever validates.
+    The chain of trust starts with the DS record in the parent zone, which doesn't belong to the platform. The
+    output is for the owner of that zone. Add the DS record after signing is enabled, and remove it at least
+    its TTL before signing is disabled: with a DS record but without signatures, validating resolvers can't
+    resolve any name in the zone.
     """
 
     ds_record: pulumi.Output[str]
@@ -77,13 +78,13 @@ class ZoneSigning(Component):
             name,
             hosted_zone_id=args.zone_id,
             key_management_service_arn=key.arn,
-            # Letters, digits and underscores alone.
+            # Only letters, digits and underscores are allowed.
             name=args.context.platform.replace("-", "_"),
             opts=self.child(protect=args.context.protect),
         )
         aws.route53.HostedZoneDnsSec(
             name,
-            # Through the key: a zone can be signed only once it has an active one.
+            # Taken from the key-signing key, because a zone can be signed only once it has an active one.
             hosted_zone_id=signing_key.hosted_zone_id,
             opts=self.child(protect=args.context.protect),
         )
@@ -134,7 +135,7 @@ class QueryLogArgs:
 
 
 class QueryLog(Component):
-    """Every query that Route 53 answers for the zone, in a log group; a zone has one such log."""
+    """Logs every query that Route 53 answers for the zone. A zone can have only one query log."""
 
     def __init__(self, name: str, args: QueryLogArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:QueryLog", name, opts)
@@ -166,7 +167,7 @@ class QueryLog(Component):
             name,
             zone_id=args.zone_id,
             cloudwatch_log_group_arn=logs.arn,
-            # Route 53 tries to write when it is told to, and the policy's values are not among its inputs.
+            # Route 53 checks at creation that it can write to the log group. The policy isn't an input here.
             opts=self.child(depends_on=[policy]),
         )
         self.register_outputs({})

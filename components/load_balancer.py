@@ -1,4 +1,4 @@
-"""Tier 3, the load balancer: the ALB that CloudFront's requests arrive at."""
+"""Tier 3, the load balancer: the ALB that receives CloudFront's requests."""
 
 from __future__ import annotations
 
@@ -33,25 +33,26 @@ from settings import (
 )
 
 ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
-"""Header that proves a request came through our distribution."""
+"""Header that proves that a request came through our distribution."""
 
 HEALTH_PATH = "/healthz"
-"""Answered by a real check of what the API depends on, never by a fixed response."""
+"""Path of a health check that tests the API's dependencies. It isn't answered by a fixed response."""
 
 LOG_PREFIX = "alb"
-"""Where in the log bucket the access and connection logs go."""
+"""Prefix of the access and connection logs in the log bucket."""
 
 PRIORITY_STEP = 1000
-"""What a rule's priority in the settings is multiplied by."""
+"""Factor by which a rule's priority in the settings is multiplied."""
 LAST_STEP = RULE_PRIORITIES + 1
-"""Of the standard rule; priorities end at 50,000 (Elastic Load Balancing API, CreateRule)."""
+"""Step of the standard rule. The maximum priority is 50,000 (Elastic Load Balancing API, CreateRule)."""
 
 SSL_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
-"""TLS 1.3 with post-quantum key exchange; 1.2 with forward-secret AEAD ciphers for those that have no 1.3.
-What AWS recommends (Security policies for your Application Load Balancer)."""
+"""TLS 1.3 with post-quantum key exchange, and TLS 1.2 with forward-secret AEAD ciphers for clients without
+TLS 1.3. AWS recommends this policy (Security policies for your Application Load Balancer)."""
 
 LEAST_FAILURES = 10
-"""Failed requests a minute below which their share means nothing: at night, one is much of all there are."""
+"""Minimum number of failed requests a minute for which the share of failures is evaluated. At night, a single
+failure may be a large share of all requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +64,14 @@ class LoadBalancerArgs:
     public_subnet_ids: Sequence[pulumi.Input[str]]
     certificate_arn: pulumi.Input[str]
     viewer_host: str
-    """Host header of what CloudFront forwards."""
+    """Host header of the requests that CloudFront forwards."""
     health_host: str
-    """Host header of Route 53's health checks, this region's own."""
+    """Host header of Route 53's health checks for this region."""
     origin_secrets: Mapping[int, pulumi.Input[str]]
-    """Number → value of the header that is accepted. Plain numbers: each has a rule of its own."""
+    """Number → value of the header that is accepted. The numbers are plain, because each has its own rule."""
     api_endpoint_addresses: Sequence[str]
-    """Pinned addresses of the API's endpoint: the targets. Plain: their number shapes the graph."""
+    """Pinned addresses of the API's endpoint, which are the targets. They are plain strings, because their
+    number determines the number of resources."""
     api_endpoint_security_group_id: pulumi.Input[str]
     log_bucket: pulumi.Input[str]
     settings: LoadBalancerSettings
@@ -77,35 +79,37 @@ class LoadBalancerArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetsAlarm:
-    """The alarm that a region's health check reads."""
+    """The alarm that a region's health check monitors."""
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     compares: Mapping[str, pulumi.Input[str]]
-    """What it compares with what. Route 53 keeps a copy of an alarm, and is told when this changes."""
+    """The alarm's dimensions and threshold. Route 53 keeps a copy of the alarm, which is updated when these
+    change."""
 
 
 class LoadBalancer(Component):
-    """An internet-facing ALB that admits CloudFront, with the secret header, and Route 53's checkers."""
+    """An internet-facing ALB that accepts requests from CloudFront with the secret header, and Route 53's
+    health checks."""
 
     arn: pulumi.Output[str]
     dns_name: pulumi.Output[str]
     zone_id: pulumi.Output[str]
-    """Hosted zone of the load balancer's own name, for alias records."""
+    """Hosted zone of the load balancer's DNS name, for alias records."""
     security_group_id: pulumi.Output[str]
-    """The group that may connect to the API's endpoint."""
+    """The security group that may connect to the API's endpoint."""
     targets_alarm: TargetsAlarm
-    """In alarm while fewer than half of the targets are healthy."""
+    """The alarm that is raised while fewer than half of the targets are healthy."""
     origin_rules: list[pulumi.Resource]
-    """The rules that accept an origin secret."""
+    """The listener rules that accept an origin secret."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:LoadBalancer", name, opts)
         cloudfront = self._client_group(
             f"{name}-cloudfront", args, "com.amazonaws.global.cloudfront.origin-facing", "CloudFront"
         )
-        # A group of its own: CloudFront's list counts as 55 of the 60 rules that a group may have by
-        # default (CloudFront Developer Guide, "Use the CloudFront managed prefix list").
+        # A separate security group, because CloudFront's prefix list counts as 55 of the 60 rules that a
+        # group may have by default (CloudFront Developer Guide, "Use the CloudFront managed prefix list").
         checkers = self._client_group(
             f"{name}-health-checkers",
             args,
@@ -126,16 +130,16 @@ class LoadBalancer(Component):
             limited_name(name, BALANCER_NAME_LENGTH),
             load_balancer_type="application",
             internal=False,
-            # CloudFront and the checkers come over IPv4; viewers' IPv6 ends at the edge.
+            # CloudFront and the health checkers connect over IPv4. Viewers' IPv6 connections end at the edge.
             ip_address_type="ipv4",
             subnets=args.public_subnet_ids,
             security_groups=[cloudfront.id, checkers.id],
             drop_invalid_header_fields=True,
-            # Its clients are CloudFront and the checkers alone, which send RFC 7230 requests.
+            # Its only clients are CloudFront and the health checkers, whose requests comply with RFC 7230.
             desync_mitigation_mode="strictest",
-            # The host selects the API's custom domain, so it must arrive as it came.
+            # The host selects the API's custom domain name, so it must be forwarded unchanged.
             preserve_host_header=True,
-            # CloudFront adds the viewer's address; the ALB adds CloudFront's behind it.
+            # CloudFront adds the viewer's address, and the ALB appends CloudFront's.
             xff_header_processing_mode="append",
             enable_http2=True,
             enable_zonal_shift=True,
@@ -172,9 +176,9 @@ class LoadBalancer(Component):
     def _client_group(
         self, name: str, args: LoadBalancerArgs, prefix_list: str, client: str
     ) -> aws.ec2.SecurityGroup:
-        """A security group that admits HTTPS from the addresses in one of AWS's prefix lists.
+        """A security group that allows HTTPS from the addresses in one of AWS's prefix lists.
 
-        Nobody is admitted to port 80.
+        No security group allows port 80.
         """
         group = aws.ec2.SecurityGroup(
             name,
@@ -205,13 +209,13 @@ class LoadBalancer(Component):
             target_type="ip",
             port=443,
             protocol="HTTPS",
-            # As long as the API may take to answer (API Gateway's integration timeout is 29 s).
+            # The API's maximum response time (API Gateway's integration timeout is 29 s).
             deregistration_delay=30,
             health_check={
                 "protocol": "HTTPS",
                 "path": "/",
-                # The check's host is an address, which selects no API: 403 is the endpoint's answer to
-                # it. Whether the API works is what Route 53 asks, through the host that selects it.
+                # The host of this check is an address, which selects no API, so the endpoint answers with
+                # 403. Route 53 checks whether the API works, with the host that selects it.
                 "matcher": "200,403",
                 "interval": 10,
                 "timeout": 5,
@@ -237,11 +241,11 @@ class LoadBalancer(Component):
         load_balancer: aws.lb.LoadBalancer,
         target_group: aws.lb.TargetGroup,
     ) -> TargetsAlarm:
-        """Rings while fewer than half of the targets are healthy.
+        """The alarm that is raised while fewer than half of the targets are healthy.
 
-        Elastic Load Balancing calls a load balancer healthy down to its last target. The number of
-        targets does not depend on traffic, as errors would: a region that gets none would look well
-        again, get its traffic back, and fail anew.
+        Elastic Load Balancing considers a load balancer healthy as long as one target is. Unlike errors, the
+        number of healthy targets doesn't depend on traffic. An alarm on errors would end in a region without
+        traffic, so the region would get its traffic back and fail again.
         """
         targets = len(args.api_endpoint_addresses)
         needed = (targets + 1) // 2
@@ -251,8 +255,9 @@ class LoadBalancer(Component):
             alarm_description=f"Fewer than {needed} of {targets} API addresses are healthy in "
             f"{args.context.region}. The region's Route 53 health check becomes unhealthy as well. "
             f"Runbook: {RUNBOOKS}#health-check",
-            # Route 53 reads the metric itself, and only plain statistics at standard resolution
-            # (Route 53 API Reference, AlarmIdentifier). Maximum: what the best-informed node sees.
+            # Route 53 reads the metric itself, and supports only simple statistics at standard resolution
+            # (Route 53 API Reference, AlarmIdentifier). The maximum is the largest number that any node
+            # reports.
             namespace="AWS/ApplicationELB",
             metric_name="HealthyHostCount",
             dimensions=dimensions,
@@ -273,8 +278,8 @@ class LoadBalancer(Component):
         load_balancer: aws.lb.LoadBalancer,
         target_group: aws.lb.TargetGroup,
     ) -> list[pulumi.Resource]:
-        """The listeners and their rules; returns the rules that accept an origin secret."""
-        # CloudFront speaks HTTPS only and no group admits port 80: were one ever opened, it redirects.
+        """Creates the listeners and their rules, and returns the rules that accept an origin secret."""
+        # CloudFront uses only HTTPS and no security group allows port 80. The redirect is a safeguard.
         aws.lb.Listener(
             f"{name}-http",
             load_balancer_arn=load_balancer.arn,
@@ -317,7 +322,7 @@ class LoadBalancer(Component):
             f"{name}-health",
             listener_arn=https.arn,
             priority=10,
-            # Route 53 can't send a header; the path tells health and nothing else.
+            # Route 53 can't send a header. The path only returns the health status.
             conditions=[
                 {"host_header": {"values": [args.health_host]}},
                 {"path_pattern": {"values": [HEALTH_PATH]}},
@@ -325,9 +330,10 @@ class LoadBalancer(Component):
             actions=[forward],
             opts=self.child(),
         )
-        # A rule a secret, never one rule with two values: the engine deletes last, so whatever way the
-        # numbers change, the new rule stands before CloudFront turns to it, and the old one goes after.
-        # A step holds as many numbers as a secret may have, so no two rules ever ask for one priority.
+        # One rule per secret instead of one rule with two values: the engine deletes resources last, so
+        # whatever changes, the new rule exists before CloudFront uses its secret, and the old rule is deleted
+        # afterwards. A step has room for all numbers that a secret may have, so no two rules use the same
+        # priority.
         forwarding = [
             (f"{name}-rule-{rule.priority}", rule.priority, rule.hosts or [args.viewer_host], rule.paths)
             for rule in args.settings.rules
@@ -341,7 +347,7 @@ class LoadBalancer(Component):
                 conditions=[
                     {"host_header": {"values": hosts}},
                     {"path_pattern": {"values": paths}},
-                    # The prefix list holds every customer's distributions; the secret is in ours only.
+                    # The prefix list covers every customer's distributions, but only ours sends the secret.
                     {"http_header": {"http_header_name": ORIGIN_SECRET_HEADER, "values": [secret]}},
                 ],
                 actions=[forward],
@@ -355,7 +361,7 @@ class LoadBalancer(Component):
         ]
 
     def _answering_rules(self, name: str, args: LoadBalancerArgs, https: aws.lb.Listener) -> None:
-        """The rules of the settings that the load balancer answers by itself."""
+        """Creates the rules from the settings that the load balancer answers itself."""
         for rule in args.settings.rules:
             if rule.respond:
                 action = _respond(rule.respond)
@@ -380,13 +386,14 @@ class LoadBalancer(Component):
     def _web_acl(
         self, name: str, args: LoadBalancerArgs, load_balancer: aws.lb.LoadBalancer, metric_name: str
     ) -> None:
-        """Filters once more what the edge has filtered: other distributions have no web ACL of ours.
+        """Filters requests again after the edge, because requests from other distributions haven't passed our
+        web ACL.
 
-        It does not limit rates: by address, everybody is CloudFront here.
+        It doesn't limit rates, because all requests come from CloudFront's addresses.
         """
         secret_header = ORIGIN_SECRET_HEADER.lower()
-        # That the header is there at all; the listener's rules compare it. So the secret is no part of the
-        # web ACL, and a rotation needs no order here.
+        # Checks only that the header exists; the listener's rules compare its value. The secret therefore
+        # isn't part of the web ACL, and its rotation doesn't depend on the order of updates here.
         has_header: aws.wafv2.WebAclRuleStatementArgsDict = {
             "size_constraint_statement": {
                 "field_to_match": {"single_header": {"name": secret_header}},
@@ -418,7 +425,7 @@ class LoadBalancer(Component):
             self,
             f"{name}-acl-logs",
             args.context,
-            # WAF accepts only names with this beginning.
+            # WAF requires this prefix.
             name=f"aws-waf-logs-{args.context.platform}-{name}",
         )
         self.report(LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(logs.name,)))
@@ -455,7 +462,7 @@ class LoadBalancer(Component):
                 metric="HTTPCode_ELB_5XX_Count",
                 dimensions=dimensions,
                 statistic="Sum",
-                # The count is of requests that had a target; when none has, it has no value.
+                # RequestCount includes only requests that had a target. If none had, it has no value.
                 expression=f"IF(metric >= {LEAST_FAILURES}, metric / (metric + FILL(requests, 0)), 0)",
                 others=requests,
                 threshold=0.01,
