@@ -1,4 +1,4 @@
-"""Who may call the API: a Cognito user pool, built once for all regions."""
+"""The users and clients of the API: a Cognito user pool, created once for all regions."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ class IdentityArgs:
 
     context: DeploymentContext
     host: str
-    """The viewer's host: users come back to it after they have signed in."""
+    """The viewer's host, to which users return after signing in."""
     services: Sequence[str]
-    """Services that the API opens; each gets a scope of its own."""
+    """Services that the API exposes. Each gets its own scope."""
 
 
 class Identity(Component):
-    """Users and machine clients, and the scopes that they may ask for.
+    """Users and machine clients, and the scopes that they may request.
 
-    One pool serves every region, so that a token is good wherever Route 53 sends its bearer; each region's
-    authorizer names the pool's ARN. Administrators create users: an account is opened elsewhere, after
-    its holder's identity has been verified.
+    One pool serves every region, so that a token is valid in whichever region Route 53 selects. Each region's
+    authorizer refers to the pool's ARN. Administrators create users: accounts are opened elsewhere, after the
+    holder's identity has been verified.
     """
 
     user_pool_arn: pulumi.Output[str]
     scopes: Mapping[str, str]
     """Service → the scope that a token must have for it."""
     web_client_id: pulumi.Output[str]
-    """Client of the web app: authorization code with PKCE, no secret."""
+    """Client for the web app: authorization code grant with PKCE, without a secret."""
     machine_client_id: pulumi.Output[str]
-    """Client of programs: client credentials."""
+    """Client for programs: client credentials grant."""
     machine_client_secret: pulumi.Output[str]
-    """A Pulumi secret."""
+    """Secret of the client for programs, as a Pulumi secret."""
     login_url: pulumi.Output[str]
-    """Where the OAuth endpoints are."""
+    """Base URL of the OAuth endpoints."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Identity", name, opts)
@@ -64,12 +64,12 @@ class Identity(Component):
             ],
             opts=self.child(),
         )
-        # From the server's own output: a client cannot name a scope that does not exist yet.
+        # Taken from the server's output, because a client can't use a scope that doesn't exist yet.
         scopes = server.identifier.apply(lambda prefix: [f"{prefix}/{service}" for service in args.services])
         domain = aws.cognito.UserPoolDomain(
             name,
             user_pool_id=pool.id,
-            # Unique among all AWS accounts, as the host is.
+            # The prefix must be unique among all AWS accounts, which the host is.
             domain=args.host.replace(".", "-")[:DOMAIN_LIMIT].rstrip("-"),
             managed_login_version=2,
             opts=self.child(),
@@ -156,8 +156,8 @@ class Identity(Component):
             callback_urls=[f"https://{args.host}/"],
             logout_urls=[f"https://{args.host}/"],
             supported_identity_providers=["COGNITO"],
-            # A stolen access token cannot be called back: it is short-lived, and the refresh token lasts
-            # for a trading day.
+            # A stolen access token can't be revoked, so it is short-lived. The refresh token lasts for a
+            # trading day.
             access_token_validity=15,
             id_token_validity=15,
             refresh_token_validity=12,
@@ -170,7 +170,7 @@ class Identity(Component):
             f"{name}-web",
             user_pool_id=pool.id,
             client_id=web.id,
-            # Without a style, Cognito's own or another, the login page says "unavailable".
+            # Without a style, either Cognito's or a custom one, the login page is unavailable.
             use_cognito_provided_values=True,
             opts=self.child(),
         )

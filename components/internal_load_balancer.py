@@ -17,19 +17,19 @@ from settings import BALANCER_NAME_LENGTH, InternalLoadBalancerSettings
 
 LOG_PREFIX = "nlb"
 DEREGISTRATION_SECONDS = 60
-"""How long a pod that goes keeps its connections."""
+"""How long a pod that is shutting down keeps its connections."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackendService:
-    """A microservice as the load balancer sees it; plain, because it decides the number of listeners."""
+    """A microservice behind the load balancer. Its values are plain, because they determine the listeners."""
 
     name: str
     listener_port: int
     pod_port: int
-    """Where requests and health checks go."""
+    """Port for requests and health checks."""
     pod_tls: bool = False
-    """Whether pods speak TLS there."""
+    """Whether pods use TLS on this port."""
     health_path: str
 
 
@@ -40,49 +40,49 @@ class InternalLoadBalancerArgs:
     context: RegionContext
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    """Private subnets, one a zone."""
+    """Private subnets, one per Availability Zone."""
     cluster_name: str
-    """Plain name of the cluster, put on target groups as the tag that Auto Mode looks for."""
+    """Plain name of the cluster, for the tag that Auto Mode requires on target groups."""
     pods_security_group_id: pulumi.Input[str]
     services: Sequence[BackendService]
     settings: InternalLoadBalancerSettings
     host_name: str
-    """Name that clients connect to and find in the certificate, where listeners speak TLS."""
+    """Name that clients connect to and verify in the certificate, if listeners use TLS."""
     zone_id: pulumi.Input[str]
     """Hosted zone of `host_name`."""
     certificate_arn: pulumi.Input[str]
-    """Validated, of this region, for `host_name`."""
+    """Validated certificate in this region for `host_name`."""
     log_bucket: pulumi.Input[str]
 
 
 class InternalLoadBalancer(Component):
     """A network load balancer with a listener and a target group for each microservice.
 
-    With `internalLoadBalancer.tls`, listeners end TLS with a public certificate for a name of ours, which
-    both clients verify: API Gateway checks a private integration's certificate against the CAs that it
-    knows and the name in `uri` ("Set up a private integration"), and order intake against the function's
-    own CAs. A private CA would cost more, and API Gateway would refuse it. The name is a public record of
-    private addresses, as the load balancer's own is.
+    With `internalLoadBalancer.tls`, listeners terminate TLS with a public certificate for one of the
+    platform's names, which both clients verify: API Gateway checks a private integration's certificate
+    against the CAs that it trusts and the name in `uri` ("Set up a private integration"), and order intake
+    checks it against the function's own CAs. A private CA would cost more, and API Gateway would reject it.
+    The name is a public record with private addresses, like the load balancer's own DNS name.
 
-    From there to the pods it is TLS anew for the services with a `tlsPort`, and plain for the others:
-    pods must bring TLS, which a platform cannot do for their images. Their certificate may be anybody's,
-    self-signed too: the load balancer does not verify it ("Target groups for your Network Load
-    Balancers"), within a VPC where nobody else can take a pod's address. A service's pods must speak TLS 1.2
-    beside 1.3, or they fail the health checks ("Health checks for Network Load Balancer target groups").
+    Connections from the load balancer to the pods use TLS for services with a `tlsPort`, and plain text for
+    the others: the pods' images must support TLS, which the platform can't add. Any certificate is accepted,
+    even a self-signed one, because the load balancer doesn't verify it ("Target groups for your Network Load
+    Balancers"). In the VPC, nobody else can take a pod's address. A service's pods must support TLS 1.2
+    besides 1.3, or they fail the health checks ("Health checks for Network Load Balancer target groups").
 
-    Without it listeners are TCP, and pass what clients say through to the pods, in plain. Access logs are
-    written for TLS listeners only.
+    Without `tls`, listeners use TCP and forward connections to the pods in plain text. Access logs are
+    written only for TLS listeners.
     """
 
     arn: pulumi.Output[str]
     dns_name: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
-    """Has only the rules towards pods; whoever connects adds the rule that admits it."""
+    """Security group with only the rules for traffic to pods. A component that connects adds its own rule."""
     target_group_arns: Mapping[str, pulumi.Output[str]]
-    """Service → target group, which is bound to pods by a TargetGroupBinding."""
+    """Service → target group, which a TargetGroupBinding binds to pods."""
     listener_ports: Mapping[str, int]
     urls: Mapping[str, pulumi.Output[str]]
-    """Service → where its clients connect to, such as `https://NAME:8081`."""
+    """Service → URL that its clients connect to, such as `https://NAME:8081`."""
 
     def __init__(
         self, name: str, args: InternalLoadBalancerArgs, opts: pulumi.ResourceOptions | None = None
@@ -101,10 +101,10 @@ class InternalLoadBalancer(Component):
             load_balancer_type="network",
             internal=True,
             subnets=args.subnet_ids,
-            # From the start: adding the first group later replaces the load balancer.
+            # Needed from the start: adding the first security group later replaces the load balancer.
             security_groups=[security_group.id],
-            # A zone with few pods would otherwise get as much as one with many; costs bytes between
-            # zones, and below a millisecond.
+            # Otherwise, a zone with few pods would get as many requests as a zone with many. It adds charges
+            # for traffic between zones, and less than a millisecond.
             enable_cross_zone_load_balancing=True,
             enable_zonal_shift=True,
             enable_deletion_protection=args.context.protect,
@@ -151,7 +151,8 @@ class InternalLoadBalancer(Component):
                 {
                     "name": load_balancer.dns_name,
                     "zone_id": load_balancer.zone_id,
-                    # There is no other answer: with no healthy pod, connections should fail at once.
+                    # There is no alternative record. Without a healthy pod, connections should fail
+                    # immediately.
                     "evaluate_target_health": False,
                 }
             ],
@@ -185,13 +186,13 @@ class InternalLoadBalancer(Component):
             target_type="ip",
             protocol="TLS" if service.pod_tls else "TCP",
             port=service.pod_port,
-            # Pods' group then admits the load balancer alone, and a pod that calls its own service gets
-            # an answer. Nothing is lost: the clients are the API tier's own network interfaces, and the
+            # Then the pods' security group only needs to allow the load balancer, and a pod can call its own
+            # service. No information is lost: the clients are the API tier's network interfaces, and the
             # viewer's address is in X-Forwarded-For.
             preserve_client_ip="false",
-            # A pod goes on serving for longer than this before it stops (its preStop hook).
+            # A pod continues to serve for longer than this before it stops (its preStop hook).
             deregistration_delay=DEREGISTRATION_SECONDS,
-            # Kept connections would otherwise last until the pod dies under a request.
+            # Otherwise, keep-alive connections would last until the pod terminates during a request.
             connection_termination=True,
             health_check={
                 "protocol": "HTTPS" if service.pod_tls else "HTTP",
@@ -203,7 +204,7 @@ class InternalLoadBalancer(Component):
                 "healthy_threshold": 2,
                 "unhealthy_threshold": 2,
             },
-            # EKS Auto Mode may register pods only in target groups that name the cluster
+            # EKS Auto Mode may register pods only in target groups that have the cluster's name in this tag
             # (aws/containers-roadmap #2508).
             tags={"Name": f"{name}-{service.name}", "eks:eks-cluster-name": args.cluster_name},
             opts=self.child(),
@@ -214,7 +215,7 @@ class InternalLoadBalancer(Component):
             port=service.listener_port,
             protocol="TLS" if args.settings.tls else "TCP",
             certificate_arn=args.certificate_arn if args.settings.tls else None,
-            # Towards pods it means TLS 1.0 to 1.3, whatever they choose.
+            # With this policy, connections to pods use TLS 1.0 to 1.3, depending on what the pods choose.
             ssl_policy=SSL_POLICY if args.settings.tls else None,
             default_actions=[{"type": "forward", "target_group_arn": target_group.arn}],
             opts=self.child(),

@@ -1,4 +1,4 @@
-"""The network of one region: VPC, subnets over the zones, NAT, flow logs and endpoints."""
+"""The network of one region: VPC, subnets in all Availability Zones, NAT, flow logs and endpoints."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from components.common.signals import Signal
 from settings import ExistingVpc, SubnetPlan
 
 INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "secretsmanager", "sts")
-"""What nodes and pods call all the time: metric queries, images, Pod Identity, logs, secrets, credentials.
-The rest leaves by NAT, since every interface endpoint is paid by the hour and zone."""
+"""Services that nodes and pods call constantly: metric queries, images, Pod Identity, logs, secrets,
+credentials. Other services are reached through NAT, because every interface endpoint is billed per hour and
+zone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +32,21 @@ class NetworkArgs:
     availability_zones: Sequence[str]
     plan: SubnetPlan
     nat_gateways: Literal["perZone", "one"]
-    """Also in how many zones there are interface endpoints: all, or the first."""
+    """Also determines the zones with interface endpoints: all of them, or only the first."""
     existing: ExistingVpc | None
-    """Use this VPC and its subnets, and add endpoints only. Its first block must be `cidr`."""
+    """An existing VPC with subnets, to which only endpoints are added. Its primary CIDR block must be
+    `cidr`."""
 
 
 class Network(Component):
     """A VPC with public, private, isolated and endpoint subnets in every zone.
 
-    Public subnets hold the load balancer and NAT gateways; private ones the pods, the function and the
-    internal load balancer; isolated ones, which have no route out, the data stores; the small endpoint
-    subnets the pinned addresses of the API's endpoint.
+    Public subnets contain the load balancer and NAT gateways. Private subnets contain the pods, the function
+    and the internal load balancer. Isolated subnets, which have no route to the internet, contain the data
+    stores. The small endpoint subnets contain the pinned addresses of the API's endpoint.
 
-    A subnet's id is known once its routes stand, so that what is built in it can reach out from its first
-    second, and still can while it is torn down.
+    A subnet's id is known only once its routes exist, so resources in it have outbound connectivity from
+    their creation until their deletion.
     """
 
     vpc_id: pulumi.Output[str]
@@ -53,15 +55,15 @@ class Network(Component):
     private_subnet_ids: list[pulumi.Output[str]]
     isolated_subnet_ids: list[pulumi.Output[str]]
     api_endpoint_id: pulumi.Output[str]
-    """The `execute-api` interface endpoint (private DNS off: the API has names of its own)."""
+    """The `execute-api` interface endpoint. Private DNS is disabled, because the API has its own names."""
     api_endpoint_addresses: list[str]
-    """Its pinned IPv4 addresses, one a zone, known before the deployment (the ninth address of each
-    endpoint subnet: AWS reserves the first four and the last)."""
+    """The endpoint's pinned IPv4 addresses, one per zone, which are known before the deployment: the ninth
+    address of each endpoint subnet (AWS reserves the first four and the last)."""
     api_endpoint_security_group_id: pulumi.Output[str]
-    """Empty; whoever connects adds the rule."""
+    """Security group without rules. A component that connects adds its own rule."""
     dynamodb_prefix_list_id: pulumi.Output[str]
     dynamodb_endpoint: pulumi.Output[str]
-    """URL at which DynamoDB answers with addresses of this VPC."""
+    """URL of DynamoDB's interface endpoint in this VPC."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Network", name, opts)
@@ -79,7 +81,7 @@ class Network(Component):
 
         if route_table_ids:
             self._gateway_endpoints(route_table_ids)
-        # AWS has a prefix list per service and region, whether or not this VPC has the endpoint.
+        # AWS provides this prefix list in every region, whether or not this VPC has the endpoint.
         self.dynamodb_prefix_list_id = aws.ec2.get_managed_prefix_list_output(
             name=self._service("dynamodb"), opts=self._invoke
         ).id
@@ -100,7 +102,7 @@ class Network(Component):
         return f"com.amazonaws.{self._args.context.region}.{service}"
 
     def _use(self, existing: ExistingVpc) -> tuple[list[pulumi.Output[str]], list[pulumi.Input[str]]]:
-        """Takes an existing VPC over; a wrong id or block fails the look-up, before anything is built."""
+        """Uses an existing VPC. A wrong id or CIDR block fails the lookup before anything is created."""
         self.vpc_id = aws.ec2.get_vpc_output(id=existing.id, cidr_block=self._args.cidr, opts=self._invoke).id
         self.public_subnet_ids, self.private_subnet_ids, self.isolated_subnet_ids, endpoint_subnet_ids = (
             [pulumi.Output.from_input(subnet.id) for subnet in subnets]
@@ -114,7 +116,7 @@ class Network(Component):
         return endpoint_subnet_ids, list(existing.route_table_ids)
 
     def _build(self) -> tuple[list[pulumi.Output[str]], list[pulumi.Input[str]]]:
-        """VPC, subnets and routes; gives the endpoint subnets and the private route tables."""
+        """Creates the VPC, subnets and routes. Returns the endpoint subnets and the private route tables."""
         args = self._args
         vpc = aws.ec2.Vpc(
             self._name,
@@ -125,7 +127,7 @@ class Network(Component):
             opts=self.child(),
         )
         self.vpc_id = vpc.id
-        # Without rules: whatever forgets to name a security group gets one that lets nothing through.
+        # Without rules: a resource without an explicit security group gets this one, which allows no traffic.
         aws.ec2.DefaultSecurityGroup(self._name, vpc_id=vpc.id, opts=self.child())
         gateway = aws.ec2.InternetGateway(
             self._name, vpc_id=vpc.id, tags={"Name": self._name}, opts=self.child()
@@ -167,7 +169,7 @@ class Network(Component):
         return endpoint_subnet_ids, [table.id for table in private_tables]
 
     def _route_table(self, kind: str, *routes: aws.ec2.RouteTableRouteArgsDict) -> aws.ec2.RouteTable:
-        # Inline routes: the table, and with it what stands in its subnets, then depends on the gateway.
+        # With inline routes, the table and the resources in its subnets depend on the gateway.
         return aws.ec2.RouteTable(
             f"{self._name}-{kind}",
             vpc_id=self.vpc_id,
@@ -190,7 +192,7 @@ class Network(Component):
             vpc_id=self.vpc_id,
             availability_zone=zone,
             cidr_block=block,
-            # Load balancers and NAT gateways bring their own addresses; nothing else gets a public one.
+            # Load balancers and NAT gateways have their own public addresses. Nothing else gets one.
             map_public_ip_on_launch=False,
             tags={"Name": name, **(tags or {})},
             opts=self.child(),
@@ -210,7 +212,7 @@ class Network(Component):
             tags={"Name": name},
             opts=self.child(),
         )
-        # "Monitor NAT gateways with Amazon CloudWatch", VPC user guide.
+        # "Monitor NAT gateways with Amazon CloudWatch", VPC User Guide.
         self.report(
             Signal(
                 name=f"nat-port-allocation-{zone}",
@@ -277,7 +279,7 @@ class Network(Component):
                     ],
                     "Resource": all_streams(logs.arn),
                 },
-                # It lists the names of all groups: there is no narrower resource.
+                # The action lists all log groups, so it can't be limited to a resource.
                 {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
             ),
             opts=self.child(),
@@ -288,15 +290,16 @@ class Network(Component):
             traffic_type="ALL",
             log_destination=logs.arn,
             iam_role_arn=role.arn,
-            # The role's ARN does not show that it may write yet.
+            # The role must have its permissions first, which its ARN doesn't express.
             opts=self.child(depends_on=[policy]),
         )
 
     def _gateway_endpoints(self, route_table_ids: list[pulumi.Input[str]]) -> None:
-        """S3 and DynamoDB without NAT, and only where the data is ours: no way to carry it elsewhere."""
+        """Endpoints for S3 and DynamoDB without NAT. They only allow resources of this account, so that data
+        can't be copied to other accounts."""
         ours = self._ours()
         image_layers = {
-            # ECR keeps its layers in a bucket of AWS ("Amazon ECR interface VPC endpoints").
+            # ECR stores image layers in a bucket of AWS ("Amazon ECR interface VPC endpoints").
             "Effect": "Allow",
             "Principal": "*",
             "Action": "s3:GetObject",
@@ -315,7 +318,7 @@ class Network(Component):
             )
 
     def _ours(self) -> dict[str, object]:
-        """The statement of an endpoint's policy that lets through what belongs to this account."""
+        """A statement of an endpoint policy that allows access to this account's resources."""
         return {
             "Effect": "Allow",
             "Principal": "*",
@@ -325,10 +328,11 @@ class Network(Component):
         }
 
     def _interface_endpoints(self) -> None:
-        """They stand in the private subnets: in an endpoint subnet one might take the pinned address.
+        """Interface endpoints in the private subnets. In an endpoint subnet, they could take a pinned
+        address.
 
-        Their policies stay AWS's default but for the tables': what may be called is bounded by the callers'
-        roles.
+        They keep AWS's default policy, except for DynamoDB's endpoint, because the callers' roles limit
+        access.
         """
         group = aws.ec2.SecurityGroup(
             f"{self._name}-endpoints",
@@ -349,10 +353,10 @@ class Network(Component):
         )
         for service in INTERFACE_SERVICES:
             self._interface_endpoint(f"{self._name}-{service}", service, group, private_dns_enabled=True)
-        # The gateway endpoint keeps DynamoDB's public addresses, so that a pod with tables would need a
-        # network policy that lets it out to every address there is. This one has addresses of the VPC, for
-        # the price of one more endpoint. No private DNS, which it did not offer when this was written ("AWS
-        # PrivateLink for DynamoDB", DynamoDB Developer Guide): who wants it names its URL.
+        # The gateway endpoint uses DynamoDB's public addresses, so a pod that uses tables would need a
+        # network policy that allows all addresses. This endpoint has addresses in the VPC, for the price of
+        # one more endpoint. It had no private DNS when this was written ("AWS PrivateLink for DynamoDB",
+        # DynamoDB Developer Guide), so clients use its URL.
         tables = self._interface_endpoint(
             f"{self._name}-dynamodb-interface",
             "dynamodb",
@@ -386,7 +390,8 @@ class Network(Component):
         )
 
     def _api_endpoint(self, subnet_ids: list[pulumi.Output[str]], blocks: list[str]) -> None:
-        """The way to the private API, at addresses that the load balancer's targets can name in a preview."""
+        """The endpoint of the private API. Its addresses are known in a preview, for the load balancer's
+        targets."""
         name = f"{self._name}-api-endpoint"
         self.api_endpoint_addresses = [str(ipaddress.IPv4Network(block)[8]) for block in blocks]
         group = aws.ec2.SecurityGroup(
@@ -408,7 +413,7 @@ class Network(Component):
             ],
             security_group_ids=[group.id],
             private_dns_enabled=False,
-            # By resource, not by principal: requests from the load balancer carry no AWS identity.
+            # Limited by resource, not by principal: requests from the load balancer have no AWS identity.
             policy=policy_document(
                 {
                     "Effect": "Allow",

@@ -1,4 +1,5 @@
-"""Tier 2, routing: Route 53 from the viewer's name to CloudFront, and from the origin's to a region."""
+"""Tier 2, routing: Route 53 records from the viewer's name to CloudFront, and from the origin's to a
+region."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ class RegionalOrigin:
     dns_name: pulumi.Input[str]
     zone_id: pulumi.Input[str]
     targets_alarm: TargetsAlarm
-    """Says that it has too few targets."""
+    """The alarm on too few healthy targets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +37,16 @@ class RoutingArgs:
     context: DeploymentContext
     names: DomainSettings
     additional_hosts: Sequence[str] = ()
-    """Names beside the host that viewers use."""
+    """Other names, in addition to the host, that viewers use."""
     zone_id: pulumi.Input[str]
     distribution_domain_name: pulumi.Input[str]
     distribution_zone_id: pulumi.Input[str]
     origins: Sequence[RegionalOrigin]
-    """The first is the primary, where writes go."""
+    """The first is the primary, which receives writes."""
 
 
 class Routing(Component):
-    """Viewer and origin records, and the health checks that steer them.
+    """Viewer and origin records, and the health checks that control them.
 
     The origin's names form a tree of aliases with one policy each (`HOST` is the viewer's name):
 
@@ -55,19 +56,19 @@ class Routing(Component):
         REGION.origin.HOST  FAILOVER     own load balancer, else that of the next region of the list
         write.origin.HOST   FAILOVER     the first region's load balancer, else the second's
 
-    `write` has no latency step: a conditional write to a global table does not deduplicate across
-    regions, so orders go to one region as long as it lives; so do the routes that write, because only
-    that region's database takes writes. One region has the whole tree already, so a second one only
-    adds records.
+    `write` has no latency step: a conditional write to a global table doesn't deduplicate across regions, so
+    orders go to a single region while it is healthy. Routes that write do the same, because only that
+    region's database accepts writes. A stack with one region already has the whole tree, so a second region
+    only adds records.
 
-    The load balancers have IPv4 addresses only, which is what CloudFront and the health checkers come
-    with by default, so the viewer's name alone has an AAAA record.
+    The load balancers only have IPv4 addresses, which CloudFront and the health checkers use by default, so
+    only the viewer's name has an AAAA record.
     """
 
     health_check_ids: list[pulumi.Output[str]]
-    """The calculated check of each region."""
+    """The calculated health check of each region."""
     ds_record: pulumi.Output[str] | None
-    """What the parent zone must say once this one is signed; none without DNSSEC."""
+    """DS record that the parent zone must have once this zone is signed; None without DNSSEC."""
 
     def __init__(self, name: str, args: RoutingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Routing", name, opts)
@@ -108,14 +109,14 @@ class Routing(Component):
                     zone_id=args.zone_id,
                     name=host,
                     type=record_type,
-                    # Route 53 does not evaluate the health of a distribution.
+                    # Route 53 doesn't evaluate the health of a distribution.
                     aliases=[
                         _alias(args.distribution_domain_name, args.distribution_zone_id, evaluate=False)
                     ],
                     opts=self.child(),
                 )
-            # Certificate authorities climb from a name to its parents (RFC 8659), so the host's record
-            # holds for the origin names too.
+            # Certificate authorities check a name and then its parents (RFC 8659), so the host's record
+            # also applies to the origin names.
             aws.route53.Record(
                 f"{prefix}-caa",
                 zone_id=args.zone_id,
@@ -127,13 +128,14 @@ class Routing(Component):
             )
 
     def _health_check(self, name: str, args: RoutingArgs, origin: RegionalOrigin) -> aws.route53.HealthCheck:
-        """Healthy while the region's API answers and its load balancer has targets enough."""
+        """A check that is healthy while the region's API answers and its load balancer has enough targets."""
         record = aws.route53.Record(
             f"{name}-health-{origin.region}",
             zone_id=args.zone_id,
             name=args.names.region_health(origin.region),
             type="A",
-            # Without it Route 53 answers even when every target is unhealthy, and the check can tell why.
+            # Not evaluated, so that Route 53 resolves the name even if every target is unhealthy, and the
+            # check shows the reason.
             aliases=[_alias(origin.dns_name, origin.zone_id, evaluate=False)],
             opts=self.child(),
         )
@@ -144,8 +146,8 @@ class Routing(Component):
             port=443,
             resource_path=HEALTH_PATH,
             enable_sni=True,
-            # Three failures 10 s apart: traffic moves half a minute after an outage begins, not one and
-            # a half. Checkers of all regions ask, so no single network decides.
+            # Three failures at intervals of 10 s: traffic moves half a minute after an outage begins instead
+            # of one and a half minutes. Checkers in all regions take part, so no single network decides.
             request_interval=10,
             failure_threshold=3,
             tags={"Name": f"{name}-{origin.region}"},
@@ -161,15 +163,15 @@ class Routing(Component):
         )
 
     def _targets_check(self, name: str, origin: RegionalOrigin) -> aws.route53.HealthCheck:
-        """A check of the load balancer's own alarm: it has at least half of its targets."""
+        """A check of the load balancer's alarm, which is healthy while at least half of the targets are."""
         return aws.route53.HealthCheck(
             f"{name}-{origin.region}-targets",
             type="CLOUDWATCH_METRIC",
             cloudwatch_alarm_name=origin.targets_alarm.name,
             cloudwatch_alarm_region=origin.region,
-            # CloudWatch may fail alone; the endpoint's check tells when the region does.
+            # CloudWatch may fail on its own. If the region fails, the endpoint's check detects it.
             insufficient_data_health_status="LastKnownStatus",
-            # Route 53 keeps a copy of the alarm, which goes stale unless it is told.
+            # Route 53 keeps a copy of the alarm, which is updated only when the health check is.
             triggers=origin.targets_alarm.compares,
             tags={"Name": f"{name}-{origin.region}-targets"},
             opts=self.child(),
@@ -180,7 +182,7 @@ class Routing(Component):
     ) -> None:
         origins = {origin.region: origin for origin in args.origins}
         tree = origin_tree(args.names, {region: origin.serves for region, origin in origins.items()})
-        # Route 53 refuses an alias for a name that is not there yet, so the name is a record's output.
+        # Route 53 rejects an alias for a name that doesn't exist yet, so the name is a record's output.
         published: dict[str, pulumi.Output[str]] = {}
         for item in tree:
             policy, origin = item.policy, origins.get(item.load_balancer)
@@ -197,7 +199,8 @@ class Routing(Component):
                 ),
                 latency_routing_policies=[{"region": policy.region}] if isinstance(policy, Latency) else None,
                 failover_routing_policies=[{"type": policy.role}] if isinstance(policy, Failover) else None,
-                # A primary and a secondary both have theirs: when both fail, the primary is the answer.
+                # Both the primary and the secondary have a health check. If both fail, Route 53 returns the
+                # primary.
                 health_check_id=checks[origin.region].id if origin else None,
                 aliases=[
                     _alias(origin.dns_name, origin.zone_id)

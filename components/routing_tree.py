@@ -1,7 +1,8 @@
-"""The origin's names as a tree of Route 53 alias records: how it is declared, and how it resolves.
+"""The origin's names as a tree of Route 53 alias records: its declaration and its resolution.
 
-Plain data and pure functions: `Routing` registers what `origin_tree` declares, and `resolve` follows the
-same records, so where a client's requests go can be told without Route 53.
+This module has only plain data and pure functions: `Routing` registers the records that `origin_tree`
+declares, and `resolve` follows the same records, so tests can find out without Route 53 where a client's
+requests go.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from settings import DomainSettings, ServedLocations
 
 @dataclass(frozen=True)
 class Geolocation:
-    """Answers clients in one place; the country `*` is every place that no other record names."""
+    """Answers clients in one place. The country `*` covers all places that no other record covers."""
 
     kind: Literal["continent", "country"]
     code: str
@@ -23,14 +24,14 @@ class Geolocation:
 
 @dataclass(frozen=True)
 class Latency:
-    """Answers clients to whom this AWS region is the nearest."""
+    """Answers clients that have the lowest latency to this AWS region."""
 
     region: str
 
 
 @dataclass(frozen=True)
 class Failover:
-    """Answers while it is healthy (primary), or while the primary is not (secondary)."""
+    """Answers while it is healthy (primary), or while the primary is unhealthy (secondary)."""
 
     role: Literal["PRIMARY", "SECONDARY"]
 
@@ -43,28 +44,30 @@ class OriginRecord:
     """An alias A record, for a load balancer or for other records of the tree."""
 
     logical_name: str
-    """Pulumi's name of it, without the tier's."""
+    """Pulumi's logical name, without the tier's prefix."""
     name: str
-    """Its domain name, which all records of one policy share."""
+    """Domain name, which all records of one policy share."""
     set_identifier: str
-    """What tells it from the others of that name."""
+    """Identifier that is unique among the records with this name."""
     policy: Policy
     load_balancer: str = ""
-    """Region of the load balancer that it is an alias for, under that region's health check."""
+    """Region of the load balancer that the record is an alias for. The record uses that region's health
+    check."""
     alias: str = ""
-    """Else the name of the records that it is an alias for."""
+    """Otherwise, the name of the records that the record is an alias for."""
 
 
 def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -> list[OriginRecord]:
-    """The records from the origin's names down to the load balancers; targets before what refers to them.
+    """The records from the origin's names down to the load balancers. Targets come before records that refer
+    to them.
 
     Args:
         names: the platform's names.
-        regions: region → the locations that are its own. The first region is where writes go.
+        regions: region → the locations that it serves. The first region receives writes.
 
-    The next region of the list takes over from one that fails, and the first from the last. So no
-    region takes over from two, the order of the list says who stands in for whom, and the first region's
-    reads fail over to where its writes do.
+    If a region fails, the next region in the list takes over, and the first takes over from the last. So no
+    region takes over from two others, the order of the list determines which region replaces which, and the
+    first region's reads and writes fail over to the same region.
     """
     ring = list(regions)
     failover: list[OriginRecord] = []
@@ -112,7 +115,7 @@ def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -
 
 
 def _failover(prefix: str, name: str, regions: Sequence[str]) -> Iterator[OriginRecord]:
-    """From the first region's load balancer to the second's, where there is one."""
+    """Failover records for the load balancers of the first region and, if there is one, the second."""
     roles: tuple[Literal["PRIMARY", "SECONDARY"], ...] = ("PRIMARY", "SECONDARY")
     for role, region in zip(roles, regions, strict=False):
         yield OriginRecord(
@@ -126,30 +129,32 @@ def _failover(prefix: str, name: str, regions: Sequence[str]) -> Iterator[Origin
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """Who asks. CloudFront resolves the origin's name, so this is the edge location that a viewer uses."""
+    """A DNS client. CloudFront resolves the origin's name, so this is the edge location that a viewer
+    uses."""
 
     continent: str
     country: str
     nearest: Sequence[str]
-    """All regions, by rising latency."""
+    """All regions in ascending order of latency."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """What fails. Each kind alone makes Route 53 turn away."""
+    """What fails. Each kind of failure makes Route 53 choose another region."""
 
     regions: frozenset[str] = field(default_factory=frozenset[str])
     """Regions whose health check fails."""
     load_balancers: frozenset[str] = field(default_factory=frozenset[str])
-    """Regions whose load balancer has no healthy target, which `evaluate_target_health` sees."""
+    """Regions whose load balancer has no healthy target, which `evaluate_target_health` detects."""
 
 
 def resolve(tree: Sequence[OriginRecord], name: str, client: Client, outage: Outage) -> str:
-    """The region whose load balancer a name of the tree leads a client to.
+    """The region of the load balancer that `name` resolves to for `client`.
 
-    As Route 53 does: of the records of a name it takes the first healthy one in the policy's order, and
-    where none is healthy, the first ("How Amazon Route 53 chooses records when health checking is
-    configured"; for geolocation, the smallest place first, then the places around it).
+    The resolution follows Route 53's: among the records of a name, it selects the first healthy one in the
+    policy's order, or the first one if none is healthy ("How Amazon Route 53 chooses records when health
+    checking is configured"). For geolocation, the order is from the smallest place to the places that contain
+    it.
     """
     choices = sorted(
         (record for record in tree if record.name == name and _applies(record.policy, client)),
@@ -182,7 +187,7 @@ def _preference(policy: Policy, client: Client) -> int:
 
 
 def _healthy(tree: Sequence[OriginRecord], record: OriginRecord, outage: Outage) -> bool:
-    """An alias for records is as healthy as the best of them."""
+    """Whether a record is healthy. An alias for records is healthy if any of them is."""
     if record.load_balancer:
         return record.load_balancer not in outage.regions | outage.load_balancers
     return any(_healthy(tree, target, outage) for target in tree if target.name == record.alias)
