@@ -1,4 +1,5 @@
-"""Tier 4, the API: a private REST API with order intake as a function and the rest through a VPC link."""
+"""Tier 4, the API: a private REST API with a function for order intake and a VPC link for all other
+routes."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ from settings import ORDERS_PATH, ApiSettings, ObjectiveSettings
 
 STAGE = "live"
 LEAST_REQUESTS = 100
-"""A minute, below which the share of refused ones means nothing: one scanner may be much of all there are."""
+"""Minimum number of requests a minute for which the share of rejected requests is evaluated. With fewer, a
+single scanner may send a large share of all requests."""
 
 QUERIES = {
     "follow-one-request": FOLLOW_ONE_REQUEST,
@@ -48,7 +50,7 @@ filter status like /^[45]/
 | sort n desc
 | limit 100""",
 }
-"""What people ask the access log."""
+"""Saved queries for the access log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +61,12 @@ class ApiArgs:
     vpc_id: pulumi.Input[str]
     private_subnet_ids: Sequence[pulumi.Input[str]]
     host_names: Sequence[str]
-    """Names that the API answers: the viewer's host, and the region's own for health checks."""
+    """Names that the API answers to: the viewer's host, and the region's own name for health checks."""
     certificate_arn: pulumi.Input[str]
     endpoint_id: pulumi.Input[str]
     """The `execute-api` interface endpoint, the only way in."""
     user_pool_arn: pulumi.Input[str] | None
-    """The user pool whose tokens open the API; None where `settings.jwt` names an outside issuer."""
+    """The user pool whose tokens the API accepts; None if `settings.jwt` configures an external issuer."""
     scopes: Mapping[str, str]
     """Service → the scope that a token must have for it."""
     load_balancer_arn: pulumi.Input[str]
@@ -73,7 +75,8 @@ class ApiArgs:
     listener_ports: Mapping[str, int]
     """Service → port of its listener."""
     service_urls: Mapping[str, pulumi.Input[str]]
-    """Service → scheme, name and port of its listener. The name is the one in the listener's certificate."""
+    """Service → URL of its listener, with scheme, name and port. The name is in the listener's
+    certificate."""
     order_service_ready_path: str
     idempotency_table: pulumi.Input[str]
     idempotency_table_arn: pulumi.Input[str]
@@ -86,7 +89,7 @@ class Api(Component):
     """API Gateway (private REST) and its Lambda functions.
 
     Raises:
-        ValueError: there is neither a user pool nor an outside issuer, or both.
+        ValueError: there is neither a user pool nor an external issuer, or there are both.
     """
 
     rest_api_id: pulumi.Output[str]
@@ -144,7 +147,8 @@ class Api(Component):
         deployment = aws.apigateway.Deployment(
             name,
             rest_api=rest_api.id,
-            # A deployment is a snapshot: whatever changes the document, its policy included, needs a new one.
+            # A deployment is a snapshot, so any change of the document, including its policy, requires a new
+            # one.
             triggers={"document": body.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())},
             opts=self.child(),
         )
@@ -161,7 +165,8 @@ class Api(Component):
         self.register_outputs({"restApiId": self.rest_api_id, "functionName": self.function_name})
 
     def _vpc_link(self, name: str, args: ApiArgs) -> aws.apigatewayv2.VpcLink:
-        """The way to the internal load balancer, to the listeners of the routes' services only."""
+        """The VPC link to the internal load balancer. It may only connect to the listeners of the routes'
+        services."""
         security_group = aws.ec2.SecurityGroup(
             f"{name}-vpc-link",
             vpc_id=args.vpc_id,
@@ -215,7 +220,7 @@ class Api(Component):
                 function=token_authorizer.function_name,
                 qualifier=token_authorizer.alias_name,
                 principal="apigateway.amazonaws.com",
-                # API Gateway draws the authorizer's id when it imports the document.
+                # API Gateway generates the authorizer's id when it imports the document.
                 source_arn=pulumi.Output.format("{0}/authorizers/*", rest_api.execution_arn),
                 opts=self.child(),
             )
@@ -254,10 +259,11 @@ class Api(Component):
             self,
             f"{name}-execution",
             args.context,
-            # API Gateway's own name; made by it, the group would keep logs for ever and unencrypted.
+            # API Gateway's name for the group. If API Gateway created it, it would keep logs forever,
+            # unencrypted.
             name=pulumi.Output.format("API-Gateway-Execution-Logs_{0}/{1}", rest_api.id, STAGE),
         )
-        # A stage that logs needs the account's role, and its first log line needs the group.
+        # A stage with logging requires the account's role, and its first log line requires the group.
         before: list[pulumi.Resource] = [execution_logs]
         if args.settings.manage_account:
             before.append(self._account(name))
@@ -281,9 +287,10 @@ class Api(Component):
         rest_api: aws.apigateway.RestApi,
         stage: aws.apigateway.Stage,
     ) -> None:
-        """The stage's settings, and those of each method that has a throttle of its own.
+        """The settings of the stage, and of each method with its own throttle.
 
-        They change the same stage at the same time: the provider repeats what API Gateway refuses for that.
+        They change the same stage at the same time. The provider retries changes that API Gateway rejects for
+        this reason.
         """
         throttles = {"*/*": (settings.throttle_rate, settings.throttle_burst)}
         if settings.orders_throttle_rate or settings.orders_throttle_burst:
@@ -307,11 +314,11 @@ class Api(Component):
                 rest_api=rest_api.id,
                 stage_name=stage.stage_name,
                 method_path=method_path,
-                # A method's settings stand in the stage's place as a whole, so they are all given.
+                # A method's settings replace all of the stage's settings, so all of them are set.
                 settings={
                     "metrics_enabled": True,
                     "logging_level": "ERROR",
-                    # Would write orders and tokens into the logs.
+                    # It would write orders and tokens to the logs.
                     "data_trace_enabled": False,
                     "throttling_rate_limit": rate,
                     "throttling_burst_limit": burst,
@@ -320,7 +327,7 @@ class Api(Component):
             )
 
     def _account(self, name: str) -> aws.apigateway.Account:
-        """The role by which every API of the account and region writes its logs."""
+        """The role that every API of the account and region uses to write logs."""
         role = aws.iam.Role(
             f"{name}-logs",
             assume_role_policy=service_trust("apigateway.amazonaws.com"),
@@ -335,7 +342,7 @@ class Api(Component):
         return aws.apigateway.Account(
             name,
             cloudwatch_role_arn=role.arn,
-            # API Gateway refuses a role that may not write logs yet.
+            # API Gateway rejects a role without permission to write logs.
             opts=self.child(depends_on=[attachment]),
         )
 
@@ -347,7 +354,7 @@ class Api(Component):
         rest_api: aws.apigateway.RestApi,
         stage: aws.apigateway.Stage,
     ) -> None:
-        """Makes the API answer to `host` for whoever comes through our endpoint."""
+        """Makes the API available as `host` to clients that use our endpoint."""
         domain_name = aws.apigateway.DomainName(
             name,
             domain_name=host,
@@ -374,7 +381,8 @@ class Api(Component):
         )
 
     def _watch_throttles(self, name: str, args: ApiArgs, access_logs: aws.cloudwatch.LogGroup) -> None:
-        """API Gateway has no metric of what it throttles: 429s are among the 4xx, which are no failures."""
+        """Counts throttled orders. API Gateway has no metric of them: 429 responses are part of the 4xx
+        metric, which doesn't count as failures."""
         metric = f"{args.context.platform}-orders-throttled"
         count_lines(
             self,
@@ -446,7 +454,8 @@ class Api(Component):
         )
 
     def _promise(self, rest_api: aws.apigateway.RestApi, objectives: ObjectiveSettings) -> None:
-        """What those who place orders may expect. A 4xx is their own doing, and no failure."""
+        """Reports the objectives for orders. A 4xx response is the caller's fault and doesn't count as a
+        failure."""
         dimensions: dict[str, pulumi.Input[str]] = {
             "ApiName": rest_api.name,
             "Stage": STAGE,
@@ -469,7 +478,7 @@ class Api(Component):
                 target=objectives.latency,
                 namespace="AWS/ApiGateway",
                 dimensions=dimensions,
-                # A percentile rank: per cent of the requests that took no longer.
+                # A percentile rank: the percentage of requests that took no longer than this.
                 metrics={
                     "requests": ("Count", "Sum"),
                     "fast": ("Latency", f"PR(:{objectives.latency_ms})"),
@@ -480,7 +489,7 @@ class Api(Component):
 
 
 def access_log(subject: str) -> dict[str, str]:
-    """Field → context variable of the access log; `subject` is the one of the caller."""
+    """Field of the access log → context variable. `subject` is the variable with the caller's subject."""
     return {
         "request": "$context.requestId",
         "time": "$context.requestTimeEpoch",
@@ -504,14 +513,14 @@ def _authorizer(args: ApiArgs, token_authorizer: TokenAuthorizer | None) -> Auth
     if jwt and token_authorizer and args.user_pool_arn is None:
         return FunctionAuthorizer(invoke_arn=token_authorizer.invoke_arn, cache_seconds=jwt.cache_seconds)
     if jwt or args.user_pool_arn is None:
-        raise ValueError("the API wants a user pool or an outside issuer of tokens, and not both")
+        raise ValueError("the API requires either a user pool or an external token issuer, and not both")
     return UserPoolAuthorizer(arn=args.user_pool_arn)
 
 
 def _method_path(path: str, method: str) -> str:
-    """A method's key among the stage's settings, as API Gateway itself writes it.
+    """A method's key in the stage's settings, in API Gateway's own format.
 
-    Each slash of the path, the first too, is `~1`; the provider passes it on unchanged
+    Each slash of the path, including the first, is written as `~1`. The provider passes it on unchanged
     (hashicorp/terraform-provider-aws #9738).
     """
     return f"{path.replace('/', '~1')}/{method}"

@@ -1,4 +1,4 @@
-"""The OpenAPI document that API Gateway imports: `api/openapi.yaml` with what a stack adds."""
+"""The OpenAPI document that API Gateway imports: `api/openapi.yaml` with the additions of a stack."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ORDERS_METHOD = "POST"
 READS = ("GET", "HEAD")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 WITH_BODY = ("POST", "PUT", "PATCH")
-"""Methods whose body is held to a model."""
+"""Methods whose body is validated against a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserPoolAuthorizer:
-    """API Gateway's own authorizer for tokens of a Cognito user pool."""
+    """API Gateway's built-in authorizer for tokens of a Cognito user pool."""
 
     arn: pulumi.Input[str]
     subject: str = "authorizer.claims.sub"
@@ -32,7 +32,7 @@ class UserPoolAuthorizer:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionAuthorizer:
-    """A Lambda authorizer for an outside issuer's tokens."""
+    """A Lambda authorizer for tokens of an external issuer."""
 
     invoke_arn: pulumi.Input[str]
     cache_seconds: int
@@ -44,7 +44,7 @@ Authorizer = UserPoolAuthorizer | FunctionAuthorizer
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentArgs:
-    """What the document refers to."""
+    """Values that the document refers to."""
 
     endpoint_id: pulumi.Input[str]
     """The `execute-api` interface endpoint, the only way in."""
@@ -57,27 +57,26 @@ class DocumentArgs:
     vpc_link_id: pulumi.Input[str]
     load_balancer_arn: pulumi.Input[str]
     service_urls: Mapping[str, pulumi.Input[str]]
-    """Service → scheme, name and port of its listener."""
-    """Service → port of its listener on the internal load balancer."""
+    """Service → URL of its listener on the internal load balancer, with scheme, name and port."""
 
 
 def methods(_route: RouteSettings) -> tuple[str, ...]:
-    """The methods that a route has, each a method of its own in API Gateway."""
+    """The methods of a route, each of which is a separate method in API Gateway."""
     return (*READS, *WRITES)
 
 
 def paths(route: RouteSettings) -> tuple[str, str]:
-    """The two paths of a route: itself, and all that lies below it."""
+    """The two paths of a route: the path itself, and everything below it."""
     return route.path, f"{route.path}/{{proxy+}}"
 
 
 def opened_by_scope(
     order_service: str, routes: list[RouteSettings], scopes: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Scope → what it opens, as `METHOD/path` of an `execute-api` ARN.
+    """Scope → operations that it permits, as `METHOD/path` of an `execute-api` ARN.
 
-    Methods are named one by one: `*` would match any characters, so that `*/api/accounts` would open
-    `GET/api/market-data/api/accounts` too.
+    Each method is listed, because `*` matches any characters: `*/api/accounts` would also permit
+    `GET/api/market-data/api/accounts`.
     """
     opened: dict[str, list[str]] = {scopes[order_service]: [f"{ORDERS_METHOD}{ORDERS_PATH}"]}
     for route in routes:
@@ -88,10 +87,10 @@ def opened_by_scope(
 
 
 def api_document(args: DocumentArgs) -> dict[str, Any]:
-    """The document. Routes of `args.routes` are added, and every operation gets its integration.
+    """The document with the routes in `args.routes` and an integration for every operation.
 
-    An import replaces the whole API and drops what the document does not have, a RestApiPolicy included
-    (pulumi/pulumi-aws #4296): so the policy and the endpoint are part of the document.
+    An import replaces the whole API and removes everything that isn't in the document, including a
+    RestApiPolicy (pulumi/pulumi-aws #4296). Therefore, the policy and the endpoint are part of the document.
     """
     document: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
     document["servers"] = [
@@ -104,7 +103,7 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
     document["components"]["securitySchemes"]["token"] |= _authorizer(args.authorizer)
     function = {
         "type": "aws_proxy",
-        "httpMethod": "POST",  # Lambda's API, whatever the client's method is
+        "httpMethod": "POST",  # the method of Lambda's API, regardless of the client's method
         "uri": args.order_intake_invoke_arn,
         "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
     }
@@ -130,7 +129,7 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
 
 
 def only_through(endpoint_id: pulumi.Input[str]) -> dict[str, Any]:
-    """A resource policy that admits our interface endpoint and nobody else."""
+    """A resource policy that only allows requests through our interface endpoint."""
     everything: dict[str, Any] = {
         "Principal": "*",
         "Action": "execute-api:Invoke",
@@ -150,7 +149,7 @@ def only_through(endpoint_id: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def _authorizer(authorizer: Authorizer) -> dict[str, Any]:
-    """What the security scheme says of who judges tokens ("x-amazon-apigateway-authorizer object")."""
+    """The authorizer part of the security scheme ("x-amazon-apigateway-authorizer object")."""
     if isinstance(authorizer, UserPoolAuthorizer):
         return {
             "x-amazon-apigateway-authtype": "cognito_user_pools",
@@ -165,14 +164,15 @@ def _authorizer(authorizer: Authorizer) -> dict[str, Any]:
             "type": "token",
             "authorizerUri": authorizer.invoke_arn,
             "authorizerResultTtlInSeconds": authorizer.cache_seconds,
-            # What is no token at all is answered with 401 and invokes nothing.
+            # A value that isn't a token is answered with 401 without invoking the function.
             "identityValidationExpression": r"^[Bb]earer +[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$",
         },
     }
 
 
 def _security(args: DocumentArgs, service: str) -> list[dict[str, list[str]]]:
-    # API Gateway holds tokens of a user pool to a method's scopes; a Lambda authorizer's policy says it all.
+    # API Gateway checks a method's scopes only for tokens of a user pool. A Lambda authorizer returns a
+    # policy instead.
     scopes = [args.scopes[service]] if isinstance(args.authorizer, UserPoolAuthorizer) else []
     return [{"token": scopes}]
 
@@ -193,8 +193,8 @@ def _operation(args: DocumentArgs, route: RouteSettings, method: str, path: str)
 def _private(args: DocumentArgs, service: str, method: str, path: str) -> dict[str, Any]:
     """An integration with a service's listener on the internal load balancer.
 
-    Without an override the service would see the stage's name before the path (API Gateway Developer
-    Guide, "Private integrations for REST APIs").
+    Without an override, the path that the service receives would start with the stage's name (API Gateway
+    Developer Guide, "Private integrations for REST APIs").
     """
     return {
         "type": "http_proxy",
@@ -204,16 +204,16 @@ def _private(args: DocumentArgs, service: str, method: str, path: str) -> dict[s
         "integrationTarget": args.load_balancer_arn,
         "uri": args.service_urls[service],
         "timeoutInMillis": INTEGRATION_TIMEOUT_SECONDS * 1000,
-        # An API of JSON: another content type, whose path no template would set, is answered with 415.
+        # The API only supports JSON. Other content types, for which no template would set the path, get 415.
         "passthroughBehavior": "never",
         "requestTemplates": {
             "application/json": f'#set($context.requestOverride.path = "{path}")$input.body'
         },
-        # They replace whatever the client sent under these names, so services may trust them.
+        # These replace the headers that the client sent, so services can trust them.
         "requestParameters": {
             "integration.request.header.X-Request-Id": "context.requestId",
             "integration.request.header.X-Caller-Subject": f"context.{args.authorizer.subject}",
-            # What guards the load balancer is no business of the services, nor of their logs.
+            # The load balancer's secret must not reach the services or their logs.
             f"integration.request.header.{ORIGIN_SECRET_HEADER}": "''",
         },
     }

@@ -1,4 +1,4 @@
-"""The `order_intake` function of the API tier, with everything that it runs on."""
+"""The `order_intake` function of the API tier, with everything that it needs to run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from settings import Canary, Range
 
 ALIAS = "live"
 TIMEOUT_SECONDS = 20
-"""Below API Gateway's 29 s; the function's own deadlines are below this one."""
+"""Less than API Gateway's 29 s. The function's own deadlines are shorter than this."""
 ORDER_SERVICE_TIMEOUT_SECONDS = 10
 HTTPS = 443
 
@@ -33,9 +33,9 @@ class OrderIntakeArgs:
     private_subnet_ids: Sequence[pulumi.Input[str]]
     load_balancer_security_group_id: pulumi.Input[str]
     order_service_url: pulumi.Input[str]
-    """Such as `https://NAME:8081`."""
+    """URL of the order service, such as `https://NAME:8081`."""
     order_service_port: int
-    """Listener of the order service on the internal load balancer."""
+    """Port of the order service's listener on the internal load balancer."""
     order_service_ready_path: str
     idempotency_table: pulumi.Input[str]
     idempotency_table_arn: pulumi.Input[str]
@@ -46,19 +46,19 @@ class OrderIntakeArgs:
 
 
 class OrderIntake(Component):
-    """A Lambda function in the private subnets, which may reach DynamoDB and the order service only."""
+    """A Lambda function in the private subnets that may only connect to DynamoDB and the order service."""
 
     function_name: pulumi.Output[str]
     alias_name: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
-    """What an API Gateway integration calls: the alias."""
+    """ARN of the alias for an API Gateway integration."""
 
     def __init__(self, name: str, args: OrderIntakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:OrderIntake", name, opts)
         security_group = self._security_group(name, args)
         log_group = function_logs(self, name, args.context)
-        # API Gateway calls synchronously and gets every failure back. The queue holds what anybody else
-        # invokes asynchronously, such as an operator's replay.
+        # API Gateway invokes the function synchronously and receives every failure. The queue is for failed
+        # asynchronous invocations by others, such as an operator's replay.
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
             kms_master_key_id=args.context.key_arn,
@@ -81,7 +81,7 @@ class OrderIntake(Component):
                 "ORDER_SERVICE_READY_PATH": args.order_service_ready_path,
                 "ORDER_SERVICE_TIMEOUT_SECONDS": str(ORDER_SERVICE_TIMEOUT_SECONDS),
             },
-            publish=True,  # an alias can go back to any version
+            publish=True,  # so that the alias can be rolled back to any version
             reserved_concurrency=args.reserved_concurrency,
             vpc_config={"subnet_ids": args.private_subnet_ids, "security_group_ids": [security_group.id]},
             dead_letters_arn=dead_letters.arn,
@@ -100,10 +100,11 @@ class OrderIntake(Component):
         self.register_outputs({"functionName": self.function_name, "invokeArn": self.invoke_arn})
 
     def _alias(self, name: str, canary: Canary | None, function: aws.lambda_.Function) -> aws.lambda_.Alias:
-        """The alias: all of the newest version, or the stable one and a share of the newest.
+        """The alias, which points to the newest version, or to the stable version and a share of the newest
+        one.
 
-        The stable version stays the alias's first, so that starting a canary and going back move only
-        weights: changing the first version moves the provisioned concurrency from one to the other.
+        The stable version remains the alias's first version, so starting and rolling back a canary only
+        change weights. Changing the first version would move the provisioned concurrency to another version.
         """
         if not canary:
             return aws.lambda_.Alias(
@@ -120,8 +121,8 @@ class OrderIntake(Component):
             function_name=function.name,
             function_version=stable,
             routing_config={
-                # Until a new version is published the newest is the stable one, which cannot be its own
-                # second version.
+                # Until a new version is published, the newest version is the stable one, and an alias can't
+                # have the same version twice.
                 "additional_version_weights": function.version.apply(
                     lambda newest: {newest: share} if share and newest != stable else {}
                 )
@@ -130,7 +131,7 @@ class OrderIntake(Component):
         )
 
     def _security_group(self, name: str, args: OrderIntakeArgs) -> aws.ec2.SecurityGroup:
-        # No endpoint for logs, traces or keys: the Lambda service delivers those outside of the VPC.
+        # No endpoints for logs, traces or keys: the Lambda service accesses these outside the VPC.
         security_group = aws.ec2.SecurityGroup(
             name,
             vpc_id=args.vpc_id,
@@ -168,7 +169,7 @@ class OrderIntake(Component):
             function_name=function.name,
             qualifier=alias.name,
             provisioned_concurrent_executions=concurrency.min,
-            # The first value only: from then on the target tracking moves it.
+            # This is only the initial value. Afterwards, target tracking manages it.
             opts=self.child(ignore_changes=["provisionedConcurrentExecutions"]),
         )
         target_tracking(
@@ -178,12 +179,13 @@ class OrderIntake(Component):
             resource_id=pulumi.Output.format("function:{0}:{1}", function.name, alias.name),
             capacity=(concurrency.min, concurrency.max),
             metric="LambdaProvisionedConcurrencyUtilization",
-            # A share of one, unlike most of these metrics; 70 % leaves room while more start.
+            # A share between 0 and 1, unlike most of these metrics. 70 % leaves room while more capacity
+            # starts.
             target=0.7,
             # Lambda refuses to change the concurrency of an alias with weights (Lambda Developer Guide,
             # "Configuring provisioned concurrency").
             suspended=args.canary is not None,
-            # Or it could scale before there is anything provisioned.
+            # Otherwise, scaling could start before any concurrency is provisioned.
             depends_on=[provisioned],
         )
 
@@ -335,7 +337,7 @@ class OrderIntake(Component):
 def _statements(
     args: OrderIntakeArgs, log_group: aws.cloudwatch.LogGroup, dead_letters: aws.sqs.Queue
 ) -> list[dict[str, Any]]:
-    """What the function may do."""
+    """IAM statements of the function's role."""
     return [
         {
             "Sid": "IdempotencyRecords",

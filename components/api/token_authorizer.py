@@ -1,4 +1,4 @@
-"""The `token_authorizer` function of the API tier, where tokens come from an outside issuer."""
+"""The `token_authorizer` function of the API tier, for tokens of an external issuer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from settings import JwtSettings
 
 ALIAS = "live"
 TIMEOUT_SECONDS = 10
-"""Above what two requests to the issuer take that connect and answer just in time (2 s each)."""
+"""More than two requests to the issuer take that connect and respond just within their limits (2 s each)."""
 METRICS = "Trading/Api"
 
 
@@ -29,20 +29,20 @@ class TokenAuthorizerArgs:
     context: RegionContext
     settings: JwtSettings
     opened_by_scope: Mapping[str, Sequence[str]]
-    """Scope → what it opens, as `METHOD/path`."""
+    """Scope → operations that it permits, as `METHOD/path`."""
 
 
 class TokenAuthorizer(Component):
     """A Lambda function that verifies tokens against the issuer's published keys.
 
-    Outside of the VPC: it needs the issuer on the internet and nothing that is ours. What it is sent are
-    tokens, what it answers are policies; neither is logged.
+    It runs outside the VPC, because it needs the issuer on the internet and none of the platform's resources.
+    It receives tokens and returns policies, and logs neither.
     """
 
     function_name: pulumi.Output[str]
     alias_name: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
-    """What API Gateway calls: the alias."""
+    """ARN of the alias for API Gateway's authorizer."""
 
     def __init__(
         self, name: str, args: TokenAuthorizerArgs, opts: pulumi.ResourceOptions | None = None
@@ -107,7 +107,8 @@ class TokenAuthorizer(Component):
             namespace=METRICS,
         )
         self.report(
-            # Not `Errors`: API Gateway wants a failure for a 401, so each wrong token counts as one.
+            # `Errors` can't be used: the function must fail for API Gateway to return 401, so each invalid
+            # token counts as an error.
             Signal(
                 name="token-authorizer-keys-unavailable",
                 title="The token authorizer can't fetch the issuer's keys",

@@ -1,4 +1,4 @@
-"""Tier 1, the web: CloudFront with the web app's bucket and the API as origins."""
+"""Tier 1, the web: CloudFront with two origins, the web app's bucket and the API."""
 
 from components.web.web import SignIn, Web, WebArgs
 

@@ -15,10 +15,10 @@ from components.web.release import CACHE_CONTROL, CONTENT_TYPES, Release
 def app_bucket(
     component: Component, name: str, *, key_arn: pulumi.Input[str], release: Release, protect: bool
 ) -> tuple[PrivateBucket, list[pulumi.Resource]]:
-    """A closed, encrypted and versioned bucket, and the objects of the release in it.
+    """A private, encrypted and versioned bucket with the objects of the release.
 
     Returns:
-        The bucket, and the objects, all of which must be there before viewers are sent to the release.
+        The bucket and the objects, all of which must exist before viewers are sent to the release.
     """
     private = private_bucket(
         component,
@@ -50,7 +50,7 @@ def app_bucket(
 def admit_distribution(
     component: Component, name: str, app: PrivateBucket, distribution_arn: pulumi.Input[str]
 ) -> None:
-    """Lets the distribution, and nobody else, read the web app's files."""
+    """Lets only the distribution read the web app's files."""
     reader = {
         "Effect": "Allow",
         "Principal": {"Service": "cloudfront.amazonaws.com"},
@@ -66,7 +66,7 @@ def admit_distribution(
             "Action": "s3:GetObject",
             "Resource": pulumi.Output.format("{0}/*", app.bucket.arn),
         },
-        # Without this permission S3 answers 403 for a missing file, not 404. No viewer can list the bucket:
-        # the router gives / another path, and query strings are not forwarded.
+        # Without this permission, S3 returns 403 instead of 404 for a missing file. Viewers can't list the
+        # bucket: the router rewrites the path /, and query strings aren't forwarded.
         {"Sid": "TellMissing", **reader, "Action": "s3:ListBucket", "Resource": app.bucket.arn},
     )

@@ -1,4 +1,5 @@
-"""The web app's files under a name of their own, which is why nothing is ever invalidated.
+"""The web app's files in a folder named after the release, so that CloudFront's cache never needs an
+invalidation.
 
 See `docs/decisions/0003-releases-instead-of-invalidations.md`.
 """
@@ -15,10 +16,10 @@ from pathlib import Path
 import pulumi
 
 APP = Path(__file__).parents[2] / "web"
-"""Folder of the web app's files."""
+"""Folder with the web app's files."""
 
 CONFIGURATION = "config.json"
-"""What the web app asks for to know this stack: made here, not in `APP`."""
+"""File with the stack's configuration that the web app requests. It is generated here and isn't in `APP`."""
 
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -32,14 +33,14 @@ CONTENT_TYPES = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
-"""What a file of the web app may be. A table, because Python's own guess differs between machines."""
+"""Extension → content type of the web app's files. Python's own mapping differs between machines."""
 
 CACHE_CONTROL = "s-maxage=31536000"
-"""CloudFront keeps a file for a year: what it keeps has the release in its key."""
+"""CloudFront caches a file for a year, which is safe because the release is part of the cache key."""
 
 VIEWER_CACHE_CONTROL = "no-cache"
-"""What CloudFront says instead. Browsers and proxies see no release in the address, so they ask each time,
-and CloudFront answers *not modified* without asking S3."""
+"""The value that CloudFront sends to viewers instead. The release isn't part of the URL that browsers and
+proxies use, so they revalidate each time, and CloudFront answers *not modified* without contacting S3."""
 
 _ROUTER = """\
 // Viewers name files; the bucket has them below the release. A path without an extension is a place in the
@@ -55,20 +56,20 @@ function handler(event) {
 
 @dataclass(frozen=True)
 class Release:
-    """The files of the web app as they are now."""
+    """The current files of the web app."""
 
     name: pulumi.Output[str]
-    """Hexadecimal digest of all of them: the folder in the bucket."""
+    """Hexadecimal digest of all files, which is the name of the folder in the bucket."""
     files: Mapping[str, pulumi.Input[pulumi.Asset]]
     """Path → content."""
 
     @property
     def router(self) -> pulumi.Output[str]:
-        """CloudFront Function that sends viewers to this release.
+        """Code of the CloudFront function that sends viewers to this release.
 
-        It serves the web app's behaviour alone. The usual way to a single-page app, a custom error
-        response that turns 403 and 404 into index.html, holds for every behaviour and would replace the
-        API's errors by a page.
+        Only the web app's cache behaviour uses it. The usual solution for a single-page app, a custom error
+        response that replaces 403 and 404 with index.html, applies to all behaviours and would replace the
+        API's errors with a page.
         """
         return self.name.apply(router_code)
 
@@ -77,7 +78,7 @@ def current_release(configuration: pulumi.Output[str]) -> Release:
     """The files in `APP`, and `config.json` with the text `configuration`.
 
     Raises:
-        ValueError: a file has an extension that is not in `CONTENT_TYPES`.
+        ValueError: a file has an extension that isn't in `CONTENT_TYPES`.
     """
     paths = app_files()
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
@@ -92,10 +93,10 @@ def current_release(configuration: pulumi.Output[str]) -> Release:
 
 
 def app_files() -> dict[str, Path]:
-    """Path in the web app → file, of all in `APP`.
+    """Path in the web app → file, for all files in `APP`.
 
     Raises:
-        ValueError: as `current_release`.
+        ValueError: a file has an extension that isn't in `CONTENT_TYPES`.
     """
     paths = {path.relative_to(APP).as_posix(): path for path in sorted(APP.rglob("*")) if path.is_file()}
     for name, path in paths.items():
@@ -108,7 +109,7 @@ def app_files() -> dict[str, Path]:
 
 
 def release_name(digests: Mapping[str, str], configuration: str) -> str:
-    """A digest of everything that a viewer can notice: the same files and settings have the same name."""
+    """A digest of everything that a viewer can notice. The same files and settings have the same name."""
     whole = json.dumps([digests, configuration, _ROUTER, CACHE_CONTROL])
     return hashlib.sha256(whole.encode()).hexdigest()[:12]
 

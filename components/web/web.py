@@ -1,4 +1,4 @@
-"""The distribution: what CloudFront serves, to whom, and what it passes on."""
+"""The CloudFront distribution: its behaviours, origins, web ACL, logs and signals."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from components.web.release import VIEWER_CACHE_CONTROL, current_release
 from settings import ORDERS_PATH, ApiSettings, DomainSettings, WebSettings
 
 ORIGIN_READ_TIMEOUT = 60
-"""Seconds that CloudFront waits for the API: longer than the load balancer's idle timeout."""
+"""Number of seconds that CloudFront waits for the API. It is longer than the load balancer's idle timeout."""
 ORIGIN_KEEPALIVE_TIMEOUT = 30
-"""Seconds that CloudFront keeps an idle connection: shorter than the load balancer's idle timeout, which
-would otherwise close a connection just as CloudFront sends on it."""
+"""Number of seconds that CloudFront keeps an idle connection. It is shorter than the load balancer's idle
+timeout, so that the load balancer doesn't close a connection while CloudFront sends a request on it."""
 
 APP_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {0}; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-"""`{0}` is where the user pool's OAuth endpoints are: the page fetches its tokens there."""
+"""`{0}` is the base URL of the user pool's OAuth endpoints, from which the page gets its tokens."""
 
 API_CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
-"""For answers that are no pages."""
+"""The policy for responses that aren't pages."""
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
@@ -56,7 +56,7 @@ DISCLOSING_HEADERS = (
     "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-version-id",
 )
-"""What S3 adds to its answers and no viewer needs; the key's ARN has the account's number in it."""
+"""Headers that S3 adds to its responses and that no viewer needs. The key's ARN contains the account id."""
 
 ACCESS_LOG_FIELDS = (
     "date",
@@ -87,21 +87,22 @@ ACCESS_LOG_FIELDS = (
     "origin-fbl",
     "origin-lbl",
 )
-"""What is logged of each request (CloudFront Developer Guide, "Standard logging reference" and "Configure
-standard logging (v2)"). Not `cs(Cookie)`, which the default set has; not `cs-uri-query`, which has the code
-of a sign-in. There is no field for the authorization header."""
+"""Fields that are logged for each request (CloudFront Developer Guide, "Standard logging reference" and
+"Configure standard logging (v2)"). They don't include `cs(Cookie)`, which is part of the default set, and
+`cs-uri-query`, which contains the authorization code of a sign-in. There is no field for the authorization
+header."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignIn:
-    """How the web app signs its users in."""
+    """How users sign in to the web app."""
 
     login_url: pulumi.Input[str]
-    """Where the user pool's OAuth endpoints are."""
+    """Base URL of the user pool's OAuth endpoints."""
     client_id: pulumi.Input[str]
-    """The web app's client of the user pool."""
+    """The web app's client in the user pool."""
     scopes: Sequence[str]
-    """What the web app asks for."""
+    """Scopes that the web app requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,31 +112,31 @@ class WebArgs:
     context: DeploymentContext
     names: DomainSettings
     additional_hosts: Sequence[str] = ()
-    """Names beside the host that the distribution answers."""
+    """Other names, in addition to the host, that the distribution answers to."""
     certificate_arn: pulumi.Input[str]
-    """In us-east-1."""
+    """Certificate in us-east-1."""
     origin_secret: pulumi.Input[str]
     origins_ready: Sequence[pulumi.Resource]
-    """What must stand before `origin_secret` is sent: the load balancers' rules that accept it."""
+    """The load balancers' rules that accept `origin_secret`. They must exist before it is sent."""
     sign_in: SignIn | None
-    """None where an outside issuer, `api.jwt`, has the users: the page names it and shows whether the API can
-    be reached."""
+    """None if an external issuer, `api.jwt`, manages the users. The page then shows the issuer's name and
+    whether the API can be reached."""
     api: ApiSettings
-    """Which paths the API has, and which of them go to the write origin."""
+    """The API's paths, and which of them use the write origin."""
     settings: WebSettings
 
 
 class Web(Component):
-    """The distribution, its web ACL and the web app's bucket. Built with a provider of us-east-1.
+    """The distribution, its web ACL and the web app's bucket. The component uses a provider for us-east-1.
 
     Raises:
-        ValueError: a file of the web app has an extension that is not in `CONTENT_TYPES`.
+        ValueError: a file of the web app has an extension that isn't in `CONTENT_TYPES`.
     """
 
     distribution_id: pulumi.Output[str]
     distribution_domain_name: pulumi.Output[str]
     distribution_zone_id: pulumi.Output[str]
-    """Hosted zone of CloudFront's names, for alias records."""
+    """Hosted zone of CloudFront's DNS names, for alias records."""
     bucket: pulumi.Output[str]
 
     def __init__(self, name: str, args: WebArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -186,7 +187,7 @@ class Web(Component):
             runtime="cloudfront-js-2.0",
             code=release.router,
             comment="Sends viewers to the current release of the web app",
-            # Viewers are sent to the release once all of it is there.
+            # Viewers must be sent to the release only once all of its objects exist.
             opts=self.child(depends_on=objects),
         )
         distribution = self._distribution(name, args, app.bucket, web_acl, router)
@@ -237,7 +238,7 @@ class Web(Component):
             f"{name}-api-headers",
             comment="Headers of the API",
             content_security_policy=API_CONTENT_SECURITY_POLICY,
-            # Balances and orders are nothing for a browser's disk, unless a service says otherwise.
+            # Browsers must not store balances and orders on disk, unless a service explicitly allows it.
             cache_control={"header": "Cache-Control", "value": "no-store", "override": False},
         )
         return aws.cloudfront.Distribution(
@@ -253,11 +254,11 @@ class Web(Component):
             viewer_certificate={
                 "acm_certificate_arn": args.certificate_arn,
                 "ssl_support_method": "sni-only",
-                # The newest that still takes TLS 1.2, which traders' programs may need (CloudFront Developer
-                # Guide, "Supported protocols and ciphers between viewers and CloudFront").
+                # The newest policy that still supports TLS 1.2, which traders' programs may need (CloudFront
+                # Developer Guide, "Supported protocols and ciphers between viewers and CloudFront").
                 "minimum_protocol_version": "TLSv1.2_2025",
             },
-            # The web ACL blocks countries: it logs and counts what it refuses.
+            # The web ACL blocks countries instead, because it logs and counts the blocked requests.
             restrictions={"geo_restriction": {"restriction_type": "none"}},
             origins=[
                 {
@@ -287,9 +288,10 @@ class Web(Component):
                 ),
                 _api_behavior("/api/*", "api", api_headers.id),
             ],
-            # An old origin secret may go only when every edge sends the new one.
+            # An old origin secret may be removed only when all edge locations send the new one.
             wait_for_deployment=True,
-            # No value shows it: the secret is the same before and after a rule accepts it.
+            # The secret has the same value before and after a rule accepts it, so it doesn't express this
+            # dependency.
             opts=self.child(depends_on=[*args.origins_ready]),
         )
 
@@ -306,7 +308,7 @@ class Web(Component):
             comment=comment,
             security_headers_config={
                 "strict_transport_security": {
-                    # Two years, as the browsers' preload list recommends.
+                    # Two years, as recommended by the browsers' preload list.
                     "access_control_max_age_sec": 63_072_000,
                     "include_subdomains": True,
                     "override": True,
@@ -333,7 +335,8 @@ class Web(Component):
     def _key_policy(
         self, name: str, key: aws.kms.Key, distribution: aws.cloudfront.Distribution
     ) -> aws.kms.KeyPolicy:
-        """A resource of its own: it names the distribution, which is built after the key."""
+        """The key's policy. It is a separate resource, because it names the distribution, which is created
+        after the key."""
         return aws.kms.KeyPolicy(
             f"{name}-key",
             key_id=key.id,
@@ -361,19 +364,20 @@ class Web(Component):
         web_acl: aws.wafv2.WebAcl,
         distribution: aws.cloudfront.Distribution,
     ) -> None:
-        """Access logs of the distribution (standard logging v2) and the web ACL's, in CloudWatch."""
+        """The access logs of the distribution (standard logging v2) and the logs of the web ACL, in
+        CloudWatch."""
         access, refused = (
             log_group(
                 self,
                 f"{name}-{purpose}-logs",
                 args.context.encrypted_with(key.arn),
                 name=group,
-                # CloudWatch refuses a key whose policy does not admit it.
+                # CloudWatch rejects a key whose policy doesn't allow its use.
                 depends_on=[key_policy],
             )
             for purpose, group in (
                 ("access", f"/aws/cloudfront/{args.context.platform}"),
-                # WAF accepts only names with this beginning.
+                # WAF requires this prefix.
                 ("acl", f"aws-waf-logs-{args.context.platform}"),
             )
         )
@@ -387,7 +391,7 @@ class Web(Component):
             policy_document=log_delivery_policy(self, [access.arn, refused.arn], region=key.region),
             opts=self.child(),
         )
-        # Both deliveries need the policy, which none of their values shows.
+        # Both deliveries need the policy, which isn't an input of either.
         may_deliver: list[pulumi.Resource] = [delivery]
         log_refused_requests(
             self,
@@ -442,8 +446,8 @@ class Web(Component):
         *,
         metric_name: str,
     ) -> None:
-        # Eight metrics more, at CloudWatch's USD 0.30 a month each ("Estimating cost for the additional
-        # CloudFront metrics"): the origins' latency, and the shares of 502, 503 and 504 to look into it.
+        # Eight additional metrics, at CloudWatch's price of USD 0.30 a month each ("Estimating cost for the
+        # additional CloudFront metrics"), including the origins' latency and the shares of 502, 503 and 504.
         subscription = aws.cloudfront.MonitoringSubscription(
             name,
             distribution_id=distribution.id,
@@ -459,7 +463,7 @@ class Web(Component):
                 "for the origin",
                 namespace="AWS/CloudFront",
                 metric="OriginLatency",
-                # From the subscription: without it there is no such metric.
+                # Taken from the subscription, without which this metric doesn't exist.
                 dimensions={"DistributionId": subscription.distribution_id, "Region": "Global"},
                 statistic="p99",
                 threshold=3000,
@@ -511,7 +515,7 @@ class Web(Component):
 
 
 def _edge_statements(settings: WebSettings) -> dict[str, aws.wafv2.WebAclRuleStatementArgsDict]:
-    """What the edge blocks before AWS's rule groups look."""
+    """Statements for the rules of the edge that come before AWS's rule groups."""
     blocked: dict[str, aws.wafv2.WebAclRuleStatementArgsDict] = {
         "rate-limit": {
             "rate_based_statement": {
@@ -538,7 +542,7 @@ def _api_origin(
         "origin_id": origin_id,
         "domain_name": domain_name,
         "custom_headers": [{"name": ORIGIN_SECRET_HEADER, "value": secret}],
-        # A region that does not accept connections is given up after 6 s, not after 30.
+        # CloudFront gives up on a region that doesn't accept connections after 6 s instead of 30 s.
         "connection_attempts": 2,
         "connection_timeout": 3,
         "custom_origin_config": {
@@ -555,16 +559,16 @@ def _api_origin(
 def _api_behavior(
     path_pattern: str, origin_id: str, headers: pulumi.Input[str]
 ) -> aws.cloudfront.DistributionOrderedCacheBehaviorArgsDict:
-    """Everything goes to the API as the viewer sent it, the Host header too, and nothing is cached.
+    """A behaviour that forwards requests to the API unchanged, including the Host header, and caches nothing.
 
-    Errors neither: CloudFront keeps those for seconds unless the policy is this one (CloudFront Developer
-    Guide, "HTTP 4xx and 5xx status codes that CloudFront caches"). Nor does it compress: that takes a
-    policy that caches, so it is the API's to do.
+    It doesn't cache errors either: with other policies, CloudFront caches them for seconds (CloudFront
+    Developer Guide, "HTTP 4xx and 5xx status codes that CloudFront caches"). It can't compress responses,
+    which requires a policy with caching, so the API has to compress them.
     """
     return {
         "path_pattern": path_pattern,
         "target_origin_id": origin_id,
-        # A redirect would invite clients to send an order, and its token, in the clear first.
+        # With a redirect, clients could send an order and its token unencrypted first.
         "viewer_protocol_policy": "https-only",
         "allowed_methods": ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"],
         "cached_methods": ["GET", "HEAD"],
