@@ -1,6 +1,7 @@
-"""The trading platform, tier by tier. This page is the architecture diagram.
+"""The trading platform, tier by tier. This module is the architecture diagram.
 
-Each call is a tier or a part of one: `composition/` has its arguments, and `components/` what it consists of.
+Each call creates a tier or a part of one. `composition/` passes the arguments, and `components/` contains the
+implementation.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from composition.stores import Stores
 from settings import RegionSettings, Settings, SettingsError
 
 EDGE_REGION = "us-east-1"
-"""Where CloudFront, its certificate, its web ACL and Route 53's metrics live (CloudFront Developer Guide)."""
+"""Region of CloudFront, its certificate, its web ACL and Route 53's metrics (CloudFront Developer Guide)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeployedRegion:
-    """What later regions, and what exists once, need from a region."""
+    """What later regions, and the components that exist once, need from a region."""
 
     foundation: Foundation
     stores: Stores
@@ -40,14 +41,14 @@ def deploy_region(
     identity: Identity | None,
     primary: Stores | None,
 ) -> DeployedRegion:
-    """Tiers 3 to 8 in one region, and its part of tier 9, in the order in which they need each other.
+    """Deploys tiers 3 to 8 and the regional part of tier 9 in one region, in the order of their dependencies.
 
     Args:
-        settings: of the stack.
-        region: the one to deploy.
+        settings: the stack's settings.
+        region: the region to deploy.
         domain: names and certificates.
-        identity: users and clients, unless an outside issuer has them.
-        primary: the first region's data, for every later one.
+        identity: users and clients; None if an external issuer manages them.
+        primary: the first region's data stores; None for the first region.
     """
     foundation = base.foundation(settings, region)
     context = foundation.context
@@ -74,7 +75,7 @@ def deploy_region(
     request_path.api(settings, domain, identity, network, data, nlb)
     alb = request_path.load_balancer(settings, foundation, network, domain)
 
-    # Tier 9: what watches them.
+    # Tier 9: monitoring.
     observability.region_metrics(settings, foundation, network, data, cluster, autoscaler, services)
     observability.order_canary(settings, foundation, identity)
 
@@ -86,7 +87,7 @@ def deploy_region(
 
 
 def deploy(settings: Settings) -> None:
-    """The whole platform: names, then each region, then what exists once."""
+    """Deploys the whole platform: names and users, then each region, then the components that exist once."""
     context = base.context(settings, "edge", EDGE_REGION)
     domain = edge.domain(settings, context)
     identity = edge.identity(settings, context)
@@ -110,7 +111,7 @@ def deploy(settings: Settings) -> None:
     elif settings.api.jwt:
         pulumi.export("login", settings.api.jwt.issuer)
     pulumi.export("url", f"https://{settings.domain.host}")
-    # The scan has a stack's state alone, and holds what is protected to more rules (`policy.production`).
+    # The scan only has a stack's state, and applies more rules to protected stacks (`policy.production`).
     pulumi.export("protected", settings.protect)
     pulumi.export("distribution", web.distribution_domain_name)
     if routing.ds_record is not None:
@@ -120,5 +121,5 @@ def deploy(settings: Settings) -> None:
 try:
     deploy(Settings.load())
 except SettingsError as error:
-    # The user has to fix a wrong stack file: the text says how, and a traceback would hide it.
+    # The user must fix an invalid stack file. The message explains how, and a traceback would hide it.
     sys.exit(f"error: {error}")

@@ -1,5 +1,5 @@
-"""How the tiers are wired: a function for each component, with the arguments that it takes from others.
+"""How the tiers are connected: a function for each component, which gets its arguments from other components.
 
-`__main__.py` calls these functions in the order in which the tiers need each other. They are plain functions,
-so a component's place in the resource tree is the one that its own module gives it.
+`__main__.py` calls these functions in the order of the tiers' dependencies. They are plain functions and add
+no level to the resource tree.
 """

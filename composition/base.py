@@ -1,4 +1,4 @@
-"""What the tiers of a region stand on: the provider, the key, the alarm topics and the network."""
+"""The base of a region's tiers: the provider, the key, the alarm topics and the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from settings import RegionSettings, Settings
 
 
 def context(settings: Settings, place: str, region: str) -> DeploymentContext:
-    """The context of a region. `place` is part of its provider's name, and of the URNs that name it."""
+    """The context of a region. `place` is part of the provider's name, and so of the URNs that contain it."""
     tags = {"environment": settings.environment, "platform": settings.platform, **settings.tags}
     return DeploymentContext(
         platform=settings.platform,
@@ -37,7 +37,7 @@ def foundation(settings: Settings, region: RegionSettings) -> Foundation:
 
 
 def network(region: RegionSettings, context: RegionContext) -> Network:
-    """The VPC, or the existing one that the settings name."""
+    """The VPC, which is new or the existing one in the settings."""
     return Network(
         f"network-{region.name}",
         NetworkArgs(

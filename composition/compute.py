@@ -1,4 +1,4 @@
-"""Tier 6: the cluster and what runs in it."""
+"""Tier 6: the cluster and everything that runs in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def cluster(settings: Settings, context: RegionContext, network: Network, stores
                 "brokers": stores.streaming.endpoint,
                 "cache": stores.cache.endpoint,
                 "database": stores.database.endpoint,
-                # Schema migrations and the runbooks' `sql`: the proxy knows no master user.
+                # For schema migrations and the runbooks' `sql`, because the proxy doesn't know the master
+                # user.
                 "instances": stores.database.instances,
             },
         ),
@@ -42,7 +43,7 @@ def cluster(settings: Settings, context: RegionContext, network: Network, stores
 
 
 def autoscaler(settings: Settings, foundation: Foundation, cluster: Cluster) -> Autoscaler:
-    """KEDA, which scales the services on what the Prometheus workspace records."""
+    """KEDA, which scales the services on series that the Prometheus workspace records."""
     context = foundation.context
     return Autoscaler(
         f"autoscaler-{context.region}",
@@ -63,9 +64,9 @@ def autoscaler(settings: Settings, foundation: Foundation, cluster: Cluster) -> 
 def migrations(
     settings: Settings, context: RegionContext, network: Network, stores: Stores, cluster: Cluster
 ) -> list[pulumi.Resource]:
-    """The schema and the services' users. Returns what the services wait for.
+    """The schema and the services' users. Returns the resources that the services must wait for.
 
-    The other regions' databases are copies of the primary's, without a master user.
+    Databases in other regions are copies of the primary region's and have no master user.
     """
     database = stores.database
     if database.secret_arn is None:
@@ -101,7 +102,7 @@ def microservices(
     balancer: InternalLoadBalancer,
     migrated: Sequence[pulumi.Resource],
 ) -> list[Microservice]:
-    """The services, each with the access that the stores grant it."""
+    """The services, each with the access that the data stores grant it."""
     context = foundation.context
     ports = {service.name: service.port for service in settings.services}
     return [

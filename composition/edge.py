@@ -1,4 +1,4 @@
-"""What exists once for all regions: names, users, the distribution and the records that lead to it."""
+"""Components that exist once for all regions: names, users, the distribution and its DNS records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from settings import Settings
 
 
 def domain(settings: Settings, context: DeploymentContext) -> Domain:
-    """Names, certificates and the secret of the origin header."""
+    """Names, certificates and the secrets of the origin header."""
     return Domain(
         "domain",
         DomainArgs(
@@ -30,7 +30,7 @@ def domain(settings: Settings, context: DeploymentContext) -> Domain:
 
 
 def identity(settings: Settings, context: DeploymentContext) -> Identity | None:
-    """The user pool, unless an outside issuer has the users and the clients."""
+    """The user pool, unless an external issuer manages the users and clients."""
     if settings.api.jwt:
         return None
     return Identity(
@@ -47,7 +47,7 @@ def web(
     identity: Identity | None,
     balancers: Sequence[LoadBalancer],
 ) -> Web:
-    """Tier 1: the distribution. It sends the origin secret once the load balancers accept it."""
+    """Tier 1: the distribution, which sends the origin secret once the load balancers accept it."""
     sign_in = None
     if identity:
         sign_in = SignIn(
@@ -107,7 +107,7 @@ def routing(
 def backup_plan(
     settings: Settings, primary: Stores, vault: BackupVault, copies: Sequence[BackupVault]
 ) -> BackupPlan:
-    """Backups of the primary region's database in its vault, and their copies in the other regions."""
+    """Backups of the primary region's database in its vault, and copies in the other regions."""
     context = primary.context
     return BackupPlan(
         f"backup-plan-{context.region}",

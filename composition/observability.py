@@ -1,4 +1,4 @@
-"""Tier 9: what watches a region, and what all regions report."""
+"""Tier 9: the monitoring of each region, and the alarms and dashboards for all regions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def region_metrics(
     autoscaler: Autoscaler,
     services: Sequence[Microservice],
 ) -> None:
-    """The services' metrics with the alerts on them, and the brokers' metrics."""
+    """The services' metrics, the alerts on them, and the brokers' metrics."""
     scraper = _metrics_scraper(settings, foundation, network, cluster)
     _service_alerts(settings, foundation, autoscaler, [*services, scraper])
     context = foundation.context
@@ -99,9 +99,9 @@ def _service_alerts(
 
 
 def order_canary(settings: Settings, foundation: Foundation, identity: Identity | None) -> None:
-    """The canary, if the settings ask for one and the platform has the users.
+    """The canary, if the settings enable it and the platform manages the users.
 
-    It is in the primary region: orders go there, wherever they come from.
+    It runs in the primary region, because all orders go there.
     """
     context = foundation.context
     if not (settings.monitoring.canary and identity and context.region == settings.regions[0].name):
@@ -122,7 +122,7 @@ def order_canary(settings: Settings, foundation: Foundation, identity: Identity 
 
 
 def monitoring(settings: Settings, edge: DeploymentContext, foundations: Sequence[Foundation]) -> Monitoring:
-    """Alarms and dashboards of everything that the components report, at the edge and in each region."""
+    """Alarms and dashboards for everything that the components report, at the edge and in each region."""
     return Monitoring(
         "monitoring",
         MonitoringArgs(
@@ -138,7 +138,7 @@ def monitoring(settings: Settings, edge: DeploymentContext, foundations: Sequenc
 
 def _monitored(edge: DeploymentContext, foundation: Foundation) -> MonitoredRegion:
     context = foundation.context
-    # A certificate is issued at the edge, and its metrics are in its own region.
+    # An edge component issues the regional certificates, but their metrics are in the certificates' regions.
     from_edge = [signal for signal in edge.signals if signal.region == context.region]
     return MonitoredRegion(
         region=context.region,

@@ -1,4 +1,4 @@
-"""What a request passes through in a region: the ALB (tier 3), the API (tier 4) and the NLB (tier 5)."""
+"""The path of a request in a region: the ALB (tier 3), the API (tier 4) and the NLB (tier 5)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def internal_load_balancer(
     """Tier 5: the NLB between the API and the pods."""
     context = foundation.context
     return InternalLoadBalancer(
-        # AWS keeps names that begin with `internal-` for itself.
+        # AWS reserves names that begin with `internal-`.
         f"nlb-{context.region}",
         InternalLoadBalancerArgs(
             context=context,
@@ -89,7 +89,7 @@ def api(
 def load_balancer(
     settings: Settings, foundation: Foundation, network: Network, domain: Domain
 ) -> LoadBalancer:
-    """Tier 3: the ALB that CloudFront's requests arrive at."""
+    """Tier 3: the ALB that receives CloudFront's requests."""
     context = foundation.context
     return LoadBalancer(
         f"alb-{context.region}",

@@ -29,7 +29,7 @@ class Stores:
     database: Database
 
     def access(self, service: ServiceSettings) -> list[Access]:
-        """What each store grants a service."""
+        """The access that each data store grants a service."""
         return [
             table_access(self.context, service, self.tables, self.network.dynamodb_endpoint),
             self.cache.access(service),
@@ -71,7 +71,7 @@ def cache(settings: Settings, context: RegionContext, network: Network) -> Cache
 def tables(
     settings: Settings, context: RegionContext, primary: Stores | None
 ) -> dict[str, Table | TableReplica]:
-    """Tier 6: the tables, or replicas of the primary region's tables, by their name in the settings."""
+    """Tier 6: name in the settings → table, or replica of the primary region's table."""
     deployed: dict[str, Table | TableReplica] = {}
     for table in settings.tables:
         name = f"table-{table.name}-{context.region}"
@@ -96,7 +96,7 @@ def database(
     network: Network,
     primary: Stores | None,
 ) -> Database:
-    """Tier 8: the database, which in a later region follows the primary one."""
+    """Tier 8: the database, which is a secondary of the primary region's database in all later regions."""
     context = foundation.context
     return Database(
         f"database-{context.region}",
@@ -116,7 +116,7 @@ def database(
 
 
 def backup_vault(settings: Settings, context: RegionContext) -> BackupVault:
-    """The vault with the region's backups, or with the copies of the primary region's."""
+    """The vault with the region's backups, or with copies of the primary region's backups."""
     return BackupVault(
         f"backups-{context.region}",
         BackupVaultArgs(
