@@ -1,6 +1,7 @@
-// Asks each of the API's paths, which /config.json names, and shows whether it answers. Without a session it
-// sees the API refuse, which shows that the way there is well; with one it asks the services. It has a session
-// only of the platform's own user pool: where another issuer signs people in, it says so.
+// Requests each of the API's paths in /config.json and shows whether it answers. Without a session, the API
+// rejects the requests, which shows that it can be reached. With a session, the requests reach the services. The
+// page supports sessions only with the platform's own user pool. If an external issuer manages the users, the page
+// shows its name.
 import { loginAddress, logoutAddress, redeem, renewed } from "/sign-in.js";
 import { judge, summarize } from "/status.js";
 
@@ -13,7 +14,7 @@ let session = null;
 
 const element = (id) => document.getElementById(id);
 
-/** Asks one path; never rejects. */
+/** Requests one path. The promise never rejects. */
 async function probe(path) {
   const start = performance.now();
   const headers = { accept: "application/json" };
@@ -33,7 +34,7 @@ async function probe(path) {
   }
 }
 
-/** The row of an API path: /api/market-data is "Market data". */
+/** The table row for an API path: /api/market-data is shown as "Market data". */
 function rowOf(path) {
   const words = path.replace(/^\/api\//, "").replaceAll("-", " ");
   const row = document.createElement("tr");
@@ -47,21 +48,21 @@ function rowOf(path) {
   return row;
 }
 
-/** Reads the configuration that the deployment has put beside this page, and takes up a sign-in. */
+/** Reads the configuration that the deployment has created for this page, and completes a pending sign-in. */
 async function configure() {
   const response = await fetch("/config.json");
   if (!response.ok) throw new Error(`config.json: HTTP ${response.status}`);
   config = await response.json();
   element("services").replaceChildren(...config.apiPaths.map(rowOf));
   const query = new URLSearchParams(location.search);
-  // The code is good once: a reload must not show it again.
+  // The code is valid only once, so a reload must not send it again.
   history.replaceState(null, "", "/");
   if (config.signIn) await sign(() => redeem(config.signIn, REDIRECT, query, sessionStorage));
   element("issuer").textContent = config.issuer ?? "";
   element("no-sign-in").hidden = config.signIn !== null;
 }
 
-/** Sets the session to what `how` brings; the page goes on without one when that fails. */
+/** Sets the session to the result of `how`. If that fails, the page continues without a session. */
 async function sign(how) {
   const problem = element("sign-in-problem");
   problem.textContent = "";
@@ -84,13 +85,13 @@ async function check(row) {
   return result.state;
 }
 
-/** Checks every service, and asks for the configuration first as long as there is none. */
+/** Checks every service. If there is no configuration yet, requests it first. */
 async function judgeAll() {
   try {
     if (config === null) await configure();
   } catch {
     config = null;
-    return ["down", "The page's configuration does not load."];
+    return ["down", "The page's configuration can't be loaded."];
   }
   if (session) await sign(() => renewed(config.signIn, session));
   const rows = [...document.querySelectorAll("#services tr")];
@@ -103,7 +104,7 @@ async function checkAll() {
   const [state, text] = await judgeAll();
   const summary = element("summary");
   summary.dataset.state = state;
-  // Written only when it changes, or a screen reader would repeat it every minute.
+  // Updated only when it changes. Otherwise, a screen reader would repeat it every minute.
   if (summary.textContent !== text) summary.textContent = text;
   const now = new Date();
   const checked = element("checked");
@@ -114,7 +115,7 @@ async function checkAll() {
 
 function start() {
   if (!["/", "/index.html"].includes(location.pathname)) {
-    document.title = "No such page · Trading platform";
+    document.title = "Page not found · Trading platform";
     element("status").hidden = true;
     element("not-found").hidden = false;
     return;

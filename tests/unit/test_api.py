@@ -313,7 +313,7 @@ def test_missing_keys_of_the_issuer_ring() -> None:
 
 @pytest.mark.parametrize(("jwt", "pool"), [(None, False), (JWT, True)])
 def test_tokens_have_one_source(jwt: JwtSettings | None, pool: bool) -> None:
-    with pytest.raises(ValueError, match="a user pool or an outside issuer"):
+    with pytest.raises(ValueError, match="either a user pool or an external token issuer"):
         deploy(lambda: program(ApiSettings(jwt=jwt), pool=pool))
 
 

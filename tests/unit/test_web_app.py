@@ -178,7 +178,7 @@ def test_answer_to_another_sign_in_is_refused_unasked() -> None:
         }}
         say([problems, asked]);
     """)
-    assert found == [["It was not begun in this tab."] * 2, []]
+    assert found == [["It wasn't started in this tab."] * 2, []]
 
 
 def test_session_is_renewed_before_its_token_ends_and_keeps_its_refresh_token() -> None:
@@ -195,7 +195,7 @@ def test_session_is_renewed_before_its_token_ends_and_keeps_its_refresh_token() 
 def test_page_shows_without_a_session_that_the_api_answers_and_offers_the_sign_in() -> None:
     found = node(f"""{PAGE} await import("/app.js"); await settled(); say(shown());""")
     assert found["services"] == ["API answers", "API answers"]
-    assert found["summary"] == "The API answers. Sign in to ask the services behind it."
+    assert found["summary"] == "The API answers. Sign in to check the services behind it."
     assert (found["signIn"], found["signOut"], found["issuer"]) == (True, False, None)
     assert found["asked"] == [["/config.json", None], ["/api/orders", None], ["/api/accounts", None]]
 
