@@ -31,8 +31,8 @@ class Foundation(Component):
     """A region's KMS key, bucket for access logs, alarm topics and Prometheus workspace."""
 
     context: RegionContext
-    """The context with the key, for the region's other components. CloudWatch Logs, SNS and alarms may use the
-    key too."""
+    """The context with the key, for the region's other components. CloudWatch Logs, SNS and alarms may use
+    the key too."""
     log_bucket: pulumi.Output[str]
     """Bucket for the load balancers' logs. It is encrypted with S3's own key, because ALB supports no other
     key.
