@@ -29,9 +29,9 @@ class ZoneSigning(Component):
     The component uses a provider for us-east-1, where Route 53 requires the KMS key.
 
     The chain of trust starts with the DS record in the parent zone, which doesn't belong to the platform. The
-    output is for the owner of that zone. Add the DS record after signing is enabled, and remove it at least
-    its TTL before signing is disabled: with a DS record but without signatures, validating resolvers can't
-    resolve any name in the zone.
+    output is for the owner of that zone. Add the DS record after signing is enabled. Before signing is
+    disabled, remove the DS record and wait for its TTL: with a DS record but without signatures, validating
+    resolvers can't resolve any name in the zone.
     """
 
     ds_record: pulumi.Output[str]

@@ -103,8 +103,8 @@ class InternalLoadBalancer(Component):
             subnets=args.subnet_ids,
             # Needed from the start: adding the first security group later replaces the load balancer.
             security_groups=[security_group.id],
-            # Otherwise, a zone with few pods would get as many requests as a zone with many. It adds charges
-            # for traffic between zones, and less than a millisecond.
+            # Otherwise, a zone with few pods would get as many requests as a zone with many. The setting adds
+            # charges for traffic between zones, and less than a millisecond of latency.
             enable_cross_zone_load_balancing=True,
             enable_zonal_shift=True,
             enable_deletion_protection=args.context.protect,
@@ -236,7 +236,7 @@ class InternalLoadBalancer(Component):
                 Signal(
                     name=f"internal-load-balancer-{service}-no-healthy-pod",
                     runbook="internal-load-balancer-no-healthy-pod",
-                    title=f"The service {service} has no healthy pod",
+                    title=f"The {service} service has no healthy pod",
                     namespace="AWS/NetworkELB",
                     metric="HealthyHostCount",
                     dimensions=of_service,
@@ -251,7 +251,7 @@ class InternalLoadBalancer(Component):
                 Signal(
                     name=f"internal-load-balancer-{service}-unhealthy-pods",
                     runbook="internal-load-balancer-unhealthy-pods",
-                    title=f"The service {service} has unhealthy pods",
+                    title=f"The {service} service has unhealthy pods",
                     namespace="AWS/NetworkELB",
                     metric="UnHealthyHostCount",
                     dimensions=of_service,

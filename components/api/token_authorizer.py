@@ -18,7 +18,8 @@ from settings import JwtSettings
 
 ALIAS = "live"
 TIMEOUT_SECONDS = 10
-"""More than two requests to the issuer take that connect and respond just within their limits (2 s each)."""
+"""Enough for two requests to the issuer whose connection and response each take just less than their limit (2
+s)."""
 METRICS = "Trading/Api"
 
 

@@ -1,4 +1,4 @@
-"""How a data store is reached, and what a service needs to use it."""
+"""The endpoint of a data store, and what a service needs to use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a data store listens, and the security group that guards it."""
+    """The ports that a data store listens on, and its security group."""
 
     security_group_id: pulumi.Input[str]
     ports: tuple[int, ...]

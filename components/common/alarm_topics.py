@@ -77,7 +77,7 @@ class AlarmTopics(Component):
                 dimensions={"TopicName": topic.name},
                 statistic="Sum",
                 threshold=0,
-                reason="Any failed delivery in five minutes may be an alarm that nobody received.",
+                reason="Any failed delivery may be an alarm that nobody received.",
                 # The two topics usually don't fail at the same time, so each one reports the other's
                 # failures.
                 severity="warning" if severity == "critical" else "critical",

@@ -19,8 +19,8 @@ PUBLISHERS = (
     "costalerts.amazonaws.com",
     "events.rds.amazonaws.com",
 )
-"""Services that publish to the alarm topics: CloudWatch publishes alarms, Managed Prometheus alerts, RDS
-events, and billing warnings."""
+"""Services that publish to the alarm topics: CloudWatch publishes alarms, Managed Prometheus publishes
+alerts, RDS publishes events, and the billing services publish warnings."""
 
 
 def account_statement(account_id: pulumi.Input[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _PRODUCER = {
     "KAFKA_ACKS": "all",
     "KAFKA_ENABLE_IDEMPOTENCE": "true",
     "KAFKA_MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION": "5",
-    # The delivery timeout limits retries, not their number. Two minutes are longer than a leader election.
+    # Retries are limited by the delivery timeout, not by their number. Two minutes outlast a leader election.
     "KAFKA_RETRIES": "2147483647",
     "KAFKA_REQUEST_TIMEOUT_MS": "30000",
     "KAFKA_DELIVERY_TIMEOUT_MS": "120000",

@@ -153,7 +153,7 @@ def consumer_signals(cluster_name: pulumi.Input[str], service: str, topic: str) 
         Signal(
             name=f"kafka-lag-{service}.{topic}",
             runbook="kafka-consumer-lag",
-            title=f"The service {service} is more than five minutes behind in the topic {topic}",
+            title=f"The {service} service is more than five minutes behind in the topic {topic}",
             namespace="AWS/Kafka",
             metric="EstimatedMaxTimeLag",
             dimensions=dimensions,
@@ -168,7 +168,7 @@ def consumer_signals(cluster_name: pulumi.Input[str], service: str, topic: str) 
         Signal(
             name=f"kafka-unread-{service}.{topic}",
             runbook="kafka-consumer-lag",
-            title=f"The service {service} has more than 100,000 unread records in the topic {topic}",
+            title=f"The {service} service has more than 100,000 unread records in the topic {topic}",
             namespace="AWS/Kafka",
             metric="SumOffsetLag",
             dimensions=dimensions,
@@ -204,8 +204,8 @@ def dead_letter_signals(
             statistic="Maximum",
             # One record per minute is 0.016 per second. Kafka's rate decays slowly and isn't zero for hours.
             threshold=0.001,
-            reason="A service couldn't process a record, so it is missing from an order or a balance until "
-            "it is replayed.",
+            reason="A service couldn't process the record. Until it is replayed, an order or a balance is "
+            "incomplete.",
             severity="warning",
             periods=1,
         )

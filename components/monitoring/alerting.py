@@ -183,7 +183,7 @@ def service_alerts(
         # Without any pod, there is no series `up`. Both sides have the same labels, so they make one alert.
         expression=f"avg by (namespace, service) (up{pods}) < 0.5 or absent(up{pods})",
         minutes=10,
-        title=f"Prometheus can scrape fewer than half of the pods of the service {name}",
+        title=f"Prometheus can scrape fewer than half of the pods of the {name} service",
         reason="Only the remaining pods' metrics are used to scale and to monitor the service. New pods "
         "are scraped within a minute.",
         severity="warning",
@@ -196,7 +196,7 @@ def service_alerts(
         # value and don't need one.
         expression=f"absent({load_metric}{series})" + (f" and {REQUESTS}{series} > 0" if limits else ""),
         minutes=10,
-        title=f"The scaling query of the service {name} returns no value",
+        title=f"The scaling query of the {name} service returns no value",
         reason="Without the value, KEDA doesn't follow the load. It keeps the current pods or uses the "
         "fallback number of pods.",
         severity="warning",
@@ -207,7 +207,7 @@ def service_alerts(
         service=name,
         expression=f"max(process_open_fds{pods} / process_max_fds{pods}) > 0.8",
         minutes=10,
-        title=f"A pod of the service {name} uses more than 80 per cent of its file descriptors",
+        title=f"A pod of the {name} service uses more than 80 per cent of its file descriptors",
         reason="A pod with no file descriptors left accepts no connections. A burst is over in minutes, "
         "but a leak grows for hours.",
         severity="warning",
@@ -220,7 +220,7 @@ def service_alerts(
         service=name,
         expression=f"{ERRORS}{series} > {limits.error_percent / 100:g}",
         minutes=10,
-        title=f"The service {name} answers more than {limits.error_percent:g} per cent of its requests with "
+        title=f"The {name} service answers more than {limits.error_percent:g} per cent of its requests with "
         "5xx",
         reason="The share covers five minutes and must stay above the limit for ten, so that a single "
         "burst doesn't trigger the alert. The service's settings have the limit (alerts.errorPercent).",
@@ -232,7 +232,7 @@ def service_alerts(
         service=name,
         expression=f"{LATENCY}{series} > {limits.latency_ms / 1000:g}",
         minutes=10,
-        title=f"More than one in a hundred requests to the service {name} take longer than "
+        title=f"More than one in a hundred requests to the {name} service take longer than "
         f"{limits.latency_ms} ms",
         reason="The percentile covers five minutes and must stay above the limit for ten. The service's "
         "settings have the limit (alerts.latencyMs). Slow orders also trigger the order-latency alarms.",
@@ -248,7 +248,7 @@ def service_alerts(
             # millions of samples every minute. A service that didn't exist a day ago is exempt.
             expression=f"({uncounted}) and on () count(up{pods} offset 1d)",
             minutes=60,
-            title=f"The service {name} doesn't report its number of requests or their duration",
+            title=f"The {name} service doesn't report its number of requests or their duration",
             reason="Without these metrics, nothing monitors the service's errors and latency. A day "
             "without a single request isn't expected.",
             severity="warning",
@@ -257,7 +257,7 @@ def service_alerts(
 
 
 def alert_manager_definition(region: str, critical_topic_arn: str, warning_topic_arn: str) -> str:
-    """The alert manager's definition ("Create an alert manager configuration", AMP user guide)."""
+    """The alert manager's definition ("Create an alert manager configuration", AMP User Guide)."""
 
     def topic(name: str, arn: str, *, resolved: bool) -> dict[str, Any]:
         return {

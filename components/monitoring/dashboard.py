@@ -114,9 +114,9 @@ def _graph(anchor: str, region: str, signals: Sequence[Signal]) -> dict[str, obj
 
 
 def _lines(signal: Signal, number: int) -> Iterator[list[object]]:
-    """A signal's metric; or its metric math, and hidden the metrics that it names.
+    """A signal's metric, or its metric math together with hidden lines for the metrics that it uses.
 
-    Their ids get the signal's number, for an id stands once in a graph.
+    The signal's number is appended to their ids, because ids must be unique within a graph.
     """
     about = {"stat": signal.statistic, "period": signal.period_seconds}
     dimensions = [text for dimension in signal.dimensions.items() for text in dimension]
@@ -148,7 +148,7 @@ def _limited(dashboard: str, widgets: list[Widget]) -> list[Widget]:
     if len(widgets) > WIDGET_LIMIT:
         raise ValueError(
             f"the dashboard {dashboard} has {len(widgets)} widgets; CloudWatch allows {WIDGET_LIMIT}. "
-            "Give some of its signals another dashboard"
+            "Set another `dashboard` for some of its signals"
         )
     return widgets
 

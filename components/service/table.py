@@ -278,7 +278,7 @@ _SCALED = (
 def _contributor_insights(
     component: Component, part: str, table_name: pulumi.Output[str], index: IndexSettings | None
 ) -> None:
-    """Reports the most throttled keys of a table or index. Only throttled requests are billed."""
+    """Reports the keys of a table or index that are throttled. Only throttled requests are billed."""
     aws.dynamodb.ContributorInsights(
         part,
         table_name=table_name,
