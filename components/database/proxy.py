@@ -40,13 +40,13 @@ class DatabaseProxyArgs:
 def database_user_arn(
     region: str, account_id: pulumi.Input[str], resource_id: pulumi.Input[str], user: str
 ) -> pulumi.Output[str]:
-    """A database user as IAM's `rds-db:connect` names it.
+    """The ARN of a database user for IAM's `rds-db:connect`.
 
     Args:
-        region: of the database.
-        account_id: of the database.
-        resource_id: what the client connects to: the cluster (`cluster-…`) or the proxy (`prx-…`).
-        user: name of the user in the database.
+        region: the database's region.
+        account_id: the database's account.
+        resource_id: id of the resource that the client connects to: the cluster (`cluster-…`) or the proxy
+            (`prx-…`). user: name of the user in the database.
     """
     return pulumi.Output.format(
         "arn:aws:rds-db:{0}:{1}:dbuser:{2}/{3}", region, account_id, resource_id, user
