@@ -13,7 +13,8 @@ from components.common.context import RegionContext
 from components.common.names import limited_name
 from components.common.signals import Signal
 from components.load_balancer import SSL_POLICY
-from settings import BALANCER_NAME_LENGTH, InternalLoadBalancerSettings
+from settings import InternalLoadBalancerSettings
+from settings.aws_limits import BALANCER_NAME_LENGTH
 
 LOG_PREFIX = "nlb"
 DEREGISTRATION_SECONDS = 60

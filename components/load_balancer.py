@@ -25,11 +25,17 @@ from components.common.web_acl import (
 )
 from components.domain import numbered
 from settings import (
-    BALANCER_NAME_LENGTH,
     RULE_PRIORITIES,
     FixedResponseSettings,
     LoadBalancerSettings,
     RedirectSettings,
+)
+from settings.aws_limits import (
+    BALANCER_NAME_LENGTH,
+    CLOUDFRONT_PREFIX_LIST,
+    HEALTH_CHECKERS_SERVICE,
+    SERVICE_NAME,
+    WAF_LOGS_PREFIX,
 )
 
 ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
@@ -105,15 +111,13 @@ class LoadBalancer(Component):
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:LoadBalancer", name, opts)
-        cloudfront = self._client_group(
-            f"{name}-cloudfront", args, "com.amazonaws.global.cloudfront.origin-facing", "CloudFront"
-        )
+        cloudfront = self._client_group(f"{name}-cloudfront", args, CLOUDFRONT_PREFIX_LIST, "CloudFront")
         # A separate security group, because CloudFront's prefix list counts as 55 of the 60 rules that a
         # group may have by default (CloudFront Developer Guide, "Use the CloudFront managed prefix list").
         checkers = self._client_group(
             f"{name}-health-checkers",
             args,
-            f"com.amazonaws.{args.context.region}.route53-healthchecks",
+            SERVICE_NAME.format(region=args.context.region, service=HEALTH_CHECKERS_SERVICE),
             "Route 53 health checkers",
         )
         self.allow_connection(
@@ -425,8 +429,7 @@ class LoadBalancer(Component):
             self,
             f"{name}-acl-logs",
             args.context,
-            # WAF requires this prefix.
-            name=f"aws-waf-logs-{args.context.platform}-{name}",
+            name=f"{WAF_LOGS_PREFIX}{args.context.platform}-{name}",
         )
         self.report(LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(logs.name,)))
         delivery = aws.cloudwatch.LogResourcePolicy(

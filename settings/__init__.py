@@ -8,7 +8,6 @@ any resource is registered. The defaults suit a production stack; a stack file h
 """
 
 from settings.api import (
-    INTEGRATION_TIMEOUT_SECONDS,
     ORDERS_PATH,
     ApiSettings,
     Canary,
@@ -23,9 +22,7 @@ from settings.database import DatabaseSettings, ServerlessCapacity
 from settings.domain import DomainSettings
 from settings.errors import SettingsError
 from settings.load_balancer import (
-    BALANCER_NAME_LENGTH,
     RULE_PRIORITIES,
-    RULE_VALUES,
     FixedResponseSettings,
     InternalLoadBalancerSettings,
     LoadBalancerSettings,
@@ -36,13 +33,11 @@ from settings.monitoring import (
     MonitoringSettings,
     ObjectiveSettings,
     OrderCanarySettings,
-    RetentionDays,
     SlackSettings,
     SpendingSettings,
 )
 from settings.pinned import pinned_chart, pinned_image
 from settings.regions import (
-    LEAST_ZONES,
     ExistingSubnet,
     ExistingVpc,
     Region,
@@ -58,15 +53,11 @@ from settings.tags import REQUIRED_TAGS, missing_tags
 from settings.web import WebSettings
 
 __all__ = [
-    "BALANCER_NAME_LENGTH",
     "COUNTRIES",
     "IDEMPOTENCY_TABLE",
-    "INTEGRATION_TIMEOUT_SECONDS",
-    "LEAST_ZONES",
     "ORDERS_PATH",
     "REQUIRED_TAGS",
     "RULE_PRIORITIES",
-    "RULE_VALUES",
     "ApiSettings",
     "AttributeSettings",
     "CacheReplicas",
@@ -92,7 +83,6 @@ __all__ = [
     "Region",
     "RegionSettings",
     "RequestUnits",
-    "RetentionDays",
     "RouteSettings",
     "ServedLocations",
     "ServerlessCapacity",

@@ -10,16 +10,17 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator
 
+from settings.aws_limits import (
+    API_THROTTLE_BURST,
+    API_THROTTLE_RATE,
+    AUTHORIZATION_CACHE_SECONDS,
+    CACHE_BEHAVIORS,
+)
 from settings.by_name import ByName
 from settings.model import LABEL, Broken, Model, Range, rule
 
 ORDERS_PATH = "/api/orders"
 """Path of order intake (`api/openapi.yaml`). Everything below it belongs to orders too."""
-INTEGRATION_TIMEOUT_SECONDS = 29
-"""How long API Gateway waits at most, unless the quota is raised. Below the load balancer's idle timeout."""
-BEHAVIORS_LIMIT = 75
-"""Maximum cache behaviors of a distribution, including the default one (CloudFront Developer Guide,
-"Quotas")."""
 
 
 def _https_url(value: str) -> str:
@@ -50,10 +51,10 @@ class RouteSettings(Model):
     """Whether the route changes data that only the primary region can change (the databases of the other
     regions are read-only replicas). If so, all its requests go to `write.origin`, which answers with the
     next region only while the primary fails. Reads go there too, so that callers see their own writes."""
-    throttle_rate: int | None = Field(default=None, ge=1, le=10_000)
+    throttle_rate: int | None = Field(default=None, ge=1, le=API_THROTTLE_RATE)
     """Steady-state requests per second for this path; defaults to the stage's limit. API Gateway counts each
     method separately, and the path itself separately from the paths below it."""
-    throttle_burst: int | None = Field(default=None, ge=1, le=5_000)
+    throttle_burst: int | None = Field(default=None, ge=1, le=API_THROTTLE_BURST)
 
 
 class JwtSettings(Model):
@@ -71,7 +72,7 @@ class JwtSettings(Model):
     and Okta, and `permissions` for Auth0."""
     scope_prefix: str = Field(default="trading/", pattern=r"^[!#-\[\]-~]*$")
     """Prefix that turns a service's name into its scope: `trading/` makes `trading/orders`."""
-    cache_seconds: int = Field(default=60, ge=0, le=3600)
+    cache_seconds: int = Field(default=60, ge=0, le=AUTHORIZATION_CACHE_SECONDS)
     """Seconds for which API Gateway caches an authorization. A key that the issuer has withdrawn can still
     open the API for as long."""
     reserved_concurrency: int = Field(default=100, ge=1)
@@ -112,18 +113,18 @@ class ApiSettings(Model):
     """Routes to microservices, by path."""
     order_service: str = "orders"
     """The microservice to which order intake passes valid orders."""
-    throttle_rate: int = Field(default=5000, ge=1, le=10_000)
+    throttle_rate: int = Field(default=5000, ge=1, le=API_THROTTLE_RATE)
     """Steady-state requests per second for the stage (the account's default quota is 10,000)."""
-    throttle_burst: int = Field(default=2500, ge=1, le=5_000)
+    throttle_burst: int = Field(default=2500, ge=1, le=API_THROTTLE_BURST)
     reserved_concurrency: int = Field(default=500, ge=1)
     """Concurrent executions reserved for order intake, which are also its maximum."""
     provisioned_concurrency: Range = Range(min=10, max=100)
     """Range of provisioned executions within which target tracking scales. A `min` of 0 switches it off."""
     manage_account: bool = True
     """Whether this stack sets API Gateway's CloudWatch role. An account has only one in each region."""
-    orders_throttle_rate: int | None = Field(default=None, ge=1, le=10_000)
+    orders_throttle_rate: int | None = Field(default=None, ge=1, le=API_THROTTLE_RATE)
     """Steady-state requests per second for `/api/orders`; defaults to the stage's limit."""
-    orders_throttle_burst: int | None = Field(default=None, ge=1, le=5_000)
+    orders_throttle_burst: int | None = Field(default=None, ge=1, le=API_THROTTLE_BURST)
     jwt: JwtSettings | None = None
     """External issuer of the access tokens. Without it, this stack creates a Cognito user pool."""
     canary: CanarySettings | None = None
@@ -140,7 +141,7 @@ class ApiSettings(Model):
     def _behaviors_fit_a_distribution(self) -> Iterator[Broken]:
         # Each path needs two, for itself and for what lies below it. The rest of the API and the web app need
         # one each.
-        most = (BEHAVIORS_LIMIT - 2) // 2
+        most = (CACHE_BEHAVIORS - 2) // 2
         if len(self.edge_paths) > most:
             yield Broken(
                 f"routes: {len(self.edge_paths)} paths, including {ORDERS_PATH}, need their own cache "

@@ -8,18 +8,22 @@ from typing import Annotated
 
 from pydantic import Field
 
+from settings.aws_limits import (
+    CACHE_CPU_TARGET_MAX,
+    CACHE_CPU_TARGET_MIN,
+    CACHE_REPLICAS,
+    CACHE_SHARDS,
+    CACHE_SNAPSHOT_DAYS,
+    SCALING_CACHE_NODES,
+)
 from settings.aws_values import CacheVersion, NodeType
 from settings.model import Broken, Model, Range, rule
-
-_SCALING_CACHE_NODES = r"cache\.(r5|r[678]g|r[678]gd|m5|m[678]g|c[78]gn)\.(large|xlarge|2xlarge)"
-"""Node types that support auto scaling of replicas (ElastiCache User Guide, "Auto Scaling Valkey and Redis
-OSS clusters")."""
 
 
 class CacheReplicas(Range):
     """Number of replicas of each shard. ElastiCache allows five."""
 
-    max: int = Field(ge=0, le=5)
+    max: int = Field(ge=0, le=CACHE_REPLICAS)
     """The maximum."""
 
 
@@ -28,15 +32,15 @@ class CacheSettings(Model):
 
     node_type: NodeType = "cache.r7g.large"
     engine_version: CacheVersion = "8.1"
-    shards: int = Field(default=3, ge=1, le=500)
+    shards: int = Field(default=3, ge=1, le=CACHE_SHARDS)
     """Number of shards that hold the keys. More shards hold more data and take more writes; ElastiCache
     moves the keys online."""
     replicas: CacheReplicas = CacheReplicas(min=2, max=4)
     """Replicas of each shard. Auto scaling starts at `min` and adds up to `max`; set both to the same number
     to switch it off."""
-    replica_cpu_percent: Annotated[int, Field(ge=35, le=70)] = 60
+    replica_cpu_percent: Annotated[int, Field(ge=CACHE_CPU_TARGET_MIN, le=CACHE_CPU_TARGET_MAX)] = 60
     """Target for the replicas' average engine CPU, in percent (auto scaling accepts 35 to 70)."""
-    snapshot_retention_days: int = Field(default=7, ge=0, le=35)
+    snapshot_retention_days: int = Field(default=7, ge=0, le=CACHE_SNAPSHOT_DAYS)
 
     @property
     def scales(self) -> bool:
@@ -56,7 +60,7 @@ class CacheSettings(Model):
     def _nodes_that_scale(self) -> Iterator[Broken]:
         if not self.scales:
             return
-        if not re.fullmatch(_SCALING_CACHE_NODES, self.node_type):
+        if not re.fullmatch(SCALING_CACHE_NODES, self.node_type):
             yield Broken(
                 f"replicas.max ({self.replicas.max}) is above replicas.min ({self.replicas.min}), but "
                 f"{self.node_type} does not support auto scaling: set both to the same number, or choose a "

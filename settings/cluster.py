@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from settings.aws_limits import ADDON_VERSION, CLUSTER_VERSION, ROLE_ARN
 from settings.model import Broken, Cidr, Model, duplicate, refuse_duplicates, rule
 from settings.pinned import ChartVersion
 
-AddonVersion = Annotated[
-    str, Field(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$", examples=["v0.9.0-eksbuild.11"])
-]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws:iam::[0-9]{12}:role/.+")]
+AddonVersion = Annotated[str, Field(pattern=ADDON_VERSION, examples=["v0.9.0-eksbuild.11"])]
+RoleArn = Annotated[str, Field(pattern=ROLE_ARN)]
 
 
 class AddonSettings(Model):
@@ -29,7 +28,7 @@ class AddonSettings(Model):
 class ClusterSettings(Model):
     """EKS in Auto Mode."""
 
-    version: str = Field(default="1.36", pattern=r"^1\.[0-9]{2}$")
+    version: str = Field(default="1.36", pattern=CLUSTER_VERSION)
     support: Literal["STANDARD", "EXTENDED"] = "EXTENDED"
     """What happens when the version's standard support ends, 14 months after its release. With EXTENDED you
     pay by the hour and choose the day of the upgrade; with STANDARD AWS upgrades the cluster."""

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from settings.aws_limits import UNLOCATED_COUNTRIES
+
 _ISO_3166_1 = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV
 BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES
@@ -18,8 +20,6 @@ VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 COUNTRIES = frozenset(_ISO_3166_1.split())
 """All ISO 3166-1 alpha-2 codes."""
-_NOWHERE = frozenset({"BV", "CX", "EH", "HM"})
-"""Countries for which Route 53 has no geolocation (Route 53 Developer Guide, "Geolocation routing")."""
 
 
 def _country(value: str) -> str:
@@ -29,7 +29,7 @@ def _country(value: str) -> str:
 
 
 def _located_country(value: str) -> str:
-    if value not in COUNTRIES - _NOWHERE:
+    if value not in COUNTRIES - UNLOCATED_COUNTRIES:
         raise ValueError("must be an ISO 3166-1 alpha-2 country code that Route 53 supports, such as GB")
     return value
 

@@ -8,6 +8,14 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic.alias_generators import to_camel
 
+from settings.aws_limits import (
+    AURORA_BACKUP_DAYS_MAX,
+    AURORA_BACKUP_DAYS_MIN,
+    AURORA_REPLICAS,
+    SERVERLESS_UNITS_MAX,
+    SERVERLESS_UNITS_STEP,
+    VAULT_DAYS_MAX,
+)
 from settings.aws_values import DatabaseVersion, InstanceClass
 from settings.model import Broken, Model, Percent, Range, rule
 
@@ -15,10 +23,10 @@ from settings.model import Broken, Model, Percent, Range, rule
 class ServerlessCapacity(Model):
     """Range of Aurora Serverless v2 capacity units (about 2 GiB of memory each), in steps of 0.5."""
 
-    min: float = Field(ge=0.5, le=256, multiple_of=0.5)
+    min: float = Field(ge=0.5, le=SERVERLESS_UNITS_MAX, multiple_of=SERVERLESS_UNITS_STEP)
     """The minimum. 0, at which an idle database pauses, isn't accepted: with the proxy's open connections the
     database is never idle."""
-    max: float = Field(ge=1, le=256, multiple_of=0.5)
+    max: float = Field(ge=1, le=SERVERLESS_UNITS_MAX, multiple_of=SERVERLESS_UNITS_STEP)
     """The maximum."""
 
     @rule
@@ -40,9 +48,9 @@ class DatabaseSettings(Model):
     """Target for the readers' average CPU, in percent."""
     reader_connections: int | None = Field(default=None, ge=1)
     """Target for the average number of connections of a reader, in place of the CPU target."""
-    backup_retention_days: int = Field(default=35, ge=1, le=35)
+    backup_retention_days: int = Field(default=35, ge=AURORA_BACKUP_DAYS_MIN, le=AURORA_BACKUP_DAYS_MAX)
     """Days for which point-in-time recovery is possible, and for which daily backups stay in the vaults."""
-    monthly_backup_retention_days: int = Field(default=365, ge=35, le=36_500)
+    monthly_backup_retention_days: int = Field(default=365, ge=35, le=VAULT_DAYS_MAX)
     """Days for which the first backup of each month stays in the vaults."""
     insights: Literal["standard", "advanced"] = "advanced"
     """Mode of Database Insights. The advanced mode keeps statements and plans for 15 months, for a charge."""
@@ -50,8 +58,11 @@ class DatabaseSettings(Model):
     @field_validator("readers")
     @classmethod
     def _aurora_limit(cls, readers: Range) -> Range:
-        if readers.max > 15:
-            raise ValueError(f"max ({readers.max}) must not be above 15, Aurora's maximum number of replicas")
+        if readers.max > AURORA_REPLICAS:
+            raise ValueError(
+                f"max ({readers.max}) must not be above {AURORA_REPLICAS}, Aurora's maximum number of "
+                "replicas"
+            )
         return readers
 
     @rule

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from settings.aws_limits import COMMON_NAME_LENGTH, LOGIN_DOMAIN_RESERVED
 from settings.model import Broken, Fqdn, Model, rule
-
-COMMON_NAME_LIMIT = 64
-"""Maximum length of a certificate's first name (ACM API Reference, "RequestCertificate")."""
 
 
 class DomainSettings(Model):
@@ -27,13 +25,13 @@ class DomainSettings(Model):
 
     @rule
     def _zone_covers_host(self) -> Iterator[Broken]:
-        for word in ("aws", "amazon", "cognito"):
+        for word in LOGIN_DOMAIN_RESERVED:
             if word in self.host:
                 yield Broken(f"host {self.host}: Cognito's login domain must not contain {word!r}")
-        if len(self.host) > COMMON_NAME_LIMIT:
+        if len(self.host) > COMMON_NAME_LENGTH:
             yield Broken(
                 f"host {self.host} has {len(self.host)} characters, but a certificate's first name can have "
-                f"only {COMMON_NAME_LIMIT}: choose a shorter one, such as trade.{self.zone}"
+                f"only {COMMON_NAME_LENGTH}: choose a shorter one, such as trade.{self.zone}"
             )
         if not self.host.endswith(f".{self.zone}"):
             yield Broken(f"host {self.host} must lie below zone {self.zone}, such as trade.{self.zone}")

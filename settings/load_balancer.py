@@ -7,17 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from settings.aws_limits import FIXED_RESPONSE_CLASSES, REDIRECT_PATH_LENGTH, RULE_PATH_LENGTH, RULE_VALUES
 from settings.model import Broken, Fqdn, Model, duplicate, refuse_duplicates, rule
 
-BALANCER_NAME_LENGTH = 32
-"""Maximum length of a load balancer's or target group's name (Elastic Load Balancing API Reference)."""
 RULE_PRIORITIES = 48
 """Highest priority of a configured rule. The standard rules come after it."""
-RULE_VALUES = 5
-"""Maximum number of condition values in one listener rule, and also of wildcards. Neither quota can be raised
-("Quotas for your Application Load Balancers")."""
-CERTIFICATE_NAMES = 10
-"""Default quota of names on one certificate (ACM User Guide, "Quotas")."""
 
 
 class FixedResponseSettings(Model):
@@ -31,7 +25,7 @@ class FixedResponseSettings(Model):
     @field_validator("status")
     @classmethod
     def _no_redirection(cls, status: int) -> int:
-        if 300 <= status < 400:
+        if status // 100 not in FIXED_RESPONSE_CLASSES:
             raise ValueError("must be 2xx, 4xx or 5xx; use redirect for a redirection")
         return status
 
@@ -42,7 +36,9 @@ class RedirectSettings(Model):
 
     host: Fqdn | None = None
     """Host to redirect to; defaults to the request's host."""
-    path: str | None = Field(default=None, pattern="^/", max_length=128, examples=["/api/v2/#{path}"])
+    path: str | None = Field(
+        default=None, pattern="^/", max_length=REDIRECT_PATH_LENGTH, examples=["/api/v2/#{path}"]
+    )
     """Path to redirect to; defaults to the request's path, which `#{path}` stands for. The query is kept."""
     permanent: bool = False
     """Whether to answer with 301, which clients cache, instead of 302."""
@@ -66,7 +62,10 @@ class ListenerRuleSettings(Model):
     rule matches every name. Each name other than `domain.host` gets certificates and DNS records, and is
     added to the distribution and the API."""
     paths: list[
-        Annotated[str, Field(pattern=r"^/api/[\w.$/~@:+*?-]+$", max_length=128, examples=["/api/admin/*"])]
+        Annotated[
+            str,
+            Field(pattern=r"^/api/[\w.$/~@:+*?-]+$", max_length=RULE_PATH_LENGTH, examples=["/api/admin/*"]),
+        ]
     ] = Field(default=["/api/*"], min_length=1)
     """Case-sensitive path patterns (`*` matches any characters, `?` matches one). CloudFront only forwards
     paths below `/api/`."""

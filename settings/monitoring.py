@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from settings.api import INTEGRATION_TIMEOUT_SECONDS
+from settings.aws_limits import INTEGRATION_TIMEOUT_SECONDS, RetentionDays
 from settings.model import Model, refuse_duplicates
-
-RetentionDays = Literal[
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
-]
 
 
 class ObjectiveSettings(Model):

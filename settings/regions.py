@@ -9,13 +9,18 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from settings.aws_limits import (
+    BROKER_ZONES,
+    LARGEST_BLOCK,
+    LEAST_ZONES,
+    ROUTE_TABLE_ID,
+    SMALLEST_BLOCK,
+    SUBNET_ID,
+    VPC_ID,
+)
 from settings.aws_values import zones as zones_of
 from settings.countries import Continent, LocatedCountry
 from settings.model import Broken, Cidr, Model, refuse_duplicates, rule
-
-LEAST_ZONES = 2
-"""Minimum number of zones for an ALB, a cluster, brokers and a DB subnet group (the user guides of ELB, EKS,
-MSK and RDS)."""
 
 _RFC_1918 = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
@@ -27,10 +32,10 @@ def _vpc_cidr(value: str) -> str:
         raise ValueError(f"must be an IPv4 network such as 10.0.0.0/16 ({error})") from error
     if not any(network.subnet_of(private) for private in _RFC_1918):
         raise ValueError("must be a private network (RFC 1918), such as 10.0.0.0/16")
-    if not 16 <= network.prefixlen <= 20:
+    if not LARGEST_BLOCK <= network.prefixlen <= 20:
         raise ValueError(
-            f"must be between /16 (the largest VPC) and /20 (the smallest that holds the subnets), "
-            f"not /{network.prefixlen}"
+            f"must be between /{LARGEST_BLOCK} (the largest VPC) and /20 (the smallest that holds the "
+            f"subnets), not /{network.prefixlen}"
         )
     return value
 
@@ -67,7 +72,7 @@ class SubnetPlan:
 class ExistingSubnet(Model):
     """A subnet of an existing VPC. The program derives fixed endpoint addresses from its block."""
 
-    id: str = Field(pattern=r"^subnet-[0-9a-f]{8,17}$", examples=["subnet-0123456789abcdef0"])
+    id: str = Field(pattern=SUBNET_ID, examples=["subnet-0123456789abcdef0"])
     """The subnet's id."""
     cidr: Cidr
     """The subnet's block, such as 10.0.0.0/24."""
@@ -76,7 +81,7 @@ class ExistingSubnet(Model):
 class ExistingVpc(Model):
     """An existing VPC and its subnets. Each list has one subnet per zone, in the order of the zones."""
 
-    id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$", examples=["vpc-0123456789abcdef0"])
+    id: str = Field(pattern=VPC_ID, examples=["vpc-0123456789abcdef0"])
     """The VPC's id."""
     public_subnets: list[ExistingSubnet]
     """Subnets with a route to the internet, for the public load balancer."""
@@ -87,7 +92,7 @@ class ExistingVpc(Model):
     endpoint_subnets: list[ExistingSubnet]
     """Subnets for interface endpoints, with 16 addresses or more. The ninth address of each must be free."""
     route_table_ids: list[
-        Annotated[str, Field(pattern=r"^rtb-[0-9a-f]{8,17}$", examples=["rtb-0123456789abcdef0"])]
+        Annotated[str, Field(pattern=ROUTE_TABLE_ID, examples=["rtb-0123456789abcdef0"])]
     ] = []
     """Route tables that get the S3 and DynamoDB gateway endpoints."""
 
@@ -104,8 +109,10 @@ class ExistingVpc(Model):
             for index, subnet in enumerate(getattr(self, f"{kind}_subnets")):
                 where = (f"{kind}Subnets", index)
                 block = ipaddress.IPv4Network(subnet.cidr)
-                if block.prefixlen > 28:
-                    yield Broken(f"{subnet.cidr}: a subnet must be a /28 or larger", (*where, "cidr"))
+                if block.prefixlen > SMALLEST_BLOCK:
+                    yield Broken(
+                        f"{subnet.cidr}: a subnet must be a /{SMALLEST_BLOCK} or larger", (*where, "cidr")
+                    )
                 for other in seen:
                     if other.id == subnet.id:
                         yield Broken(f"{subnet.id} is given twice; each must be unique", (*where, "id"))
@@ -138,7 +145,7 @@ class RegionSettings(Model):
     """AWS's name of the region."""
     cidr: VpcCidr
     """Block of the region's VPC, /16 to /20, such as 10.0.0.0/16. The regions' blocks must not overlap."""
-    availability_zones: list[str] = Field(min_length=LEAST_ZONES, max_length=3)
+    availability_zones: list[str] = Field(min_length=LEAST_ZONES, max_length=BROKER_ZONES)
     """Names of two or three zones. Use three in production: MSK and Aurora keep a copy in each. MSK supports
     no more than three."""
     nat_gateways: Literal["perZone", "one"] = "perZone"
@@ -191,5 +198,5 @@ class RegionSettings(Model):
             private=tuple(str(block) for block in eighths[:zones]),
             public=cut(eighths[4], eighths[4].prefixlen + 2),
             isolated=cut(eighths[5], eighths[5].prefixlen + 2),
-            endpoint=cut(eighths[6], 28),
+            endpoint=cut(eighths[6], SMALLEST_BLOCK),
         )

@@ -9,28 +9,25 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic.alias_generators import to_camel
 
+from settings.aws_limits import HEALTH_CHECK_PATH_LENGTH, RESERVED_DATABASE_ROLES, SECRET_NAME
 from settings.model import Broken, DnsLabel, Model, Percent, Port, Range, duplicate, refuse_duplicates, rule
 from settings.pinned import Image
 from settings.promql import promql_problem
 from settings.streaming import KafkaTopic
 
-_RESERVED_ROLES = (
-    r"pg_.*|rds.*|postgres|public|none|"
-    r"trading_(admin|owner)|service_users|(accounts|ledger|orders)_(post|ro|rw)"
-)
-"""Roles of PostgreSQL, RDS and the platform (`database/roles.sql`), which can't be a service's user."""
+_OWN_ROLES = r"trading_(admin|owner)|service_users|(accounts|ledger|orders)_(post|ro|rw)"
+"""Roles of the platform (`database/roles.sql`), which can't be a service's user."""
 
 SecretFile = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$", examples=["PARTNER_API_KEY"])]
 SecretId = Annotated[
     str,
     Field(
-        # The name of a secret (Secrets Manager, `CreateSecret`) or its ARN.
-        pattern=r"^(arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$",
+        pattern=rf"^(arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:)?{SECRET_NAME}$",
         examples=["trading/partner-api-key"],
     ),
 ]
-Path = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)]
-"""A path for health checks of a target group (Elastic Load Balancing API Reference, "CreateTargetGroup")."""
+Path = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=HEALTH_CHECK_PATH_LENGTH)]
+"""A path for health checks of a target group."""
 DatabaseRole = Literal["accounts_rw", "ledger_post", "ledger_ro", "orders_ro", "orders_rw"]
 
 
@@ -165,7 +162,7 @@ class ServiceSettings(Model):
             yield Broken("databaseRoles requires `database: true`: add it, or leave databaseRoles out")
         if found := duplicate("databaseRoles:", self.database_roles):
             yield Broken(found)
-        if self.database and re.fullmatch(_RESERVED_ROLES, self.database_user):
+        if self.database and re.fullmatch(f"{RESERVED_DATABASE_ROLES}|{_OWN_ROLES}", self.database_user):
             yield Broken(
                 f"name {self.name}: the database user would be {self.database_user}, which is a reserved "
                 f"role: rename the service, for example to app-{self.name}"

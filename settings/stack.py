@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from settings.api import ApiSettings
+from settings.aws_limits import CERTIFICATE_NAMES, KAFKA_NAME_LENGTH
 from settings.aws_values import regions_without
 from settings.by_name import STACK_FILE, ByName
 from settings.cache import CacheSettings
@@ -17,7 +18,7 @@ from settings.cluster import ClusterSettings
 from settings.database import DatabaseSettings
 from settings.domain import DomainSettings
 from settings.errors import Problem, SettingsError, explain
-from settings.load_balancer import CERTIFICATE_NAMES, InternalLoadBalancerSettings, LoadBalancerSettings
+from settings.load_balancer import InternalLoadBalancerSettings, LoadBalancerSettings
 from settings.model import (
     NAMESPACE,
     Broken,
@@ -34,7 +35,7 @@ from settings.namespaces import foreign_keys
 from settings.regions import RegionSettings
 from settings.schema import file_schema, values_schema
 from settings.service import DEFAULT_SERVICES, ServiceSettings
-from settings.streaming import KAFKA_NAME_LENGTH, StreamingSettings, colliding_topic
+from settings.streaming import StreamingSettings, colliding_topic
 from settings.table import DEFAULT_TABLES, IDEMPOTENCY_TABLE, TableSettings
 from settings.tags import Tags
 from settings.version import VERSION, upgrade

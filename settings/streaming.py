@@ -8,18 +8,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from settings.aws_limits import (
+    BROKER_SIZES,
+    BROKER_VOLUME_GIB_MAX,
+    BROKER_VOLUME_GIB_MIN,
+    BROKER_ZONES,
+    BROKERS,
+    KAFKA_NAME_LENGTH,
+)
 from settings.by_name import ByName
 from settings.model import Broken, Model, Range, rule
 
-_BROKER_SIZES = r"^kafka\.(m5\.((2|4|8|12|16|24)?x)?large|m7g\.((2|4|8|12|16)?x)?large)$"
-"""Sizes of Standard brokers, without kafka.t3 (MSK Developer Guide, "Amazon MSK broker sizes", November
-2026)."""
-KAFKA_NAME_LENGTH = 249
-"""Maximum length of a topic's name, which Kafka uses in folder names, followed by a partition number."""
-
 
 def _broker_size(value: str) -> str:
-    if not re.fullmatch(_BROKER_SIZES, value):
+    if not re.fullmatch(BROKER_SIZES, value):
         raise ValueError(
             "must be a kafka.m5 or kafka.m7g size: large, xlarge, 2xlarge, 4xlarge, 8xlarge, 12xlarge, "
             "16xlarge, or kafka.m5.24xlarge (MSK takes no kafka.t3 for a new cluster)"
@@ -27,7 +29,7 @@ def _broker_size(value: str) -> str:
     return value
 
 
-BrokerSize = Annotated[str, Field(json_schema_extra={"pattern": _BROKER_SIZES}), AfterValidator(_broker_size)]
+BrokerSize = Annotated[str, Field(json_schema_extra={"pattern": BROKER_SIZES}), AfterValidator(_broker_size)]
 KafkaTopic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$", max_length=KAFKA_NAME_LENGTH)]
 """Name of a topic. It can't begin with an underscore, because Kafka's internal topics do."""
 
@@ -72,7 +74,7 @@ class StreamingSettings(Model):
     change to KRaft. It must be 3.8 or newer, because before that, clients that use IAM can't end a
     transaction (MSK guide, "Semantics of IAM … actions")."""
     instance_type: BrokerSize = "kafka.m7g.large"
-    brokers_per_zone: int = Field(default=1, ge=1, le=20)
+    brokers_per_zone: int = Field(default=1, ge=1, le=BROKERS // BROKER_ZONES)
     """Brokers in each zone. You can add brokers in place. Existing topics don't use them until their
     partitions are reassigned."""
     volume_gib: Range = Range(min=500, max=4000)
@@ -92,8 +94,11 @@ class StreamingSettings(Model):
     @field_validator("volume_gib")
     @classmethod
     def _volume_limits(cls, volume: Range) -> Range:
-        if volume.min < 1 or volume.max > 16_384:
-            raise ValueError(f"{volume.min} to {volume.max} must lie within 1 and 16384 GiB, MSK's limits")
+        if volume.min < BROKER_VOLUME_GIB_MIN or volume.max > BROKER_VOLUME_GIB_MAX:
+            raise ValueError(
+                f"{volume.min} to {volume.max} must lie within {BROKER_VOLUME_GIB_MIN} and "
+                f"{BROKER_VOLUME_GIB_MAX} GiB, MSK's limits"
+            )
         return volume
 
     @field_validator("topics")

@@ -8,6 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic.alias_generators import to_camel
 
+from settings.aws_limits import (
+    ATTRIBUTE_NAME_LENGTH,
+    INDEX_NAME,
+    NO_MAXIMUM,
+    TABLE_INDEXES,
+    UTILIZATION_TARGET_MAX,
+    UTILIZATION_TARGET_MIN,
+)
 from settings.model import Broken, Model, Range, refuse_duplicates, rule
 
 IDEMPOTENCY_TABLE = "orders-idempotency"
@@ -17,7 +25,7 @@ IDEMPOTENCY_TABLE = "orders-idempotency"
 class AttributeSettings(Model):
     """A DynamoDB key attribute."""
 
-    name: str = Field(min_length=1, max_length=255)
+    name: str = Field(min_length=1, max_length=ATTRIBUTE_NAME_LENGTH)
     """Name of the attribute in the items."""
     type: Literal["S", "N", "B"] = "S"
 
@@ -25,7 +33,7 @@ class AttributeSettings(Model):
 class IndexSettings(Model):
     """A global secondary index that projects every attribute."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$", examples=["by-venue"])
+    name: str = Field(pattern=INDEX_NAME, examples=["by-venue"])
     """Name of the index, unique in its table."""
     hash_key: AttributeSettings
     range_key: AttributeSettings | None = None
@@ -34,9 +42,9 @@ class IndexSettings(Model):
 class RequestUnits(Model):
     """Maximum throughput of an on-demand table, and of each of its indexes. DynamoDB throttles the rest."""
 
-    read: int = Field(ge=-1)
+    read: int = Field(ge=NO_MAXIMUM)
     """Read request units per second; -1 removes a maximum that was set before."""
-    write: int = Field(ge=-1)
+    write: int = Field(ge=NO_MAXIMUM)
     """Write request units per second; -1 removes a maximum that was set before."""
 
     @rule
@@ -53,9 +61,9 @@ class TableSettings(Model):
     """Name by which services refer to the table."""
     hash_key: AttributeSettings
     range_key: AttributeSettings | None = None
-    indexes: list[IndexSettings] = Field(default=[], max_length=20)
+    indexes: list[IndexSettings] = Field(default=[], max_length=TABLE_INDEXES)
     """Global secondary indexes; DynamoDB's default quota is 20 per table."""
-    ttl_attribute: str | None = Field(default=None, min_length=1, max_length=255)
+    ttl_attribute: str | None = Field(default=None, min_length=1, max_length=ATTRIBUTE_NAME_LENGTH)
     billing: Literal["provisioned", "onDemand"] = "provisioned"
     """Capacity that scales within bounds, or payment per request. The change from on-demand to provisioned
     needs a manual step: see *Change how a table is billed* in docs/operations.md."""
@@ -65,7 +73,7 @@ class TableSettings(Model):
     """Read units per second of a provisioned table, and of each of its indexes."""
     write_capacity: Range = Range(min=5, max=1000)
     """Write units per second of a provisioned table, and of each of its indexes."""
-    target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
+    target_utilization: Annotated[int, Field(ge=UTILIZATION_TARGET_MIN, le=UTILIZATION_TARGET_MAX)] = 70
     """Target utilization of the capacity, in percent (auto scaling accepts 20 to 90)."""
 
     @field_validator("indexes")

@@ -8,18 +8,20 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from settings.aws_limits import (
+    OBJECT_TAGS,
+    RESERVED_TAG_PREFIX,
+    TAG_KEY_LENGTH,
+    TAG_SIGNS,
+    TAG_VALUE_LENGTH,
+)
 from settings.model import refused
 
 REQUIRED_TAGS = ("owner", "cost-center")
 OWN_TAGS = ("environment", "platform")
 """Tags that the program sets itself."""
 
-_MOST = 8
-"""An S3 object can have ten tags (S3 User Guide, "Categorizing your objects using tags"), and the program
-sets two."""
-_KEY_LENGTH, _VALUE_LENGTH = 128, 256
-_SIGNS = "_.:/=+-@"
-"""Accepted characters other than letters, digits and spaces of any script (S3 API Reference, "S3Tag")."""
+_MOST = OBJECT_TAGS - len(OWN_TAGS)
 
 
 def missing_tags(tags: Mapping[str, str], required: Sequence[str] = REQUIRED_TAGS) -> list[str]:
@@ -28,7 +30,7 @@ def missing_tags(tags: Mapping[str, str], required: Sequence[str] = REQUIRED_TAG
 
 
 def _strange(text: str) -> list[str]:
-    return [sign for sign in text if unicodedata.category(sign)[0] not in "LZN" and sign not in _SIGNS]
+    return [sign for sign in text if unicodedata.category(sign)[0] not in "LZN" and sign not in TAG_SIGNS]
 
 
 def _problems(tags: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -45,13 +47,17 @@ def _problems(tags: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (key,), "is a tag that the platform sets: choose another key"
         elif (other := seen.setdefault(key.lower(), key)) != key:
             yield (key,), f"differs from {other} only in case, which IAM rejects: choose another key"
-        for what, text, most in (("key", key, _KEY_LENGTH), ("value", value, _VALUE_LENGTH)):
-            if text.lower().startswith("aws:"):
-                yield (key,), f"the {what} begins with aws:, which is reserved for AWS: choose another {what}"
+        for what, text, most in (("key", key, TAG_KEY_LENGTH), ("value", value, TAG_VALUE_LENGTH)):
+            if text.lower().startswith(RESERVED_TAG_PREFIX):
+                yield (
+                    (key,),
+                    f"the {what} begins with {RESERVED_TAG_PREFIX}, which is reserved for AWS: choose "
+                    f"another {what}",
+                )
             elif strange := _strange(text):
                 yield (
                     (key,),
-                    f"the {what} contains {strange[0]!r}: only letters, digits, spaces and {_SIGNS} are "
+                    f"the {what} contains {strange[0]!r}: only letters, digits, spaces and {TAG_SIGNS} are "
                     "accepted",
                 )
             elif len(text) > most or not key:

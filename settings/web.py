@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from settings.aws_limits import RATE_LIMIT_MAX, RATE_LIMIT_MIN
 from settings.countries import Country
 from settings.model import Broken, Model, duplicate, rule
 
@@ -15,7 +16,7 @@ class WebSettings(Model):
     """CloudFront and its protection."""
 
     price_class: Literal["PriceClass_100", "PriceClass_200", "PriceClass_All"] = "PriceClass_All"
-    rate_limit: int = Field(default=2000, ge=10, le=2_000_000_000)
+    rate_limit: int = Field(default=2000, ge=RATE_LIMIT_MIN, le=RATE_LIMIT_MAX)
     """Requests from one IP address within five minutes before WAF blocks it."""
     allowed_countries: list[Country] = []
     """ISO 3166-1 alpha-2 codes of the countries that are served. An empty list allows all."""

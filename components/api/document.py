@@ -11,7 +11,8 @@ import pulumi
 import yaml
 
 from components.load_balancer import ORIGIN_SECRET_HEADER
-from settings import INTEGRATION_TIMEOUT_SECONDS, ORDERS_PATH, RouteSettings
+from settings import ORDERS_PATH, RouteSettings
+from settings.aws_limits import INTEGRATION_TIMEOUT_SECONDS
 
 DOCUMENT = Path(__file__).parents[2] / "api" / "openapi.yaml"
 ORDERS_METHOD = "POST"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policy.rule import Resource, Stack, must_be, must_be_at_least, must_be_set, rule, stack_rule
 from policy.rules.access import must_be_our_key
-from settings import LEAST_ZONES
+from settings.aws_limits import LAMBDA_RUNTIMES, LEAST_ZONES
 
 REST_API = "aws:apigateway/restApi:RestApi"
 STAGE = "aws:apigateway/stage:Stage"
@@ -15,13 +15,6 @@ DOMAIN_NAME = "aws:apigateway/domainName:DomainName"
 FUNCTION = "aws:lambda/function:Function"
 PERMISSION = "aws:lambda/permission:Permission"
 USER_POOL = "aws:cognito/userPool:UserPool"
-
-RUNTIMES = (
-    *("python3.10", "python3.11", "python3.12", "python3.13", "python3.14"),
-    *("nodejs22.x", "nodejs24.x", "java17", "java21", "java25", "dotnet8", "dotnet10", "ruby3.3", "ruby3.4"),
-    *("provided.al2023",),
-)
-"""Runtimes that AWS supports (Lambda Developer Guide, "Lambda runtimes")."""
 
 
 @stack_rule("Every method of an API writes execution logs", STAGE, controls=["APIGateway.1"])
@@ -84,7 +77,7 @@ def lambda_is_not_public(permission: Resource) -> Iterator[str]:
 @rule("A function's runtime is supported", FUNCTION, controls=["Lambda.2"])
 def lambda_runtime_is_supported(function: Resource) -> Iterator[str]:
     if function.get("packageType") != "Image":
-        yield from must_be(function, "runtime", *RUNTIMES)
+        yield from must_be(function, "runtime", *LAMBDA_RUNTIMES)
 
 
 @rule("A function in the VPC uses several zones", FUNCTION, controls=["Lambda.5"])

@@ -20,7 +20,7 @@ from policy.rule import (
     statements,
 )
 from policy.rules.access import KEY, SECRET_VALUE_HOLDER, is_our_key, must_be_our_key
-from settings import LEAST_ZONES
+from settings.aws_limits import BROKER_ZONES, LEAST_ZONES
 
 DB_CLUSTER = "aws:rds/cluster:Cluster"
 DB_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
@@ -274,7 +274,7 @@ def brokers_are_private(brokers: Resource) -> Iterator[str]:
 @rule("Kafka in production uses three zones", BROKERS)
 def brokers_span_zones(brokers: Resource) -> Iterator[str]:
     if brokers.is_production:
-        yield from must_be_at_least(brokers, "brokerNodeGroupInfo.clientSubnets", 3)
+        yield from must_be_at_least(brokers, "brokerNodeGroupInfo.clientSubnets", BROKER_ZONES)
 
 
 # -- topics, queues, metrics ---------------------------------------------------------------------

@@ -16,7 +16,7 @@ from policy.rule import (
     rule,
     stack_rule,
 )
-from settings import LEAST_ZONES
+from settings.aws_limits import LEAST_ZONES, STRONG_KEYS, VIEWER_TLS
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 LOG_DELIVERY_SOURCE = "aws:cloudwatch/logDeliverySource:LogDeliverySource"
@@ -26,11 +26,6 @@ LISTENER = "aws:lb/listener:Listener"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
 WEB_ACL_LOGGING = "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration"
-
-VIEWER_TLS = ("TLSv1.2_2021", "TLSv1.2_2025", "TLSv1.3_2025")
-"""Security policies without old ciphers (CloudFront Developer Guide, "Supported protocols and ciphers between
-viewers and CloudFront")."""
-STRONG_KEYS = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1")
 
 
 @rule("CloudFront has a default root object", DISTRIBUTION, controls=["CloudFront.1"])

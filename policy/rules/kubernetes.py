@@ -8,6 +8,7 @@ from typing import Any
 from policy.rule import Resource, is_map, listed, must_be, must_be_set, rule
 from policy.rules.access import must_be_our_key
 from settings import is_the_internet, pinned_chart, pinned_image
+from settings.aws_limits import OLDEST_CLUSTER_VERSION
 
 COMPONENT = "eks:index:Cluster"
 CLUSTER = "aws:eks/cluster:Cluster"
@@ -22,20 +23,16 @@ WORKLOADS = (
     "kubernetes:batch/v1:Job",
 )
 
-OLDEST_VERSION = (1, 34)
-"""The oldest version in standard support (EKS User Guide, "Understand the Kubernetes version lifecycle on
-EKS")."""
-
 
 @rule("A cluster's Kubernetes version is supported", CLUSTER, COMPONENT, controls=["EKS.2"])
 def cluster_version_is_supported(cluster: Resource) -> Iterator[str]:
     if _is_shell(cluster):
         return
     version = str(cluster.get("version") or "")
-    oldest = ".".join(map(str, OLDEST_VERSION))
+    oldest = ".".join(map(str, OLDEST_CLUSTER_VERSION))
     if not version:
         yield f"version is not set: set it to {oldest} or newer"
-    elif tuple(map(int, version.split("."))) < OLDEST_VERSION:
+    elif tuple(map(int, version.split("."))) < OLDEST_CLUSTER_VERSION:
         yield f"version is {version}: use {oldest} or newer"
 
 

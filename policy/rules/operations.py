@@ -7,7 +7,8 @@ from typing import get_args
 
 from policy.rule import Resource, Stack, default_tags, must_be, must_be_set, rule, stack_rule
 from policy.rules.access import must_be_our_key
-from settings import REQUIRED_TAGS, Region, RetentionDays, missing_tags
+from settings import REQUIRED_TAGS, Region, missing_tags
+from settings.aws_limits import RetentionDays
 
 PROVIDER = "pulumi:providers:aws"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"

@@ -25,6 +25,7 @@ from sandbox.aws import regions
 from sandbox.aws.store import ACCOUNT, Store
 from sandbox.sdk_schema import Property, Type, properties, schema
 from sandbox.values import UNKNOWN
+from settings.aws_limits import BROKER_IAM_PORT, BROKER_SCRAM_PORT, BROKER_TLS_PORT
 
 CREATED = "2026-01-01T00:00:00Z"
 """The creation time of every resource. It is fixed, so that two runs have equal results."""
@@ -548,9 +549,9 @@ _PARTS: dict[str, Callable[[Builder], str]] = {
     "adoptedGroup": _adopted_group,
     "arnLast": lambda b: b.arn.rsplit("/", 1)[-1],
     "associationPath": _associated_path,
-    "brokers9094": _brokers(9094, _client_tls),
-    "brokers9096": _brokers(9096, lambda b: _sasl(b).get("scram")),
-    "brokers9098": _brokers(9098, lambda b: _sasl(b).get("iam")),
+    "brokers9094": _brokers(BROKER_TLS_PORT, _client_tls),
+    "brokers9096": _brokers(BROKER_SCRAM_PORT, lambda b: _sasl(b).get("scram")),
+    "brokers9098": _brokers(BROKER_IAM_PORT, lambda b: _sasl(b).get("iam")),
     "cacheConfiguration": _cache_host("clustercfg", sharded=True),
     "cachePrimary": _cache_host("master", sharded=False),
     "cacheReader": _cache_host("replica", sharded=False),

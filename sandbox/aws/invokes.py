@@ -12,14 +12,14 @@ from sandbox.aws.attributes import EMPTY, stable
 from sandbox.aws.store import ACCOUNT, Row, Store
 from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import function
-
-_PREFIX_LISTS = (
-    "com.amazonaws.global.cloudfront.origin-facing",
-    "com.amazonaws.{region}.dynamodb",
-    "com.amazonaws.{region}.ec2-instance-connect",
-    "com.amazonaws.{region}.route53-healthchecks",
-    "com.amazonaws.{region}.s3",
+from settings.aws_limits import (
+    CLOUDFRONT_PREFIX_LIST,
+    CLOUDFRONT_PREFIX_LIST_WEIGHT,
+    HEALTH_CHECKERS_SERVICE,
+    SERVICE_NAME,
 )
+
+_PREFIX_LIST_SERVICES = ("dynamodb", "ec2-instance-connect", HEALTH_CHECKERS_SERVICE, "s3")
 
 Result = dict[str, Any]
 
@@ -87,7 +87,8 @@ def _caller_identity(_: _Call) -> Result:
 
 
 def _names(region: str) -> list[str]:
-    return [name.format(region=region) for name in _PREFIX_LISTS]
+    regional = [SERVICE_NAME.format(region=region, service=service) for service in _PREFIX_LIST_SERVICES]
+    return [CLOUDFRONT_PREFIX_LIST, *regional]
 
 
 def _prefix_list_id(name: str, region: str) -> str:
@@ -106,7 +107,7 @@ def _prefix_list(call: _Call) -> Result:
         "name": name,
         "addressFamily": "IPv4",
         "ownerId": "AWS",
-        "maxEntries": 55 if "cloudfront" in name else 25,
+        "maxEntries": CLOUDFRONT_PREFIX_LIST_WEIGHT if name == CLOUDFRONT_PREFIX_LIST else 25,
     }
 
 

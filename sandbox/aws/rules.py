@@ -20,7 +20,18 @@ from sandbox.folder import CLUSTER_NAME
 from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import shown, step
 from sandbox.values import UNKNOWN
-from settings import BALANCER_NAME_LENGTH, LEAST_ZONES, RULE_VALUES
+from settings.aws_limits import (
+    ALIAS_VERSIONS,
+    BALANCER_NAME,
+    BALANCER_NAME_LENGTH,
+    LARGEST_BLOCK,
+    LEAST_ZONES,
+    RESERVED_BALANCER_PREFIX,
+    RESERVED_FIRST_ADDRESSES,
+    RESERVED_LAST_ADDRESSES,
+    RULE_VALUES,
+    SMALLEST_BLOCK,
+)
 
 Finding = tuple[str, str]
 """A property's path and the problem with it."""
@@ -343,7 +354,7 @@ def _too_few_zones(change: Change, path: str, values: Any) -> Iterator[Finding]:
 
 @rule("ec2/subnet:Subnet")
 def subnet_lies_in_its_vpc(change: Change) -> Iterator[Finding]:
-    """A subnet's CIDR block must lie within its VPC's, and have a size from /16 to /28."""
+    """A subnet's CIDR block must lie within its VPC's, and have a size that AWS supports."""
     vpc, block = change.owner(change.get("vpcId")), change.get("cidrBlock")
     if not block:
         return
@@ -352,8 +363,7 @@ def subnet_lies_in_its_vpc(change: Change) -> Iterator[Finding]:
     except ValueError as error:
         yield "cidrBlock", str(error)
         return
-    if not 16 <= network.prefixlen <= 28:
-        yield "cidrBlock", f"{block} must be between /16 and /28"
+    yield from _block_size(network)
     if vpc and not _inside(network, str(vpc.outputs.get("cidrBlock"))):
         yield "cidrBlock", f"{block} is outside {vpc.name}'s {vpc.outputs.get('cidrBlock')}"
 
@@ -375,11 +385,7 @@ def subnets_do_not_overlap(change: Change) -> Iterator[Finding]:
 
 @rule("ec2/vpcEndpoint:VpcEndpoint")
 def endpoint_lies_in_its_subnets(change: Change) -> Iterator[Finding]:
-    """An endpoint's subnets must be in its VPC, and its addresses must be free in its subnets.
-
-    AWS reserves the first four addresses and the last address of a subnet ("Subnet CIDR blocks", VPC User
-    Guide).
-    """
+    """An endpoint's subnets must be in its VPC, and its addresses must be free in its subnets."""
     for row in _subnets(change, change.get("subnetIds")):
         if change.get("vpcId") and row.outputs.get("vpcId") != change.get("vpcId"):
             yield "subnetIds", f"{row.id} is in {row.outputs.get('vpcId')}, not in {change.get('vpcId')}"
@@ -390,7 +396,7 @@ def endpoint_lies_in_its_subnets(change: Change) -> Iterator[Finding]:
             continue
         block = ipaddress.ip_network(str(subnet.outputs["cidrBlock"]))
         position = int(ipaddress.ip_address(address)) - int(block.network_address)
-        if not 4 <= position < block.num_addresses - 1:
+        if not RESERVED_FIRST_ADDRESSES <= position < block.num_addresses - RESERVED_LAST_ADDRESSES:
             yield (
                 f"subnetConfigurations[{index}].ipv4",
                 f"{address} is not a free address of {subnet.name}, {block}",
@@ -399,22 +405,27 @@ def endpoint_lies_in_its_subnets(change: Change) -> Iterator[Finding]:
 
 @rule("ec2/vpc:Vpc")
 def vpc_size(change: Change) -> Iterator[Finding]:
-    """A VPC's IPv4 block must have a size from /16 to /28."""
+    """A VPC's IPv4 block must have a size that AWS supports."""
     block = change.get("cidrBlock")
-    if block and not 16 <= ipaddress.ip_network(block, strict=False).prefixlen <= 28:
-        yield "cidrBlock", f"{block} must be between /16 and /28"
+    if block:
+        yield from _block_size(ipaddress.ip_network(block, strict=False))
+
+
+def _block_size(block: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Iterator[Finding]:
+    if not LARGEST_BLOCK <= block.prefixlen <= SMALLEST_BLOCK:
+        yield "cidrBlock", f"{block} must be between /{LARGEST_BLOCK} and /{SMALLEST_BLOCK}"
 
 
 @rule("lb/loadBalancer:LoadBalancer", "lb/targetGroup:TargetGroup")
 def load_balancer_names(change: Change) -> Iterator[Finding]:
-    """Names of load balancers and target groups can have up to 32 letters, digits and hyphens."""
+    """Names of load balancers and target groups are short, and have letters, digits and hyphens."""
     name = change.get("name", "")
     if len(name) > BALANCER_NAME_LENGTH:
         yield "name", f"{name!r} has {len(name)} characters; AWS allows {BALANCER_NAME_LENGTH}"
-    if name and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", name):
+    if name and not re.fullmatch(BALANCER_NAME, name):
         yield "name", f"{name!r} must only have letters, digits and hyphens, with no hyphen at either end"
-    if name.startswith("internal-") and change.type.endswith(":LoadBalancer"):
-        yield "name", f"{name!r} must not begin with 'internal-'"
+    if name.startswith(RESERVED_BALANCER_PREFIX) and change.type.endswith(":LoadBalancer"):
+        yield "name", f"{name!r} must not begin with {RESERVED_BALANCER_PREFIX!r}"
 
 
 @rule("lb/loadBalancer:LoadBalancer")
@@ -519,7 +530,7 @@ def listener_certificate(change: Change) -> Iterator[Finding]:
 
 @rule("lb/listenerRule:ListenerRule")
 def listener_rule_values(change: Change) -> Iterator[Finding]:
-    """A listener rule's conditions can have five values in total."""
+    """A listener rule's conditions can't have more than `RULE_VALUES` values in total."""
     conditions: list[Mapping[str, Mapping[str, list[str]]]] = change.get("conditions", [])
     found = sum(len(kind.get("values", [])) for condition in conditions for kind in condition.values())
     if found > RULE_VALUES:
@@ -608,8 +619,11 @@ def alias_names_published_versions(change: Change) -> Iterator[Finding]:
             "routingConfig.additionalVersionWeights",
             f"version {first} is already the alias's functionVersion",
         )
-    if len(weights) > 1:
-        yield "routingConfig.additionalVersionWeights", "an alias can point to at most two versions"
+    if 1 + len(weights) > ALIAS_VERSIONS:
+        yield (
+            "routingConfig.additionalVersionWeights",
+            f"an alias can point to at most {ALIAS_VERSIONS} versions",
+        )
 
 
 @rule("lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig", at_preview=False)

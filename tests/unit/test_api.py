@@ -29,7 +29,6 @@ from functions.order_intake.problems import Problem
 from functions.order_intake.validation import parse_order
 from functions.token_authorizer.key_set import TIMEOUT_SECONDS as ISSUER_TIMEOUT_SECONDS
 from settings import (
-    INTEGRATION_TIMEOUT_SECONDS,
     ApiSettings,
     CanarySettings,
     JwtSettings,
@@ -37,6 +36,7 @@ from settings import (
     Range,
     RouteSettings,
 )
+from settings.aws_limits import INTEGRATION_TIMEOUT_SECONDS
 from tests.unit.harness import STACKS, Graph, context, deploy, deploy_platform, platform, stack_values
 
 ENDPOINT = "vpce-0123456789abcdef0"

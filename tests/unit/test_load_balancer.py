@@ -11,7 +11,8 @@ import pulumi_aws as aws
 import pytest
 
 from components.load_balancer import ORIGIN_SECRET_HEADER, LoadBalancer, LoadBalancerArgs
-from settings import RULE_VALUES, LoadBalancerSettings, Settings
+from settings import LoadBalancerSettings, Settings
+from settings.aws_limits import RULE_VALUES
 from tests.unit.harness import SECRET, Graph, Registered, context, deploy, deploy_platform
 from tests.unit.harness import stack_values as harness_values
 from tests.unit.test_settings import stack_values

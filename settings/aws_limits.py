@@ -1,0 +1,289 @@
+"""What AWS limits or demands: quotas, ranges, forms of names, reserved names, ports and addresses.
+
+Settings, components, policies and the sandbox import these constants. What the platform chooses within AWS's
+limits, such as a default or an alarm's threshold, is where it is used. Instance classes, node types, engine
+versions and zones are in `aws_values.json`.
+
+Each docstring names the action of an AWS API or the title of an AWS document that states the limit.
+`tests/unit/test_aws_limits.py` compares most constants with botocore's service models and cfn-lint's schemas.
+A quota that AWS raises on request is called a default quota.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+# -- all services --------------------------------------------------------------------------------
+
+SERVICE_NAME = "com.amazonaws.{region}.{service}"
+"""Name of a service's VPC endpoint, and of its managed prefix list if it has one (AWS PrivateLink Guide, "AWS
+services that integrate with AWS PrivateLink"; VPC User Guide, "AWS-managed prefix lists")."""
+
+TAG_KEY_LENGTH = 128
+"""Characters (Resource Groups Tagging API, `TagResources`)."""
+TAG_VALUE_LENGTH = 256
+"""Characters (Resource Groups Tagging API, `TagResources`)."""
+TAG_SIGNS = "_.:/=+-@"
+"""Characters that tags can contain in addition to letters, digits and spaces of any script (IAM,
+`TagRole`)."""
+RESERVED_TAG_PREFIX = "aws:"
+"""Beginning of keys and values, in any case, that only AWS uses (AWS Tagging Best Practices, "Tag naming
+limits and requirements")."""
+OBJECT_TAGS = 10
+"""Tags of an S3 object, the resource with the lowest limit (S3, `PutObjectTagging`)."""
+
+ROLE_ARN = r"^arn:aws:iam::[0-9]{12}:role/.+"
+"""Form of an IAM role's ARN (IAM User Guide, "IAM identifiers")."""
+
+# -- VPC -----------------------------------------------------------------------------------------
+
+LARGEST_BLOCK = 16
+"""Shortest prefix of the IPv4 block of a VPC or subnet (EC2, `CreateSubnet`)."""
+SMALLEST_BLOCK = 28
+"""Longest prefix of the IPv4 block of a VPC or subnet (EC2, `CreateSubnet`)."""
+RESERVED_FIRST_ADDRESSES = 4
+"""Addresses at the beginning of a subnet that AWS reserves (EC2, `CreateSubnet`)."""
+RESERVED_LAST_ADDRESSES = 1
+"""Addresses at the end of a subnet that AWS reserves (EC2, `CreateSubnet`)."""
+
+VPC_ID = r"^vpc-[0-9a-f]{8,17}$"
+"""Form of a VPC's id, which has 8 or 17 digits (EC2 User Guide, "Resource IDs")."""
+SUBNET_ID = r"^subnet-[0-9a-f]{8,17}$"
+"""Form of a subnet's id, which has 8 or 17 digits (EC2 User Guide, "Resource IDs")."""
+ROUTE_TABLE_ID = r"^rtb-[0-9a-f]{8,17}$"
+"""Form of a route table's id, which has 8 or 17 digits (EC2 User Guide, "Resource IDs")."""
+
+CLOUDFRONT_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
+"""Managed prefix list of the servers from which CloudFront calls origins, the same in every region
+(CloudFront Developer Guide, "Use the CloudFront managed prefix list")."""
+CLOUDFRONT_PREFIX_LIST_WEIGHT = 55
+"""Rules for which the list counts in a security group, whose default quota is 60 (same document)."""
+HEALTH_CHECKERS_SERVICE = "route53-healthchecks"
+"""Service in the name of the managed prefix list of Route 53's health checkers (VPC User Guide, "AWS-managed
+prefix lists")."""
+
+LEAST_ZONES = 2
+"""Minimum number of zones for an ALB, a cluster, brokers and a DB subnet group (the user guides of ELB, EKS,
+MSK and RDS)."""
+
+# -- Elastic Load Balancing ----------------------------------------------------------------------
+
+BALANCER_NAME_LENGTH = 32
+"""Characters of a load balancer's or target group's name (`CreateLoadBalancer`, `CreateTargetGroup`)."""
+BALANCER_NAME = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+"""Form of a load balancer's or target group's name (`CreateLoadBalancer`, `CreateTargetGroup`)."""
+RESERVED_BALANCER_PREFIX = "internal-"
+"""Beginning of names that a load balancer can't have (`CreateLoadBalancer`)."""
+RULE_VALUES = 5
+"""Condition values in one listener rule, and also wildcards. Neither quota can be raised ("Quotas for your
+Application Load Balancers")."""
+RULE_PATH_LENGTH = 128
+"""Characters of a path pattern (`PathPatternConditionConfig`)."""
+REDIRECT_PATH_LENGTH = 128
+"""Characters of a redirection's path (`RedirectActionConfig`)."""
+FIXED_RESPONSE_CLASSES = (2, 4, 5)
+"""First digits of a fixed response's status (`FixedResponseActionConfig`)."""
+HEALTH_CHECK_PATH_LENGTH = 1024
+"""Characters of the path of a target group's health checks (`CreateTargetGroup`)."""
+
+# -- ACM -----------------------------------------------------------------------------------------
+
+CERTIFICATE_NAMES = 10
+"""Default quota of names on one certificate (`RequestCertificate`)."""
+COMMON_NAME_LENGTH = 64
+"""Characters of a certificate's first name (`RequestCertificate`)."""
+STRONG_KEYS = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1")
+"""Key algorithms without those that are too short (`RequestCertificate`)."""
+
+# -- CloudFront, Route 53 and WAF ----------------------------------------------------------------
+
+CACHE_BEHAVIORS = 75
+"""Default quota of a distribution's cache behaviors, including the default one (CloudFront Developer Guide,
+"Quotas")."""
+VIEWER_TLS = ("TLSv1.2_2021", "TLSv1.2_2025", "TLSv1.3_2025")
+"""Security policies without old ciphers (CloudFront Developer Guide, "Supported protocols and ciphers between
+viewers and CloudFront")."""
+UNLOCATED_COUNTRIES = frozenset({"BV", "CX", "EH", "HM"})
+"""ISO 3166-1 alpha-2 codes of the countries for which Route 53 has no geolocation (Route 53 Developer Guide,
+"Geolocation routing")."""
+RATE_LIMIT_MIN = 10
+"""Lowest limit of a rate-based rule, in requests (WAF, `RateBasedStatement`)."""
+RATE_LIMIT_MAX = 2_000_000_000
+"""Highest limit of a rate-based rule, in requests (WAF, `RateBasedStatement`)."""
+WAF_LOGS_PREFIX = "aws-waf-logs-"
+"""Beginning of the name of a log group for WAF's logs (WAF, `PutLoggingConfiguration`)."""
+
+# -- API Gateway, Lambda and SQS -----------------------------------------------------------------
+
+INTEGRATION_TIMEOUT_SECONDS = 29
+"""Default quota of the time that API Gateway waits for an integration (`PutIntegration`)."""
+API_THROTTLE_RATE = 10_000
+"""Default quota of an account's requests per second in a region (API Gateway Developer Guide, "Quotas for
+configuring and running a REST API")."""
+API_THROTTLE_BURST = 5_000
+"""Default quota of an account's burst of requests in a region (same document)."""
+AUTHORIZATION_CACHE_SECONDS = 3600
+"""Longest time for which API Gateway caches an authorization (`CreateAuthorizer`)."""
+ALIAS_VERSIONS = 2
+"""Versions of a function between which an alias divides invocations (Lambda, `CreateAlias`)."""
+LAMBDA_RUNTIMES = (
+    *("python3.10", "python3.11", "python3.12", "python3.13", "python3.14"),
+    *("nodejs22.x", "nodejs24.x", "java17", "java21", "java25", "dotnet8", "dotnet10", "ruby3.3", "ruby3.4"),
+    *("provided.al2023",),
+)
+"""Runtimes that AWS supports (Lambda Developer Guide, "Lambda runtimes")."""
+QUEUE_RETENTION_SECONDS = 1_209_600
+"""Longest time for which SQS keeps a message (`CreateQueue`)."""
+
+# -- Cognito -------------------------------------------------------------------------------------
+
+LOGIN_DOMAIN_LENGTH = 63
+"""Characters in the prefix of a user pool's domain (`CreateUserPoolDomain`)."""
+LOGIN_DOMAIN_RESERVED = ("aws", "amazon", "cognito")
+"""Words that the prefix of a user pool's domain can't contain (Cognito Developer Guide, "Using the Amazon
+Cognito domain")."""
+
+# -- EKS -----------------------------------------------------------------------------------------
+
+CLUSTER_VERSION = r"^1\.[0-9]{2}$"
+"""Form of a cluster's Kubernetes version (`CreateCluster`)."""
+OLDEST_CLUSTER_VERSION = (1, 34)
+"""The oldest version in standard support, which ends on 2 December 2026 (EKS User Guide, "Understand the
+Kubernetes version lifecycle on EKS")."""
+ADDON_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$"
+"""Form of an add-on's version (`DescribeAddonVersions`)."""
+SERVICE_NETWORKS = ("10.100.0.0/16", "172.20.0.0/16")
+"""Networks from which EKS chooses one for Kubernetes Services (`CreateCluster`). The API server has the
+address that ends in .1, and DNS the one that ends in .10."""
+POD_IDENTITY_AGENT = "169.254.170.23/32"
+"""Address of the Pod Identity agent on every node, which answers on port 80 (EKS User Guide, "Learn how EKS
+Pod Identity grants pods access to AWS services")."""
+ETCD_LIMIT_BYTES = 8 * 2**30
+"""Maximum size of the control plane's database (EKS best practices, "etcd database size")."""
+
+# -- ElastiCache ---------------------------------------------------------------------------------
+
+CACHE_USER_ID_LENGTH = 40
+"""Characters of a user's id, as for other ElastiCache names. `CreateUser` documents only its form; the AWS
+CDK shortens names to this length (`@aws-cdk/aws-elasticache-alpha`)."""
+CACHE_SHARDS = 500
+"""Shards of a cluster without replicas, the highest quota (`CreateReplicationGroup`)."""
+CACHE_REPLICAS = 5
+"""Replicas of a shard (`CreateReplicationGroup`)."""
+CACHE_CPU_TARGET_MIN = 35
+"""Lowest target of auto scaling for CPU, in percent (ElastiCache User Guide, "Auto Scaling Valkey and Redis
+OSS clusters")."""
+CACHE_CPU_TARGET_MAX = 70
+"""Highest target of auto scaling for CPU, in percent (same document)."""
+CACHE_SNAPSHOT_DAYS = 35
+"""Most days for which automatic snapshots are kept (ElastiCache User Guide, "Scheduling automatic
+backups")."""
+SCALING_CACHE_NODES = r"cache\.(r5|r[678]g|r[678]gd|m5|m[678]g|c[78]gn)\.(large|xlarge|2xlarge)"
+"""Node types that support auto scaling of replicas (ElastiCache User Guide, "Auto Scaling Valkey and Redis
+OSS clusters")."""
+
+# -- DynamoDB ------------------------------------------------------------------------------------
+
+ATTRIBUTE_NAME_LENGTH = 255
+"""Characters of the name of a key or time-to-live attribute (`KeySchemaElement`,
+`TimeToLiveSpecification`)."""
+INDEX_NAME = r"^[a-zA-Z0-9_.-]{3,255}$"
+"""Form of a secondary index's name (`CreateTable`)."""
+TABLE_INDEXES = 20
+"""Default quota of a table's global secondary indexes (DynamoDB Developer Guide, "Quotas")."""
+NO_MAXIMUM = -1
+"""Request units that remove an on-demand table's maximum (`OnDemandThroughput`)."""
+UTILIZATION_TARGET_MIN = 20
+"""Lowest target of auto scaling for the capacity's utilization, in percent (DynamoDB Developer Guide,
+"Managing throughput capacity automatically with DynamoDB auto scaling")."""
+UTILIZATION_TARGET_MAX = 90
+"""Highest target of auto scaling for the capacity's utilization, in percent (same document)."""
+
+# -- MSK -----------------------------------------------------------------------------------------
+
+BROKER_SIZES = r"^kafka\.(m5\.((2|4|8|12|16|24)?x)?large|m7g\.((2|4|8|12|16)?x)?large)$"
+"""Sizes of Standard brokers, without kafka.t3 (MSK Developer Guide, "Amazon MSK broker sizes", November
+2026)."""
+BROKER_ZONES = 3
+"""Zones of a cluster (MSK Developer Guide, "Create a provisioned Amazon MSK cluster")."""
+BROKERS = 60
+"""Default quota of brokers of a KRaft cluster (MSK Developer Guide, "Amazon MSK quota")."""
+BROKER_VOLUME_GIB_MIN = 1
+"""Smallest volume of a broker, in GiB (`CreateCluster`)."""
+BROKER_VOLUME_GIB_MAX = 16_384
+"""Largest volume of a broker, in GiB (`CreateCluster`)."""
+BROKER_IAM_CONNECTIONS = 3000
+"""TCP connections to a broker from clients that use IAM (MSK Developer Guide, "Amazon MSK quota")."""
+BROKER_TLS_PORT = 9094
+"""Port of brokers for TLS without SASL (MSK Developer Guide, "Port information")."""
+BROKER_SCRAM_PORT = 9096
+"""Port of brokers for SASL/SCRAM (same document)."""
+BROKER_IAM_PORT = 9098
+"""Port of brokers for TLS with IAM authentication (same document)."""
+BROKER_EXPORTER_PORTS = (11001, 11002)
+"""Ports of brokers for the metrics of Kafka (JMX) and of the machines (MSK Developer Guide, "Monitor an MSK
+cluster with Prometheus")."""
+KAFKA_NAME_LENGTH = 249
+"""Characters of a topic's name, which Kafka uses in folder names, followed by a partition number
+(`CreateTopic`)."""
+
+# -- Aurora PostgreSQL and AWS Backup ------------------------------------------------------------
+
+AURORA_REPLICAS = 15
+"""Readers of a cluster (Aurora User Guide, "Replication with Amazon Aurora")."""
+AURORA_BACKUP_DAYS_MIN = 1
+"""Fewest days for which automated backups are kept (`CreateDBCluster`)."""
+AURORA_BACKUP_DAYS_MAX = 35
+"""Most days for which automated backups are kept (`CreateDBCluster`)."""
+VAULT_DAYS_MAX = 36_500
+"""Most days for which AWS Backup keeps a recovery point (`PutBackupVaultLockConfiguration`)."""
+ADVANCED_INSIGHTS_DAYS = 465
+"""Days of performance history that the advanced mode of Database Insights demands (`CreateDBCluster`)."""
+SERVERLESS_UNITS_MAX = 256
+"""Most capacity units of a Serverless v2 instance (`ServerlessV2ScalingConfiguration`)."""
+SERVERLESS_UNITS_STEP = 0.5
+"""Steps of capacity units (`ServerlessV2ScalingConfiguration`)."""
+SERVERLESS_UNIT_GIB = 2
+"""GiB of memory of a capacity unit (Aurora User Guide, "How Aurora Serverless v2 works")."""
+LARGE_INSTANCE_GIB = {"r": 16, "t": 8, "x": 32}
+"""Letter of an instance class → GiB of memory of its size `large` (Aurora User Guide, "Hardware
+specifications for DB instance classes")."""
+DATABASE_VOLUME_BYTES = 128 * 2**40
+"""Maximum size of a cluster's volume in every version (Aurora User Guide, "Quotas and constraints for Amazon
+Aurora"). Newer versions support more."""
+CONNECTION_BYTES = 9_531_392
+"""Bytes of memory for each connection that an instance accepts by default. `max_connections` is
+`LEAST({DBInstanceClassMemory/9531392},5000)` (Aurora User Guide, "Maximum connections to an Aurora PostgreSQL
+DB instance")."""
+CONNECTIONS = 5000
+"""Connections that an instance accepts at most by default (same document)."""
+CONNECTIONS_FROM_HALF_A_UNIT = 2000
+"""Connections that a serverless instance accepts at most if its minimum capacity is half a unit (Aurora User
+Guide, "Maximum connections for Aurora Serverless v2")."""
+RESERVED_DATABASE_ROLES = r"pg_.*|rds.*|postgres|public|none"
+"""Roles of PostgreSQL and RDS (PostgreSQL documentation, "CREATE ROLE"; RDS User Guide, "Understanding
+PostgreSQL roles and permissions")."""
+
+# -- CloudWatch ----------------------------------------------------------------------------------
+
+RetentionDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+"""Days for which a log group can keep log events (CloudWatch Logs, `PutRetentionPolicy`)."""
+VENDED_LOGS_PREFIX = "/aws/vendedlogs/"
+"""Beginning of the name of a log group that AWS services can deliver to without an entry in the account's
+resource policy for each group (CloudWatch Logs User Guide, "Enabling logging from AWS services"). Amazon
+Managed Service for Prometheus demands it."""
+COMPOSITE_ALARM_CHILDREN = 100
+"""Alarms in the rule of a composite alarm (`PutCompositeAlarm`)."""
+DASHBOARD_WIDGETS = 500
+"""Widgets of a dashboard (CloudWatch API Reference, "Dashboard Body Structure and Syntax")."""
+WIDGET_METRICS = 100
+"""Alarms or metrics of a widget (same document)."""
+
+# -- Secrets Manager -----------------------------------------------------------------------------
+
+SECRET_NAME = r"[A-Za-z0-9/_+=.@-]{1,512}"  # noqa: S105 - a form, not a secret
+"""Form of a secret's name (`CreateSecret`)."""
+SECRET_ARN_SUFFIX = 6
+"""Random characters, after a hyphen, that follow the name in a secret's ARN (`CreateSecret`)."""
