@@ -15,6 +15,7 @@ from components.common.component import Component
 from components.common.context import DeploymentContext, RegionContext
 from components.common.key import EncryptionKey, EncryptionKeyArgs
 from components.common.logs import all_streams, log_group
+from settings.aws_limits import VENDED_LOGS_PREFIX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Foundation(Component):
             f"{name}-workspace",
             self.context,
             # AMP requires this prefix to deliver its logs (CloudWatch's vended logs).
-            name=f"/aws/vendedlogs/prometheus/{region_name}",
+            name=f"{VENDED_LOGS_PREFIX}prometheus/{region_name}",
         )
         workspace = aws.amp.Workspace(
             f"{name}-workspace",

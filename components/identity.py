@@ -11,11 +11,10 @@ import pulumi_aws as aws
 from components.common.component import Component
 from components.common.context import DeploymentContext
 from components.common.signals import Signal
+from settings.aws_limits import LOGIN_DOMAIN_LENGTH
 
 RESOURCE_SERVER = "trading"
 """Prefix of the API's scopes, such as `trading/orders`."""
-DOMAIN_LIMIT = 63
-"""Characters in the prefix of a user pool's domain (Amazon Cognito API Reference)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,7 @@ class Identity(Component):
             name,
             user_pool_id=pool.id,
             # The prefix must be unique among all AWS accounts, which the host is.
-            domain=args.host.replace(".", "-")[:DOMAIN_LIMIT].rstrip("-"),
+            domain=args.host.replace(".", "-")[:LOGIN_DOMAIN_LENGTH].rstrip("-"),
             managed_login_version=2,
             opts=self.child(),
         )

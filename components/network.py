@@ -16,6 +16,7 @@ from components.common.iam import policy_document, service_trust
 from components.common.logs import all_streams, log_group
 from components.common.signals import Signal
 from settings import ExistingVpc, SubnetPlan
+from settings.aws_limits import SERVICE_NAME
 
 INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "secretsmanager", "sts")
 """Services that nodes and pods call constantly: metric queries, images, Pod Identity, logs, secrets,
@@ -99,7 +100,7 @@ class Network(Component):
         )
 
     def _service(self, service: str) -> str:
-        return f"com.amazonaws.{self._args.context.region}.{service}"
+        return SERVICE_NAME.format(region=self._args.context.region, service=service)
 
     def _use(self, existing: ExistingVpc) -> tuple[list[pulumi.Output[str]], list[pulumi.Input[str]]]:
         """Uses an existing VPC. A wrong id or CIDR block fails the lookup before anything is created."""

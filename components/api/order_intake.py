@@ -16,6 +16,7 @@ from components.common.logs import count_lines, writes_logs
 from components.common.scaling import target_tracking
 from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Signal
 from settings import Canary, Range
+from settings.aws_limits import QUEUE_RETENTION_SECONDS
 
 ALIAS = "live"
 TIMEOUT_SECONDS = 20
@@ -62,7 +63,7 @@ class OrderIntake(Component):
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
             kms_master_key_id=args.context.key_arn,
-            message_retention_seconds=14 * 24 * 3600,
+            message_retention_seconds=QUEUE_RETENTION_SECONDS,
             opts=self.child(),
         )
         function = python_function(

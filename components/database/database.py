@@ -27,6 +27,7 @@ from components.database.proxy import DatabaseProxy, DatabaseProxyArgs, database
 from components.database.secret_rotation import SecretRotation, SecretRotationArgs
 from components.database.signals import cluster_signals
 from settings import DatabaseSettings, ServiceSettings
+from settings.aws_limits import ADVANCED_INSIGHTS_DAYS
 
 DATABASE_NAME = "trading"
 MASTER_USERNAME = "trading_admin"
@@ -276,7 +277,9 @@ class Database(Component):
             performance_insights_enabled=True,
             performance_insights_kms_key_id=args.context.key_arn,
             # The retention that the mode requires (advanced) or includes free of charge (standard).
-            performance_insights_retention_period=465 if settings.insights == "advanced" else 7,
+            performance_insights_retention_period=(
+                ADVANCED_INSIGHTS_DAYS if settings.insights == "advanced" else 7
+            ),
             monitoring_interval=MONITORING_INTERVAL_SECONDS,
             monitoring_role_arn=monitoring.role.arn,
             opts=self.child(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from components.common.signals import Signal
 from settings import DatabaseSettings
+from settings.aws_limits import (
+    CONNECTION_BYTES,
+    CONNECTIONS,
+    CONNECTIONS_FROM_HALF_A_UNIT,
+    DATABASE_VOLUME_BYTES,
+    LARGE_INSTANCE_GIB,
+    SERVERLESS_UNIT_GIB,
+)
 
 GIB = 2**30
-VOLUME_LIMIT_BYTES = 128 * 1024 * GIB
-"""What a volume may grow to in every version ("Quotas and constraints for Amazon Aurora"); newer ones take
-more."""
-BYTES_OF_A_CONNECTION = 9_531_392
-MOST_CONNECTIONS = 5000
-MOST_CONNECTIONS_FROM_HALF_A_UNIT = 2000
-_LARGE_GIB = {"r": 16, "t": 8, "x": 32}
-"""First letter of an instance class → memory of its size `large` ("Hardware specifications for DB instance
-classes")."""
 
 
 def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_database: bool) -> list[Signal]:
@@ -63,8 +62,8 @@ def connection_limit(settings: DatabaseSettings) -> float:
     to an Aurora PostgreSQL DB instance", "Maximum connections for Aurora Serverless v2").
     """
     from_half = settings.serverless and settings.serverless.min == 0.5
-    most = MOST_CONNECTIONS_FROM_HALF_A_UNIT if from_half else MOST_CONNECTIONS
-    return min(_memory_gib(settings) * GIB / BYTES_OF_A_CONNECTION, most)
+    most = CONNECTIONS_FROM_HALF_A_UNIT if from_half else CONNECTIONS
+    return min(_memory_gib(settings) * GIB / CONNECTION_BYTES, most)
 
 
 def _load(of_writer: dict[str, str], of_readers: dict[str, str], settings: DatabaseSettings) -> list[Signal]:
@@ -173,7 +172,7 @@ def _data(of_cluster: dict[str, str], of_readers: dict[str, str]) -> list[Signal
             metric="VolumeBytesUsed",
             dimensions=of_cluster,
             statistic="Maximum",
-            threshold=0.75 * VOLUME_LIMIT_BYTES,
+            threshold=0.75 * DATABASE_VOLUME_BYTES,
             reason="The threshold is in bytes: three quarters of 128 TiB. The metric of the space that is "
             "left exists only for Aurora MySQL.",
             severity="warning",
@@ -261,9 +260,9 @@ def _of_an_instance_class(
 def _memory_gib(settings: DatabaseSettings) -> float:
     """Memory of an instance: 2 GiB per serverless capacity unit, or the memory of the instance class."""
     if settings.serverless:
-        return 2 * settings.serverless.max
+        return SERVERLESS_UNIT_GIB * settings.serverless.max
     _, family, size = settings.instance_class.split(".")
-    large = _LARGE_GIB.get(family[0], _LARGE_GIB["r"])
+    large = LARGE_INSTANCE_GIB.get(family[0], LARGE_INSTANCE_GIB["r"])
     if size.endswith("xlarge"):
         return 2 * large * int(size.removesuffix("xlarge") or 1)
     return large if size == "large" else large / 2

@@ -18,13 +18,7 @@ from components.event_streaming.access import kafka_access
 from components.event_streaming.configuration import server_properties, topic_configs
 from components.event_streaming.signals import broker_signals, consumer_signals, dead_letter_signals
 from settings import ServiceSettings, StreamingSettings, TopicSettings
-
-IAM_PORT = 9098
-"""Port of the brokers for TLS with IAM authentication (MSK Developer Guide, *Port information*)."""
-
-EXPORTER_PORTS = (11001, 11002)
-"""Ports of the exporters for Kafka's metrics and for the machines' metrics (MSK Developer Guide, *Open
-monitoring*)."""
+from settings.aws_limits import BROKER_EXPORTER_PORTS, BROKER_IAM_PORT, VENDED_LOGS_PREFIX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +97,13 @@ class EventStreaming(Component):
 
         self.cluster_arn = cluster.arn
         self.bootstrap_brokers = cluster.bootstrap_brokers_sasl_iam
-        self.endpoint = Endpoint(security_group_id=security_group.id, ports=(IAM_PORT,))
+        self.endpoint = Endpoint(security_group_id=security_group.id, ports=(BROKER_IAM_PORT,))
         # `b-2.platform.abc123.c4.kafka.us-east-1.amazonaws.com:9098` is one broker. The name without `b-2.`
         # resolves to all of them ("Set up managed Prometheus collectors for Amazon MSK").
         self.dns_name = self.bootstrap_brokers.apply(
             lambda brokers: re.sub(r"^b-\d+\.|:\d+$", "", brokers.split(",")[0])
         )
-        self.exporters = Endpoint(security_group_id=security_group.id, ports=EXPORTER_PORTS)
+        self.exporters = Endpoint(security_group_id=security_group.id, ports=BROKER_EXPORTER_PORTS)
         self._watch(args, cluster)
         self.register_outputs({"clusterArn": self.cluster_arn, "bootstrapBrokers": self.bootstrap_brokers})
 
@@ -120,7 +114,7 @@ class EventStreaming(Component):
             bootstrap_brokers=self.bootstrap_brokers,
             cluster_arn=self.cluster_arn,
             dead_letter_topics=self.dead_letter_topics.get(service.name, {}),
-            port=IAM_PORT,
+            port=BROKER_IAM_PORT,
         )
 
     def _cluster(
@@ -132,7 +126,7 @@ class EventStreaming(Component):
             args.context,
             # Log groups with this prefix need no entry of their own in the account's only resource policy for
             # log delivery.
-            name_prefix=f"/aws/vendedlogs/msk/{name}-",
+            name_prefix=f"{VENDED_LOGS_PREFIX}msk/{name}-",
         )
         configuration = aws.msk.Configuration(
             f"{name}-ledger",

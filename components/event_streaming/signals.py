@@ -5,9 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from components.common.signals import Signal
-
-IAM_CONNECTIONS = 3000
-"""Which a broker takes of clients that sign in with IAM (MSK Developer Guide, *MSK quota*)."""
+from settings.aws_limits import BROKER_IAM_CONNECTIONS
 
 
 def broker_signals(cluster_name: pulumi.Input[str], brokers: int) -> list[Signal]:
@@ -85,7 +83,7 @@ def _load_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -> list[
             metric="ConnectionCount",
             dimensions=of_broker,
             statistic="Maximum",
-            threshold=0.8 * IAM_CONNECTIONS,
+            threshold=0.8 * BROKER_IAM_CONNECTIONS,
             reason="The threshold is four fifths of the MSK quota for IAM connections, above which new "
             "connections are refused. A pod has only a few.",
             severity="warning",

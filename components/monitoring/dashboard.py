@@ -17,13 +17,9 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.signals import SEVERITIES, Signal
+from settings.aws_limits import DASHBOARD_WIDGETS, WIDGET_METRICS
 
 T = TypeVar("T")
-
-WIDGET_LIMIT = 500
-"""Widgets of one dashboard ("Dashboard Body Structure and Syntax", CloudWatch API Reference)."""
-BATCH_LIMIT = 100
-"""Alarms or metrics that one widget shows (likewise)."""
 
 Widget = dict[str, object]
 
@@ -140,14 +136,14 @@ def _grouped(alarms: Sequence[ShownAlarm], key: Callable[[ShownAlarm], str]) -> 
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), BATCH_LIMIT):
-        yield items[start : start + BATCH_LIMIT]
+    for start in range(0, len(items), WIDGET_METRICS):
+        yield items[start : start + WIDGET_METRICS]
 
 
 def _limited(dashboard: str, widgets: list[Widget]) -> list[Widget]:
-    if len(widgets) > WIDGET_LIMIT:
+    if len(widgets) > DASHBOARD_WIDGETS:
         raise ValueError(
-            f"the dashboard {dashboard} has {len(widgets)} widgets; CloudWatch allows {WIDGET_LIMIT}. "
+            f"the dashboard {dashboard} has {len(widgets)} widgets; CloudWatch allows {DASHBOARD_WIDGETS}. "
             "Set another `dashboard` for some of its signals"
         )
     return widgets

@@ -19,12 +19,11 @@ from components.monitoring.dashboard import ShownAlarm, Widget, graphs, overview
 from components.monitoring.objectives import BURN_RATES, BurnRate
 from components.monitoring.spending import Spending, SpendingArgs
 from settings import MonitoringSettings
+from settings.aws_limits import COMPOSITE_ALARM_CHILDREN
 
 DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
 """Namespace of the metric that the pipeline reports every minute while a deployment is running; see
 `.github/actions/pulumi`."""
-COMPOSITE_LIMIT = 100
-"""Alarms under a composite alarm (CloudWatch API Reference, PutCompositeAlarm)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -449,8 +448,10 @@ def _rings(operator: Literal["AND", "OR"], names: Sequence[pulumi.Output[str]]) 
     Raises:
         ValueError: there are more alarms than a rule may have ("PutCompositeAlarm").
     """
-    if len(names) > COMPOSITE_LIMIT:
-        raise ValueError(f"a composite alarm has {len(names)} alarms; at most {COMPOSITE_LIMIT} are allowed")
+    if len(names) > COMPOSITE_ALARM_CHILDREN:
+        raise ValueError(
+            f"a composite alarm has {len(names)} alarms; at most {COMPOSITE_ALARM_CHILDREN} are allowed"
+        )
     return pulumi.Output.all(*names).apply(
         lambda known: f" {operator} ".join(f'ALARM("{name}")' for name in known)
     )

@@ -15,6 +15,7 @@ from components.common.context import RegionContext
 from components.common.logs import all_streams, log_group
 from components.common.signals import Severity, Signal
 from components.common.workloads import WORKLOAD_NAMESPACE
+from settings.aws_limits import VENDED_LOGS_PREFIX
 
 API_SERVER_PORT = 443
 
@@ -249,7 +250,7 @@ def _ingestion(
 def _log_scraper(
     component: Component, name: str, context: RegionContext, scraper: aws.amp.Scraper, alias: str
 ) -> None:
-    logs = log_group(component, name, context, name=f"/aws/vendedlogs/prometheus/scraper/{alias}")
+    logs = log_group(component, name, context, name=f"{VENDED_LOGS_PREFIX}prometheus/scraper/{alias}")
     aws.amp.ScraperLoggingConfiguration(
         name,
         scraper_id=scraper.id,

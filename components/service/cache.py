@@ -18,10 +18,9 @@ from components.common.names import AUTO_NAME_SUFFIX, limited_name
 from components.common.scaling import target_tracking
 from components.common.signals import Signal
 from settings import CacheSettings, ServiceSettings
+from settings.aws_limits import CACHE_USER_ID_LENGTH, VENDED_LOGS_PREFIX
 
 PORT = 6379
-USER_ID_LIMIT = 40
-"""Characters (ElastiCache's CreateUser)."""
 
 PARAMETERS = {
     "cluster-enabled": "yes",
@@ -127,7 +126,9 @@ class Cache(Component):
     ) -> tuple[dict[str, aws.elasticache.User], aws.elasticache.UserGroup]:
         # A user group with the engine `valkey` needs no user `default`, so only the listed users can connect.
         self.user_ids = {
-            service: limited_name(f"{args.context.platform}-{service}", USER_ID_LIMIT + AUTO_NAME_SUFFIX)
+            service: limited_name(
+                f"{args.context.platform}-{service}", CACHE_USER_ID_LENGTH + AUTO_NAME_SUFFIX
+            )
             for service in args.users
         }
         users = {
@@ -175,7 +176,7 @@ class Cache(Component):
                 self,
                 f"{name}-{kind}",
                 args.context,
-                name_prefix=f"/aws/vendedlogs/elasticache/{name}-{kind}-",
+                name_prefix=f"{VENDED_LOGS_PREFIX}elasticache/{name}-{kind}-",
             )
             for kind in ("engine-log", "slow-log")
         }

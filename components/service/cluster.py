@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +23,10 @@ from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery,
 from components.common.workloads import NODE_TAINT, ON_DEMAND, SPOT, WORKLOAD_NAMESPACE
 from components.service.pod_identity import pod_identity
 from settings import ClusterSettings
+from settings.aws_limits import ETCD_LIMIT_BYTES, POD_IDENTITY_AGENT, SERVICE_NETWORKS
 
 SECRETS_STORE_NAMESPACE = "aws-secrets-manager"
 """Namespace of the pods of the add-on `aws-secrets-store-csi-driver-provider`."""
-SERVICE_NETWORKS = ("10.100.0", "172.20.0")
-"""EKS assigns services addresses in 10.100.0.0/16 or 172.20.0.0/16. The API server has the first address, and
-DNS the tenth."""
-POD_IDENTITY_AGENT = "169.254.170.23/32"
-ETCD_LIMIT_BYTES = 8 * 2**30
-"""What the control plane's database may hold (EKS best practices, "etcd database size")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,9 +389,9 @@ class Cluster(Component):
                 "pod_selector": {},
                 "policy_types": ["Egress"],
                 "egress": [
-                    to(443, args.vpc_cidr, *(f"{network}.1/32" for network in SERVICE_NETWORKS)),
+                    to(443, args.vpc_cidr, *_service_addresses(1)),  # the API server
                     *(
-                        to(53, *(f"{network}.10/32" for network in SERVICE_NETWORKS), protocol=protocol)
+                        to(53, *_service_addresses(10), protocol=protocol)  # DNS
                         for protocol in ("UDP", "TCP")
                     ),
                     to(80, POD_IDENTITY_AGENT),
@@ -446,6 +442,11 @@ filter kubernetes.namespace_name = "{WORKLOAD_NAMESPACE}" and log_processed.leve
   by kubernetes.container_name, kubernetes.pod_name, log_processed.message
 | sort n desc
 | limit 100"""
+
+
+def _service_addresses(position: int) -> list[str]:
+    """The address at this position of each network that EKS can give to Kubernetes Services."""
+    return [f"{ipaddress.IPv4Network(network)[position]}/32" for network in SERVICE_NETWORKS]
 
 
 def _signals(cluster_name: str, pods_quota: int) -> list[Signal]:

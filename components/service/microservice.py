@@ -18,6 +18,7 @@ from components.common.workloads import ON_DEMAND, SPOT, WORKLOAD_NAMESPACE
 from components.service.autoscaler import LOAD_METRIC
 from components.service.pod_identity import pod_identity
 from settings import ServiceSettings
+from settings.aws_limits import SECRET_ARN_SUFFIX
 
 HTTPS_PORT = 443
 UNKNOWN_CHECKSUM = "known-once-deployed"
@@ -208,7 +209,7 @@ def _secret_arn(region: str, account_id: pulumi.Output[str], secret: str) -> pul
     if secret.startswith("arn:"):
         return secret
     return pulumi.Output.concat(
-        "arn:aws:secretsmanager:", region, ":", account_id, f":secret:{secret}-??????"
+        "arn:aws:secretsmanager:", region, ":", account_id, f":secret:{secret}-{'?' * SECRET_ARN_SUFFIX}"
     )
 
 

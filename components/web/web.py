@@ -26,6 +26,7 @@ from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.web.bucket import admit_distribution, app_bucket
 from components.web.release import VIEWER_CACHE_CONTROL, current_release
 from settings import ORDERS_PATH, ApiSettings, DomainSettings, WebSettings
+from settings.aws_limits import WAF_LOGS_PREFIX
 
 ORIGIN_READ_TIMEOUT = 60
 """Number of seconds that CloudFront waits for the API. It is longer than the load balancer's idle timeout."""
@@ -377,8 +378,7 @@ class Web(Component):
             )
             for purpose, group in (
                 ("access", f"/aws/cloudfront/{args.context.platform}"),
-                # WAF requires this prefix.
-                ("acl", f"aws-waf-logs-{args.context.platform}"),
+                ("acl", f"{WAF_LOGS_PREFIX}{args.context.platform}"),
             )
         )
         self.report(
