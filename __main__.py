@@ -19,9 +19,7 @@ from components.load_balancer import LoadBalancer
 from composition import base, compute, edge, observability, request_path, stores
 from composition.stores import Stores
 from settings import RegionSettings, Settings, SettingsError
-
-EDGE_REGION = "us-east-1"
-"""Region of CloudFront, its certificate, its web ACL and Route 53's metrics (CloudFront Developer Guide)."""
+from settings.aws_limits import EDGE_REGION
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -358,6 +358,9 @@ class _Processes:
         self._wait("etcd", child, f"{self._etcd}/health")
 
     def _start_api_server(self) -> None:
+        # Imported here because importing settings takes most of a second, and other commands don't need them.
+        from settings.aws_limits import SERVICE_NETWORKS
+
         endpoint = _endpoint(self.directory)
         port = int(endpoint.rsplit(":", 1)[1])
         # After a crash, the previous command's processes take a moment to end.
@@ -382,7 +385,7 @@ class _Processes:
             "--tls-private-key-file=server.key",
             "--token-auth-file=tokens.csv",
             "--authorization-mode=RBAC",
-            "--service-cluster-ip-range=10.100.0.0/16",  # EKS's default
+            f"--service-cluster-ip-range={SERVICE_NETWORKS[0]}",
             "--service-account-issuer=https://kubernetes.default.svc",
             "--service-account-key-file=server.key",
             "--service-account-signing-key-file=server.key",

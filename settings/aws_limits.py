@@ -97,6 +97,9 @@ STRONG_KEYS = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r
 
 # -- CloudFront, Route 53 and WAF ----------------------------------------------------------------
 
+EDGE_REGION = "us-east-1"
+"""The region of CloudFront's certificates and web ACLs, of Route 53's metrics and query logs, and of the keys
+that sign zones (WAF, `CreateWebACL`; the developer guides of CloudFront and Route 53)."""
 CACHE_BEHAVIORS = 75
 """Default quota of a distribution's cache behaviors, including the default one (CloudFront Developer Guide,
 "Quotas")."""
@@ -127,11 +130,11 @@ AUTHORIZATION_CACHE_SECONDS = 3600
 ALIAS_VERSIONS = 2
 """Versions of a function between which an alias divides invocations (Lambda, `CreateAlias`)."""
 LAMBDA_RUNTIMES = (
-    *("python3.10", "python3.11", "python3.12", "python3.13", "python3.14"),
-    *("nodejs22.x", "nodejs24.x", "java17", "java21", "java25", "dotnet8", "dotnet10", "ruby3.3", "ruby3.4"),
+    *("python3.11", "python3.12", "python3.13", "python3.14", "nodejs22.x", "nodejs24.x", "dotnet10"),
+    *("java8.al2", "java11", "java17", "java21", "java25", "ruby3.3", "ruby3.4", "ruby4.0"),
     *("provided.al2023",),
 )
-"""Runtimes that AWS supports (Lambda Developer Guide, "Lambda runtimes")."""
+"""Runtimes that AWS supports, in November 2026 (Lambda Developer Guide, "Lambda runtimes")."""
 QUEUE_RETENTION_SECONDS = 1_209_600
 """Longest time for which SQS keeps a message (`CreateQueue`)."""
 

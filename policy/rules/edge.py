@@ -16,7 +16,7 @@ from policy.rule import (
     rule,
     stack_rule,
 )
-from settings.aws_limits import LEAST_ZONES, STRONG_KEYS, VIEWER_TLS
+from settings.aws_limits import EDGE_REGION, LEAST_ZONES, STRONG_KEYS, VIEWER_TLS
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 LOG_DELIVERY_SOURCE = "aws:cloudwatch/logDeliverySource:LogDeliverySource"
@@ -60,7 +60,7 @@ def cloudfront_has_web_acl(distribution: Resource) -> Iterator[str]:
 )
 def cloudfront_viewers_use_modern_tls(distribution: Resource) -> Iterator[str]:
     yield from must_be_set(
-        distribution, "viewerCertificate.acmCertificateArn", "name a certificate in us-east-1"
+        distribution, "viewerCertificate.acmCertificateArn", f"name a certificate in {EDGE_REGION}"
     )
     yield from must_be(distribution, "viewerCertificate.sslSupportMethod", "sni-only")
     yield from must_be(distribution, "viewerCertificate.minimumProtocolVersion", *VIEWER_TLS)

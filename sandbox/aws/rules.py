@@ -24,6 +24,7 @@ from settings.aws_limits import (
     ALIAS_VERSIONS,
     BALANCER_NAME,
     BALANCER_NAME_LENGTH,
+    EDGE_REGION,
     LARGEST_BLOCK,
     LEAST_ZONES,
     RESERVED_BALANCER_PREFIX,
@@ -504,8 +505,8 @@ def composite_alarm_rule(change: Change) -> Iterator[Finding]:
 def edge_certificate(change: Change) -> Iterator[Finding]:
     """CloudFront's certificate must be in us-east-1, and its web ACL must have the scope CLOUDFRONT."""
     certificate = str(change.get("viewerCertificate", {}).get("acmCertificateArn") or "")
-    if certificate.startswith("arn:") and ":us-east-1:" not in certificate:
-        yield "viewerCertificate.acmCertificateArn", f"{certificate} must be in us-east-1"
+    if certificate.startswith("arn:") and f":{EDGE_REGION}:" not in certificate:
+        yield "viewerCertificate.acmCertificateArn", f"{certificate} must be in {EDGE_REGION}"
     web_acl = str(change.get("webAclId", ""))
     if web_acl.startswith("arn:") and ":global/webacl/" not in web_acl:
         yield "webAclId", f"{web_acl} must have the scope CLOUDFRONT"
@@ -514,8 +515,8 @@ def edge_certificate(change: Change) -> Iterator[Finding]:
 @rule("wafv2/webAcl:WebAcl")
 def edge_scope(change: Change) -> Iterator[Finding]:
     """A web ACL for CloudFront must be created in us-east-1."""
-    if change.get("scope") == "CLOUDFRONT" and change.region != "us-east-1":
-        yield "scope", f"CLOUDFRONT is possible only in us-east-1, not in {change.region}"
+    if change.get("scope") == "CLOUDFRONT" and change.region != EDGE_REGION:
+        yield "scope", f"CLOUDFRONT is possible only in {EDGE_REGION}, not in {change.region}"
 
 
 @rule("lb/listener:Listener")
