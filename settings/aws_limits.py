@@ -77,8 +77,12 @@ RESERVED_BALANCER_PREFIX = "internal-"
 RULE_VALUES = 5
 """Condition values in one listener rule, and also wildcards. Neither quota can be raised ("Quotas for your
 Application Load Balancers")."""
+RULE_HOST_LENGTH = 128
+"""Characters of a host name that a rule matches (`HostHeaderConditionConfig`)."""
 RULE_PATH_LENGTH = 128
 """Characters of a path pattern (`PathPatternConditionConfig`)."""
+REDIRECT_HOST_LENGTH = 128
+"""Characters of a redirection's host (`RedirectActionConfig`)."""
 REDIRECT_PATH_LENGTH = 128
 """Characters of a redirection's path (`RedirectActionConfig`)."""
 FIXED_RESPONSE_CLASSES = (2, 4, 5)

@@ -7,8 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from settings.aws_limits import FIXED_RESPONSE_CLASSES, REDIRECT_PATH_LENGTH, RULE_PATH_LENGTH, RULE_VALUES
-from settings.model import Broken, Fqdn, Model, duplicate, refuse_duplicates, rule
+from settings.aws_limits import (
+    FIXED_RESPONSE_CLASSES,
+    REDIRECT_HOST_LENGTH,
+    REDIRECT_PATH_LENGTH,
+    RULE_HOST_LENGTH,
+    RULE_PATH_LENGTH,
+    RULE_VALUES,
+)
+from settings.model import Broken, Fqdn, Location, Model, duplicate, refuse_duplicates, rule
 
 RULE_PRIORITIES = 48
 """Highest priority of a configured rule. The standard rules come after it."""
@@ -30,6 +37,11 @@ class FixedResponseSettings(Model):
         return status
 
 
+def _too_long(host: str, most: int, what: str, where: Location) -> Iterator[Broken]:
+    if len(host) > most:
+        yield Broken(f"{host} has {len(host)} characters, but {what} accepts only {most}: shorten it", where)
+
+
 class RedirectSettings(Model):
     """Where the load balancer redirects a client, always with HTTPS. Use it for reads only, because many
     clients don't send the request's body again."""
@@ -47,6 +59,11 @@ class RedirectSettings(Model):
     def _leads_elsewhere(self) -> Iterator[Broken]:
         if self.host is None and self.path is None:
             yield Broken("needs a host, a path or both: otherwise it redirects to itself")
+
+    @rule
+    def _host_fits(self) -> Iterator[Broken]:
+        if self.host:
+            yield from _too_long(self.host, REDIRECT_HOST_LENGTH, "a redirection", ("host",))
 
 
 class ListenerRuleSettings(Model):
@@ -96,6 +113,8 @@ class ListenerRuleSettings(Model):
         for found in (duplicate("host", self.hosts), duplicate("path", self.paths)):
             if found:
                 yield Broken(found)
+        for index, host in enumerate(self.hosts):
+            yield from _too_long(host, RULE_HOST_LENGTH, "a listener rule", ("hosts", index))
         # A rule that forwards always has a host condition and the secret header.
         values = len(self.paths) + (max(len(self.hosts), 1) + 1 if self.forward else len(self.hosts))
         if values > RULE_VALUES:

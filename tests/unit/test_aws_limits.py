@@ -115,6 +115,7 @@ BOUNDS = [
     ("LOGIN_DOMAIN_LENGTH", "cognito-idp CreateUserPoolDomainRequest.Domain", "max"),
     ("RATE_LIMIT_MAX", "wafv2 RateBasedStatement.Limit", "max"),
     ("RATE_LIMIT_MIN", "wafv2 RateBasedStatement.Limit", "min"),
+    ("REDIRECT_HOST_LENGTH", "elbv2 RedirectActionConfig.Host", "max"),
     ("REDIRECT_PATH_LENGTH", "elbv2 RedirectActionConfig.Path", "max"),
     ("TAG_KEY_LENGTH", "resourcegroupstaggingapi Tag.Key", "max"),
     ("TAG_VALUE_LENGTH", "resourcegroupstaggingapi Tag.Value", "max"),
@@ -174,6 +175,11 @@ SENTENCES = [
     ("OBJECT_TAGS", "s3 PutObjectTagging", "to {} tags per object"),
     ("QUEUE_RETENTION_SECONDS", "sqs CreateQueueRequest.Attributes", "to {:,} seconds (14 days)"),
     ("RESERVED_BALANCER_PREFIX", "elbv2 CreateLoadBalancerInput.Name", 'must not begin with "{}"'),
+    (
+        "RULE_HOST_LENGTH",
+        "elbv2 HostHeaderConditionConfig.Values",
+        "maximum length of each string is {} characters",
+    ),
     (
         "RULE_PATH_LENGTH",
         "elbv2 PathPatternConditionConfig.Values",

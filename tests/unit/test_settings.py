@@ -21,6 +21,7 @@ from tests.unit.harness import FIXTURES, ROOT, STACKS
 
 Values = dict[str, Any]
 Change = Callable[[Values], object]
+LONG_HOST = f"{'a' * 60}.{'b' * 60}.example.com"
 
 
 def stack_file(stack: str) -> Values:
@@ -893,6 +894,16 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         "listener-rule-that-answers-with-a-redirection",
         put("loadBalancer.rules", [{"priority": 1, "respond": {"status": 302}}]),
         ("loadBalancer.rules[0].respond.status", "302", "redirect"),
+    ),
+    (
+        "host-too-long-for-a-listener-rule",
+        put("loadBalancer.rules", [{"priority": 1, "hosts": [LONG_HOST], "respond": {}}]),
+        ("loadBalancer.rules[0].hosts[0]", LONG_HOST, "has 133 characters", "only 128"),
+    ),
+    (
+        "host-too-long-for-a-redirection",
+        put("loadBalancer.rules", [{"priority": 1, "redirect": {"host": LONG_HOST}}]),
+        ("loadBalancer.rules[0].redirect.host", LONG_HOST, "has 133 characters", "only 128"),
     ),
     (
         "redirect-in-a-circle",
