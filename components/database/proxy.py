@@ -46,7 +46,8 @@ def database_user_arn(
         region: the database's region.
         account_id: the database's account.
         resource_id: id of the resource that the client connects to: the cluster (`cluster-…`) or the proxy
-            (`prx-…`). user: name of the user in the database.
+            (`prx-…`).
+        user: name of the user in the database.
     """
     return pulumi.Output.format(
         "arn:aws:rds-db:{0}:{1}:dbuser:{2}/{3}", region, account_id, resource_id, user
