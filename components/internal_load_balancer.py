@@ -296,32 +296,34 @@ class InternalLoadBalancer(Component):
             ),
         )
         if tls:
-            self.report(
-                *[
-                    Signal(
-                        name=f"internal-load-balancer-{side}-tls-errors",
-                        runbook="internal-load-balancer-tls-errors",
-                        title=title,
-                        namespace="AWS/NetworkELB",
-                        metric=metric,
-                        dimensions=of_load_balancer,
-                        statistic="Sum",
-                        threshold=10,
-                        reason="A failed handshake is a failed request. More than ten a minute for three "
-                        "minutes aren't connections that broke by chance.",
-                        severity="critical",
-                    )
-                    for side, metric, title in (
-                        (
-                            "client",
-                            "ClientTLSNegotiationErrorCount",
-                            "TLS handshakes between the API tier and the internal load balancer fail",
-                        ),
-                        (
-                            "target",
-                            "TargetTLSNegotiationErrorCount",
-                            "TLS handshakes between the internal load balancer and pods fail",
-                        ),
-                    )
-                ]
-            )
+            self.report(*_tls_signals(of_load_balancer))
+
+
+def _tls_signals(of_load_balancer: Mapping[str, pulumi.Input[str]]) -> list[Signal]:
+    return [
+        Signal(
+            name=f"internal-load-balancer-{side}-tls-errors",
+            runbook="internal-load-balancer-tls-errors",
+            title=title,
+            namespace="AWS/NetworkELB",
+            metric=metric,
+            dimensions=of_load_balancer,
+            statistic="Sum",
+            threshold=10,
+            reason="A failed handshake is a failed request. More than ten a minute for three "
+            "minutes aren't connections that broke by chance.",
+            severity="critical",
+        )
+        for side, metric, title in (
+            (
+                "client",
+                "ClientTLSNegotiationErrorCount",
+                "TLS handshakes between the API tier and the internal load balancer fail",
+            ),
+            (
+                "target",
+                "TargetTLSNegotiationErrorCount",
+                "TLS handshakes between the internal load balancer and pods fail",
+            ),
+        )
+    ]
