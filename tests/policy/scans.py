@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import fcntl
 import json
-import pickle
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
@@ -26,8 +24,6 @@ from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.rpc import from_struct, to_struct
 from tests.policy.stacks import TODAY, stack_state
 from tests.unit.harness import SECRET, Graph, Registered, platform
-
-T = TypeVar("T")
 
 EKS_CLUSTER = "eks:index:Cluster"
 
@@ -61,15 +57,6 @@ def scan(state: list[State]) -> Scan:
     """Runs Checkov on a state."""
     made = plan(state)
     return Scan(made, judge(made.document))
-
-
-def once(path: Path, make: Callable[[], T]) -> T:
-    """The result of `make`, which only one of the processes that share the file calls."""
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            path.write_bytes(pickle.dumps(make()))
-        return pickle.loads(path.read_bytes())
 
 
 def fixture_state(stack: str) -> list[State]:

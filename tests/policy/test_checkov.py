@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +24,9 @@ from policy.scan.names import attribute, terraform_type
 from policy.scan.plan import State
 from sandbox import sdk_schema
 from sandbox.sdk_schema import Property, Type
-from tests.policy.scans import Check, Scan, checks, fixture_state, once, scan, state_of
+from tests.policy.scans import Check, Scan, checks, fixture_state, scan, state_of
 from tests.policy.stacks import unneeded, users_graphs
+from tests.run import once
 from tests.unit.harness import STACKS, platforms_with_everything
 
 Scans = Callable[[str], Scan]
@@ -180,27 +180,20 @@ FOREIGN: dict[str, set[tuple[str, str]]] = {
 
 
 @pytest.fixture(scope="session")
-def scans(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Scans:
+def scans() -> Scans:
     """Checkov's findings for a stack. pytest's processes scan each stack only once between them."""
-    folder = _shared(tmp_path_factory, worker_id)
 
     @functools.cache
     def scanned(stack: str) -> Scan:
         make = {"broken": broken_state, ISSUER: issuer_state}.get(stack, lambda: fixture_state(stack))
-        return once(folder / f"scan-{stack}", lambda: scan(make()))
+        return once(f"scan-{stack}", lambda: scan(make()))
 
     return scanned
 
 
 @pytest.fixture(scope="session")
-def known_checks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> list[Check]:
-    return once(_shared(tmp_path_factory, worker_id) / "checks", checks)
-
-
-def _shared(factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder that all processes of this test run share."""
-    folder = factory.getbasetemp()
-    return folder if worker_id == "master" else folder.parent
+def known_checks() -> list[Check]:
+    return once("checks", checks)
 
 
 def broken_state() -> list[State]:

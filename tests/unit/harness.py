@@ -3,18 +3,21 @@
 Plain mocks accept a misspelled property and an engine called `not-an-engine`. These hold every
 registration of the AWS, Kubernetes, EKS and random packages to the sandbox's schemas, and give every
 output the form it has on AWS. `deploy` returns only once every registration has landed, so that a test
-may also assert that something is absent.
+may also assert that something is absent. A graph can't be changed: most are shared between tests.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
+import hashlib
 import json
 import random
 import runpy
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,9 @@ import pulumi_aws as aws
 import yaml
 from google.protobuf import struct_pb2
 from pulumi.runtime import mocks
+from pulumi.runtime import resource as sdk_resource
 from pulumi.runtime.config import set_all_config
-from pulumi.runtime.proto import provider_pb2, resource_pb2
+from pulumi.runtime.proto import provider_pb2, resource_pb2, source_pb2
 
 from components.common.context import RegionContext
 from sandbox import sdk_schema, values
@@ -32,6 +36,7 @@ from sandbox.aws import attributes, rules
 from sandbox.aws.account import Account
 from sandbox.aws.provider import AwsProvider
 from sandbox.rpc import Call, from_struct, invoke_response, to_struct, urn_name
+from tests.run import once, read_only
 
 SECRET = "[secret]"
 """Stands where a recorded input is a Pulumi secret."""
@@ -75,7 +80,7 @@ class Registered:
         return frozenset[str]().union(*self.sources.values())
 
 
-@dataclass
+@dataclass(frozen=True)
 class Graph:
     """What a program registered, by name."""
 
@@ -102,6 +107,19 @@ class Graph:
         found = self.of(token)
         assert len(found) == 1, f"{len(found)} resources of {token}: {[r.name for r in found]}"
         return found[0]
+
+    def read_only(self) -> Graph:
+        """The same graph with nothing in it that could be changed."""
+        resources = [
+            replace(
+                resource,
+                inputs=read_only(resource.inputs),
+                sources=read_only(resource.sources),
+                outputs=read_only(resource.outputs),
+            )
+            for resource in self.resources
+        ]
+        return Graph(read_only(resources), read_only(self.looked_up), read_only(self.exports))
 
 
 class _Mocks(mocks.Mocks):
@@ -286,6 +304,23 @@ def _name(urn: str) -> str:
     return "" if not urn or "::pulumi:pulumi:Stack::" in urn else urn_name(urn)
 
 
+@contextlib.contextmanager
+def _cheaply() -> Generator[None]:
+    """Leaves out what takes a third of a deployment's time and what no test sees.
+
+    The garbage collector looks again and again through the tasks and outputs of a whole platform, which all
+    live until its end. And the SDK tells the engine the file and line of every call that led to a resource.
+    """
+    trace: Any = sdk_resource._get_stack_trace  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+    sdk_resource._get_stack_trace = source_pb2.StackTrace  # pyright: ignore[reportPrivateUsage]
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        sdk_resource._get_stack_trace = trace  # pyright: ignore[reportPrivateUsage]
+
+
 def deploy(
     program: Callable[[], Any],
     *,
@@ -307,8 +342,9 @@ def deploy(
         pulumi.runtime.set_mocks(_Mocks(), project="trading", stack=stack, preview=False, monitor=monitor)
         set_all_config(dict(config or {}))
         try:
-            # Returns when every registration has landed.
-            mocks.test(program)()  # pyright: ignore[reportUnknownMemberType]
+            with _cheaply():
+                # Returns when every registration has landed.
+                mocks.test(program)()  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:
             if not monitor.problems:
                 raise
@@ -318,12 +354,12 @@ def deploy(
             set_all_config({})
     assert not monitor.problems, "\n" + "\n".join(monitor.problems)
     stack_resource: Any = pulumi.runtime.get_root_resource()
-    monitor.graph.exports = {
+    exports = {
         name: value for name, value in stack_resource.outputs.items() if not isinstance(value, pulumi.Output)
     }
     # Registrations land in an order that depends on timing.
-    monitor.graph.resources.sort(key=lambda resource: (resource.name, resource.type))
-    return monitor.graph
+    resources = sorted(monitor.graph.resources, key=lambda resource: (resource.name, resource.type))
+    return Graph(resources, monitor.graph.looked_up, exports).read_only()
 
 
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -373,25 +409,35 @@ def encoded(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Graph:
-    """Runs the real `__main__.py` under a fixture stack, or under other values of its keys."""
-    values = values or stack_values(stack)
-    config = encoded(values)
+    """The graph of the real `__main__.py` under a fixture stack, or under other values of its keys.
 
-    def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"))
-
-    account = Account.of([values])
-    return deploy(program, config=config, stack=stack, check_references=True, account=account)
+    Each is deployed once a test run, by the first test that asks for it.
+    """
+    return _deployed(stack, json.dumps(stack_values(stack) if values is None else values))
 
 
-platform = functools.cache(deploy_platform)
-"""The graph of a fixture stack, deployed once a process. It is shared: change a copy."""
+platform = deploy_platform
+"""The graph of a fixture stack."""
 
 
 @functools.cache
+def _deployed(stack: str, values: str) -> Graph:
+    name = hashlib.sha256(f"{stack} {values}".encode()).hexdigest()
+    return once(f"graph-{name}", lambda: _deploy_main(stack, json.loads(values))).read_only()
+
+
+def _deploy_main(stack: str, values: dict[str, Any]) -> Graph:
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    return deploy(
+        program, config=encoded(values), stack=stack, check_references=True, account=Account.of([values])
+    )
+
+
 def platforms_with_everything() -> dict[str, Graph]:
     """Graphs that have every alarm between them, by the platform's name: an outside issuer excludes the user
-    pool and the canary, so the small stack has one here. Change a copy only."""
+    pool and the canary, so the small stack has one here."""
     values = stack_values("small")
     values["trading:api"] |= {"jwt": {"issuer": "https://login.example.com", "audience": "trading"}}
     return {"trading-full": platform("full"), "trading-small": deploy_platform("small", values)}
