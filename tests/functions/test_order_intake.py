@@ -101,14 +101,20 @@ def post(order: object = None, *, caller: str = "user-1", **event: Any) -> dict[
     }
 
 
+@pytest.fixture(scope="module")
+def session() -> boto3.Session:
+    """One for all clients: it keeps what it has read of botocore's descriptions of the services."""
+    return boto3.Session()
+
+
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     service = OrderServiceStub()
     with mock_aws():
-        client = boto3.client("dynamodb")
+        client = session.client("dynamodb")
         client.create_table(
             TableName=TABLE,
             KeySchema=[
