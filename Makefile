@@ -19,12 +19,11 @@ up preview down: $(INSTALLED)
 scan: $(INSTALLED)  ## scan STACK, as deployed in the sandbox, with Checkov
 	@$(BIN)/python -m policy.scan --stack '$(STACK)'
 
-test: $(INSTALLED) tools  ## run all tests: fast ones on all cores, then those with the real engine and API server
-	$(BIN)/python -m pytest -n auto --ignore=tests/engine --ignore=tests/cluster
+test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine and API server
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engine tests/cluster
 
-test-fast: $(INSTALLED)  ## run the unit tests: on every change
-	$(BIN)/python -m pytest -n auto tests/unit
+test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine and API server: on every change
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/engine --ignore=tests/cluster
 
 lint: $(INSTALLED)  ## check style and types with Ruff and Pyright
 	$(BIN)/ruff check .

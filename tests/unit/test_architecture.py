@@ -43,7 +43,8 @@ def test_table_has_every_hop_and_no_other(stack: str) -> None:
 def internal(tls: bool, *tls_services: str) -> Platform:
     """The local stack, with TLS up to the internal load balancer or not, and on to these services."""
     values = stack_values("small")
-    values["trading:internalLoadBalancer"] = {"tls": tls}
+    if not tls:
+        values["trading:internalLoadBalancer"] = {"tls": False}
     for name in tls_services:
         values["trading:services"][name]["tlsPort"] = 8443
     return Platform(deploy_platform("small", values), values["trading:regions"][0]["name"])
