@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.run import ReadOnlyError
 from tests.unit import golden
 from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, platform, stack_values
 
@@ -181,3 +182,18 @@ def test_what_is_new_changes_few_dashboards() -> None:
     )
     assert after.keys() - before.keys() == {"monitoring-positions"}
     assert {name for name in before if before[name] != after[name]} == {"monitoring", "monitoring-tables"}
+
+
+@every_stack
+def test_graph_can_not_be_changed(stack: str) -> None:
+    """Many tests read it."""
+    graph = platform(stack)
+    with pytest.raises(ReadOnlyError):
+        graph.resources.clear()
+    for part in (graph.looked_up, graph.exports, graph.looked_up[0][1]):
+        with pytest.raises(ReadOnlyError):
+            part.clear()
+    for resource in graph.resources:
+        for part in (resource.inputs, resource.outputs, resource.sources):
+            with pytest.raises(ReadOnlyError):
+                part.clear()

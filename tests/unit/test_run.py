@@ -9,7 +9,6 @@ import pytest
 
 from tests import run
 from tests.run import ReadOnlyError, once, read_only, share
-from tests.unit.harness import STACKS, platform
 
 
 @pytest.fixture
@@ -92,17 +91,3 @@ def test_copy_of_a_read_only_value_may_be_changed(copied: Callable[[Any], Any]) 
     value["list"][0]["c"] = 2
     value["list"].append(3)
     assert value == {"list": [{"c": 2}, 3]}
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_graph_of_a_platform_can_not_be_changed(stack: str) -> None:
-    graph = platform(stack)
-    with pytest.raises(ReadOnlyError):
-        graph.resources.clear()
-    for part in (graph.looked_up, graph.exports, graph.looked_up[0][1]):
-        with pytest.raises(ReadOnlyError):
-            part.clear()
-    for resource in graph.resources:
-        for part in (resource.inputs, resource.outputs, resource.sources):
-            with pytest.raises(ReadOnlyError):
-                part.clear()
