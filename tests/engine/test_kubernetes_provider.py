@@ -242,7 +242,10 @@ k8s.apiextensions.CustomResource(
             "use helm.v4.Chart",
         ),
         ('k8s.yaml.v2.ConfigGroup("g", yaml="a: [", opts=opts)', "g's yaml: while parsing"),
-        ('k8s.core.v1.ConfigMapPatch("p", metadata={"name": "p"}, opts=opts)', "has no .*ConfigMapPatch"),
+        (
+            'k8s.core.v1.ConfigMapPatch("p", metadata={"name": "p"}, opts=opts)',
+            "does not support .*ConfigMapPatch",
+        ),
         ('k8s.Provider("other", render_yaml_to_directory="out")', "renderYamlToDirectory"),
     ],
 )
