@@ -20,7 +20,7 @@ scan: $(INSTALLED)  ## scan STACK, as deployed in the sandbox, with Checkov
 	@$(BIN)/python -m policy.scan --stack '$(STACK)'
 
 test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine and API server
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engine tests/cluster
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster
 
 test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine and API server: on every change
 	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/engine --ignore=tests/cluster
