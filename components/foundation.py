@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.alarm_topics import AlarmTopics, AlarmTopicsArgs
+from components.common.arns import log_groups
 from components.common.bucket import bucket_policy, private_bucket
 from components.common.component import Component
 from components.common.context import DeploymentContext, RegionContext
@@ -125,7 +126,7 @@ def _log_delivery(
     """
     of_this_account = {
         "StringEquals": {"aws:SourceAccount": account},
-        "ArnLike": {"aws:SourceArn": pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, account)},
+        "ArnLike": {"aws:SourceArn": log_groups(account, region)},
     }
     return [
         {

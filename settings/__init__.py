@@ -45,7 +45,7 @@ from settings.regions import (
     ServedLocations,
     SubnetPlan,
 )
-from settings.service import DatabaseRole, ServiceAlertSettings, ServiceSettings
+from settings.service import WORKLOAD_NAMESPACE, DatabaseRole, ServiceAlertSettings, ServiceSettings
 from settings.stack import Settings, stack_schema
 from settings.streaming import StreamingSettings, TopicSettings
 from settings.table import IDEMPOTENCY_TABLE, AttributeSettings, IndexSettings, RequestUnits, TableSettings
@@ -58,6 +58,7 @@ __all__ = [
     "ORDERS_PATH",
     "REQUIRED_TAGS",
     "RULE_PRIORITIES",
+    "WORKLOAD_NAMESPACE",
     "ApiSettings",
     "AttributeSettings",
     "CacheReplicas",

@@ -18,6 +18,9 @@ from settings.streaming import KafkaTopic
 _OWN_ROLES = r"trading_(admin|owner)|service_users|(accounts|ledger|orders)_(post|ro|rw)"
 """Roles of the platform (`database/roles.sql`), which can't be a service's user."""
 
+WORKLOAD_NAMESPACE = "trading"
+"""Kubernetes namespace of the microservices (`k8s/manifests/namespace.yaml`)."""
+
 SecretFile = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$", examples=["PARTNER_API_KEY"])]
 SecretId = Annotated[
     str,
@@ -34,7 +37,7 @@ DatabaseRole = Literal["accounts_rw", "ledger_post", "ledger_ro", "orders_ro", "
 class ScalingSettings(Model):
     """How a service's pods scale, by a Prometheus query and by CPU."""
 
-    query: str = 'sum(rate(http_requests_total{namespace="trading",service="SERVICE"}[2m]))'
+    query: str = f'sum(rate(http_requests_total{{namespace="{WORKLOAD_NAMESPACE}",service="SERVICE"}}[2m]))'
     """PromQL query, in which `SERVICE` stands for the service's name."""
     threshold: float = Field(default=100, gt=0)
     """The query's value that one pod can handle."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -54,15 +55,8 @@ class DeploymentContext:
 
     def encrypted_with(self, key_arn: pulumi.Input[str]) -> RegionContext:
         """The same context, with the key."""
-        return RegionContext(
-            platform=self.platform,
-            region=self.region,
-            log_retention_days=self.log_retention_days,
-            protect=self.protect,
-            provider=self.provider,
-            components=self.components,
-            key_arn=key_arn,
-        )
+        shared: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(DeploymentContext)}
+        return RegionContext(**shared, key_arn=key_arn)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.common.arns import log_groups
 from components.common.component import Component
 from components.common.context import DeploymentContext
 from components.common.iam import policy_document
@@ -46,11 +47,7 @@ def log_groups_statement(
         "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*"],
         "Resource": "*",
         "Condition": {
-            "ArnLike": {
-                "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
-                    "arn:aws:logs:{0}:{1}:{2}", region, account_id, resources
-                )
-            }
+            "ArnLike": {"kms:EncryptionContext:aws:logs:arn": log_groups(account_id, region, resources)}
         },
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.common.arns import log_groups
 from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.iam import policy_document
@@ -87,7 +88,7 @@ def log_delivery_policy(
 
     Source: "Enabling logging from AWS services", CloudWatch Logs User Guide.
     """
-    sources = pulumi.Output.format("arn:aws:logs:{0}:{1}:*", region, component.account_id)
+    sources = log_groups(component.account_id, region)
     return policy_document(
         {
             "Effect": "Allow",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-WORKLOAD_NAMESPACE = "trading"
-"""Namespace of the microservices (`k8s/manifests/namespace.yaml`)."""
-
 ON_DEMAND = "on-demand"
 """Node pool for the order path and for all services that must not be interrupted."""
 SPOT = "spot"

@@ -16,8 +16,7 @@ from components.common.arns import resource_name
 from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.signals import RUNBOOKS, Severity, Signal
-from components.common.workloads import WORKLOAD_NAMESPACE
-from settings import ServiceSettings
+from settings import WORKLOAD_NAMESPACE, ServiceSettings
 
 NAMESPACE = "alerts"
 """Namespace of the rules in the workspace."""

@@ -14,7 +14,7 @@ from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.logs import all_streams, log_group
 from components.common.signals import Severity, Signal
-from components.common.workloads import WORKLOAD_NAMESPACE
+from settings import WORKLOAD_NAMESPACE
 from settings.aws_limits import VENDED_LOGS_PREFIX
 
 API_SERVER_PORT = 443

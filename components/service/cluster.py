@@ -20,9 +20,9 @@ from components.common.context import RegionContext
 from components.common.iam import policy_document
 from components.common.logs import count_lines, log_group
 from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Signal
-from components.common.workloads import NODE_TAINT, ON_DEMAND, SPOT, WORKLOAD_NAMESPACE
+from components.common.workloads import NODE_TAINT, ON_DEMAND, SPOT
 from components.service.pod_identity import pod_identity
-from settings import ClusterSettings
+from settings import WORKLOAD_NAMESPACE, ClusterSettings
 from settings.aws_limits import ETCD_LIMIT_BYTES, POD_IDENTITY_AGENT, SERVICE_NETWORKS
 
 SECRETS_STORE_NAMESPACE = "aws-secrets-manager"

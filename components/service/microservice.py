@@ -14,10 +14,10 @@ from components.common.access import Access
 from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.signals import Signal
-from components.common.workloads import ON_DEMAND, SPOT, WORKLOAD_NAMESPACE
+from components.common.workloads import ON_DEMAND, SPOT
 from components.service.autoscaler import LOAD_METRIC
 from components.service.pod_identity import pod_identity
-from settings import ServiceSettings
+from settings import WORKLOAD_NAMESPACE, ServiceSettings
 from settings.aws_limits import SECRET_ARN_SUFFIX
 
 HTTPS_PORT = 443

@@ -14,8 +14,9 @@ import pulumi_kubernetes as k8s
 
 from components.common.component import Component
 from components.common.context import RegionContext
-from components.common.workloads import ON_DEMAND, TOLERATION, WORKLOAD_NAMESPACE
+from components.common.workloads import ON_DEMAND, TOLERATION
 from components.service.pod_identity import pod_identity
+from settings import WORKLOAD_NAMESPACE
 
 DATABASE = Path(__file__).parents[2] / "database"
 

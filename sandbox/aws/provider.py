@@ -91,7 +91,13 @@ class AwsProvider(Provider):
         except sdk_schema.UnknownTypeError as error:
             return news, [CheckFailure("", str(error))]
         if call.type not in attributes.forms():
-            return news, [CheckFailure("", f"{call.type}: the sandbox does not support this AWS type yet")]
+            return news, [
+                CheckFailure(
+                    "",
+                    f"{call.type}: the sandbox does not support this AWS type yet: add it to "
+                    "sandbox/aws/attributes.toml",
+                )
+            ]
         region = news.get("region")
         if region and region != UNKNOWN and region not in regions.names():
             problems.append(sdk_schema.Problem("region", region, f"{region!r} is not an AWS region"))

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from components.database.database import MASTER_USERNAME
-from components.service.cluster import WORKLOAD_NAMESPACE
 from functions.order_intake import handler, order_service
 from sandbox.values import is_dict, is_list
+from settings import WORKLOAD_NAMESPACE
 from tests.unit import harness
 from tests.unit.harness import Graph, Registered, stack_values
 from tests.unit.reachability import THROUGH_NAT, Walk, managed_edges

@@ -216,7 +216,7 @@ class _Monitor(mocks.MockMonitor):
     ) -> tuple[str, dict[str, Any]]:
         attributes.draw.set(random.Random(urn))
         checked, failures = self.aws.check(Call(config, urn, inputs=inputs, seed=urn.encode()))
-        self.problems += [f"{token} {name}: {f.property}: {f.reason}" for f in failures]
+        self.problems += [f"{token} {name}: {f.property and f'{f.property}: '}{f.reason}" for f in failures]
         if failures:
             return name, inputs
         return self.aws.create(Call(config, urn, inputs=checked))

@@ -15,6 +15,7 @@ from composition import base, observability
 from settings import Settings
 from tests.unit.harness import (
     ROOT,
+    STACKS,
     Graph,
     context,
     deploy,
@@ -128,6 +129,30 @@ def test_type_tokens_are_literals_that_keep_their_names() -> None:
     assert len(tokens()) > 25
     for token, name in tokens().items():
         assert token == f"trading:tier:{name}"
+
+
+def test_composition_deploys_every_component_with_the_options_of_a_context() -> None:
+    """A component with other options would be deployed, and no alarm would watch it."""
+    classes = set(tokens().values())
+    calls = [
+        node
+        for path in (ROOT / "composition").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes
+    ]
+    assert len(calls) > 20
+    for call in calls:
+        name, _, options = call.args
+        assert isinstance(options, ast.Attribute), ast.unparse(name)
+        assert options.attr == "options", ast.unparse(name)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_component_has_resources_of_its_own(stack: str) -> None:
+    graph = platform(stack)
+    parents = {resource.parent_urn for resource in graph.resources}
+    components = {r.urn for r in graph.resources if r.type.startswith("trading:tier:")}
+    assert components <= parents
 
 
 def test_every_component_is_in_a_fixture_stack() -> None:

@@ -214,7 +214,9 @@ def test_every_metric_is_documented_with_these_dimensions(every_alarm: list[dict
             for name in listed.split()
         }
     }
-    assert unknown == set()
+    assert unknown == set(), (
+        "look them up in AWS's documentation, and add them to tests/unit/documented_metrics.py"
+    )
 
 
 def test_nothing_is_documented_that_no_alarm_compares(every_alarm: list[dict[str, Any]]) -> None:
