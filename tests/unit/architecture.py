@@ -68,7 +68,7 @@ class Access:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """Seconds that each hop of an order waits for the next one's answer, from the edge inwards."""
+    """Seconds that each hop of an order waits for the next hop's answer, from the edge inwards."""
 
     cloudfront: float
     load_balancer: float
@@ -78,7 +78,7 @@ class Timeouts:
 
 
 class Platform:
-    """A stack's graph, with what the hops of one of its regions are read from."""
+    """A stack's graph, and the resources from which the hops of one of its regions are read."""
 
     def __init__(self, graph: Graph, region: str) -> None:
         self.graph, self.region = graph, region
@@ -103,7 +103,7 @@ class Platform:
         )
 
     def timeouts(self) -> Timeouts:
-        """How long each hop of an order waits. Of several values, the one that is closest to a failure."""
+        """How long each hop of an order waits. Of several values, it is the one closest to a failure."""
         return Timeouts(
             cloudfront=min(o["customOriginConfig"]["originReadTimeout"] for o in self.origins),
             load_balancer=self.alb.inputs["idleTimeout"],
@@ -459,7 +459,7 @@ def hop_table(platform: Platform) -> str:
 
 
 def subnet_table(platform: Platform) -> str:
-    """The kinds of subnets of a region's VPC, their routes out of it, and what is in them."""
+    """The kinds of subnets of a region's VPC, their routes out of the VPC, and what is in them."""
     kinds: dict[str, list[Registered]] = {}
     for subnet in platform.here.of("aws:ec2/subnet:Subnet"):
         zone = subnet.inputs["availabilityZone"]
@@ -639,7 +639,7 @@ def main() -> None:
 
 
 def uncovered(platform: Platform) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Connections that the graph allows and the table does not name, and the other way round."""
+    """Connections that the graph allows but the table does not contain, and the other way round."""
     listed = {(hop.source, hop.target) for hop in hops(platform)}
     there = {(edge.source, edge.target) for edge in platform.edges}
     return there - listed, listed - there
@@ -686,7 +686,7 @@ def _one(values: set[Any]) -> Any:
 
 
 def _several(value: str | list[str]) -> list[str]:
-    """A policy document's value, which may be one or many."""
+    """A policy document's value as a list. In the document, it can be one value or a list."""
     return [value] if isinstance(value, str) else value
 
 

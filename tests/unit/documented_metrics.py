@@ -1,7 +1,8 @@
-"""What AWS documents of the CloudWatch metrics that our alarms compare, written down from its pages.
+"""What AWS's documentation says about the CloudWatch metrics that our alarms compare.
 
-An alarm on a metric that does not exist, or under other dimensions than it is reported with, never rings, and
-nothing says so. A metric that is not in here is looked up before it gets an alarm.
+If an alarm compares a metric that does not exist, or uses other dimensions than the metric has, the alarm
+never triggers, and nothing reports it. Before you add an alarm on a metric that is not listed here, look the
+metric up and add it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ class Namespace:
     """The metrics of one namespace."""
 
     document: str
-    """The page's title, and the guide it is in."""
+    """The page's title, and the guide that contains it."""
     metrics: Mapping[tuple[str, ...], str]
-    """Dimensions that are given together → the metrics that are reported with them."""
+    """Set of dimensions → the metrics that are reported with exactly these dimensions."""
     seconds: int = MINUTE
-    """Between two values of a metric."""
+    """Seconds between two values of a metric."""
     seldom: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Metrics that have fewer values → seconds between two of them."""
+    """Metric that is reported less often → seconds between two of its values."""
 
 
 NAMESPACES: Mapping[str, Namespace] = {
@@ -110,7 +111,7 @@ NAMESPACES: Mapping[str, Namespace] = {
             ("Cluster Name", "Broker ID"): "ConnectionCount CpuSystem CpuUser HeapMemoryAfterGC "
             "KafkaDataLogsDiskUsed UnderMinIsrPartitionCount UnderReplicatedPartitions",
             ("Cluster Name", "Broker ID", "Topic"): "MessagesInPerSec",
-            # The guide leaves out the cluster, with which the console lists them.
+            # The guide omits the dimension of the cluster, but the console lists the metrics with it.
             ("Cluster Name", "Consumer Group", "Topic"): "EstimatedMaxTimeLag SumOffsetLag",
         },
     ),
@@ -201,7 +202,7 @@ NAMESPACES: Mapping[str, Namespace] = {
     ),
     "ContainerInsights": Namespace(
         document="Enhanced Container Insights (Classic) metric reference (CloudWatch User Guide)",
-        # Also under the cluster alone, as the CloudWatch agent declares them (`awsemf/kubernetes.go`).
+        # The CloudWatch agent also reports them with only the cluster's name (`awsemf/kubernetes.go`).
         metrics={
             ("ClusterName",): "cluster_failed_node_count node_cpu_utilization node_memory_utilization",
             ("ClusterName", "Namespace"): "namespace_number_of_running_pods",
@@ -216,4 +217,4 @@ NAMESPACES: Mapping[str, Namespace] = {
     ),
 }
 OURS = {"Trading/Api", "Trading/Deployments", "Trading/Logs"}
-"""Namespaces of what we count ourselves."""
+"""Namespaces of our own metrics."""

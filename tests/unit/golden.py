@@ -1,8 +1,9 @@
-"""The golden resource graph of each fixture stack: what must not change by accident.
+"""The golden resource graph of each fixture stack, which must not change by accident.
 
-`python -m tests.unit.golden` renews the files after an intended change; review their diff like code. A line
-is a resource: its name, type, parent and protection, and a digest of each property whose change replaces it
-or must not go unseen. A name, a type or a parent that changes means a replacement, and so do most digests.
+Run `python -m tests.unit.golden` to update the files after an intended change, and review their diff like
+code. Each line describes one resource: its name, type, parent and protection, and a digest of each property
+whose change replaces the resource or must be noticed. If a name, a type or a parent changes, the resource is
+replaced. The same is true of most digests.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ _SIZES_AND_SAFEGUARDS = {
     "threshold",
     "version",
 }
-"""Properties that update in place, and still must not change unseen."""
+"""Properties that are updated in place, but whose changes must be noticed."""
 
 
 def kept(resource: Registered) -> dict[str, object]:
-    """The properties of a resource that are held."""
+    """The properties of a resource that the golden graph contains."""
     aws = resource.type.startswith("aws:")
     return {
         name: value
@@ -53,7 +54,7 @@ def kept(resource: Registered) -> dict[str, object]:
 
 
 def line(resource: Registered) -> str:
-    """A resource: name, type, parent (`-` for the stack), protection, and a digest of each property held."""
+    """A resource's name, type, parent (`-` for the stack) and protection, and a digest of each property."""
     held = " ".join(f"{name}={_digest(value)}" for name, value in kept(resource).items())
     protection = "protected" if resource.protect else "unprotected"
     return f"{resource.name} {resource.type} {resource.parent or '-'} {protection} {held}".rstrip()
@@ -64,12 +65,12 @@ def _digest(value: object) -> str:
 
 
 def render(graph: Graph) -> str:
-    """The graph as text, a line a resource, in an order that does not depend on timing."""
+    """The graph as text, one line per resource, in an order that does not depend on timing."""
     return "".join(f"{text}\n" for text in sorted(map(line, graph.resources)))
 
 
 def difference(graph: Graph, golden: str) -> str:
-    """What has changed since the golden graph was written, a line a change; empty where nothing has."""
+    """The changes since the golden graph was written, one per line, or an empty string."""
     resources = {(resource.name, resource.type): resource for resource in graph.resources}
     now = {key: line(resource).split(" ")[2:] for key, resource in resources.items()}
     before = {(name, kind): rest for name, kind, *rest in map(str.split, golden.splitlines())}
@@ -82,7 +83,7 @@ def difference(graph: Graph, golden: str) -> str:
 
 
 def _changes(before: list[str], now: list[str], properties: dict[str, object]) -> Iterator[str]:
-    """What differs between two lines of one resource, without its name and type."""
+    """The differences between two lines of one resource, without its name and type."""
     for word, old, new in zip(("parent", "protection"), before, now, strict=False):
         if old != new:
             yield f"{word} {old} → {new}"
@@ -95,7 +96,7 @@ def _changes(before: list[str], now: list[str], properties: dict[str, object]) -
 
 
 def path(stack: str) -> Path:
-    """Where the golden graph of a stack stands."""
+    """The file that contains the golden graph of a stack."""
     return FOLDER / f"{stack}.txt"
 
 

@@ -1,9 +1,10 @@
 """Runs a program under Pulumi's mocks and records every registration.
 
-Plain mocks accept a misspelled property and an engine called `not-an-engine`. These hold every
-registration of the AWS, Kubernetes, EKS and random packages to the sandbox's schemas, and give every
-output the form it has on AWS. `deploy` returns only once every registration has landed, so that a test
-may also assert that something is absent. A graph can't be changed: most are shared between tests.
+Pulumi's own mocks accept a misspelled property and an engine called `not-an-engine`. These mocks validate
+every registration of the AWS, Kubernetes, EKS and random packages with the sandbox's schemas, and give
+every output the form that it has on AWS. `deploy` returns only when every registration is complete, so that
+a test can also assert that something is absent. A graph is read-only, because most graphs are shared
+between tests.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ from sandbox.rpc import Call, from_struct, invoke_response, to_struct, urn_name
 from tests.run import once, read_only
 
 SECRET = "[secret]"
-"""Stands where a recorded input is a Pulumi secret."""
+"""Replaces a recorded input that is a secret."""
 
 ACCOUNT = Account.of([{"trading:domain": {"zone": "example.com"}}])
-"""What a test of one tier finds in the account."""
+"""What exists in the account in a test of one tier."""
 
 _EKS_CLUSTER = "eks:index:Cluster"
 
@@ -55,28 +56,28 @@ class Registered:
     name: str
     urn: str
     parent: str
-    """Logical name of the parent, empty for the stack."""
+    """Logical name of the parent, or an empty string for the stack."""
     parent_urn: str
     inputs: dict[str, Any]
-    """Plain values by wire name; a secret is `SECRET`."""
+    """Property names as Pulumi's engine spells them → plain values. A secret is replaced by `SECRET`."""
     depends_on: frozenset[str]
-    """Logical names of everything it depends on, by value or explicitly."""
+    """Logical names of everything that it depends on, by value or explicitly."""
     sources: dict[str, frozenset[str]]
-    """Input → URNs of everything whose outputs are in it."""
+    """Input → URNs of the resources whose outputs it contains."""
     protect: bool
     provider: str
-    """Logical name of its provider, empty for the default one."""
+    """Logical name of its provider, or an empty string for the default provider."""
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
     delete_before_replace: bool
     id: str
-    """As other resources' inputs refer to it; the logical name where the sandbox does not answer."""
+    """The id that other resources refer to. It is the logical name if the sandbox doesn't know the type."""
     outputs: dict[str, Any]
-    """Plain values by wire name, secrets included."""
+    """Property names as Pulumi's engine spells them → plain values, including secrets."""
 
     @property
     def refers_to(self) -> frozenset[str]:
-        """URNs of everything whose outputs are among its inputs."""
+        """URNs of the resources whose outputs its inputs contain."""
         return frozenset[str]().union(*self.sources.values())
 
 
@@ -86,7 +87,7 @@ class Graph:
 
     resources: list[Registered] = field(default_factory=list[Registered])
     looked_up: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
-    """Token and result of each invoke."""
+    """Token and result of each function call."""
     exports: dict[str, Any] = field(default_factory=dict[str, Any])
     """The stack outputs that are plain values."""
 
@@ -109,7 +110,7 @@ class Graph:
         return found[0]
 
     def read_only(self) -> Graph:
-        """The same graph with nothing in it that could be changed."""
+        """A read-only copy of the graph."""
         resources = [
             replace(
                 resource,
@@ -123,7 +124,7 @@ class Graph:
 
 
 class _Mocks(mocks.Mocks):
-    """Never called: the monitor below answers itself. `MockMonitor` wants one."""
+    """`MockMonitor` requires mocks, but the monitor below never calls them."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         raise AssertionError(args.typ)
@@ -133,7 +134,7 @@ class _Mocks(mocks.Mocks):
 
 
 class _Aws(AwsProvider):
-    """The sandbox's AWS, which a test of one tier alone may refer to what is not there."""
+    """The sandbox's AWS. A test of a single tier may refer to resources that do not exist."""
 
     def __init__(self, directory: Path, check_references: bool, account: Account) -> None:
         super().__init__(directory, account=account)
@@ -145,7 +146,7 @@ class _Aws(AwsProvider):
 
 
 class _Monitor(mocks.MockMonitor):
-    """A resource monitor that validates, records and answers."""
+    """A resource monitor that validates and records registrations, and answers them."""
 
     def __init__(self, directory: Path, check_references: bool, account: Account) -> None:
         super().__init__(_Mocks())
@@ -224,7 +225,7 @@ class _Monitor(mocks.MockMonitor):
     def _eks_cluster(
         self, urn: str, name: str, config: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """The outputs of the EKS component that programs read, with its cluster as a resource."""
+        """The outputs of the EKS component that programs read. Its cluster is registered as a resource."""
         cluster = f"{name}-eksCluster"
         cluster_urn = self.make_urn(urn, "aws:eks/cluster:Cluster", cluster)
         roles = {
@@ -274,7 +275,7 @@ class _Monitor(mocks.MockMonitor):
 
 
 def _values(struct: struct_pb2.Struct) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The plain values of a registration, and the same with secrets hidden."""
+    """The plain values of a registration, and the same values with secrets hidden."""
     raw = from_struct(struct)
     return _plain(raw, None), _plain(raw, SECRET)
 
@@ -300,16 +301,16 @@ def _dependencies(request: Any) -> Iterator[str]:
 
 
 def _name(urn: str) -> str:
-    """The logical name at a URN's end, empty for none and for the stack."""
+    """The logical name at the end of a URN, or an empty string for no parent and for the stack."""
     return "" if not urn or "::pulumi:pulumi:Stack::" in urn else urn_name(urn)
 
 
 @contextlib.contextmanager
 def _cheaply() -> Generator[None]:
-    """Leaves out what takes a third of a deployment's time and what no test sees.
+    """Turns off two things that take a third of a deployment's time and that no test needs.
 
-    The garbage collector looks again and again through the tasks and outputs of a whole platform, which all
-    live until its end. And the SDK tells the engine the file and line of every call that led to a resource.
+    The garbage collector repeatedly searches the tasks and outputs of a whole platform, which all live until
+    the deployment ends. The SDK sends the engine the file and line of every call that led to a resource.
     """
     trace: Any = sdk_resource._get_stack_trace  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
     sdk_resource._get_stack_trace = source_pb2.StackTrace  # pyright: ignore[reportPrivateUsage]
@@ -331,11 +332,11 @@ def deploy(
 ) -> Graph:
     """Runs `program` to its end and returns what it registered.
 
-    `check_references` also refuses ids and ARNs that do not exist, as the sandbox does. `account` is what
-    exists without having been registered.
+    With `check_references`, ids and ARNs that do not exist are refused, as in the sandbox. `account` is what
+    exists without being registered.
 
     Raises:
-        AssertionError: the schemas refuse a registration; the text lists every problem.
+        AssertionError: the schemas refuse a registration. The text lists every problem.
     """
     with tempfile.TemporaryDirectory() as directory:
         monitor = _Monitor(Path(directory), check_references, account)
@@ -343,7 +344,7 @@ def deploy(
         set_all_config(dict(config or {}))
         try:
             with _cheaply():
-                # Returns when every registration has landed.
+                # Returns when every registration is complete.
                 mocks.test(program)()  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:
             if not monitor.problems:
@@ -357,7 +358,7 @@ def deploy(
     exports = {
         name: value for name, value in stack_resource.outputs.items() if not isinstance(value, pulumi.Output)
     }
-    # Registrations land in an order that depends on timing.
+    # The order in which registrations complete depends on timing.
     resources = sorted(monitor.graph.resources, key=lambda resource: (resource.name, resource.type))
     return Graph(resources, monitor.graph.looked_up, exports).read_only()
 
@@ -374,7 +375,7 @@ def context(
     protect: bool = False,
     provider: aws.Provider | None = None,
 ) -> RegionContext:
-    """What a component's test takes for the context; called in the program that the test deploys."""
+    """The context for a component's test. Call it in the program that the test deploys."""
     return RegionContext(
         platform=platform,
         region=region,
@@ -388,9 +389,9 @@ def context(
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "stacks"
 STACKS = ("small", "full")
-"""The stacks of the tests: `small` has every tier in one region, unprotected; `full` is protected, has two
-regions and everything that is optional. No test but those of the stack files and of the exceptions reads
-`Pulumi.*.yaml`, because they are the user's."""
+"""The stacks of the tests. `small` has every tier in one region and is unprotected. `full` is protected, and
+has two regions and everything that is optional. `Pulumi.*.yaml` belong to the user, so only the tests of the
+stack files and of the exceptions read them."""
 
 
 def config_of(path: Path) -> dict[str, Any]:
@@ -404,14 +405,14 @@ def stack_values(stack: str) -> dict[str, Any]:
 
 
 def encoded(values: Mapping[str, Any]) -> dict[str, str]:
-    """The keys of a stack file as the engine hands them to the program."""
+    """The keys of a stack file in the form in which the engine passes them to the program."""
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
 def deploy_platform(stack: str, values: Mapping[str, Any] | None = None) -> Graph:
-    """The graph of the real `__main__.py` under a fixture stack, or under other values of its keys.
+    """The graph of the real `__main__.py` with a fixture stack, or with other values of its keys.
 
-    Each is deployed once a test run, by the first test that asks for it.
+    Each graph is deployed once per test run, by the first test that needs it.
     """
     return _deployed(stack, json.dumps(stack_values(stack) if values is None else values))
 
@@ -436,8 +437,10 @@ def _deploy_main(stack: str, values: dict[str, Any]) -> Graph:
 
 
 def platforms_with_everything() -> dict[str, Graph]:
-    """Graphs that have every alarm between them, by the platform's name: an outside issuer excludes the user
-    pool and the canary, so the small stack has one here."""
+    """The platform's name → its graph. Together, the graphs contain every alarm.
+
+    An external issuer excludes the user pool and the canary, so only the small stack has one here.
+    """
     values = stack_values("small")
     values["trading:api"] |= {"jwt": {"issuer": "https://login.example.com", "audience": "trading"}}
     return {"trading-full": platform("full"), "trading-small": deploy_platform("small", values)}

@@ -1,9 +1,9 @@
-"""What can open a connection to what in a VPC, walked from the security groups, rules, routes, subnets
-and endpoints of a resource graph.
+"""Finds what can open a connection to what in a VPC, from the security groups, rules, routes, subnets and
+endpoints of a resource graph.
 
-An upper bound: whoever stands in a subnet with a route to an internet gateway counts as having a public
-address, and Kubernetes' network policies, which only take away, are not read. Kinds of resources that
-could open a way unseen are refused.
+The result is an upper bound. Everything in a subnet with a route to an internet gateway is assumed to have a
+public address. Kubernetes' network policies are not read, because they only remove connections. A graph is
+refused if it contains a type of resource that could allow connections that the walk would miss.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tests.unit.harness import Graph, Registered
 
 INTERNET = "internet"
 THROUGH_NAT = "internet through NAT"
-"""A target only: nothing comes in through a NAT gateway."""
+"""Only a target, because a NAT gateway allows no incoming connections."""
 
 _NAMES = {
     "aws:amp/scraper:Scraper": "metrics scraper",
-    # The VPC link is the gateway's network interfaces in our VPC.
+    # The VPC link consists of the gateway's network interfaces in our VPC.
     "aws:apigatewayv2/vpcLink:VpcLink": "API Gateway",
     "aws:elasticache/replicationGroup:ReplicationGroup": "cache",
     "aws:msk/cluster:Cluster": "brokers",
@@ -52,7 +52,7 @@ _UNREAD = (
     "aws:vpc/securityGroupVpcAssociation:",
 )
 _WITHOUT_A_GROUP = {
-    "aws:ec2/natGateway:NatGateway",  # lets nothing in
+    "aws:ec2/natGateway:NatGateway",  # allows no incoming connections
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:elasticache/subnetGroup:SubnetGroup",
     "aws:rds/subnetGroup:SubnetGroup",
@@ -68,12 +68,12 @@ class Edge(NamedTuple):
 
 
 class Unread(Exception):  # noqa: N818 - a refusal, not an error of the graph
-    """The graph holds something that the walk does not understand, so that its result would be no proof."""
+    """The graph contains something that the walk does not understand, so its result could be wrong."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """A protocol (`-1` is every one) and a range of its ports."""
+    """A protocol (`-1` is every protocol) and a range of its ports."""
 
     protocol: str
     first: int
@@ -87,7 +87,7 @@ class Ports:
         return Ports(rule["ipProtocol"], rule["fromPort"], rule["toPort"])
 
     def common(self, other: Ports) -> Ports | None:
-        """What both allow."""
+        """The ports that both allow, or None."""
         if "-1" not in (self.protocol, other.protocol) and self.protocol != other.protocol:
             return None
         first, last = max(self.first, other.first), min(self.last, other.last)
@@ -106,7 +106,7 @@ EVERYTHING = Ports("-1", 0, 65535)
 
 @dataclass(frozen=True)
 class Peer:
-    """The other side of a rule: one of a group, a block or a prefix list."""
+    """The other side of a rule: either a security group, a CIDR block or a prefix list."""
 
     group: str = ""
     block: str = ""
@@ -125,7 +125,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Place:
-    """Something with network interfaces: behind which security groups, and in which subnets."""
+    """Something with network interfaces, and their security groups and subnets."""
 
     name: str
     groups: frozenset[str]
@@ -134,17 +134,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Route:
-    """Where a subnet's traffic to a destination goes; `via` is an id, or the name of a gateway endpoint."""
+    """Where a subnet's traffic to a destination goes. `via` is an id, or `endpoint` for gateway endpoints."""
 
     destination: str
     via: str
 
 
 class Walk:
-    """The places of a graph's VPCs, and what rules and routes let each reach.
+    """The places in a graph's VPCs, and what each can reach according to rules and routes.
 
     Raises:
-        Unread: see there.
+        Unread: the graph contains something that the walk does not understand.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -176,7 +176,7 @@ class Walk:
         self.places = list(self._places())
 
     def edges(self, vpc: str) -> frozenset[Edge]:
-        """Everything that can open a connection from, to or within a VPC."""
+        """All connections that can be opened from, to or within a VPC."""
         places = [p for p in self.places if vpc in {self._vpc_of_group[group] for group in p.groups}]
         found: set[Edge] = set()
         for place in places:
@@ -208,13 +208,13 @@ class Walk:
                     raise Unread(f"{rule.name} refers to a group that is not in its VPC")
                 yield Rule(group, direction == "Ingress", Ports.of(inputs), peer)
         for cluster in self._graph.of("eks:index:Cluster"):
-            # As EKS makes it ("View Amazon EKS security group requirements for clusters").
+            # EKS creates these rules ("View Amazon EKS security group requirements for clusters").
             group = cluster.outputs["clusterSecurityGroupId"]
             yield Rule(group, True, EVERYTHING, Peer(group=group))
             yield Rule(group, False, EVERYTHING, Peer(block="0.0.0.0/0"))
 
     def _places(self) -> Iterator[Place]:
-        """Whatever names a security group, whatever its type."""
+        """Every resource that refers to a security group, whatever its type."""
         subnet_groups = {
             r.id: _ids(r.inputs, "subnet-") for r in self._graph.resources if "subnetGroup:" in r.type
         }
@@ -233,7 +233,7 @@ class Walk:
                 name = _name(resource)
                 groups.setdefault(name, set()).update(behind)
                 subnets.setdefault(name, set()).update(inside)
-        # Two regions have places of the same name: one each, told apart by their groups' VPC.
+        # Two regions have places of the same name. The VPC of their security groups tells them apart.
         for name, behind in groups.items():
             for vpc in {self._vpc_of_group[group] for group in behind}:
                 here = {group for group in behind if self._vpc_of_group[group] == vpc}
@@ -243,7 +243,10 @@ class Walk:
         return {s.id for s in self._graph.of("aws:ec2/subnet:Subnet") if s.inputs["vpcId"] == vpc}
 
     def _routes(self) -> dict[str, set[Route]]:
-        """Subnet → its routes beyond the VPC. Without a table of its own it has the VPC's, which has none."""
+        """Subnet → its routes out of the VPC.
+
+        A subnet without a route table of its own uses the VPC's main table, which has no such routes.
+        """
         tables: dict[str, set[Route]] = {}
         for table in self._graph.of("aws:ec2/routeTable:RouteTable"):
             tables[table.id] = {_route(route) for route in table.inputs.get("routes", [])}
@@ -270,7 +273,7 @@ class Walk:
         return [rule for rule in self.rules if rule.group in place.groups and rule.inward == inward]
 
     def _means(self, peer: Peer, place: Place) -> bool:
-        """Whether a rule's other side covers one of the place's interfaces."""
+        """Whether a rule's other side includes one of the place's network interfaces."""
         if peer.group:
             return peer.group in place.groups
         if not peer.block or ":" in peer.block:
@@ -304,7 +307,7 @@ class Walk:
                 yield from (Edge(place.name, _PREFIX_LISTS.get(e, e), ports) for e in endpoints)
 
     def _outside(self, vpc: str, peer: Peer) -> str:
-        """Who a rule's other side is beyond the VPC, empty for nobody."""
+        """The name of a rule's other side outside of the VPC, or an empty string if it is in the VPC."""
         if peer.prefix_list:
             service = self._prefix_lists[peer.prefix_list]
             return _PREFIX_LISTS.get(service, service)
@@ -320,7 +323,7 @@ class Walk:
 
 
 def managed_edges(graph: Graph) -> frozenset[Edge]:
-    """What can reach what outside of our VPCs, where AWS's own configuration decides instead of a rule."""
+    """The connections outside of our VPCs. The configuration of AWS services allows them, not rules."""
     found: set[Edge] = set()
     for distribution in graph.of("aws:cloudfront/distribution:Distribution"):
         found.add(Edge(INTERNET, "CloudFront", "443"))
@@ -345,7 +348,7 @@ def managed_edges(graph: Graph) -> frozenset[Edge]:
 
 
 def reachable(edges: Iterable[Edge], start: str, without: Collection[str] = ()) -> set[str]:
-    """Where connections lead from `start`, hop by hop, when the places of `without` are gone."""
+    """Everything that can be reached from `start`, hop by hop, without the places in `without`."""
     onward: dict[str, set[str]] = {}
     for edge in edges:
         onward.setdefault(edge.source, set()).add(edge.target)
@@ -358,7 +361,7 @@ def reachable(edges: Iterable[Edge], start: str, without: Collection[str] = ()) 
 
 
 def alias_targets(graph: Graph, name: str) -> set[str]:
-    """What the alias records of `name` end at, over every branch of their tree."""
+    """The final targets of the alias records of `name`, through every branch of their tree."""
     aliases: dict[str, set[str]] = {}
     for record in graph.of("aws:route53/record:Record"):
         names = {alias["name"] for alias in record.inputs.get("aliases", [])}
@@ -394,7 +397,7 @@ def _ids(value: Any, prefix: str) -> set[str]:
 
 
 def _route(inputs: dict[str, Any]) -> Route:
-    """A route has one destination and one target, each under a name of its own."""
+    """A route has one destination and one target. Which property contains them depends on their kind."""
     destinations = ("cidrBlock", "ipv6CidrBlock", "destinationCidrBlock", "destinationIpv6CidrBlock")
     lists = ("destinationPrefixListId",)
     destination = next(inputs[key] for key in (*destinations, *lists) if inputs.get(key))

@@ -1,7 +1,7 @@
-"""The API tier: who gets in, what is asked of them, and where requests go."""
+"""The API tier: who can call the API, which tokens are required, and where requests go."""
 
 # pyright: reportUnknownMemberType=false
-# (jsonschema's stubs leave an overload open)
+# (The types of an overload in jsonschema's stubs are incomplete.)
 from __future__ import annotations
 
 import functools
@@ -114,7 +114,7 @@ def document(of: Graph | None = None) -> dict[str, Any]:
 
 
 def methods(of: Graph | None = None) -> dict[str, dict[str, Any]]:
-    """Path and method → operation, of the document that is imported."""
+    """Path and method → operation, in the OpenAPI document that is imported."""
     return {
         f"{method} {path}": operation
         for path, item in document(of)["paths"].items()
@@ -127,7 +127,7 @@ def policy_denies_all_but_the_endpoint(policy: dict[str, Any]) -> bool:
     return deny["Condition"] == {"StringNotEquals": {"aws:SourceVpce": ENDPOINT}} and deny["Principal"] == "*"
 
 
-# Who gets in
+# Access to the API
 
 
 def test_api_is_private_and_reached_only_through_our_endpoint() -> None:
@@ -190,7 +190,7 @@ def test_clients_may_ask_for_every_scope_and_only_the_machine_has_a_secret() -> 
         assert {"trading/orders", "trading/accounts"} <= set(client["allowedOauthScopes"])
 
 
-# An outside issuer in the user pool's place
+# An external issuer instead of the user pool
 
 
 def test_outside_issuers_tokens_go_to_the_functions_alias_on_every_route_but_health() -> None:
@@ -203,7 +203,7 @@ def test_outside_issuers_tokens_go_to_the_functions_alias_on_every_route_but_hea
     assert authorizer["authorizerResultTtlInSeconds"] == 60
     security = {route: operation.get("security") for route, operation in methods(with_issuer()).items()}
     assert security.pop("get /healthz") is None
-    # Scopes are a user pool's: here the policy says it all.
+    # Only a user pool checks scopes in the API. With an external issuer, the function's policy checks them.
     assert {json.dumps(wanted) for wanted in security.values()} == {'[{"token": []}]'}
     assert security.keys() == methods().keys() - {"get /healthz"}
 
@@ -251,7 +251,7 @@ def test_authorizer_knows_what_each_scope_opens() -> None:
 
 
 def test_methods_of_what_a_scope_opens_are_named() -> None:
-    """`*` stands for any characters: `*/api/accounts` would open `GET/api/market-data/api/accounts`."""
+    """`*` matches any characters, so `*/api/accounts` would also allow `GET/api/market-data/api/accounts`."""
     variables = (
         with_issuer().named(AUTHORIZER, "aws:lambda/function:Function").inputs["environment"]["variables"]
     )
@@ -296,7 +296,7 @@ def test_authorizer_is_outside_of_the_vpc_encrypted_and_limited() -> None:
 
 
 def test_authorizer_has_time_for_a_slow_issuer() -> None:
-    # Two requests, each of which connects and answers just in time.
+    # The function makes two requests. Each can take almost the time-out to connect, and again to answer.
     assert token_authorizer.TIMEOUT_SECONDS > 4 * ISSUER_TIMEOUT_SECONDS
 
 
@@ -319,7 +319,7 @@ def test_tokens_have_one_source(jwt: JwtSettings | None, pool: bool) -> None:
 
 @pytest.fixture(scope="module")
 def outside() -> Graph:
-    """The whole platform with an outside issuer."""
+    """The whole platform with an external issuer."""
     values = stack_values("small")
     issuer = {"issuer": ISSUER, "audience": "trading", "scopePrefix": "", "scopeClaim": "scp"}
     return deploy_platform("small", values | {"trading:api": {"jwt": issuer}})
@@ -338,7 +338,7 @@ def test_outside_issuer_leaves_no_user_pool(outside: Graph) -> None:
     assert json.loads(variables["ROUTES"]).keys() == {"orders", "accounts", "market-data"}
 
 
-# Where requests go
+# Destinations of requests
 
 
 def test_orders_and_health_go_to_the_functions_alias() -> None:
@@ -410,7 +410,7 @@ def test_each_group_opens_exactly_the_listeners_that_it_needs() -> None:
     assert sorted(r.inputs["fromPort"] for r in ingress) == [8081, 8082, 8083]
 
 
-# Limits, logs and time
+# Limits, logs and time-outs
 
 
 def test_stage_throttles_traces_and_logs_without_bodies() -> None:
@@ -444,7 +444,7 @@ def test_routes_throttle_is_each_methods_beside_the_stages() -> None:
     ]
     found = method_settings(ApiSettings(routes=routes))
     assert found.pop("*/*") == SETTINGS
-    # A method's settings replace the stage's as a whole: its logs and metrics must not go off.
+    # A method's settings replace all settings of the stage, so they must also turn on logs and metrics.
     throttled = {**SETTINGS, "throttlingRateLimit": 50, "throttlingBurstLimit": 20}
     assert found == {
         f"~1api~1accounts{below}/{method.upper()}": throttled
@@ -500,7 +500,7 @@ def test_timeouts_shrink_from_the_gateway_inwards() -> None:
 
 
 def test_lease_outlasts_the_function() -> None:
-    # Else a retry could take an order over from an invocation that still submits it.
+    # Otherwise, a retry could take over an order while another invocation is still submitting it.
     assert LEASE_SECONDS > TIMEOUT_SECONDS
 
 
@@ -669,7 +669,7 @@ def test_document_in_the_repository_is_valid_openapi() -> None:
 
 
 def valid_openapi(imported: Mapping[str, Any]) -> None:
-    """OpenAPI knows no greedy path parameter, `{proxy+}`: the rest of the document must be its own."""
+    """OpenAPI has no greedy path parameters (`{proxy+}`). The rest of the document must be valid OpenAPI."""
     paths = {path.replace("{proxy+}", "{proxy}"): item for path, item in imported["paths"].items()}
     OpenAPIV30SpecValidator({**imported, "paths": paths}).validate()
 

@@ -1,4 +1,4 @@
-"""`docs/architecture.md` says what the graph is."""
+"""`docs/architecture.md` agrees with the graph."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_table_has_every_hop_and_no_other(stack: str) -> None:
 
 @functools.cache
 def internal(tls: bool, *tls_services: str) -> Platform:
-    """The local stack, with TLS up to the internal load balancer or not, and on to these services."""
+    """The local stack, with or without TLS at the internal load balancer, and with TLS to these services."""
     values = stack_values("small")
     if not tls:
         values["trading:internalLoadBalancer"] = {"tls": False}
@@ -81,7 +81,7 @@ def test_table_says_how_far_tls_goes(
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_time_outs_shrink_from_the_edge_inwards(stack: str) -> None:
-    """Otherwise a hop gives up while the next one still works, and the client learns nothing."""
+    """Otherwise, a hop would give up while the next hop still works, and the client would get no answer."""
     waits = list(dataclasses.astuple(platform(stack).timeouts()))
     assert waits == sorted(waits, reverse=True)
     assert len(set(waits)) == len(waits)
@@ -95,7 +95,7 @@ def test_function_can_store_the_answer_after_the_order_service_took_its_time(sta
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_cloudfront_closes_idle_connections_before_the_load_balancer(stack: str) -> None:
-    """Otherwise a request is sent on a connection that the load balancer is just closing."""
+    """Otherwise, a request could be sent on a connection that the load balancer is closing."""
     origins = platform(stack).origins
     kept = max(origin["customOriginConfig"]["originKeepaliveTimeout"] for origin in origins)
     assert kept < platform(stack).timeouts().load_balancer

@@ -1,4 +1,4 @@
-"""The AWS stand-in without an engine: schemas, names, replacement, references, functions."""
+"""The simulated AWS provider without an engine: schemas, names, replacements, references and functions."""
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIG = {"region": "eu-west-1", "defaultTags": json.dumps({"tags": {"Owner": "p
 
 
 class Account:
-    """The stand-in, called as the engine calls it."""
+    """The simulated provider, called in the same way as by the engine."""
 
     def __init__(self, directory: Path) -> None:
         self.provider = AwsProvider(directory)
@@ -414,7 +414,7 @@ def test_rules_over_subnets(account: Account) -> None:
 
 
 def published(account: Account, **changed: Any) -> str:
-    """A function with one published version, and its name."""
+    """Creates a function with one published version, and returns its name."""
     role, _ = account.create("iam/role:Role", "role", assumeRolePolicy="{}")
     arn = account.provider.store.owner(role)
     assert arn
@@ -551,7 +551,7 @@ def test_only_real_regions(account: Account) -> None:
 
 
 def test_a_maximum_of_request_units_can_be_lifted(account: Account) -> None:
-    """Against the schema's own minimum (DynamoDB API Reference, `OnDemandThroughput`)."""
+    """-1 is valid, although the schema's minimum is 1 (DynamoDB API Reference, `OnDemandThroughput`)."""
     most = {"maxReadRequestUnits": 10, "maxWriteRequestUnits": -1}
     account.create(
         "dynamodb/table:Table", "t", **_TABLE, billingMode="PAY_PER_REQUEST", onDemandThroughput=most

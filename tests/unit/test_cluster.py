@@ -1,4 +1,4 @@
-"""The cluster tier: what EKS is asked for, and what every workload stands on."""
+"""The cluster tier: the EKS cluster, its node pools, and what every workload needs."""
 
 import json
 from typing import Any
@@ -190,7 +190,7 @@ def test_nodes_deny_traffic_that_no_policy_names():
         == "DefaultDeny"
     )
     for pool in graph.of("kubernetes:karpenter.sh/v1:NodePool"):
-        # Otherwise an add-on without policies would be placed there, and be cut off.
+        # Otherwise, an add-on without network policies could run on these nodes and have no network.
         assert pool.inputs["spec"]["template"]["spec"]["taints"][0]["effect"] == "NoSchedule"
 
 

@@ -1,4 +1,4 @@
-"""What holds for every component: its place in the tree, its reports, and how it is written."""
+"""Every component: its place in the resource tree, what it reports, and the style of its code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.unit.harness import (
 
 MODULES = [ROOT / "__main__.py", *(ROOT / "composition").rglob("*.py"), *(ROOT / "components").rglob("*.py")]
 MOST_LINES = 100
-"""Of a function: what a reader can hold in mind."""
+"""Maximum number of lines of a function, so that a reader can keep it in mind."""
 MOST_LINES_OF_THE_COMPOSITION = 200
 
 SIGNAL = Signal(
@@ -54,7 +54,7 @@ QUERY = LogQuery(name="lost-widgets", query="filter lost", log_groups=("widgets"
 
 
 class Inner(Component):
-    """A component inside another one; nothing but its own code says what it reports."""
+    """A component inside another component. It reports its signals itself."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Inner", name, opts)
@@ -62,7 +62,7 @@ class Inner(Component):
 
 
 class Outer(Component):
-    """Contains an `Inner`, and reports nothing of its own."""
+    """Contains an `Inner`, and reports nothing itself."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Outer", name, opts)
@@ -112,7 +112,7 @@ def test_signal_of_an_added_component_has_an_alarm() -> None:
 
 
 def tokens() -> dict[str, str]:
-    """Type token → class, of every component in the code."""
+    """Type token → class, for every component in the code."""
     found: dict[str, str] = {}
     for path in MODULES:
         for name, body in re.findall(
@@ -125,7 +125,7 @@ def tokens() -> dict[str, str]:
 
 
 def test_type_tokens_are_literals_that_keep_their_names() -> None:
-    """A token is part of the URN of everything in the component: a class may change its name, it may not."""
+    """A token is part of the URN of every resource in the component, so it must never change."""
     assert len(tokens()) > 25
     for token, name in tokens().items():
         assert token == f"trading:tier:{name}"

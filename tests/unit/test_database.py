@@ -1,4 +1,4 @@
-"""Tier 8: the Aurora cluster, who gets in, what it survives, and what it leaves behind."""
+"""Tier 8: the Aurora cluster, its access, its availability, and what remains after its deletion."""
 
 import json
 from importlib import resources
@@ -133,7 +133,7 @@ def test_default_version_is_offered_and_runs_both_kinds_of_instance(
         "EngineVersion": DatabaseSettings().engine_version,
         "DBInstanceClass": instance_class,
     }
-    # Not `validate`, which first spends six seconds on whether cfn-lint's schema is one.
+    # `jsonschema.validate` would first spend six seconds on validating cfn-lint's schema.
     judge: Any = jsonschema.Draft202012Validator(json.loads(schema.read_text()))
     judge.validate(database)
 
@@ -238,7 +238,7 @@ def test_lag_deadlocks_and_the_writers_cpu_ring() -> None:
 
 
 def test_readers_are_watched_as_the_writer_is() -> None:
-    """A secondary region has readers alone."""
+    """A secondary region has only readers."""
     signals: list[Signal] = []
     database(DatabaseSettings(), signals=signals, secondary=True)
     for metric in ("CPUUtilization", "FreeableMemory"):
@@ -260,7 +260,7 @@ def test_readers_are_watched_as_the_writer_is() -> None:
 def test_connections_ring_before_the_proxy_lets_callers_wait(
     settings: DatabaseSettings, documented: int
 ) -> None:
-    """Against the figures of "Maximum connections to an Aurora PostgreSQL DB instance"."""
+    """The expected values are from "Maximum connections to an Aurora PostgreSQL DB instance"."""
     signals: list[Signal] = []
     database(settings, signals=signals)
     (connections,) = [signal for signal in signals if signal.name == "database-connections"]
@@ -272,7 +272,7 @@ def test_connections_ring_before_the_proxy_lets_callers_wait(
     [("db.r6g.large", 32), ("db.r6g.xlarge", 63), ("db.r6g.16xlarge", 1008), ("db.t4g.medium", 8.13)],
 )
 def test_local_storage_rings_at_a_fifth_of_what_there_is(instance_class: str, documented_gib: float) -> None:
-    """Against the figures of "Temporary storage limits for Aurora PostgreSQL"."""
+    """The expected values are from "Temporary storage limits for Aurora PostgreSQL"."""
     signals: list[Signal] = []
     database(DatabaseSettings(instance_class=instance_class), signals=signals)
     (storage,) = [signal for signal in signals if signal.metric == "FreeLocalStorage"]
@@ -359,7 +359,7 @@ def test_services_are_told_of_the_proxy_and_migrations_of_the_cluster(graph: Gra
 
 
 def tier_outputs(settings: DatabaseSettings | None = None, *, secondary: bool = False) -> dict[str, str]:
-    """The outputs that other tiers read, as values."""
+    """The values of the outputs that other tiers read."""
     found: dict[str, str] = {}
 
     def keep(name: str, output: pulumi.Output[str] | None) -> None:

@@ -1,7 +1,7 @@
-"""Every IAM policy document that the platform sends to AWS, before the linter `parliament`.
+"""Checks every IAM policy document that the platform sends to AWS with the linter `parliament`.
 
-It knows the actions, resource types and condition keys of AWS's service authorization reference. Ids and
-ARNs in the documents have the form that they have on AWS.
+The linter knows the actions, resource types and condition keys of AWS's service authorization reference. Ids
+and ARNs in the documents have the same form as on AWS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _resource_filename(package: str, name: str) -> str:
     return str(Path(spec.origin).parent / name)
 
 
-# The one function that parliament 1.6 takes from `pkg_resources`, which setuptools 82 dropped.
+# parliament 1.6 uses this one function of `pkg_resources`, which setuptools 82 no longer contains.
 sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
 sys.modules["pkg_resources"].__dict__["resource_filename"] = _resource_filename
 
@@ -38,7 +38,7 @@ parliament: Any = importlib.import_module("parliament")
 
 @dataclass(frozen=True)
 class Document:
-    """A policy document and where it stands."""
+    """A policy document and where it is used."""
 
     resource: str
     """Logical name."""
@@ -49,7 +49,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A finding that is none, and why."""
+    """A false positive, and why."""
 
     kind: str
     """Beginning of the document's kind."""
@@ -96,7 +96,7 @@ ACCEPTED = [
 
 
 def graph(stack: str) -> Graph:
-    """A stack's graph, with a service that uses everything there is."""
+    """A stack's graph, with a service that uses every kind of store."""
     values = stack_values(stack)
     orders = values.setdefault("trading:services", {}).setdefault("orders", {})
     orders |= {
@@ -111,7 +111,7 @@ def graph(stack: str) -> Graph:
 
 
 def documents(graph: Graph) -> Iterator[Document]:
-    """Every policy document among the resources' inputs, whatever the property."""
+    """Every policy document in the resources' inputs, whatever the property."""
     for resource in graph.resources:
         token = resource.type.rsplit(":", 1)[-1]
         for path, policy in _within(resource.inputs):
@@ -136,7 +136,7 @@ def findings(document: Document) -> Iterator[tuple[str, str]]:
     policy = json.loads(json.dumps(document.policy))
     for statement in policy["Statement"]:
         if document.kind == "Role.assumeRolePolicy":
-            # A trust policy is the role's own and names no resource; the linter knows no such kind.
+            # A trust policy names no resource, because it belongs to a role. The linter requires a resource.
             assert "Resource" not in statement
             statement["Resource"] = "arn:aws:iam::123456789012:role/this"
     for finding in parliament.analyze_policy_string(json.dumps(policy)).findings:

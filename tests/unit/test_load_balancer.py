@@ -1,4 +1,4 @@
-"""Tier 3: who reaches the public load balancer, and what it forwards."""
+"""Tier 3: who can reach the public load balancer, and which requests it forwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RULES: list[dict[str, Any]] = [
     },
     {"priority": 40, "hosts": ["old.example.com"], "redirect": {"host": "trade.example.com"}},
 ]
-"""As a stack file has them, in no order."""
+"""Rules in the form of a stack file, in no particular order."""
 MADE: list[LoadBalancer] = []
 
 
@@ -123,7 +123,7 @@ def test_api_is_forwarded_only_with_the_secret_header() -> None:
 
 
 def test_each_accepted_secret_has_a_rule_of_its_own() -> None:
-    """One rule with two values could drop the old one before CloudFront sends the new one."""
+    """A single rule with both values could lose the old value before CloudFront sends the new one."""
     rules = {
         rule.name.removeprefix("load-balancer-eu-west-1-"): rule.inputs
         for rule in graph(secrets=(1, 2)).of("aws:lb/listenerRule:ListenerRule")
@@ -136,7 +136,7 @@ def test_each_accepted_secret_has_a_rule_of_its_own() -> None:
 
 
 def rules(*secrets: int) -> dict[str, dict[str, Any]]:
-    """With the rules of `RULES`: name → inputs, in the order in which the load balancer tries them."""
+    """Name → inputs of each rule, in the load balancer's order. The settings contain `RULES`."""
     found = graph(secrets=secrets, with_rules=True).of("aws:lb/listenerRule:ListenerRule")
     return {
         rule.name.removeprefix("load-balancer-eu-west-1-"): rule.inputs
@@ -174,7 +174,7 @@ def test_additional_host_goes_to_the_api() -> None:
 
 
 def test_each_secret_has_a_rule_of_each_that_forwards_and_no_two_share_a_priority() -> None:
-    """However far apart the numbers are: the engine has the old rules and the new ones at once."""
+    """This is true for any two numbers, because old and new rules exist together during an update."""
     for secrets in [(1, 2), (2, 1000), (999, 1000)]:
         found = rules(*secrets)
         assert len(found) == 1 + 3 + 2 * 3, "health, three that answer, and each secret's three"
@@ -208,7 +208,10 @@ def test_redirect_keeps_what_it_does_not_name() -> None:
 
 
 def test_most_rules_that_settings_accept_stay_within_the_load_balancers_hundred() -> None:
-    """Each forwards, while a secret turns ("Quotas for your Application Load Balancers")."""
+    """In the worst case, each rule forwards and two secrets are accepted during a rotation.
+
+    The quota is documented in "Quotas for your Application Load Balancers".
+    """
     values = stack_values("full") | {
         "loadBalancer": {
             "originSecrets": [1, 2],
@@ -235,7 +238,7 @@ def test_alarm_rings_when_fewer_than_half_of_the_targets_are_left() -> None:
 
 
 def test_alarm_can_be_read_by_route_53() -> None:
-    """Plain statistics at standard resolution, no metric math (API Reference, AlarmIdentifier)."""
+    """Route 53 supports simple statistics at standard resolution (API Reference, AlarmIdentifier)."""
     alarm = targets_alarm().inputs
     assert alarm["statistic"] in ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
     assert alarm["period"] >= 60
@@ -324,13 +327,13 @@ def test_protection_follows_the_setting() -> None:
 
 
 def test_names_leave_room_for_the_automatic_suffix() -> None:
-    """AWS allows 32 characters; the provider appends eight."""
+    """AWS allows 32 characters, and the provider appends eight."""
     for token in ("aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup"):
         assert len(graph().only(token).name) <= 24
 
 
 def test_host_of_a_rule_is_a_name_of_the_whole_platform() -> None:
-    """A rule for a name that no record leads here, or no certificate carries, would never be met."""
+    """A rule would never match if its host had no record to the load balancer or no certificate."""
     host = "api.example.com"
     values = harness_values("small")
     values["trading:loadBalancer"] = {"rules": [{"priority": 10, "hosts": [host], "forward": "api"}]}

@@ -1,8 +1,8 @@
-"""Whatever writes logs finds a log group of ours: encrypted, forgetting, and there before the first line.
+"""Everything that writes logs has an encrypted log group of ours, with a retention, before its first line.
 
-A service that does not find its log group makes one, without our key, and keeps it for
-ever. One group is left to AWS: `RDSOSMetrics`, where RDS puts the operating system's metrics of all databases
-of an account and region (RDS User Guide, "Enhanced Monitoring"); no stack can own what all of them share.
+If a service doesn't find its log group, it creates one without our key and with unlimited retention. Only one
+group is left to AWS: `RDSOSMetrics`, which contains the operating system metrics of all databases of an
+account and region (RDS User Guide, "Enhanced Monitoring"). All stacks share it, so no stack can own it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WRITERS: dict[str, Callable[[Registered], Sequence[str]]] = {
     ],
     "aws:amp/workspace:Workspace": lambda r: [
         _of_arn(configuration["logGroupArn"])
-        # The brokers' has no rules that could fail, which is all that a workspace logs.
+        # A workspace logs only failures of its rules. The brokers' workspace has no rules.
         for configuration in [r.inputs.get("loggingConfiguration")]
         if configuration
     ],
@@ -72,7 +72,8 @@ WRITERS: dict[str, Callable[[Registered], Sequence[str]]] = {
         _of_arn(arn) for arn in r.inputs["logDestinationConfigs"]
     ],
     "eks:index:Cluster": lambda r: [f"/aws/eks/{r.inputs['name']}/cluster"],
-    # The other way round: its function's name is known too late, and its role makes no group.
+    # Here the group is created after the canary, because the name of the canary's function is not known
+    # before. The canary's role is not allowed to create a group.
     CANARY: lambda r: [f"/aws/lambda/{r.outputs['engineArn'].split(':')[6]}"],
 }
 """Type → the names of the log groups that a resource of it writes to."""
@@ -92,7 +93,8 @@ LOGGED_BY = {
         "resourceArn",
     ),
 }
-"""What does not log unless another resource says so, and which property of that names it."""
+"""Type that logs only if another resource turns its logs on → type of that resource, and the property that
+names the logged resource."""
 
 every_stack = pytest.mark.parametrize("stack", STACKS)
 
@@ -106,7 +108,7 @@ def groups(graph: Graph) -> list[Registered]:
 
 
 def writers(graph: Graph) -> list[tuple[Registered, str]]:
-    """Each writer with the name of a group that it writes to."""
+    """Each writer, with the name of a group to which it writes."""
     return [(r, name) for token, names in WRITERS.items() for r in graph.of(token) for name in names(r)]
 
 
@@ -166,7 +168,7 @@ def test_control_plane_and_functions_keep_nothing_back(stack: str) -> None:
         assert function.inputs["loggingConfig"]["logFormat"] == "JSON"
 
 
-# What is counted
+# Metric filters
 
 
 FILTERS = {
@@ -176,7 +178,7 @@ FILTERS = {
     "database-{}-fatal": ("database-{}-postgresql", "database-fatal"),
     "database-{}-panic": ("database-{}-postgresql", "database-panic"),
 }
-"""Metric filter → log group and signal, each with its region."""
+"""Metric filter → its log group and its signal. `{}` is the region."""
 
 
 @every_stack
@@ -209,7 +211,7 @@ def test_filters_match_the_lines_that_they_are_for() -> None:
     )
 
 
-# What is asked
+# Saved queries
 
 
 def queries(graph: Graph) -> dict[tuple[str, str], dict[str, Any]]:
@@ -259,14 +261,14 @@ def test_queries_of_the_access_log_name_its_fields() -> None:
         assert set(shown[1].split(", ")) <= fields, question
 
 
-# One request has one id
+# The id of a request
 
 
 def test_access_log_function_and_services_call_the_request_the_same() -> None:
     access = access_log("authorizer.principalId")
     assert (access["request"], access["trace"]) == ("$context.requestId", "$context.xrayTraceId")
     function = (ROOT / "functions" / "order_intake" / "handler.py").read_text()
-    # `requestId` of a line is Lambda's own.
+    # Lambda itself adds `requestId` to each line.
     assert '"requestId":' not in function
     assert '"request": request_id' in function
     assert '"X-Request-Id": log["request"]' in function
@@ -291,7 +293,7 @@ def test_services_are_told_the_id_that_the_access_log_has(stack: str) -> None:
 
 
 def test_edges_log_has_the_id_that_it_hands_on() -> None:
-    # CloudFront adds X-Amz-Cf-Id to every request to an origin, and logs it under this name.
+    # CloudFront adds X-Amz-Cf-Id to every request to an origin, and uses this name for it in its logs.
     assert "x-edge-request-id" in ACCESS_LOG_FIELDS
 
 

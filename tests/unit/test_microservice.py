@@ -1,4 +1,4 @@
-"""The microservice tier: a service gets what it declares, and no more."""
+"""The microservice tier: a service gets exactly the access that it declares."""
 
 import json
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ EVERYTHING: dict[str, Any] = {
 def access_to_stores(
     place: RegionContext, service: ServiceSettings, asked_by: ServiceSettings | None = None
 ) -> list[Access]:
-    """What the stores that `service` declares grant it, or `asked_by`."""
+    """The access that the stores declared by `service` grant to it, or to `asked_by`."""
     client = asked_by or service
     network: dict[str, Any] = {
         "vpc_id": "vpc-0123456789abcdef0",
@@ -85,7 +85,7 @@ def microservice(
     access: Sequence[Access] | None = None,
     **settings: Any,
 ) -> Graph:
-    """The graph of a service; `access` replaces what its stores grant it."""
+    """The graph of a service. `access` replaces the access that its stores grant."""
 
     def program() -> None:
         service = ServiceSettings(name="orders", listener_port=8081, **settings)
@@ -122,7 +122,7 @@ def scaling(graph: Graph) -> dict[str, Any]:
 
 
 def granted(graph: Graph) -> dict[str, set[str]]:
-    """Action → resources, of the service's own role."""
+    """Action → resources, in the policies of the service's own role."""
     actions: dict[str, set[str]] = {}
     for policy in graph.of("aws:iam/rolePolicy:RolePolicy"):
         if policy.name != "orders-us-east-1-policy":
@@ -236,7 +236,7 @@ def test_producers_try_for_longer_than_a_leader_takes_to_change():
     data = environment(produces=["orders"])
     assert int(data["KAFKA_RETRIES"]) == 2**31 - 1
     assert int(data["KAFKA_DELIVERY_TIMEOUT_MS"]) > 3 * int(data["KAFKA_REQUEST_TIMEOUT_MS"])
-    # More could arrive in another order after a retry, which idempotence refuses.
+    # With more requests in flight, a retry could change their order, so idempotence doesn't allow more.
     assert int(data["KAFKA_MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION"]) <= 5
 
 
@@ -341,7 +341,7 @@ def test_scaling_follows_the_settings():
 
 
 def test_every_change_of_a_value_shows_in_a_preview():
-    """One unknown value, and a preview registers none of the chart's objects."""
+    """If a single value is unknown, a preview registers none of the chart's objects."""
     assert all(value is not None for value in values(microservice(**EVERYTHING)).values())
 
 
@@ -357,7 +357,7 @@ def test_service_with_tls_is_registered_and_told_at_its_tls_port():
 
 
 def test_service_more_is_under_ten_lines_of_a_stack_file():
-    """The documentation's example brings every part of a service."""
+    """The example in the documentation creates every part of a service."""
     page = (ROOT / "docs/configuration.md").read_text()
     (example,) = (part.split("```")[0] for part in page.split("```yaml\n")[1:] if "positions:" in part)
     stack = stack_values("small")

@@ -96,7 +96,7 @@ def test_role_is_the_jobs_alone(graph: Graph) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_password_is_in_any_object_of_the_job(stack: str) -> None:
-    """The harness shows a secret as such, and the stand-in draws passwords of forty `x`."""
+    """The harness replaces secrets with `[secret]`, and generated passwords consist of forty `x`."""
     ours = [r for r in platform(stack).resources if r.parent.startswith("migrations-")]
     assert ours
     text = json.dumps([resource.inputs for resource in ours])
@@ -117,7 +117,7 @@ def test_connection_is_verified_against_the_authority_of_rds(graph: Graph) -> No
 
 @pytest.mark.parametrize("path", sorted((DATABASE / "certificates").iterdir()), ids=lambda path: path.stem)
 def test_certificate_is_that_of_its_region_and_holds_for_long(path: Any) -> None:
-    """Of the kind that `Database` asks for: `rds-ca-rsa2048-g1`."""
+    """The certificate authority is the one that `Database` requests: `rds-ca-rsa2048-g1`."""
     (certificate,) = x509.load_pem_x509_certificates(path.read_bytes())
     names = {str(name.value) for name in certificate.subject}
     assert f"Amazon RDS {path.stem} Root CA RSA2048 G1" in names
@@ -126,7 +126,7 @@ def test_certificate_is_that_of_its_region_and_holds_for_long(path: Any) -> None
 
 
 def test_pod_meets_what_its_namespace_enforces(graph: Graph) -> None:
-    """Pod security standard "restricted"."""
+    """The namespace enforces the pod security standard "restricted"."""
     spec = pod(graph)
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -161,7 +161,7 @@ def test_network_lets_out_to_the_database_and_to_secrets_manager(graph: Graph) -
 
 
 def test_job_ends_and_stays(graph: Graph) -> None:
-    """One that deletes itself would be made, and run, at the next deployment."""
+    """If the Job deleted itself, the next deployment would create it and run it again."""
     job = graph.only(JOB).inputs
     assert "ttlSecondsAfterFinished" not in job["spec"]
     assert job["spec"]["activeDeadlineSeconds"] < int(
@@ -209,7 +209,7 @@ def test_job_starts_with_its_role_and_its_way_out(graph: Graph) -> None:
 
 
 def test_files_fit_a_config_map() -> None:
-    """1 MiB; from half of it on, fold old migrations into one."""
+    """A ConfigMap can contain 1 MiB. If this test fails at half of that, merge old migrations into one."""
     assert sum(map(len, migrations.files("us-east-1").values())) < 512 * 1024
 
 
@@ -225,13 +225,13 @@ def test_shell_scripts_parse() -> None:
 
 
 def test_namespace_grants_every_pod_dns_and_the_identity_agent() -> None:
-    """Which the Job's own policy does not repeat."""
+    """The Job's own network policy does not repeat these rules."""
     documents = list(yaml.safe_load_all((ROOT / "k8s/manifests/network-policies.yaml").read_text()))
     (everyone,) = [d for d in documents if d["metadata"]["name"] == "dns-and-pod-identity"]
     assert everyone["spec"]["podSelector"] == {}
 
 
-# In the whole platform
+# The whole platform
 
 
 def test_only_the_primary_region_migrates() -> None:
@@ -261,7 +261,7 @@ def test_job_runs_when_the_writer_and_the_secrets_value_are_there() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_users_are_those_that_services_sign_in_as(stack: str) -> None:
-    """The ConfigMap that services read, IAM's `rds-db:connect`, and the role in PostgreSQL name one user."""
+    """The services' ConfigMap, `rds-db:connect` in IAM and the role in PostgreSQL name the same user."""
     graph = platform(stack)
     made = set(json.loads(environment(pod(graph)["containers"][0])["SERVICES"]))
     told = {

@@ -1,3 +1,5 @@
+"""Alarms, composite alarms, dashboards, saved queries, and the scraper of Prometheus metrics."""
+
 import dataclasses
 import json
 import re
@@ -195,7 +197,7 @@ RULE_NAME = re.compile(r'ALARM\("([^"]+)"\)')
 
 
 def _watched(composite: dict[str, Any]) -> list[str]:
-    """The names in a composite alarm's rule, without what all names begin with."""
+    """The names in a composite alarm's rule, without their common prefix."""
     return [name.removeprefix("trading-test-") for name in RULE_NAME.findall(composite["alarmRule"])]
 
 
@@ -239,7 +241,7 @@ def test_no_deployment_silences_customer_impact() -> None:
 
 
 def test_composite_alarm_comes_after_the_alarms_of_its_rule() -> None:
-    """It has only their names; CloudWatch refuses a rule over alarms that are not there."""
+    """The rule contains only names, and CloudWatch refuses a rule if one of its alarms does not exist."""
     failing = dataclasses.replace(SIGNAL, name="orders-fail", customer_impact=True)
     pods = dataclasses.replace(SIGNAL, name="pods", rings_in_deployments=True)
     graph = _monitoring(_region("eu-west-1", [failing, pods], [OBJECTIVE]))
@@ -473,7 +475,7 @@ def test_scraper_makes_its_access_entry_itself(scraper: Graph) -> None:
 
 
 def _relabel(labels: dict[str, str]) -> dict[str, str] | None:
-    """What Prometheus makes of a discovered pod: its target labels, or nothing where it is dropped."""
+    """The target labels that Prometheus gives a discovered pod, or None if it drops the pod."""
     (job,) = yaml.safe_load(SCRAPE_CONFIGURATION)["scrape_configs"]
     labels = dict(labels)
     for rule in job["relabel_configs"]:

@@ -1,4 +1,4 @@
-"""`docs/operations.md` says what to do about every alarm, with names and commands that exist."""
+"""`docs/operations.md` has a runbook for every alarm, and its names and commands exist."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PARTS = ("**Means.** ", "**Look.** ", "**Do.** ", "**Escalate.** ")
 AWS_OPTIONS = {"--query", "--output", "--cli-input-json"}
 """Options of the AWS CLI itself."""
 AWS_EXTRAS = {("s3", "cp"), ("eks", "update-kubeconfig"), ("rds", "wait")}
-"""Commands of the AWS CLI that are no operation of an API."""
+"""Commands of the AWS CLI that are not operations of an API."""
 
 STAND_INS = """
 PATH=/nonexistent
@@ -48,7 +48,7 @@ xargs() {
 }
 PLATFORM=trading-full REGION=us-east-1 SERVICE=orders
 """
-"""No command is found, so each is recorded, prints something, and does nothing; grep finds nothing."""
+"""No command exists, so each call is recorded and prints something instead. `grep` finds nothing."""
 
 
 def alarms(graph: Graph) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def composite_alarms(graph: Graph) -> list[dict[str, Any]]:
 
 
 def prometheus_alerts(graph: Graph) -> list[dict[str, Any]]:
-    """The alerts that somebody is told of."""
+    """The alerts that notify somebody."""
     namespaces = graph.of("aws:amp/ruleGroupNamespace:RuleGroupNamespace")
     groups = [group for namespace in namespaces for group in json.loads(namespace.inputs["data"])["groups"]]
     return [rule for group in groups for rule in group["rules"] if "severity" in rule.get("labels", {})]
@@ -106,7 +106,7 @@ def test_links_lead_to_sections() -> None:
 
 
 def scripts() -> Iterator[str]:
-    """The shell code of the page: in fences, which may be indented below a list's item, and in a line."""
+    """The shell code of the page, both in code blocks, which can be indented in a list, and inline."""
     for indent, code in re.findall(r"^( *)```sh\n(.*?)^ *```$", TEXT, flags=re.MULTILINE | re.DOTALL):
         yield re.sub(rf"^{indent}", "", code, flags=re.MULTILINE)
     yield from re.findall(r"`((?:aws|kubectl|pulumi|sql) [^`]+)`", TEXT)
@@ -162,7 +162,7 @@ def test_queries_read_log_groups_that_exist() -> None:
 
 
 def watched(alarm: dict[str, Any]) -> dict[str, Any]:
-    """The dimensions of what an alarm watches, as the shell function `alarm` finds them."""
+    """The dimensions of an alarm's metric, found in the same way as by the shell function `alarm`."""
     for query in alarm.get("metricQueries", []):
         if query["id"] == "metric":
             return query["metric"]["dimensions"]
@@ -217,7 +217,7 @@ def test_queries_of_the_access_log_name_its_fields() -> None:
             "bin",
             "and",
         ),
-        *("all", "behind", "n"),  # what the queries name themselves
+        *("all", "behind", "n"),  # names that the queries define
     }
     queries = [query for prefix, query in calls("logs") if prefix.startswith("/aws/apigateway/")]
     assert queries

@@ -1,4 +1,4 @@
-"""What can reach what, in the VPCs of the fixture stacks."""
+"""Which connections are possible in the VPCs of the fixture stacks, and the walk that finds them."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ metrics scraper → cluster: 9898
 metrics scraper → brokers: 11001
 metrics scraper → brokers: 11002
 """
-"""All of it, in every region: no line is missing, and none too many."""
+"""All possible connections in every region. The test fails if a line is missing or superfluous."""
 
 FROM_THE_DEPLOYER = "203.0.113.0/24 → Kubernetes API: 443"
-"""In stacks that are deployed from outside of their VPC."""
+"""Exists only in stacks that are deployed from outside of their VPC."""
 
 DATA_STORES = ["brokers", "cache", "database"]
 
@@ -76,7 +76,7 @@ def expected(stack: str) -> set[Edge]:
 
 
 def region_edges(graph: Graph) -> list[frozenset[Edge]]:
-    """Region by region, what can reach what there and at the edge."""
+    """The possible connections of each region, including those at the edge."""
     walk, managed = Walk(graph), managed_edges(graph)
     return [walk.edges(vpc.id) | managed for vpc in graph.of(VPC)]
 
@@ -133,7 +133,7 @@ def test_data_stores_stand_where_no_route_leads_out(stack: str) -> None:
 def test_data_stores_admit_pods_and_the_proxy_alone_and_connect_to_nothing(stack: str) -> None:
     for edges in region_edges(platform(stack)):
         sources = {(e.source, e.port) for e in edges if e.target in DATA_STORES}
-        # The brokers' exporters tell how Kafka does, not what is in it.
+        # The brokers' exporters publish metrics of Kafka, but no data.
         exporters = {("metrics scraper", port) for port in ("11001", "11002")}
         assert exporters < sources
         assert {source for source, _ in sources - exporters} == {"cluster", "database proxy"}
@@ -166,12 +166,12 @@ def test_each_origin_name_leads_to_our_load_balancers(stack: str) -> None:
     for name in names:
         assert alias_targets(graph, name) <= albs
     checks = [c.inputs for c in graph.of("aws:route53/healthCheck:HealthCheck") if c.inputs.get("fqdn")]
-    # Each check asks one region's load balancer, whatever the other names do.
+    # Each health check sends requests to one region's load balancer, wherever the other names lead.
     asked = [alias_targets(graph, check["fqdn"]) for check in checks]
     assert sorted(asked, key=min) == [{alb} for alb in sorted(albs)]
 
 
-# That a fault would be found
+# Faults are found
 
 
 def rule(token: str, group: str, **inputs: Any) -> Registered:
@@ -251,7 +251,7 @@ def test_public_api_is_found() -> None:
     assert Edge(INTERNET, "API Gateway", "443") in managed_edges(wider)
 
 
-# The walk itself, on made-up graphs: a client and a server in subnets of one VPC
+# The walk itself, in artificial graphs with a client and a server in subnets of one VPC
 
 
 def two_places(*more: Registered, routes: Iterable[dict[str, str]] = ()) -> Graph:

@@ -1,4 +1,4 @@
-"""Tier 2: the tree of records that leads from a name to a load balancer."""
+"""Tier 2: the tree of DNS records that leads from a name to a load balancer."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ def policies(record: Registered) -> list[str]:
 
 
 def reads(regions: int, /, **outage: Iterable[str]) -> dict[str, str]:
-    """Where each client's reads go."""
+    """The load balancer to which each client's reads go."""
     return {place: resolved(NAMES.origin, regions, client, **outage) for place, client in CLIENTS.items()}
 
 
 def writes(regions: int, /, **outage: Iterable[str]) -> set[str]:
-    """Where all clients' writes go."""
+    """The load balancers to which the writes of all clients go."""
     return {resolved(NAMES.write_origin, regions, client, **outage) for client in CLIENTS.values()}
 
 
@@ -116,7 +116,7 @@ def resolved(name: str, regions: int, client: Client, /, **outage: Iterable[str]
     return resolve(tree, name, client, Outage(**{kind: frozenset(value) for kind, value in outage.items()}))
 
 
-# -- where requests go ---------------------------------------------------------------------------
+# -- destinations of requests --------------------------------------------------------------------
 
 kinds_of_outage = pytest.mark.parametrize("kind", ["regions", "load_balancers"])
 
@@ -185,7 +185,10 @@ def test_a_region_and_its_stand_in_down_leave_the_third_with_all_reads(kind: str
 
 
 def test_no_region_stands_in_for_two() -> None:
-    """Else one that fails could bring another down, with twice the reads of others beside its own."""
+    """Otherwise, the failure of one region could overload another.
+
+    That region would get the reads of two other regions in addition to its own.
+    """
     tree = origin_tree(NAMES, SERVES)
     stand_ins = [
         record.load_balancer
@@ -203,7 +206,7 @@ def test_reads_survive_a_region_and_its_peer_and_writes_do_not_go_to_a_third(kin
 
 
 def test_half_failed_regions_are_failed_regions() -> None:
-    """One region's check and another's load balancer."""
+    """The health check of one region fails, and the load balancer of another."""
     assert set(reads(3, regions=[US], load_balancers=[EU]).values()) == {AP}
 
 
@@ -294,7 +297,7 @@ def test_every_step_of_the_tree_evaluates_its_target() -> None:
 
 
 def by_name(regions: int) -> dict[str, Any]:
-    """What every resource says, but for the ids of others, which are random in each run."""
+    """The inputs of each resource, without the ids of other resources, which are random in each run."""
     ids = {"healthCheckId": None, "childHealthchecks": None}
     return {f"{r.type} {r.name}": {**r.inputs, **ids} for r in graph(regions).resources}
 
@@ -338,7 +341,7 @@ def test_region_is_healthy_only_if_its_api_answers_and_its_targets_are_there() -
 
 
 def test_endpoint_check_asks_a_name_that_never_fails_over() -> None:
-    """A name that it steers would answer with the peer once the region is down."""
+    """A name that the check controls would return the peer's address when the region is down."""
     assert len(checks("HTTPS")) == 2
     for check in checks("HTTPS").values():
         (record,) = records(2, check.inputs["fqdn"])

@@ -1,4 +1,4 @@
-"""Settings: what a stack file may say, and what the error says where it says something else."""
+"""Settings: what a stack file can contain, and the error messages for everything else."""
 
 import copy
 import json
@@ -33,9 +33,9 @@ def stack_values(stack: str) -> Values:
 
 
 def walk(values: Any, path: str) -> tuple[Any, Any]:
-    """The object or list that holds the last part of a path such as `regions.0.cidr`, and that part.
+    """The object or list that contains the last part of a path such as `regions.0.cidr`, and that part.
 
-    Objects on the way are made.
+    Missing objects on the path are created.
     """
     node = values
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
@@ -87,8 +87,8 @@ INDEX = {"name": "by-venue", "hashKey": {"name": "venue"}}
 VPC = existing_vpc({"cidr": "10.9.0.0/16", "availabilityZones": "abc"})
 SUBNET = VPC["publicSubnets"][0]
 
-# What is wrong, how to get there from a stack file that is right, and what the error must say: the key,
-# the value, and what would do.
+# For each fault: its name, the change of a valid stack file that causes it, and the texts that the error must
+# contain. These are the key, the value, and what would be accepted.
 BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     # Networks
     ("cidr-too-small", put("regions.0.cidr", "10.0.0.0/24"), ("regions[0].cidr", "10.0.0.0/24", "/20")),
@@ -219,7 +219,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     ("tag-missing", drop("tags.cost-center"), ("tags", "must contain cost-center", "owner, cost-center")),
     ("tag-empty", put("tags.owner", ""), ("tags", "must contain owner")),
     ("tag-not-a-text", put("tags.owner", True), ("tags.owner", "true", "must be a string")),
-    # Below and above
+    # Minimums and maximums
     (
         "replicas-min-above-max",
         put("services.orders.replicas", {"min": 5, "max": 4}),
@@ -418,7 +418,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("monitoring.logRetentionDays", 8),
         ("monitoring.logRetentionDays", "8", "7, 14"),
     ),
-    # Tokens of an outside issuer, throttles, canaries
+    # Tokens of an external issuer, throttles, canaries
     (
         "issuer-without-audience",
         put("api.jwt", {"issuer": "https://login.example.com"}),
@@ -495,7 +495,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("api.canary", {"stableVersions": {"eu-west-1": 7}, "percent": 10}),
         ("api.canary.stableVersions", "eu-west-1 is not in regions", "known are us-east-1"),
     ),
-    # What is referred to must be there, and there once
+    # References: the target must exist exactly once
     (
         "route-to-unknown-service",
         put("api.routes", {"/api/risk": {"service": "risk"}}),
@@ -715,7 +715,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("services.risk.listenerPort", "is required", "internal load balancer"),
     ),
     ("max-missing", drop("services.orders.replicas.max"), ("services.orders.replicas.max", "is required")),
-    # Of the wrong type
+    # Wrong type
     ("text-for-number", put("cache.shards", "three"), ("cache.shards", '"three"', "valid integer")),
     ("fraction-for-number", put("cache.shards", 1.5), ("cache.shards", "1.5", "integer")),
     ("string-for-boolean", put("protect", "yes"), ("protect", '"yes"', "true or false")),
@@ -731,7 +731,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("services.orders", "orders"),
         ("services.orders", '"orders"', "must be a mapping"),
     ),
-    # Of the wrong form
+    # Wrong form
     (
         "image-unpinned",
         put("services.orders.image", "example/orders"),
@@ -1002,7 +1002,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ),
         ("trading:cluster.publicAccessCidrs", "cluster.deployerCidrs", "such as [10.0.0.0/24]"),
     ),
-    # Has no effect beside another setting
+    # No effect in combination with another setting
     (
         "instance-class-beside-serverless",
         put("database.instanceClass", "db.r8g.2xlarge"),
@@ -1071,7 +1071,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("regions.0.serves", {"continents": ["EU"]}),
         ("regions[0].serves", "has no effect", "us-east-1 is the only region"),
     ),
-    # AWS refuses it
+    # Refused by AWS
     *(
         (f"tag-{name}", put("tags", {"owner": "a", "cost-center": "b", key: value}), ("tags", *says))
         for name, key, value, says in (
@@ -1212,7 +1212,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         put("regions.0.existingVpc", {**VPC, "routeTableIds": ["rtb-0123456789abcdef0"] * 2}),
         ("regions[0].existingVpc.routeTableIds", "given twice"),
     ),
-    # Of another version
+    # Settings of another version
     (
         "version-missing",
         drop("settingsVersion"),
@@ -1363,7 +1363,7 @@ def test_schema_leaves_other_namespaces_alone() -> None:
 
 
 def test_every_required_key_is_explained() -> None:
-    """What the error of a missing key says, and an editor shows."""
+    """The error for a missing key contains the explanation, and editors show it."""
     schema = Settings.model_json_schema()
     models: Values = {"Settings": schema, **schema["$defs"]}
     for name, model in models.items():
@@ -1395,7 +1395,7 @@ def test_a_zone_more_moves_no_subnet() -> None:
 
 
 def test_a_code_may_be_a_continents_and_a_countrys() -> None:
-    """SA is South America and Saudi Arabia."""
+    """SA is the code of South America and of Saudi Arabia."""
     values = stack_values("small")
     values["regions"][0]["serves"] = {"continents": ["SA"]}
     values["regions"].append({**SECOND_REGION, "serves": {"countries": ["SA"]}})
@@ -1404,7 +1404,7 @@ def test_a_code_may_be_a_continents_and_a_countrys() -> None:
 
 
 def test_countries_are_those_that_aws_knows() -> None:
-    """CloudFront's own list of ISO 3166-1 alpha-2 codes."""
+    """CloudFront has its own list of ISO 3166-1 alpha-2 codes."""
     schema = json.dumps(document("AWS::CloudFront::Distribution"))
     (codes,) = re.findall(r'\["AD", [^]]*\]', schema)
     assert set(json.loads(codes)) == COUNTRIES

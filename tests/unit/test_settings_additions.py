@@ -1,4 +1,4 @@
-"""What a stack file adds to the defaults and takes away, and what it has in the form that Pulumi writes."""
+"""How a stack file adds to the defaults and removes them, and the forms in which Pulumi writes values."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_addition_leaves_the_defaults(
 def test_order_does_not_depend_on_the_files(
     path: str, defaults: list[Any], key: str, entry: Values, found: Callable[[Settings], list[Any]]
 ) -> None:
-    """The engine sorts keys; a file has them as it likes."""
+    """The engine sorts keys, but a file can contain them in any order."""
     prefix = "/api/" if key == "path" else ""
     entries = [(f"{prefix}{name}", {**entry}) for name in ("zeta", "alpha")]
     for port, (_, added) in enumerate(entries, start=9000):
@@ -89,7 +89,7 @@ def test_null_takes_a_default_away() -> None:
     settings = parsed(
         put("services", {"market-data": None}),
         put("api.routes", {"/api/market-data": None}),
-        put("tables", {"market-data": "null"}),  # all that `pulumi config set --path` can write
+        put("tables", {"market-data": "null"}),  # `pulumi config set --path` can't write a real null
         put("streaming.topics", {"balances": None}),
         put("services.accounts", {"produces": []}),
     )
@@ -149,7 +149,7 @@ def test_overrides_are_described() -> None:
 
 
 def test_example_of_the_documentation_adds_a_service() -> None:
-    """Pasted below a stack file's `config:`, as it stands."""
+    """The example is inserted below `config:` in a stack file without changes."""
     page = (ROOT / "docs/configuration.md").read_text()
     (example,) = (text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "positions:" in text)
     pasted = (ROOT / "tests/stacks/full.yaml").read_text().replace("  trading:api:\n", "  trading:api2:\n")
@@ -169,7 +169,7 @@ def test_example_of_the_documentation_adds_a_service() -> None:
     ]
 
 
-# What Pulumi's commands write (tests/engine/test_stack_commands.py runs them).
+# Values that Pulumi's commands write (tests/engine/test_stack_commands.py runs the commands).
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_what_pulumi_would_not_write_is_refused(path: str, value: Any) -> None:
         parsed(put(path, value))
 
 
-# What the engine hands over
+# Values that the engine passes to the program
 
 
 @pytest.fixture

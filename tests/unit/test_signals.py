@@ -1,4 +1,5 @@
-"""What can fail in a tier rings, in every region; and what is compared exists, as often as the alarm asks."""
+"""Every failure of a tier triggers an alarm in every region, and the metrics of alarms exist and are reported
+often enough."""
 
 from __future__ import annotations
 
@@ -16,15 +17,15 @@ EDGE_REGION = "us-east-1"
 
 
 class Watched(NamedTuple):
-    """A kind of failure, and the alarms that tell of it."""
+    """A kind of failure, and the alarms that report it."""
 
     tier: str
     failure: str
     signal: str
-    """Pattern of a whole signal name. There must be one for every alternative of a group; for one only of a
-    group that begins with `?:`."""
+    """Pattern of a whole signal name. There must be a signal for every alternative of a group. If the group
+    begins with `?:`, a signal for one alternative is enough."""
     where: Literal["edge", "every region", "first region", "with others"] = "every region"
-    """`with others`: every region of a stack that has several."""
+    """`with others` means every region of a stack that has several regions."""
 
 
 WATCHED = [
@@ -88,7 +89,7 @@ WATCHED = [
     Watched("7 Event streaming", "consumer lag", r"kafka-(lag|unread)-orders\.executions"),
     Watched("7 Event streaming", "dead letters", r"kafka-broker-1-dead-letters-executions\.orders\.dlq"),
     Watched("8 Database", "CPU", "database-(writer|reader)-cpu"),
-    # An instance class has memory, serverless instances have a capacity.
+    # Instances of an instance class report memory. Serverless instances report a capacity.
     Watched("8 Database", "memory", "database-(?:memory|capacity)"),
     Watched("8 Database", "connections", "database-connections"),
     Watched("8 Database", "connections of the proxy", "database-proxy-(borrow-latency|connections-failed)"),
@@ -116,7 +117,7 @@ WATCHED = [
     Watched("9 Monitoring", "orders fail", "order-availability-(fast|steady|slow)-(long|short)"),
     Watched("9 Monitoring", "orders are late", "order-latency-(fast|steady|slow)-(long|short)"),
 ]
-"""The failures that each tier must tell of."""
+"""The failures that each tier must report."""
 
 
 def alarms(graph: Graph) -> Iterator[dict[str, Any]]:
@@ -131,7 +132,7 @@ def names(graph: Graph, stack: str, region: str) -> set[str]:
 
 
 def alternatives(pattern: str) -> list[str]:
-    """The patterns that a pattern with groups of alternatives stands for."""
+    """The patterns without groups that a pattern with groups of alternatives is expanded to."""
     group = re.search(r"\((?!\?:)([^()]+)\)(\??)", pattern)
     if not group:
         return [pattern]
@@ -144,7 +145,7 @@ def alternatives(pattern: str) -> list[str]:
 
 
 def unwatched(graph: Graph, stack: str, watched: Watched) -> list[tuple[str, str]]:
-    """Regions and patterns that no alarm fits."""
+    """Regions and patterns that match no alarm."""
     regions = [region["name"] for region in stack_values(stack)["trading:regions"]]
     match watched.where:
         case "edge":
@@ -181,7 +182,7 @@ def test_full_stack_is_told_of_what_only_settings_switch_on() -> None:
 
 
 def compared(alarm: dict[str, Any]) -> Iterator[tuple[str, str, frozenset[str], int]]:
-    """Namespace, metric, names of the dimensions and period of all that an alarm compares."""
+    """Namespace, metric, names of the dimensions and period of everything that an alarm compares."""
     if "metricName" in alarm:
         yield (
             alarm["namespace"],
@@ -235,7 +236,7 @@ def test_nothing_is_documented_that_no_alarm_compares(every_alarm: list[dict[str
 
 
 def test_no_alarm_asks_more_often_than_a_metric_has_values(every_alarm: list[dict[str, Any]]) -> None:
-    """Values in a row would never be enough: what is missing between two of them does not ring."""
+    """Otherwise, missing values between the reported values would keep the alarm from ever triggering."""
     too_often = {
         (namespace, metric, period)
         for alarm in every_alarm
@@ -247,7 +248,7 @@ def test_no_alarm_asks_more_often_than_a_metric_has_values(every_alarm: list[dic
 
 
 def test_an_alarm_on_a_table_can_end(every_alarm: list[dict[str, Any]]) -> None:
-    """CloudWatch ignores what is missing of DynamoDB's metrics, and most come only when something happens."""
+    """CloudWatch ignores missing values of DynamoDB's metrics, and most are reported only on an event."""
     always_there = {"ProvisionedReadCapacityUnits", "ProvisionedWriteCapacityUnits"}
     checked = 0
     for alarm in every_alarm:
@@ -262,7 +263,7 @@ def test_an_alarm_on_a_table_can_end(every_alarm: list[dict[str, Any]]) -> None:
 def test_silence_is_heard_only_of_what_always_speaks(every_alarm: list[dict[str, Any]]) -> None:
     """A metric that is reported only when something happens is missing most of the time."""
     heartbeats = {
-        "AlertManagerAlertsReceived",  # one alert always fires
+        "AlertManagerAlertsReceived",  # one alert is always firing
         "HealthCheckStatus",
         "HealthyHostCount",
         "NumberOfBackupJobsCompleted",
@@ -280,7 +281,7 @@ def test_silence_is_heard_only_of_what_always_speaks(every_alarm: list[dict[str,
 
 
 def test_no_more_is_evaluated_than_cloudwatch_allows(every_alarm: list[dict[str, Any]]) -> None:
-    """A week, or a day for periods below an hour ("PutMetricAlarm")."""
+    """The limit is one week, or one day for periods below an hour ("PutMetricAlarm")."""
     for alarm in every_alarm:
         for _, _, _, period in compared(alarm):
             most = 7 * 86_400 if period >= 3600 else 86_400
@@ -288,12 +289,12 @@ def test_no_more_is_evaluated_than_cloudwatch_allows(every_alarm: list[dict[str,
 
 
 def _is_prose(text: str) -> bool:
-    """Whether a text consists of sentences that start with a capital letter and end in one full stop."""
+    """Whether a text consists of sentences that start with a capital letter and end with one full stop."""
     return all(re.fullmatch(r"[A-Z].*[^.]\.", sentence) for sentence in re.split(r"(?<=\.) ", text))
 
 
 def test_every_alarm_is_described_in_whole_sentences(every_alarm: list[dict[str, Any]]) -> None:
-    """The description is the title, a full stop, the reason and the runbook, so it shows the form of each."""
+    """A description consists of the title, a full stop, the reason and the runbook, so it shows them all."""
     composite = [
         alarm.inputs
         for graph in platforms_with_everything().values()
@@ -306,12 +307,12 @@ def test_every_alarm_is_described_in_whole_sentences(every_alarm: list[dict[str,
 
 
 def test_no_alarm_has_a_longer_description_than_cloudwatch_allows(every_alarm: list[dict[str, Any]]) -> None:
-    """CloudWatch API Reference, PutMetricAlarm."""
+    """The limit is documented in the CloudWatch API Reference, PutMetricAlarm."""
     assert max(len(alarm["alarmDescription"]) for alarm in every_alarm) <= 1024
 
 
 def test_every_alert_is_described_in_whole_sentences_without_quotation_marks() -> None:
-    """The alert manager's message template puts the texts into JSON as they are."""
+    """The alert manager's message template inserts the texts into JSON without escaping them."""
     annotations = [
         rule["annotations"]
         for graph in platforms_with_everything().values()

@@ -1,4 +1,4 @@
-"""Stack files as the engine reads them, and what `python -m settings check` and `show` say of them."""
+"""Stack files are read like the engine reads them. Also tests `python -m settings check` and `show`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES = sorted((ROOT / "tests" / "stacks").glob("*.yaml"))
 
 
 def value(text: str) -> Any:
-    """The value of a key that is written so."""
+    """The value of a key whose value is written as `text`."""
     return parse(f"config:\n  trading:key: {text}\n", "Pulumi.dev.yaml").config["trading:key"]
 
 
@@ -86,7 +86,7 @@ def test_keys_are_the_engines() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_fixture_reads_as_yaml(path: Path) -> None:
-    """It has nothing in which the two versions of YAML differ."""
+    """A fixture contains nothing that YAML 1.1 and YAML 1.2 read differently."""
     assert read(path).config == yaml.safe_load(path.read_text())["config"]
 
 
@@ -113,7 +113,7 @@ def test_changes_are_shown_as_they_are_in_force(changes: dict[str, Any]) -> None
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with a stack file, from which the commands find the program."""
+    """A folder with a stack file, in which the commands find the program."""
     (tmp_path / "settings").symlink_to(ROOT / "settings")
     (tmp_path / "Pulumi.dev.yaml").write_text(SMALL)
     return tmp_path
@@ -128,7 +128,7 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def check(project: Path, text: str | bytes | None = None) -> list[str]:
-    """The lines that the check says of a file, all on standard error and without a traceback."""
+    """The lines that the check prints about a file. All are on standard error, without a traceback."""
     if text is not None:
         (project / "Pulumi.dev.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     done = run(project, "check", "--stack", "dev")

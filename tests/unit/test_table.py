@@ -1,4 +1,4 @@
-"""Tier 6, a DynamoDB table: its keys, its capacity, and what guards it."""
+"""Tier 6, a DynamoDB table: its keys, its capacity, its protection and its replicas."""
 
 import pulumi
 import pulumi_aws as aws
@@ -137,7 +137,7 @@ def test_expiry_is_there_only_when_asked_for() -> None:
 
 @pytest.mark.parametrize("peers", [(), ("eu-west-1",)])
 def test_a_second_region_changes_nothing_of_the_table(graph: Graph, peers: tuple[str, ...]) -> None:
-    """The stream, which a replica needs, is there from the first day."""
+    """A replica needs the stream, so the table always has one."""
     inputs = table(QUOTES, peers=peers).only(TABLE).inputs
     assert inputs == graph.only(TABLE).inputs
     assert (inputs["streamEnabled"], inputs["streamViewType"]) == (True, "NEW_AND_OLD_IMAGES")
@@ -160,7 +160,7 @@ def test_an_on_demand_table_has_no_capacity_and_nothing_scales_it() -> None:
 
 
 def test_a_switch_to_on_demand_is_not_held_back_by_the_capacities_of_before() -> None:
-    """An ignored capacity would stay in the inputs, and the provider refuses it on an on-demand table."""
+    """If changes were ignored, the old capacity would remain, and on-demand tables must not have one."""
     assert table(ON_DEMAND).only(TABLE).ignore_changes == ("replicas",)
 
 
@@ -229,20 +229,20 @@ def test_a_replica_has_its_regions_key_and_can_be_restored(pair: Graph) -> None:
 
 
 def test_a_replica_waits_for_the_scaling_of_all_writes(pair: Graph) -> None:
-    """AWS refuses it before, and no value shows that."""
+    """AWS refuses a replica before that, and no input of the replica implies this dependency."""
     writes = {"quotes-write", "quotes-by-venue-write", "quotes-by-day-write"}
     assert {policy.name for policy in pair.of(POLICY)} >= writes
     assert writes <= pair.only(REPLICA).depends_on
 
 
 def test_a_replica_takes_no_value_from_a_policy(pair: Graph) -> None:
-    """One would be unknown while the policy is replaced, and then the plan replaces the replica."""
+    """Such a value is unknown while the policy is replaced, so the preview would replace the replica."""
     names = {policy.outputs["arn"] for policy in pair.of(POLICY)}
     assert not names & set(map(str, pair.only(REPLICA).inputs.values()))
 
 
 def test_scaling_in_the_replicas_region_is_left_to_dynamodb(pair: Graph) -> None:
-    """It copies the table's policies; a second one for a metric is refused."""
+    """DynamoDB copies the table's policies to the replica, and refuses a second policy for a metric."""
     assert {r.provider for r in (*pair.of(TARGET), *pair.of(POLICY))} == {""}
 
 

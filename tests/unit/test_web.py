@@ -1,4 +1,4 @@
-"""Tier 1: what CloudFront serves, to whom, and what it passes on."""
+"""Tier 1: what CloudFront serves, to whom, and which requests it forwards."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def app_objects() -> list[Registered]:
 
 
 def release() -> str:
-    """The release's name, as the router has it."""
+    """The release's name in the router's code."""
     code = graph().only("aws:cloudfront/function:Function").inputs["code"]
     found = re.search(r"'/([0-9a-f]{12})'", code)
     assert found
@@ -126,7 +126,7 @@ def test_orders_go_to_the_write_origin_and_the_rest_of_the_api_to_the_nearest() 
 
 
 def test_routes_that_write_go_to_the_write_origin_longest_path_first() -> None:
-    """The first pattern that matches wins."""
+    """CloudFront uses the first pattern that matches."""
     routes = (
         RouteSettings(path="/api/accounts", service="accounts", writes=True),
         RouteSettings(path="/api/accounts/charts", service="charts"),
@@ -148,7 +148,7 @@ def test_routes_that_write_go_to_the_write_origin_longest_path_first() -> None:
 
 
 def test_accounts_are_asked_in_the_primary_region_by_default() -> None:
-    """A balance from a replica could be older than the order that has just changed it."""
+    """A replica could return a balance from before the client's last order."""
     assert ApiSettings().edge_paths == {"/api/accounts": True, ORDERS_PATH: True}
 
 
@@ -173,7 +173,7 @@ def test_secret_is_sent_only_once_the_load_balancers_accept_it() -> None:
 
 
 def test_distribution_is_updated_only_when_every_edge_is() -> None:
-    """Or an old secret would be refused while some edge still sends it."""
+    """Otherwise, an old secret would be refused while some edge locations still send it."""
     assert distribution()["waitForDeployment"] is True
 
 
@@ -213,7 +213,7 @@ def test_viewers_have_http_2_and_3_and_ipv6() -> None:
 
 
 def test_api_errors_reach_the_client_as_they_are() -> None:
-    """A custom error response would hold for the API too."""
+    """A custom error response would also apply to the API."""
     assert "customErrorResponses" not in distribution()
     assert "functionAssociations" in distribution()["defaultCacheBehavior"]
     assert all("functionAssociations" not in b for b in distribution()["orderedCacheBehaviors"])
@@ -224,7 +224,7 @@ def test_viewers_need_tls_1_2() -> None:
     assert certificate["minimumProtocolVersion"] == "TLSv1.2_2025"
     assert certificate["sslSupportMethod"] == "sni-only"
     assert distribution()["defaultCacheBehavior"]["viewerProtocolPolicy"] == "redirect-to-https"
-    # Not redirected: a client would send its token in the clear first.
+    # API requests are not redirected, because a client would first send its token without encryption.
     assert {b["viewerProtocolPolicy"] for b in distribution()["orderedCacheBehaviors"]} == {"https-only"}
 
 
@@ -309,7 +309,7 @@ def test_every_file_is_uploaded_into_the_release_after_encryption_is_on() -> Non
 
 def test_edge_keeps_the_files_and_browsers_ask_each_time() -> None:
     assert {found.inputs["cacheControl"] for found in app_objects()} == {"s-maxage=31536000"}
-    # Without it a proxy on the way would keep them for a year as well.
+    # Without this header, a proxy between client and edge would also cache the files for a year.
     items = headers("web-headers")["customHeadersConfig"]["items"]
     assert {"header": "Cache-Control", "value": "no-cache", "override": True} in items
 
@@ -398,10 +398,10 @@ def test_large_bodies_are_blocked_but_for_orders() -> None:
         ("STARTS_WITH", "/api/orders/"),
     ]
     for path in paths:
-        # Or /api/orders/../accounts would do for a large body.
+        # Otherwise, /api/orders/../accounts would allow a large body for other paths.
         transformations = [each["type"] for each in path["textTransformations"]]
         assert transformations == ["URL_DECODE", "NORMALIZE_PATH"]
-    # It reads a label, so it comes after the group that sets it.
+    # The rule reads a label, so it comes after the rule group that sets the label.
     assert rule["priority"] == max(each["priority"] for each in rules(graph()).values())
 
 
@@ -470,7 +470,7 @@ def test_access_logs_say_who_asked_what_and_hold_no_credentials() -> None:
     delivery = graph().only("aws:cloudwatch/logDelivery:LogDelivery")
     fields = delivery.inputs["recordFields"]
     assert {"date", "time", "c-ip", "cs-method", "cs-uri-stem", "sc-status"} <= set(fields)
-    # The query has the code of a sign-in; the default set of fields has the cookies.
+    # The query string contains the code of a sign-in, and the default set of fields contains cookies.
     assert not {"cs(Cookie)", "cs-uri-query", "cs(Referer)"} & set(fields)
     assert len(fields) == len(set(fields))
     assert "web-log-delivery" in delivery.depends_on, "nothing may be delivered without the policy"

