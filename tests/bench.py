@@ -1,6 +1,6 @@
-"""`make bench`: how long the everyday commands take on the fixture stacks, by the first deployment.
+"""`make bench`: measures how long common commands take on the fixture stacks, from the first deployment on.
 
-Prints, and asserts nothing: a machine's speed is no property of the project.
+It only prints the times and checks nothing, because they depend on the machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
 
 
 def ledger() -> None:
-    """Transfers between few and between many accounts, on a PostgreSQL that waits for the disk as usual."""
+    """Measures transfers between few and between many accounts, on a PostgreSQL server with fsync."""
     with server.running(fsync="on") as started:
         for accounts in (8, 1000):
             database = started.create()
@@ -54,7 +54,7 @@ def ledger() -> None:
 
 
 def main() -> None:
-    """Runs every command once on a sandbox of its own, and the ledger."""
+    """Runs every command once in a separate sandbox, and measures the ledger."""
     ledger()
     with tempfile.TemporaryDirectory() as directory:
         project = Project.make(Path(directory))

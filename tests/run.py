@@ -1,7 +1,7 @@
-"""What the processes of one test run share.
+"""Shares values between the processes of a test run.
 
-pytest-xdist runs the tests in several processes. What is slow to make and is only read is made by the first
-process that asks for it, and the others take it from a folder that lives as long as the run.
+pytest-xdist runs the tests in several processes. If a value is slow to create and read-only, the first
+process that needs it creates it. The other processes read it from a folder that exists as long as the run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _folder: list[Path] = []
 
 
 def share(folder: Path) -> None:
-    """Names the folder of this run; it exists, and the run before had another."""
+    """Sets the folder of this run. It must exist, and each run has its own."""
     _folder[:] = [folder]
 
 
 def once(name: str, make: Callable[[], T]) -> T:
-    """Returns what `make` returns, which one of all the processes of the run calls.
+    """Returns the result of `make`. Only one process of the run calls it.
 
-    Nothing is kept of a call that fails, nor outside a test run.
+    A failed call isn't stored. Outside a test run, nothing is stored.
     """
     if not _folder:
         return make()
@@ -40,7 +40,7 @@ def once(name: str, make: Callable[[], T]) -> T:
 
 
 class ReadOnlyError(TypeError):
-    """A test changed a value that other tests read as well."""
+    """A test tried to change a value that other tests also read."""
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
@@ -48,7 +48,7 @@ def _refuse(*_: Any, **__: Any) -> Any:
 
 
 class _Dict(dict[Any, Any]):
-    """A dictionary that can't be changed. A copy of it, or a pickle, is a plain dictionary."""
+    """A read-only dictionary. A copy or a pickle of it is a plain dictionary."""
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
@@ -57,7 +57,7 @@ class _Dict(dict[Any, Any]):
 
 
 class _List(list[Any]):
-    """A list that can't be changed. A copy of it, or a pickle, is a plain list."""
+    """A read-only list. A copy or a pickle of it is a plain list."""
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = clear = extend = insert = pop = remove = reverse = sort = _refuse
@@ -67,7 +67,7 @@ class _List(list[Any]):
 
 
 def read_only(value: Any) -> Any:
-    """The value with every dictionary and list in it, tuples' too, replaced by one that can't be changed."""
+    """A copy of the value in which all dictionaries and lists are read-only, including those in tuples."""
     if is_dict(value):
         return _Dict({key: read_only(item) for key, item in value.items()})
     if is_list(value):

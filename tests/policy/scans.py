@@ -60,7 +60,7 @@ def scan(state: list[State]) -> Scan:
 
 
 def fixture_state(stack: str) -> list[State]:
-    """A fixture stack: what the mocks registered, and the children that the EKS stand-in registers."""
+    """A fixture stack. It also contains the children that the simulated EKS component registers."""
     return state_of(platform(stack))
 
 
@@ -102,7 +102,7 @@ class _Children(Component):
                 name=component.name,
                 inputs=to_struct(component.inputs),
                 dryRun=True,
-                monitorEndpoint="localhost:0",  # nobody listens there, and nothing is sent
+                monitorEndpoint="localhost:0",  # nothing listens at this address, and nothing is sent
             )
         )
 
@@ -146,7 +146,7 @@ class Check:
 
     @property
     def is_of_one_resource(self) -> bool:
-        """Whether it checks a resource alone, and not its connections to others."""
+        """Whether it checks only a resource itself, and not its connections to other resources."""
         return "/checks/resource/" in self.source
 
     def attributes(self) -> set[str]:

@@ -20,7 +20,7 @@ def stack_of(graph: Graph) -> Stack:
     """The resources of a graph."""
     is_production = production.by_state([stack_state(graph)])
     providers = {resource.name: resource.inputs for resource in graph.of("pulumi:providers:aws")}
-    # The engine stores RandomPassword's result as a secret; with mocks it is plain text.
+    # The engine stores RandomPassword's result as a secret, but with mocks, it is plain text.
     secrets = {
         resource.outputs["result"] for resource in graph.of("random:index/randomPassword:RandomPassword")
     }

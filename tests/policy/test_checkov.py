@@ -1,6 +1,6 @@
 """Runs the real Checkov: it detects faults, and every finding on a fixture stack has a documented reason.
 
-The stacks come from the mocks' graphs; the tests in `tests/engine` scan what the engine deployed.
+The stacks come from the mocks' graphs. The tests in `tests/engine` scan what the engine deployed.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ FOREIGN: dict[str, set[tuple[str, str]]] = {
     },
     "a value, or within a policy": {("CKV_AWS_286", "actions"), ("CKV_AWS_325", "audit")},
 }
-"""Names that checks read but that are no attributes of the type in use."""
+"""Names that checks read, but that are not attributes of the type in use."""
 
 
 @pytest.fixture(scope="session")
@@ -281,7 +281,7 @@ def test_every_resource_of_a_type_with_checks_is_judged(
 def test_types_in_use_have_names_that_checkov_knows(scans: Scans, known_checks: list[Check]) -> None:
     known = {check.type for check in known_checks}
     used = {address.split(".")[0] for stack in STACKS for address in scans(stack).plan.resources}
-    # Newer than Checkov's list; compared by hand with Terraform's documentation.
+    # These are newer than Checkov's list. They were compared by hand with Terraform's documentation.
     new = {
         "aws_cognito_managed_login_branding",
         "aws_msk_topic",

@@ -1,4 +1,4 @@
-"""An exception covers only what it names, until it expires; unused exceptions are refused."""
+"""An exception covers only what it names, and only until it expires. Unused exceptions are refused."""
 
 from __future__ import annotations
 

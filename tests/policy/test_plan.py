@@ -130,7 +130,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"aliases": ["trade.example.com"]},
         {"aliases": ["trade.example.com"]},
     ),
-    # Maps keep their keys; blocks do not.
+    # Maps keep their keys, but blocks do not.
     (
         "aws:lambda/function:Function",
         {"environment": {"variables": {"clusterId": "c"}}, "tags": {"costCenter": "1"}},

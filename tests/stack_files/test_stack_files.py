@@ -1,6 +1,6 @@
-"""What every stack file must satisfy, whatever its values: these tests alone read `Pulumi.*.yaml`.
+"""Every stack file must satisfy these tests, whatever its values are. They read `Pulumi.*.yaml`.
 
-A value that is wrong fails here with the error that names it.
+If a value is wrong, a test fails with the error that names the value.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def deployed(path: Path) -> Graph:
 
 @every_file
 def test_stack_file_is_accepted_by_settings(path: Path) -> None:
-    """By the check: the schema, made for editors, does not know the forms that the engine writes."""
+    """Uses the check, because the schema is for editors and lacks the forms that the engine writes."""
     assert [str(problem) for problem in problems(read(path))] == []
 
 

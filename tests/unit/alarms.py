@@ -31,7 +31,7 @@ class Alarm(NamedTuple):
     severity: str
     """An empty string if another alarm notifies instead."""
     metrics: int
-    """How many metrics it compares; 0 for a composite alarm."""
+    """How many metrics it compares. It is 0 for a composite alarm."""
 
 
 def alarms(graph: Graph) -> Iterator[Alarm]:

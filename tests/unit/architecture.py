@@ -529,7 +529,7 @@ def _access(platform: Platform, name: str, role: str, callers: list[str]) -> Acc
     }
     tables: dict[str, set[str]] = {}
     for action, resource in allowed:
-        # A resource that is not one of the tables, such as a wildcard, is shown as it is.
+        # If a resource is not one of the tables, such as a wildcard, its text is shown unchanged.
         table = names.get(resource.partition("/index/")[0], resource)
         for verb, pattern in _TABLE_ACTIONS.items():
             if re.match(pattern, action):

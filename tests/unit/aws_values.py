@@ -1,7 +1,7 @@
-"""AWS's own lists of classes, node types, versions and zones, as `settings/aws_values.json` has them.
+"""AWS's lists of classes, node types, versions and zones, in the form of `settings/aws_values.json`.
 
-`python -m tests.unit.aws_values > settings/aws_values.json` renews the file after an update of cfn-lint,
-which ships the lists beside its schemas.
+Run `python -m tests.unit.aws_values > settings/aws_values.json` to update the file after an update of
+cfn-lint, which contains the lists.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def document(path: str) -> dict[str, Any]:
 
 
 def of_engine(node: dict[str, Any], engine: str, key: str) -> list[str]:
-    """The values of a property where `Engine` alone decides; the engine has no licence models."""
+    """The values of a property that depend only on `Engine`, because the engine has no licence models."""
     found: list[str] = []
     for case in node["allOf"]:
         condition = case["if"]["properties"]
@@ -34,13 +34,13 @@ def of_engine(node: dict[str, Any], engine: str, key: str) -> list[str]:
 
 
 def missing_in(by_region: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Value → those of the regions that do not have it."""
+    """Value → the regions that do not have it."""
     values = sorted({value for values in by_region.values() for value in values})
     return {value: [region for region in by_region if value not in by_region[region]] for value in values}
 
 
 def lists() -> dict[str, Any]:
-    """The whole file."""
+    """The content of the file."""
     databases, caches = "extensions/aws_rds_dbinstance/", "extensions/aws_elasticache_cachecluster/"
     by_region = document(f"{databases}dbinstanceclass_enum.json")
     classes = {region: of_engine(by_region[region], DATABASE, "DBInstanceClass") for region in REGIONS}
@@ -60,7 +60,7 @@ def lists() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The file as it is written."""
+    """The text of the file."""
     return json.dumps(lists(), indent=1)
 
 

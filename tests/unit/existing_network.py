@@ -1,4 +1,4 @@
-"""A VPC that a stack file may name: the ids and blocks of its subnets, cut from a region's own block."""
+"""An existing VPC for a stack file. The CIDR blocks of its subnets are within the region's own block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ KINDS = ("public", "private", "isolated", "endpoint")
 
 
 def existing_vpc(region: Mapping[str, Any], number: int = 1) -> dict[str, Any]:
-    """The `existingVpc` of a region's settings: a /24 a zone and kind, and a route table a zone."""
+    """The `existingVpc` of a region's settings.
+
+    There is one /24 subnet for each zone and kind, and one route table for each zone.
+    """
     blocks = ipaddress.IPv4Network(str(region["cidr"])).subnets(new_prefix=24)
     zones = range(len(region["availabilityZones"]))
     vpc: dict[str, Any] = {"id": f"vpc-{number:017x}"}

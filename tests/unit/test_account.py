@@ -1,4 +1,4 @@
-"""The sandbox's account holds what stack files presuppose, and nothing else."""
+"""The sandbox's account contains exactly the resources that stack files require to exist."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FILES = ("Pulumi.dev.yaml", "Pulumi.prod.yaml")
 
 
 class Caller:
-    """Calls the stand-in as the engine does."""
+    """Calls the simulated provider in the same way as the engine."""
 
     def __init__(self, provider: AwsProvider) -> None:
         self.provider = provider
@@ -253,7 +253,7 @@ def test_several_stack_files_add_up() -> None:
 
 
 def _wrong(value: Any, bad: Any) -> Iterator[Any]:
-    """A value with one part at a time replaced."""
+    """Copies of a value, in each of which one part is replaced."""
     yield bad
     parts: list[tuple[Any, Any]] = []
     if is_dict(value):

@@ -1,4 +1,4 @@
-"""`docs/operations.md` says which alarms there are, for each tier and region."""
+"""`docs/operations.md` lists the current alarms for each tier and region."""
 
 from __future__ import annotations
 

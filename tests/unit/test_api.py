@@ -203,7 +203,7 @@ def test_outside_issuers_tokens_go_to_the_functions_alias_on_every_route_but_hea
     assert authorizer["authorizerResultTtlInSeconds"] == 60
     security = {route: operation.get("security") for route, operation in methods(with_issuer()).items()}
     assert security.pop("get /healthz") is None
-    # Only a user pool checks scopes in the API. With an external issuer, the function's policy checks them.
+    # API Gateway checks scopes only for a user pool. For an external issuer, the function's policy does.
     assert {json.dumps(wanted) for wanted in security.values()} == {'[{"token": []}]'}
     assert security.keys() == methods().keys() - {"get /healthz"}
 

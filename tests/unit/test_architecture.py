@@ -41,7 +41,7 @@ def test_table_has_every_hop_and_no_other(stack: str) -> None:
 
 @functools.cache
 def internal(tls: bool, *tls_services: str) -> Platform:
-    """The local stack, with or without TLS at the internal load balancer, and with TLS to these services."""
+    """The small stack, with or without TLS at the internal load balancer, and with TLS to these services."""
     values = stack_values("small")
     if not tls:
         values["trading:internalLoadBalancer"] = {"tls": False}

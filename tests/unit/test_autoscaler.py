@@ -1,4 +1,4 @@
-"""The autoscaler tier: KEDA and what it may read."""
+"""The autoscaler tier: KEDA and its permissions."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_only_kedas_service_account_of_this_cluster_takes_on_the_role():
 def test_triggers_authenticate_as_keda_itself():
     graph = autoscaler()
     authentication = graph.only("kubernetes:keda.sh/v1alpha1:ClusterTriggerAuthentication")
-    # kedacore/keda #6418: `identityOwner` must not be there.
+    # `identityOwner` must not be set (kedacore/keda #6418).
     assert authentication.inputs["spec"] == {"podIdentity": {"provider": "aws"}}
     assert "autoscaler-keda" in authentication.depends_on
 

@@ -1,4 +1,4 @@
-"""AWS's limits as the program knows them, beside botocore's service models and cfn-lint's schemas."""
+"""Compares the program's limits of AWS with botocore's service models and cfn-lint's schemas."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ BY_DOCUMENT = {
     "VENDED_LOGS_PREFIX",
     "WIDGET_METRICS",
 }
-"""Constants that only a document of AWS states. Their docstrings name it."""
+"""Constants that are only in AWS's documentation. Their docstrings name the document."""
 
 
 @functools.cache
@@ -132,7 +132,7 @@ KEYWORDS = [
     ("RATE_LIMIT_MAX", "AWS::WAFv2::WebACL definitions/RateLimit/maximum"),
     ("RATE_LIMIT_MIN", "AWS::WAFv2::WebACL definitions/RateLimit/minimum"),
 ]
-"""A constant, and where a schema of cfn-lint has it."""
+"""A constant, and its place in a schema of cfn-lint."""
 
 SENTENCES = [
     (
@@ -328,7 +328,7 @@ def test_form_agrees_with_the_outside_pattern(
 
 @pytest.mark.parametrize("name", ["a", "trading-dev_1", "a" * 100, "", "-a", "a.b", "a" * 101])
 def test_cluster_names_of_the_sandbox_are_those_of_eks(name: str) -> None:
-    # The sandbox's folder works without any package, so it can't import settings.
+    # `sandbox/folder.py` must work without any package, so it can't import settings.
     eks = shape("eks CreateClusterRequest.name").metadata
     accepted = re.fullmatch(eks["pattern"], name) and eks["min"] <= len(name) <= eks["max"]
     assert bool(CLUSTER_NAME.fullmatch(name)) is bool(accepted)
@@ -381,7 +381,7 @@ def test_manifests_name_the_addresses_of_dns_and_pod_identity() -> None:
 
 
 def test_priorities_of_listener_rules_fit() -> None:
-    # The standard rules have the last step, one priority for each secret.
+    # The standard rules use the last step, with one priority for each secret.
     assert shape("elbv2 RulePriority").metadata["max"] >= LAST_STEP * PRIORITY_STEP + PRIORITY_STEP
 
 
@@ -439,5 +439,5 @@ PARTS = [
     ],
 )
 def test_no_other_module_repeats_a_limit(text: str) -> None:
-    """Those that can be told from other numbers and strings."""
+    """Only limits that can be distinguished from other numbers and strings are checked."""
     assert [module for module in PARTS if any(text in constant for constant in strings(module))] == []

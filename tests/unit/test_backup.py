@@ -1,4 +1,4 @@
-"""Backups: what is kept, for how long, where else, and who may delete it."""
+"""Backups: what is backed up, for how long, in which other regions, and who can delete it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The brokers' exporters are scraped into a workspace of their own."""
+"""The metrics of the brokers' exporters are scraped into a separate workspace."""
 
 import pytest
 import yaml
@@ -98,7 +98,7 @@ def test_brokers_samples_do_not_hide_that_the_pods_are_missing(stack: str) -> No
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_workspace_has_an_alias_that_another_begins_with(stack: str) -> None:
-    """AWS finds workspaces by the beginning of their alias, and so do the runbooks."""
+    """AWS and the runbooks find workspaces by the prefix of their alias."""
     aliases = [w.inputs["alias"] for w in platform(stack).of("aws:amp/workspace:Workspace")]
     assert not [(a, b) for a in aliases for b in aliases if a != b and b.startswith(a)]
     assert len(set(aliases)) == len(aliases)

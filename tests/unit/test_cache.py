@@ -1,4 +1,4 @@
-"""Tier 6, the cache: how Valkey is reached, by whom, and what it survives."""
+"""Tier 6, the cache: how clients reach Valkey, who can use it, and its availability."""
 
 import pytest
 

@@ -1,3 +1,5 @@
+"""The canary that tests the path of an order: its permissions, secret, logs and alarms."""
+
 import json
 import re
 from typing import Any

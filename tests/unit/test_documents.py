@@ -1,4 +1,4 @@
-"""What the documentation names exists: files, links, commands, settings and names in the code."""
+"""Everything that the documentation names exists: files, links, commands, settings and names in the code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 LIVING = [page for page in PAGES if page != "CHANGELOG.md"]
-"""All but the changelog, which names what there once was."""
+"""All pages except for the changelog, which also names things that no longer exist."""
 FOLDERS = "|".join(
     re.escape(path.name)
     for path in ROOT.iterdir()
@@ -36,7 +36,7 @@ def text(page: str) -> str:
 
 
 def code(page: str) -> Iterator[str]:
-    """The code of a page: what is fenced, and what stands in backticks in a paragraph."""
+    """The code of a page: its code blocks and its inline code."""
     for fence in FENCE.finditer(text(page)):
         yield fence[2]
     yield from spans(page)
@@ -47,7 +47,7 @@ def spans(page: str) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings (as GitHub makes them)."""
+    """The anchors that GitHub generates for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -86,7 +86,7 @@ def schema() -> dict[str, Any]:
 
 
 def is_setting(key: str) -> bool:
-    """Whether a stack file can have the key, such as `cluster.publicAccessCidrs`."""
+    """Whether a stack file can contain the key, such as `cluster.publicAccessCidrs`."""
 
     def has(node: dict[str, Any], path: list[str]) -> bool:
         for choice in (node, *node.get("anyOf", ())):

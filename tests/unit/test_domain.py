@@ -1,3 +1,5 @@
+"""Certificates with their validation and alarms, and the origin secrets."""
+
 import pytest
 
 from components.domain import Domain, DomainArgs
@@ -40,7 +42,7 @@ def test_regional_certificate_covers_every_name_that_leads_to_a_load_balancer(
     carried = {certificate["domainName"], *certificate["subjectAlternativeNames"]}
     wanted = [NAMES.host, NAMES.origin, NAMES.latency_origin, NAMES.write_origin]
     wanted += [NAMES.region_origin(region), NAMES.region_health(region)]
-    # A wildcard stands for one label.
+    # A wildcard matches exactly one label.
     assert [name for name in wanted if not {name, f"*.{name.partition('.')[2]}"} & carried] == []
 
 
@@ -76,18 +78,18 @@ def test_certificate_that_was_not_renewed_is_critical_until_it_is_mended(
         assert (signal.namespace, signal.metric) == ("AWS/CertificateManager", "DaysToExpiry")
         assert (signal.comparison, signal.threshold, signal.severity) == ("below", 30, "critical")
         assert list(signal.dimensions) == ["CertificateArn"]
-        # An expired certificate has no metric any more, and a new one has none yet.
+        # An expired certificate no longer has a metric, and a new certificate doesn't have one yet.
         assert signal.missing_data == "ignore"
 
 
 def test_origin_secrets_are_long_and_fit_for_a_listener_rule(graph: Graph) -> None:
-    """A rule reads * and ? in a header's value as wildcards."""
+    """In a header's value, a listener rule treats * and ? as wildcards."""
     passwords = graph.of("random:index/randomPassword:RandomPassword")
     assert [(item.inputs["length"], item.inputs["special"]) for item in passwords] == [(40, False)] * 2
 
 
 def test_first_origin_secret_keeps_its_name_when_a_second_comes(graph: Graph) -> None:
-    """Another name would be another secret, while CloudFront still sends the old one."""
+    """A new name would create a new secret, while CloudFront still sends the old one."""
     passwords = graph.of("random:index/randomPassword:RandomPassword")
     assert [item.name for item in passwords] == ["domain-origin-secret", "domain-origin-secret-2"]
 

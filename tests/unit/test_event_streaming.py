@@ -1,4 +1,4 @@
-"""Tier 7: brokers, their configuration, their storage and the topics."""
+"""Tier 7: the brokers, their configuration and storage, and the topics."""
 
 import json
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+"""The encryption key, topics, log bucket and workspace that the tiers of a region share."""
+
 import json
 from typing import Any
 
@@ -46,7 +48,7 @@ def test_publishers_may_use_the_key_for_this_account_only() -> None:
 
 
 def test_workspace_takes_a_managed_collector() -> None:
-    """One with a customer's key does not (AMP User Guide, "Encryption at rest")."""
+    """A workspace with a customer managed key does not (AMP User Guide, "Encryption at rest")."""
     assert "kmsKeyArn" not in _deploy().only("aws:amp/workspace:Workspace").inputs
 
 

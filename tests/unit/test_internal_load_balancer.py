@@ -1,4 +1,4 @@
-"""The internal load balancer: what it opens, and towards whom."""
+"""The internal load balancer: its listeners, and who can connect to them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAME = "internal-us-east-1.origin.trade.example.com"
 
 @functools.cache
 def built(*, tls: bool = True) -> tuple[Graph, InternalLoadBalancer, dict[str, str]]:
-    """What is registered, the tier, and its services' URLs."""
+    """The graph, the component, and the URLs of its services."""
     made: list[InternalLoadBalancer] = []
     urls: dict[str, str] = {}
 

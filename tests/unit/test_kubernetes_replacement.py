@@ -1,4 +1,4 @@
-"""Which changes the Kubernetes stand-in takes for a replacement."""
+"""Which changes the simulated Kubernetes provider treats as a replacement."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def test_changed_specification(
 def test_unknown_specification_counts_as_a_change_of_all_that_is_in_it(
     tmp_path: Path, kind: str, expected: set[str]
 ) -> None:
-    """The engine makes it unknown to find out what a replaced ConfigMap replaces."""
+    """The engine sends an unknown specification to find out what the replacement of a ConfigMap replaces."""
     assert replaced(tmp_path, kind, {"spec": DEPLOYMENT}, {"spec": UNKNOWN}) == expected

@@ -1,3 +1,5 @@
+"""The VPC of a region: subnets, routes, flow logs and endpoints, and the endpoints of an existing VPC."""
+
 import ipaddress
 import json
 from typing import Any, Literal
@@ -148,7 +150,7 @@ def test_tables_have_an_endpoint_with_addresses_of_the_vpc(network: tuple[Graph,
 
 
 def _existing(cidr: str) -> tuple[Graph, Network]:
-    """The network of a region with a block, in a VPC that has 10.200.0.0/16."""
+    """The network of a region with this CIDR block, in an existing VPC with the block 10.200.0.0/16."""
     vpc = existing_vpc({"cidr": "10.200.0.0/16", "availabilityZones": ZONES})
     del vpc["routeTableIds"]
     region = {"name": "us-east-1", "cidr": "10.200.0.0/16", "availabilityZones": ZONES, "existingVpc": vpc}

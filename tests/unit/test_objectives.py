@@ -1,4 +1,4 @@
-"""The arithmetic of error budgets, against the figures of "The Site Reliability Workbook", chapter 5."""
+"""Compares the calculation of error budgets with "The Site Reliability Workbook", chapter 5."""
 
 import pytest
 

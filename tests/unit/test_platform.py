@@ -1,4 +1,4 @@
-"""The whole program under every fixture stack, and what must hold for its graph."""
+"""Deploys the whole program with every fixture stack, and checks the graph."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def regions(stack: str) -> list[str]:
 
 
 def owner(graph: Graph, resource: Registered) -> str:
-    """The tier that a resource belongs to (the outermost, where tiers are nested), empty outside all."""
+    """The tier to which a resource belongs, or an empty string. Of nested tiers, it is the outermost."""
     by_urn = {r.urn: r for r in graph.resources}
     tier = ""
     current: Registered | None = resource
@@ -74,7 +74,7 @@ def test_golden_graph_tells_what_has_changed() -> None:
 
 @every_stack
 def test_everything_has_an_explicit_provider(stack: str) -> None:
-    """The default provider would take the deployer's region, and no tags."""
+    """The default provider would use the deployer's region, and no tags."""
     graph = platform(stack)
     astray = [
         r.name for r in graph.resources if r.type.startswith(("aws:", "kubernetes:")) and not r.provider
@@ -156,14 +156,14 @@ def test_every_log_group_forgets(stack: str) -> None:
 
 @every_stack
 def test_every_region_carries_its_name(stack: str) -> None:
-    """A second region would collide with a tier that does not say which region it is in."""
+    """If a tier's name did not contain its region, it would conflict with the tier in a second region."""
     names = [r.name for r in platform(stack).resources if r.type.startswith("trading:tier:") and not r.parent]
     once = {"domain", "identity", "web", "routing", "monitoring"}
     assert [name for name in names if name not in once and not name.endswith(tuple(regions(stack)))] == []
 
 
 def test_second_region_changes_nothing_of_the_first() -> None:
-    """One stack file with a region more: every resource of before is still there as it was."""
+    """If a region is added to a stack file, all existing resources keep their URNs."""
     values = stack_values("full")
     first = deploy_platform("full", values | {"trading:regions": values["trading:regions"][:1]})
     wider = platform("full")
@@ -172,7 +172,7 @@ def test_second_region_changes_nothing_of_the_first() -> None:
 
 
 def test_what_is_new_changes_few_dashboards() -> None:
-    """A preview prints a dashboard as a whole where any of it changes."""
+    """If any part of a dashboard changes, a preview prints the whole dashboard."""
     values = stack_values("small")
     values["trading:services"]["positions"] = {"listenerPort": 8084, "consumes": ["executions"]}
     values["trading:tables"] = {"positions": {"hashKey": {"name": "account", "type": "S"}}}
@@ -186,7 +186,7 @@ def test_what_is_new_changes_few_dashboards() -> None:
 
 @every_stack
 def test_graph_can_not_be_changed(stack: str) -> None:
-    """Many tests read it."""
+    """A graph must be read-only, because many tests share it."""
     graph = platform(stack)
     with pytest.raises(ReadOnlyError):
         graph.resources.clear()

@@ -1,4 +1,4 @@
-"""What the repository offers around the code: `make help`, commit hooks, workflows, updates, releases."""
+"""The repository's tooling: `make help`, commit hooks, workflows, updates and releases."""
 
 from __future__ import annotations
 
@@ -121,6 +121,6 @@ def test_release_without_a_dated_section_is_refused(project: Path) -> None:
 
 
 def test_changelog_begins_with_the_version_of_the_project() -> None:
-    """So that a release of today's version finds its section once that has a date."""
+    """Otherwise, the release of the current version would not find its section."""
     (heading, *_) = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert f'version = "{heading}"' in (ROOT / "pyproject.toml").read_text()

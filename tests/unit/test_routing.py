@@ -102,12 +102,12 @@ def policies(record: Registered) -> list[str]:
 
 
 def reads(regions: int, /, **outage: Iterable[str]) -> dict[str, str]:
-    """The load balancer to which each client's reads go."""
+    """Place → the region to which the reads of the client there go."""
     return {place: resolved(NAMES.origin, regions, client, **outage) for place, client in CLIENTS.items()}
 
 
 def writes(regions: int, /, **outage: Iterable[str]) -> set[str]:
-    """The load balancers to which the writes of all clients go."""
+    """The regions to which the writes of all clients go."""
     return {resolved(NAMES.write_origin, regions, client, **outage) for client in CLIENTS.values()}
 
 

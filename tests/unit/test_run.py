@@ -1,3 +1,5 @@
+"""Values that are shared between the processes of a test run, and read-only values."""
+
 import copy
 import multiprocessing
 import pickle
@@ -19,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _made(folder: Path, name: str) -> str:
-    """What a process gets, which leaves a mark if it made it itself."""
+    """The value that a process gets. If the process creates the value itself, it adds a line to a file."""
     share(folder)
 
     def make() -> str:
@@ -42,7 +44,7 @@ def test_failure_is_not_kept(folder: Path) -> None:
     def fail() -> str:
         raise ValueError
 
-    with pytest.raises(ValueError):  # noqa: PT011 - our own
+    with pytest.raises(ValueError):  # noqa: PT011 - raised above
         once("value", fail)
     assert once("value", lambda: "made") == "made"
 

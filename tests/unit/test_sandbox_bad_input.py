@@ -1,4 +1,4 @@
-"""Broken files and places: one line that names the file, no traceback, and nothing that was started."""
+"""For invalid files and folders, commands print one line that names the file, and start nothing."""
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
@@ -50,12 +50,12 @@ STATE = {
 
 
 class SessionStarted(Exception):  # noqa: N818
-    """All was right: the command goes on to start the tools."""
+    """All checks passed, and the command is about to start the tools."""
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """A sandbox in which one stack is deployed; a session must not start."""
+    """A sandbox in which one stack is deployed, and no session may start."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "Pulumi.yaml").write_text(PROJECT)
@@ -93,7 +93,7 @@ def run(sandbox: Sandbox, *arguments: str) -> int:
 
 
 def refused(sandbox: Sandbox, capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) -> str:
-    """The one line of error that a command ends with."""
+    """The single error line with which a command ends."""
     assert run(sandbox, *arguments) == status
     output = capsys.readouterr()
     (line,) = output.err.splitlines()
@@ -358,7 +358,7 @@ def test_damaged_file_gives_at_most_one_line_of_error(
     assert failed or name == "lock"
 
 
-# What the operating system refuses
+# Errors of the operating system
 
 
 def cli(
@@ -367,7 +367,7 @@ def cli(
     stdout: int | IO[str] | None = None,
     before: Callable[[], None] | None = None,
 ) -> tuple[int, str]:
-    """Exit status and standard error of a command; `before` runs in its process."""
+    """Exit status and standard error of a command. `before` runs in its process."""
     command = [sys.executable, "-m", "sandbox", "--project", str(sandbox.project), *arguments]
     done = subprocess.run(
         command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, preexec_fn=before
@@ -398,7 +398,7 @@ def test_closed_output_is_no_error_and_no_file_takes_its_place(sandbox: Sandbox)
 
 
 def _full_disk() -> None:
-    """No file may grow: the nearest to a full disk that needs no disk of the test's own."""
+    """Forbids all files to grow, which simulates a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
@@ -456,7 +456,7 @@ print("all is well")
 
 @pytest.fixture
 def checked(sandbox: Sandbox) -> Sandbox:
-    """A project with a command that checks its settings; those of the stack `wrong` are."""
+    """A project with a command that checks its settings. The settings of the stack `wrong` are invalid."""
     (sandbox.project / "settings").mkdir()
     (sandbox.project / "settings" / "__main__.py").write_text(CHECK)
     (sandbox.project / "Pulumi.wrong.yaml").write_text(STACK)

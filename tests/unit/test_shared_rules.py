@@ -1,4 +1,4 @@
-"""Rules that settings, policies and the sandbox share, and whom each part of the program may know."""
+"""Rules that settings, policies and the sandbox share, and which parts of the program can import which."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ KNOWS = {
     "composition": {"components", "composition", "settings"},
     "__main__.py": {"components", "composition", "settings"},
     "policy": {"policy", "settings"},
-    # A command of the maintainers': it scans what the sandbox deployed.
+    # This command is for maintainers. It scans what the sandbox deployed.
     "policy/scan": {"policy", "sandbox", "settings"},
     "sandbox": {"sandbox", "settings"},
 }
-"""Part of the program → the parts that it imports."""
+"""Part of the program → the parts that it can import."""
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_keys_are_the_engines() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_fixture_reads_as_yaml(path: Path) -> None:
-    """A fixture contains nothing that YAML 1.1 and YAML 1.2 read differently."""
+    """A fixture contains nothing that the engine and PyYAML read differently."""
     assert read(path).config == yaml.safe_load(path.read_text())["config"]
 
 

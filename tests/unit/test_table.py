@@ -160,7 +160,10 @@ def test_an_on_demand_table_has_no_capacity_and_nothing_scales_it() -> None:
 
 
 def test_a_switch_to_on_demand_is_not_held_back_by_the_capacities_of_before() -> None:
-    """If changes were ignored, the old capacity would remain, and on-demand tables must not have one."""
+    """If the program ignored the capacity, the old one would remain in the inputs.
+
+    The provider refuses a capacity for on-demand tables.
+    """
     assert table(ON_DEMAND).only(TABLE).ignore_changes == ("replicas",)
 
 
