@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import yaml
+
 from sandbox.values import is_dict, is_list
 
 T = TypeVar("T")
@@ -64,6 +66,11 @@ class _List(list[Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)
+
+
+# PyYAML writes only the types that it knows.
+yaml.SafeDumper.add_representer(_Dict, yaml.SafeDumper.represent_dict)
+yaml.SafeDumper.add_representer(_List, yaml.SafeDumper.represent_list)
 
 
 def read_only(value: Any) -> Any:

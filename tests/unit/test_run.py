@@ -1,6 +1,7 @@
 """Values that are shared between the processes of a test run, and read-only values."""
 
 import copy
+import json
 import multiprocessing
 import pickle
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests import run
 from tests.run import ReadOnlyError, once, read_only, share
@@ -93,3 +95,9 @@ def test_copy_of_a_read_only_value_may_be_changed(copied: Callable[[Any], Any]) 
     value["list"][0]["c"] = 2
     value["list"].append(3)
     assert value == {"list": [{"c": 2}, 3]}
+
+
+def test_read_only_value_is_written_as_a_plain_one() -> None:
+    plain = {"list": [{"c": 1}], "text": "d"}
+    assert yaml.safe_load(yaml.safe_dump(read_only(plain))) == plain
+    assert json.loads(json.dumps(read_only(plain))) == plain
