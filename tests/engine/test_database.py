@@ -13,6 +13,7 @@ from tests.engine.project import Project
 
 PROGRAM = """
 import pulumi, pulumi_aws as aws
+from components.common.context import RegionContext
 from components.database import Database, DatabaseArgs, database
 from settings import DatabaseSettings
 
@@ -21,7 +22,8 @@ if MASTER:
     database.MASTER_USERNAME = MASTER
 
 def deploy(at, **more):
-    opts = pulumi.ResourceOptions(provider=aws.Provider(at, region=at))
+    provider = aws.Provider(at, region=at)
+    opts = pulumi.ResourceOptions(provider=provider)
     vpc = aws.ec2.Vpc(f"vpc-{{at}}", cidr_block="10.0.0.0/16", opts=opts)
     zones = [at + zone for zone in "abc"]
     subnets = [
@@ -31,21 +33,21 @@ def deploy(at, **more):
         )
         for n, zone in enumerate(zones)
     ]
+    context = RegionContext(
+        platform="trading-test", region=at, log_retention_days=30, protect=PROTECT, provider=provider,
+        key_arn=aws.kms.Key(f"key-{{at}}", opts=opts).arn,
+    )
     args = DatabaseArgs(
-        platform="trading-test",
-        region=at,
+        context=context,
         vpc_id=vpc.id,
         subnet_ids=[subnet.id for subnet in subnets],
         availability_zones=zones,
-        key_arn=aws.kms.Key(f"key-{{at}}", opts=opts).arn,
         alarm_topic_arn=aws.sns.Topic(f"topic-{{at}}", opts=opts).arn,
         users=["orders"],
         settings=DatabaseSettings.model_validate(SETTINGS),
-        log_retention_days=30,
-        protect=PROTECT,
         **more,
     )
-    return Database(f"database-{{at}}", args, opts)
+    return Database(f"database-{{at}}", args, context.options)
 
 primary = deploy("us-east-1", has_secondaries=REGIONS > 1)
 if REGIONS > 1:

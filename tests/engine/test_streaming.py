@@ -15,11 +15,13 @@ from tests.engine.project import ROOT, Project, Values
 
 PROGRAM = """
 import pulumi, pulumi_aws as aws
+from components.common.context import RegionContext
 from components.event_streaming import EventStreaming, EventStreamingArgs
 from settings import ServiceSettings, StreamingSettings
 
 config = pulumi.Config()
-opts = pulumi.ResourceOptions(provider=aws.Provider("aws", region="us-east-1"))
+provider = aws.Provider("aws", region="us-east-1")
+opts = pulumi.ResourceOptions(provider=provider)
 vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", opts=opts)
 subnets = [
     aws.ec2.Subnet(f"subnet-{zone}", vpc_id=vpc.id, availability_zone=f"us-east-1{zone}",
@@ -27,18 +29,20 @@ subnets = [
     for number, zone in enumerate("abc")
 ]
 keys = [aws.kms.Key(name, opts=opts) for name in ("key", "another-key")]
+context = RegionContext(
+    platform="test", region="us-east-1", log_retention_days=30, protect=True, provider=provider,
+    key_arn=keys[int(config.get("key") or 0)].arn,
+)
 tier = EventStreaming(
     "streaming",
     EventStreamingArgs(
+        context=context,
         vpc_id=vpc.id,
         subnet_ids=[subnet.id for subnet in subnets],
-        key_arn=keys[int(config.get("key") or 0)].arn,
         settings=StreamingSettings.model_validate(config.require_object("settings")),
         services=[ServiceSettings(name="accounts", listener_port=8082, consumes=["orders"])],
-        log_retention_days=30,
-        protect=True,
     ),
-    opts,
+    context.options,
 )
 pulumi.export("dnsName", tier.dns_name)
 """

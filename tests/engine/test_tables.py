@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
+from components.common.context import RegionContext
 from components.service.cache import Cache, CacheArgs
 from components.service.table import Table, TableArgs, TableReplica, TableReplicaArgs
 from settings import CacheSettings, TableSettings
@@ -31,21 +32,23 @@ first, *others = values["regions"]
 
 
 def region(name):
-    opts = pulumi.ResourceOptions(provider=aws.Provider(name, region=name))
-    return opts, aws.kms.Key(f"key-{name}", opts=opts).arn
-
-
-opts, key = region(first)
-settings = TableSettings.model_validate(values["table"])
-table = Table("quotes", TableArgs(settings=settings, key_arn=key, peers=others, protect=protect), opts)
-for name in others:
-    there, its_key = region(name)
-    peers = [peer for peer in values["regions"] if peer != name]
-    args = TableReplicaArgs(
-        settings=settings, table_arn=table.arn, write_scaling=table.write_scaling, key_arn=its_key,
-        peers=peers, protect=protect,
+    provider = aws.Provider(name, region=name)
+    key = aws.kms.Key(f"key-{name}", opts=pulumi.ResourceOptions(provider=provider))
+    return RegionContext(
+        platform="test", region=name, log_retention_days=7, protect=protect, provider=provider,
+        key_arn=key.arn,
     )
-    TableReplica(f"quotes-{name}", args, there)
+
+
+context = region(first)
+opts = pulumi.ResourceOptions(provider=context.provider)
+settings = TableSettings.model_validate(values["table"])
+table = Table("quotes", TableArgs(context=context, settings=settings, peers=others), context.options)
+for name in others:
+    there = region(name)
+    peers = [peer for peer in values["regions"] if peer != name]
+    args = TableReplicaArgs(context=there, settings=settings, table=table, peers=peers)
+    TableReplica(f"quotes-{name}", args, there.options)
 if "cache" in values:
     vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", opts=opts)
     subnets = [
@@ -56,10 +59,10 @@ if "cache" in values:
         for number, zone in enumerate("abc")
     ]
     args = CacheArgs(
-        vpc_id=vpc.id, subnet_ids=subnets, key_arn=key, users=["orders"], user_prefix="test",
-        settings=CacheSettings.model_validate(values["cache"]), log_retention_days=7, protect=protect,
+        context=context, vpc_id=vpc.id, subnet_ids=subnets, users=["orders"],
+        settings=CacheSettings.model_validate(values["cache"]),
     )
-    Cache("cache", args, opts)
+    Cache("cache", args, context.options)
 """
 VALUES: Values = {
     "regions": ["us-east-1"],
