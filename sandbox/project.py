@@ -167,12 +167,14 @@ class Sandbox:
     def write_environment(self, stack: str | None) -> None:
         """Stores this process's environment for the program of the stack, which the session starts.
 
-        Without a stack the engine takes the selected one: its program gets the session's environment.
+        Without a stack the engine takes the selected one, which can be any of them: the stored environments
+        are removed, and its program gets the session's.
         """
-        for path in self.copy.glob(environment_path(self.copy, "*").name):
-            path.unlink(missing_ok=True)
         if stack:
             write_file(environment_path(self.copy, stack), json.dumps(dict(os.environ)))
+            return
+        for path in self.copy.glob(environment_path(self.copy, "*").name):
+            path.unlink(missing_ok=True)
 
     def _project_file(self) -> str:
         dropped = {"backend", "main", "stackConfigDir"}

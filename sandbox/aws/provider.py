@@ -116,13 +116,10 @@ class AwsProvider(Provider):
         region = _region(call)
         if region and state.get("region", region) != region:
             found.changes["region"] = "update"
-        plain_old, plain_new = values.plain_properties(old), values.plain_properties(new)
         found.replaces = {
             path
             for path in found.changes
-            if cloudformation.replaces(
-                call.type, path, values.at(plain_old, path), values.at(plain_new, path)
-            )
+            if cloudformation.replaces(call.type, path, values.at(old, path), values.at(new, path))
         }
         found.replaces |= rules.forced_replacements(call.type, old, new, set(found.changes))
         named = attributes.named_property(call.type)
