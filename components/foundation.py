@@ -10,12 +10,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.alarm_topics import AlarmTopics, AlarmTopicsArgs
-from components.common.arns import log_groups
 from components.common.bucket import bucket_policy, private_bucket
 from components.common.component import Component
 from components.common.context import DeploymentContext, RegionContext
 from components.common.key import EncryptionKey, EncryptionKeyArgs
-from components.common.logs import all_streams, log_group
+from components.common.logs import all_streams, delivered_for, log_group
 from settings.aws_limits import VENDED_LOGS_PREFIX
 
 
@@ -124,10 +123,7 @@ def _log_delivery(
         account ids per region, and the account in the path excludes other accounts) and "Enable access logs
         for your Network Load Balancer".
     """
-    of_this_account = {
-        "StringEquals": {"aws:SourceAccount": account},
-        "ArnLike": {"aws:SourceArn": log_groups(account, region)},
-    }
+    of_this_account = delivered_for(account, region)
     return [
         {
             "Sid": "ApplicationLoadBalancers",

@@ -87,7 +87,7 @@ def _service_alerts(
             workspace_arn=foundation.workspace_arn,
             services=settings.services,
             order_service=settings.api.order_service,
-            is_primary=context.region == settings.regions[0].name,
+            is_primary=settings.is_primary(context.region),
             load_metric=autoscaler.load_metric,
             scaling_rule_group=autoscaler.rule_group,
             critical_topic_arn=foundation.critical_topic_arn,
@@ -104,7 +104,7 @@ def order_canary(settings: Settings, foundation: Foundation, identity: Identity 
     It runs in the primary region, because all orders go there.
     """
     context = foundation.context
-    if not (settings.monitoring.canary and identity and context.region == settings.regions[0].name):
+    if not (settings.monitoring.canary and identity and settings.is_primary(context.region)):
         return
     OrderCanary(
         f"order-canary-{context.region}",

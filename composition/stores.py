@@ -122,7 +122,7 @@ def backup_vault(settings: Settings, context: RegionContext) -> BackupVault:
         BackupVaultArgs(
             context=context,
             min_retention_days=settings.database.backup_retention_days,
-            daily=context.region == settings.regions[0].name,
+            daily=settings.is_primary(context.region),
         ),
         context.options,
     )

@@ -91,6 +91,10 @@ class Settings(Model):
         """The microservices that call this one."""
         return [service.name for service in self.services if name in service.calls]
 
+    def is_primary(self, region: str) -> bool:
+        """Whether a region is the primary one: the first of the list."""
+        return region == self.regions[0].name
+
     @field_validator("settings_version")
     @classmethod
     def _format_of_this_release(cls, version: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.common.access import HTTPS_PORT
 from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.function import function_logs, python_function
@@ -22,7 +23,6 @@ ALIAS = "live"
 TIMEOUT_SECONDS = 20
 """Less than API Gateway's 29 s. The function's own deadlines are shorter than this."""
 ORDER_SERVICE_TIMEOUT_SECONDS = 10
-HTTPS = 443
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +146,8 @@ class OrderIntake(Component):
             prefix_list_id=args.dynamodb_prefix_list_id,
             description="DynamoDB through its gateway endpoint",
             ip_protocol="tcp",
-            from_port=HTTPS,
-            to_port=HTTPS,
+            from_port=HTTPS_PORT,
+            to_port=HTTPS_PORT,
             opts=self.child(),
         )
         self.allow_connection(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pulumi
 
+HTTPS_PORT = 443
+
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:

@@ -81,6 +81,14 @@ def writes_logs(group: aws.cloudwatch.LogGroup) -> dict[str, Any]:
     }
 
 
+def delivered_for(account_id: pulumi.Input[str], region: pulumi.Input[str]) -> dict[str, dict[str, Any]]:
+    """The condition of a statement for the log delivery service: that it acts on behalf of this account."""
+    return {
+        "StringEquals": {"aws:SourceAccount": account_id},
+        "ArnLike": {"aws:SourceArn": log_groups(account_id, region)},
+    }
+
+
 def log_delivery_policy(
     component: Component, group_arns: Sequence[pulumi.Output[str]], *, region: pulumi.Input[str]
 ) -> pulumi.Output[str]:
@@ -88,16 +96,12 @@ def log_delivery_policy(
 
     Source: "Enabling logging from AWS services", CloudWatch Logs User Guide.
     """
-    sources = log_groups(component.account_id, region)
     return policy_document(
         {
             "Effect": "Allow",
             "Principal": {"Service": "delivery.logs.amazonaws.com"},
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": [all_streams(arn) for arn in group_arns],
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": component.account_id},
-                "ArnLike": {"aws:SourceArn": sources},
-            },
+            "Condition": delivered_for(component.account_id, region),
         }
     )

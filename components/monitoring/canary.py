@@ -10,6 +10,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+from components.common.arns import log_groups
 from components.common.bucket import bucket_policy, private_bucket
 from components.common.component import Component
 from components.common.context import RegionContext
@@ -183,11 +184,10 @@ class OrderCanary(Component):
                     "Sid": "OwnLogs",
                     "Effect": "Allow",
                     "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    "Resource": pulumi.Output.format(
-                        "arn:aws:logs:{0}:{1}:log-group:/aws/lambda/cwsyn-{2}-*",
-                        args.context.region,
+                    "Resource": log_groups(
                         self.account_id,
-                        canary_name,
+                        args.context.region,
+                        f"log-group:/aws/lambda/cwsyn-{canary_name}-*",
                     ),
                 },
                 {

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.common.access import Access
+from components.common.access import HTTPS_PORT, Access
 from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.signals import Signal
@@ -20,7 +20,6 @@ from components.service.pod_identity import pod_identity
 from settings import WORKLOAD_NAMESPACE, ServiceSettings
 from settings.aws_limits import SECRET_ARN_SUFFIX
 
-HTTPS_PORT = 443
 UNKNOWN_CHECKSUM = "known-once-deployed"
 """The value that a preview shows instead of the checksum of endpoints that don't exist yet."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.common.access import Access
+from components.common.access import HTTPS_PORT, Access
 from components.common.arns import resource_name
 from components.common.component import Component
 from components.common.context import RegionContext
@@ -25,7 +25,6 @@ never end.
 The period must be longer than the delay of the metric. Otherwise, the last period would always be zero and
 hide the ones before it (CloudWatch User Guide, "Using metric math")."""
 
-HTTPS_PORT = 443
 
 DASHBOARD = "tables"
 """Dashboard with the graphs of all tables, so that adding a table doesn't change the region's dashboard."""
