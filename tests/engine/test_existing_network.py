@@ -60,4 +60,4 @@ def test_what_no_stack_file_names_is_refused_with_the_files_that_were_read(tmp_p
     project = Project(folder, tmp_path / "sandbox")
     output = project.pulumi("preview", "--stack", "local", expect=None)
     assert 'no Route 53 Hosted Zone matched {"name": "somebody-elses.io"}' in output
-    assert "what Pulumi.local.yaml, Pulumi.other.yaml name" in output
+    assert "those that Pulumi.local.yaml, Pulumi.other.yaml name" in output
