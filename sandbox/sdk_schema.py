@@ -1,37 +1,26 @@
-"""Reads the schemas of resources and functions from the installed Pulumi SDKs.
+"""The schemas of resources and functions in the installed Pulumi SDKs: validation of inputs, and lookup.
 
-The generated SDK classes contain the names, types and required inputs of a provider's schema. A class is
-imported and read when its token is first requested, and then cached. The module needs neither gRPC nor an
-engine, so the unit tests' mocks use it too.
+The generated SDK classes contain the names, types and required inputs of a provider's schema. Reading them
+takes half a minute, so `sandbox.sdk_classes` does it once for each version, and this module looks up what it
+wrote. It needs neither the SDKs, gRPC nor an engine, and the unit tests' mocks use it too.
 """
 
-# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-# (the SDK keeps its token registry private, and its annotations are read as data)
 from __future__ import annotations
 
-import collections.abc
 import difflib
-import enum
 import functools
-import importlib
-import inspect
 import json
-import keyword
 import re
-import sys
+import sqlite3
 import threading
-import types
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi import _types as sdk_types
-from pulumi.runtime import rpc as sdk_registry
 
-from sandbox.values import SIGNATURE, UNKNOWN
+from sandbox import tools
+from sandbox.values import SIGNATURE, UNKNOWN, is_dict, is_list
 
 PACKAGES = {
     "aws": "pulumi_aws",
@@ -48,9 +37,6 @@ _VALID_VALUES = re.compile(
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(r"password|secret(?!.*(arn|id|name)s?\b)|token|privatekey|authkey", re.IGNORECASE)
-# Names that the SDK's annotations use without an import (`Input[T]` is a string in `pulumi`).
-_NAMES = {"Output": pulumi.Output, "T": types.NoneType}
-_LOCK = threading.RLock()  # the SDK's lazily loaded modules are not safe to load from two threads
 
 
 class UnknownTypeError(LookupError):
@@ -80,18 +66,47 @@ class Type:
     """A property's type.
 
     `kind` is `string`, `number`, `boolean`, `any`, `asset`, `enum` (with `values`), `list` or `map` (with
-    `item`), `object` (with `cls`, whose properties `properties` returns) or `union` (with `options`).
+    `item`), `object` (with `cls`, the name of the SDK class, for `properties`) or `union` (with `options`).
     """
 
     kind: str
     item: Type | None = None
-    cls: type | None = None
+    cls: str = ""
     values: tuple[Any, ...] = ()
     options: tuple[Type, ...] = ()
 
     def option(self, kind: str) -> Type | None:
         """The type itself, or the option of a union, that has the given kind."""
         return next((option for option in self.options or (self,) if option.kind == kind), None)
+
+    def encoded(self) -> Any:
+        """The type as JSON: its kind, or a list of its kind and what belongs to it."""
+        match self.kind:
+            case "list" | "map":
+                return [self.kind, self.item.encoded() if self.item else "any"]
+            case "object":
+                return [self.kind, self.cls]
+            case "enum":
+                return [self.kind, *self.values]
+            case "union":
+                return [self.kind, *(option.encoded() for option in self.options)]
+            case _:
+                return self.kind
+
+    @classmethod
+    def decoded(cls, value: Any) -> Type:
+        """The type that `encoded` wrote."""
+        match value:
+            case ["list" | "map" as kind, item]:
+                return cls(kind, item=cls.decoded(item))
+            case ["object", name]:
+                return cls("object", cls=name)
+            case ["enum", *values]:
+                return cls("enum", values=tuple(values))
+            case ["union", *options]:
+                return cls("union", options=tuple(map(cls.decoded, options)))
+            case _:
+                return cls(value)
 
     def __str__(self) -> str:
         match self.kind:
@@ -156,12 +171,12 @@ def schema(token: str) -> Schema:
     Raises:
         UnknownTypeError: the installed SDK doesn't have the type.
     """
-    with _LOCK:
-        cls = _resource_class(token)
-        namespace = vars(sys.modules[cls.__module__])
-        args = namespace.get(f"{cls.__name__}InitArgs") or namespace[f"{cls.__name__}Args"]
-        outputs = properties(cls)
-        return Schema(token, properties(args), {k: v for k, v in outputs.items() if k not in ("id", "urn")})
+    found = _row("SELECT inputs, outputs FROM resource WHERE token = ?", token)
+    if not found:
+        raise UnknownTypeError(f"unknown resource type: {token}{_nearest_token(token)}")
+    inputs, outputs = found
+    live = {name: prop for name, prop in properties(outputs).items() if name not in ("id", "urn")}
+    return Schema(token, properties(inputs), live)
 
 
 @functools.cache
@@ -173,47 +188,21 @@ def function(token: str) -> Schema:
     Raises:
         UnknownTypeError: the installed SDK doesn't have the function.
     """
-    package, module, name = token.split(":")
-    folder = module.split("/")[0]
-    with _LOCK:
-        fqn = _sdk(package).__name__
-        if folder != "index":
-            fqn += "." + folder + ("_" if keyword.iskeyword(folder) else "")
-        python_name = _snake(name)
-        try:
-            call = getattr(importlib.import_module(fqn), python_name)
-        except (ImportError, AttributeError):
-            raise UnknownTypeError(f"unknown function in {fqn}: {token}") from None
-        home = sys.modules[call.__module__]
-        result = getattr(home, name[0].upper() + name[1:] + "Result")
-        wire = sdk_types._py_to_pulumi_names_from_py_properties(result)
-        hints = typing.get_type_hints(call, vars(home), _NAMES)
-        arguments = [p for p in inspect.signature(call).parameters if p != "opts"]
-        inputs = {
-            wire.get(p, _camel(p)): Property(wire.get(p, _camel(p)), _convert(hints[p]), False, "")
-            for p in arguments
-        }
-        return Schema(token, inputs, properties(result))
+    found = _row("SELECT inputs, outputs FROM function WHERE token = ?", token)
+    if not found:
+        raise UnknownTypeError(f"unknown function: {token}")
+    inputs, outputs = found
+    return Schema(token, properties(inputs), properties(outputs))
 
 
 @functools.cache
-def properties(cls: type) -> Mapping[str, Property]:
+def properties(cls: str) -> Mapping[str, Property]:
     """The properties of an SDK class (resource, arguments or nested type) by wire name."""
-    with _LOCK:
-        module = vars(sys.modules[cls.__module__])
-        required = {
-            name
-            for name, parameter in inspect.signature(cls.__init__).parameters.items()
-            if parameter.default is inspect.Parameter.empty
-        }
-        is_input = sdk_types.is_input_type(cls)
-        found: dict[str, Property] = {}
-        for python_name, wire_name, prop in sdk_types._py_properties(cls):
-            hints = typing.get_type_hints(prop.fget, module, _NAMES)
-            hint = hints["return"]
-            present = python_name in required if is_input else not _allows_none(hint)
-            found[wire_name] = Property(wire_name, _convert(hint), present, inspect.getdoc(prop.fget) or "")
-        return found
+    (text,) = _row("SELECT properties FROM class WHERE name = ?", cls) or ("{}",)
+    return {
+        name: Property(name, Type.decoded(kind), required, doc)
+        for name, (kind, required, doc) in json.loads(text).items()
+    }
 
 
 def validate(token: str, inputs: Mapping[str, Any]) -> list[Problem]:
@@ -286,13 +275,10 @@ def _object_problems(
 
 
 def _value_problems(prop: Property, value: Any, path: str) -> Iterator[Problem]:
-    for item in value if isinstance(value, list | tuple) else [value]:
-        if (
-            not prop.values
-            or not isinstance(item, str | int)
-            or isinstance(item, bool)
-            or item in ("", UNKNOWN)
-        ):
+    if not prop.values:
+        return
+    for item in value if is_list(value) else [value]:
+        if not isinstance(item, str | int) or isinstance(item, bool) or item in ("", UNKNOWN):
             continue
         # In such lists, `5XX` stands for all statuses of that class.
         forms = (re.escape(form).replace("XX", r"(XX|\d\d)") for form in prop.values)
@@ -308,14 +294,14 @@ def _problems(kind: Type, value: Any, path: str) -> Iterator[Problem]:
         if all(attempts):
             # Report the problems of the option whose structure is closest to the value's.
             yield from max(attempts, key=lambda found: max(len(problem.path) for problem in found))
-    elif kind.kind == "list" and isinstance(value, list | tuple):
+    elif kind.kind == "list" and is_list(value):
         for index, item in enumerate(value):
             yield from _problems(kind.item or Type("any"), item, f"{path}[{index}]")
-    elif kind.kind == "map" and isinstance(value, Mapping):
+    elif kind.kind == "map" and is_dict(value):
         for key, item in value.items():
-            yield from _problems(kind.item or Type("any"), item, step(path, str(key)))
-    elif kind.kind == "object" and isinstance(value, Mapping) and kind.cls is not None:
-        name = re.sub("Args$", "", kind.cls.__name__)
+            yield from _problems(kind.item or Type("any"), item, step(path, key))
+    elif kind.kind == "object" and is_dict(value):
+        name = kind.cls.rsplit(".", 1)[-1].removesuffix("Args")
         yield from _object_problems(properties(kind.cls), value, path, name)
     elif not _is_scalar_of(kind, value):
         expected = "object" if kind.kind == "object" else str(kind)
@@ -335,7 +321,7 @@ def _is_scalar_of(kind: Type, value: Any) -> bool:
         case "enum":
             return value in kind.values
         case "asset":
-            if isinstance(value, Mapping):
+            if is_dict(value):
                 return SIGNATURE in value
             return isinstance(value, pulumi.Asset | pulumi.Archive)
         case _:
@@ -343,11 +329,12 @@ def _is_scalar_of(kind: Type, value: Any) -> bool:
 
 
 def _shape(value: Any) -> str:
-    if isinstance(value, Mapping):
+    if is_dict(value):
         return "object"
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return "list"
-    return {bool: "boolean", int: "number", float: "number", str: "string"}.get(type(value), "value")
+    names = {"bool": "boolean", "int": "number", "float": "number", "str": "string"}
+    return names.get(value.__class__.__name__, "value")
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
@@ -366,37 +353,27 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-# -- SDK classes to types ------------------------------------------------------------------------
+# -- lookup --------------------------------------------------------------------------------------
+
+_LOCK = threading.Lock()
 
 
-def _sdk(package: str) -> types.ModuleType:
-    try:
-        return importlib.import_module(PACKAGES[package])
-    except (KeyError, ImportError):
-        raise UnknownTypeError(f"no SDK installed for package {package!r}") from None
+@functools.cache
+def _database() -> sqlite3.Connection:
+    return sqlite3.connect(f"{tools.schemas().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
-def _resource_class(token: str) -> type:
-    sdk = _sdk(package_of(token))
-    if token.startswith("pulumi:providers:"):
-        return sdk.Provider
-    module = token.rsplit(":", 1)[0]
-    for registered in sdk_registry._RESOURCE_MODULES.get(module, []):
-        info: Mapping[str, Any] = getattr(registered, "mod_info", {})
-        if token in info.get("classes", {}):
-            return getattr(importlib.import_module(info["fqn"]), info["classes"][token])
-    raise UnknownTypeError(f"unknown resource type: {token}{_nearest_token(token)}")
+def _row(query: str, *arguments: str) -> tuple[str, ...] | None:
+    with _LOCK:
+        return _database().execute(query, arguments).fetchone()
 
 
 def _nearest_token(token: str) -> str:
-    package = package_of(token)
-    every = {
-        known
-        for key, modules in sdk_registry._RESOURCE_MODULES.items()
-        if key.startswith(f"{package}:")
-        for module in modules
-        for known in getattr(module, "mod_info", {}).get("classes", {})
-    }
+    with _LOCK:
+        rows = _database().execute(
+            "SELECT token FROM resource WHERE token GLOB ?", (f"{package_of(token)}:*",)
+        )
+        every = [known for (known,) in rows]
     close = difflib.get_close_matches(token, every, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -404,64 +381,9 @@ def _nearest_token(token: str) -> str:
 def _is_custom_resource(token: str) -> bool:
     if package_of(token) != "kubernetes" or token.startswith("pulumi:providers:"):
         return False
-    _sdk("kubernetes")
-    group = token.split(":")[1].split("/")[0]
-    return not any(key.startswith(f"kubernetes:{group}/") for key in sdk_registry._RESOURCE_MODULES)
+    return not _has_group(token.split(":")[1].split("/")[0])
 
 
-def _allows_none(hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin is pulumi.Output:
-        return _allows_none(typing.get_args(hint)[0])
-    return origin in (typing.Union, types.UnionType) and types.NoneType in typing.get_args(hint)
-
-
-def _convert(hint: Any) -> Type:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (pulumi.Output, collections.abc.Awaitable):
-        return _convert(args[0])
-    if origin in (typing.Union, types.UnionType):
-        return _union(args)
-    if origin is typing.Literal:
-        return Type("enum", values=args)
-    if origin in (collections.abc.Sequence, list):
-        return Type("list", item=_convert(args[0]))
-    if origin in (collections.abc.Mapping, dict):
-        return Type("map", item=_convert(args[1]))
-    if not isinstance(hint, type):
-        return Type("any")
-    if issubclass(hint, enum.Enum):
-        return Type("enum", values=tuple(member.value for member in hint))
-    for kind, name in ((bool, "boolean"), (str, "string"), (int, "number"), (float, "number")):
-        if issubclass(hint, kind):
-            return Type(name)
-    if issubclass(hint, pulumi.Asset | pulumi.Archive):
-        return Type("asset")
-    if sdk_types.is_input_type(hint) or sdk_types.is_output_type(hint):
-        return Type("object", cls=hint)
-    return Type("any")
-
-
-def _union(members: tuple[Any, ...]) -> Type:
-    # `Input[T]` is `T | Awaitable[T] | Output[T]`. A nested input type also has a TypedDict variant.
-    plain = [
-        member
-        for member in members
-        if typing.get_origin(member) not in (pulumi.Output, collections.abc.Awaitable)
-        and member is not types.NoneType
-        and not (isinstance(member, type) and typing.is_typeddict(member))
-    ]
-    options = tuple(dict.fromkeys(_convert(member) for member in plain))
-    kinds = {option.kind for option in options}
-    if "string" in kinds and kinds <= {"string", "enum"}:
-        return Type("string")  # an enum of known values that also accepts others
-    return options[0] if len(options) == 1 else Type("union", options=options)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
+@functools.cache
+def _has_group(group: str) -> bool:
+    return _row("SELECT token FROM resource WHERE token GLOB ?", f"kubernetes:{group}/*") is not None

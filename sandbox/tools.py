@@ -89,6 +89,9 @@ PROGRAMS = {
 }
 
 
+_SDKS = ("pulumi", "pulumi-aws", "pulumi-eks", "pulumi-kubernetes", "pulumi-random")
+
+
 class ToolError(SandboxError):
     """Raised for a program that can be neither found nor built. The text says what to install."""
 
@@ -111,7 +114,7 @@ def tool(name: str) -> Path:
                 *(go(), "build", "-C", str(wanted.module), "-mod=readonly", "-trimpath"),
                 *("-tags", wanted.tags, "-ldflags", flags, "-o", str(target), wanted.package),
             ]
-            _run(f"{name} {version}", command, wanted.environment)
+            _run(f"{name} {version}", command, wanted.environment, verbs=_BUILD)
     return TOOLS / "bin" / name
 
 
@@ -137,6 +140,18 @@ def keda_crds() -> Path:
             )
             target.chmod(0o755)
     return TOOLS / "keda-crds"
+
+
+@functools.cache
+def schemas() -> Path:
+    """The database of the installed SDKs' schemas (`sandbox.sdk_schema`)."""
+    reader = Path(__file__).with_name("sdk_classes.py")
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in _SDKS]
+    with _made("schemas.sqlite", "\n".join([sys.version, *versions, reader.read_text()])) as target:
+        if target:
+            module = [sys.executable, "-m", "sandbox.sdk_classes", str(target)]
+            _run("the schemas of the Pulumi SDKs", module, {"PYTHONPATH": str(REPOSITORY)}, verbs=_BUILD)
+    return TOOLS / "schemas.sqlite"
 
 
 @functools.cache
@@ -277,8 +292,17 @@ def _made(name: str, stamp: str) -> Generator[Path | None]:
             stamp_file.write_text(stamp)
 
 
-def _run(label: str, command: list[str], environment: Mapping[str, str] | None = None) -> str:
+_BUILD, _FETCH = ("building", "built"), ("fetching", "fetched")
+
+
+def _run(
+    label: str,
+    command: list[str],
+    environment: Mapping[str, str] | None = None,
+    verbs: tuple[str, str] = _FETCH,
+) -> str:
     """Runs a command that can take minutes, with progress on stderr, and returns its output."""
+    verb, done = verbs
     terminal = sys.stderr.isatty()
 
     def say(text: str, last: bool = False) -> None:
@@ -291,7 +315,6 @@ def _run(label: str, command: list[str], environment: Mapping[str, str] | None =
         )
 
     start = said = time.monotonic()
-    verb = "building" if "build" in command else "fetching"
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             command,
@@ -315,7 +338,6 @@ def _run(label: str, command: list[str], environment: Mapping[str, str] | None =
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        done = {"building": "built", "fetching": "fetched"}[verb]
         say("failed:" if process.returncode else done, last=True)
         if process.returncode:
             errors.seek(0)
@@ -338,6 +360,7 @@ def build_sandbox() -> None:
         if not program.only_tests:
             tool(name)
     language_runner()
+    schemas()
     keda_crds()
 
 

@@ -311,7 +311,7 @@ def test_attributes_that_checks_ask_for_are_names_that_the_plan_has(
 def vocabulary(token: str) -> set[str]:
     """All names that a plan can use for the properties of a type, at any depth."""
     found: set[str] = set()
-    classes: set[type] = set()
+    classes: set[str] = set()
 
     def read(properties: Mapping[str, Property]) -> None:
         for name, item in properties.items():
