@@ -13,9 +13,10 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from sandbox.aws import cfn_lint
 from sandbox.sdk_schema import Problem, schema, shown, step
 from sandbox.values import UNKNOWN, is_dict, is_list
 
@@ -150,8 +151,8 @@ def _index() -> Mapping[str, tuple[str, str]]:
     return found
 
 
-def _data() -> Any:
-    return resources.files("cfnlint") / "data" / "schemas"
+def _data() -> Path:
+    return cfn_lint.data() / "schemas"
 
 
 @functools.cache
@@ -250,7 +251,7 @@ def _check(root: Json, node: Json, value: Any, path: str, owner: str) -> Iterato
     if isinstance(value, Mapping):
         known = _properties(root, node)
         for name, item in value.items():
-            match = _match(name, known, owner)
+            match = _match(name, tuple(known), owner)
             if match:
                 yield from _check(root, known[match], item, step(path, name), _norm(name))
     elif isinstance(value, list):
@@ -325,13 +326,14 @@ def _sdk_path(token: str, root: Json, parts: list[str]) -> str | None:
     names = schema(token).inputs
     for first in (parts[0], parts[-1]):
         for name in names:
-            if _match(name, {first: {}}, owner):
+            if _match(name, (first,), owner):
                 rest = parts[1:] if first == parts[0] else []
                 return ".".join([name, *(part[0].lower() + part[1:] for part in rest if part != "*")])
     return None
 
 
-def _match(name: str, known: Mapping[str, Any], owner: str) -> str | None:
+@functools.cache
+def _match(name: str, known: tuple[str, ...], owner: str) -> str | None:
     """The CloudFormation name among `known` that matches a Pulumi name."""
     wanted = _norm(name)
     by_norm = {_norm(candidate): candidate for candidate in known}
@@ -358,6 +360,7 @@ def _word(type_name: str) -> str:
     return _norm(type_name.rsplit("::", 1)[1])
 
 
+@functools.cache
 def _norm(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 

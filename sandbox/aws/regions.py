@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib import resources
+
+from sandbox.aws import cfn_lint
 
 # Letters of the zones, for regions in which an account doesn't have exactly a, b and c.
 _ZONES = {
@@ -44,7 +45,7 @@ LOAD_BALANCER_ZONES = {
 @functools.cache
 def names() -> frozenset[str]:
     """The names of all commercial regions."""
-    folder = resources.files("cfnlint") / "data" / "schemas" / "providers"
+    folder = cfn_lint.data() / "schemas" / "providers"
     found = (item.name.removesuffix(".json") for item in folder.iterdir())
     return frozenset(
         name for name in found if re.fullmatch(r"[a-z]{2}-[a-z]+-\d", name) and not name.startswith("cn-")

@@ -7,14 +7,15 @@ cfn-lint, which contains the lists.
 from __future__ import annotations
 
 import json
-from importlib import metadata, resources
+from importlib import metadata
 from typing import Any, get_args
 
 from cfnlint.helpers import AVAILABILITY_ZONES  # pyright: ignore[reportMissingTypeStubs]
 
+from sandbox.aws import cfn_lint
 from settings import Region
 
-SCHEMAS = resources.files("cfnlint") / "data" / "schemas"
+SCHEMAS = cfn_lint.data() / "schemas"
 DATABASE, CACHE = "aurora-postgresql", "valkey"
 REGIONS = sorted(get_args(Region))
 

@@ -7,7 +7,6 @@ import functools
 import ipaddress
 import json
 import re
-from importlib import resources
 from typing import Any, get_args
 
 import botocore.session
@@ -18,7 +17,7 @@ from cfnlint.rules.formats.SubnetId import SubnetId  # pyright: ignore[reportMis
 from cfnlint.rules.formats.VpcId import VpcId  # pyright: ignore[reportMissingTypeStubs]
 
 from components.load_balancer import LAST_STEP, PRIORITY_STEP
-from sandbox.aws import cloudformation
+from sandbox.aws import cfn_lint, cloudformation
 from sandbox.folder import CLUSTER_NAME
 from settings import aws_limits
 from tests.unit.harness import ROOT
@@ -361,7 +360,7 @@ def test_security_policies_are_all_but_the_old_ones() -> None:
 
 
 def test_runtimes_are_those_that_aws_supports() -> None:
-    file = resources.files("cfnlint") / "data" / "AdditionalSpecs" / "LmbdRuntimeLifecycle.json"
+    file = cfn_lint.data() / "AdditionalSpecs" / "LmbdRuntimeLifecycle.json"
     lives = json.loads(file.read_text())
     supported = {name for name, life in lives.items() if life["deprecated"] > RUNTIMES_DATE}
     assert {*aws_limits.LAMBDA_RUNTIMES} == supported, "change the list and RUNTIMES_DATE"

@@ -1,7 +1,6 @@
 """Tier 8: the Aurora cluster, its access, its availability, and what remains after its deletion."""
 
 import json
-from importlib import resources
 from typing import Any
 
 import jsonschema
@@ -11,6 +10,7 @@ import pytest
 from components.common.access import Endpoint
 from components.common.signals import Signal
 from components.database import Database, DatabaseArgs, GlobalDatabase
+from sandbox.aws import cfn_lint
 from settings import DatabaseSettings, Range, ServerlessCapacity
 from tests.unit.harness import SECRET, Graph, context, deploy
 
@@ -127,7 +127,7 @@ def test_libraries_that_need_a_restart_say_so(graph: Graph) -> None:
 def test_default_version_is_offered_and_runs_both_kinds_of_instance(
     list_of_aws: str, instance_class: str
 ) -> None:
-    schema = resources.files("cfnlint") / f"data/schemas/extensions/{list_of_aws}.json"
+    schema = cfn_lint.data() / f"schemas/extensions/{list_of_aws}.json"
     database = {
         "Engine": "aurora-postgresql",
         "EngineVersion": DatabaseSettings().engine_version,
