@@ -34,17 +34,6 @@ SHOWN_TO_THE_USER = 32
 """The runner's exit status for an error that it has already reported."""
 
 
-_RUN = """
-import gc, os, runpy, sys
-gc.set_threshold(100_000, 50)
-del sys.argv[0]
-sys.path[0] = os.path.dirname(sys.argv[0])
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-"""Runs the runner as `python RUNNER` does, but with fewer garbage collections. Each examines the tasks and
-outputs of all resources, which live until the program ends, and together they take a third of its time."""
-
-
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     """One host for all engines that attach. Data of an engine is kept by its connection."""
 
@@ -109,7 +98,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "parallel": str(request.parallel),
             "dry_run": "true" if request.dryRun else "false",
         }
-        command = [sys.executable, "-u", "-c", _RUN, str(self._runner)]
+        command = [sys.executable, "-u", str(self._runner)]
         for name, value in options.items():
             command += [f"--{name}", value]
         program = self._children.start(

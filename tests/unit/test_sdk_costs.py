@@ -1,18 +1,20 @@
-"""The linear wait for outputs behaves as the SDK's own, which is quadratic."""
+"""The linear wait for outputs behaves as the SDK's own, which is quadratic; the other costs are avoided."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pulumi
 import pytest
 
-from composition import sdk_wait
-from composition.sdk_wait import sdk
+from composition import sdk_costs
+from composition.sdk_costs import sdk
 
 Wait = Callable[[], Awaitable[None]]
-BOTH: list[Wait] = [sdk_wait.original, sdk_wait.wait_for_rpcs]
+BOTH: list[Wait] = [sdk_costs.original, sdk_costs.wait_for_rpcs]
 
 
 class _Output(asyncio.Future[Any]):
@@ -54,16 +56,16 @@ def waits(wait: Wait, count: int) -> int:
 
 
 def test_the_sdk_still_needs_the_replacement() -> None:
-    assert waits(sdk_wait.original, 60) > 60 * 60 / 4, (
-        "delete composition/sdk_wait.py: the SDK's wait is linear"
+    assert waits(sdk_costs.original, 60) > 60 * 60 / 4, (
+        "delete composition/sdk_costs.py: the SDK's wait is linear"
     )
-    assert waits(sdk_wait.wait_for_rpcs, 60) <= 2 * 60
+    assert waits(sdk_costs.wait_for_rpcs, 60) <= 2 * 60
 
 
 def test_the_installed_version_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sdk, "wait_for_rpcs", sdk_wait.original)
-    sdk_wait.install()
-    assert sdk.wait_for_rpcs is sdk_wait.wait_for_rpcs
+    monkeypatch.setattr(sdk, "wait_for_rpcs", sdk_costs.original)
+    sdk_costs.replace_wait()
+    assert sdk.wait_for_rpcs is sdk_costs.wait_for_rpcs
 
 
 def test_another_version_is_left_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,9 +73,9 @@ def test_another_version_is_left_unchanged(monkeypatch: pytest.MonkeyPatch) -> N
 
     messages: list[str] = []
     monkeypatch.setattr("pulumi.log.info", messages.append)
-    monkeypatch.setattr(sdk_wait, "original", newer)
+    monkeypatch.setattr(sdk_costs, "original", newer)
     monkeypatch.setattr(sdk, "wait_for_rpcs", newer)
-    sdk_wait.install()
+    sdk_costs.replace_wait()
     assert sdk.wait_for_rpcs is newer
     assert len(messages) == 1
 
@@ -167,3 +169,22 @@ def test_calls_that_outputs_start_are_awaited(wait: Wait) -> None:
         assert ended == ["call"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_debug_messages_are_sent_only_on_request(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr("pulumi.log.debug", sent.append)
+    monkeypatch.setenv(sdk_costs.DEBUG_VARIABLE, "1" if kept else "")
+    sdk_costs.avoid()
+    pulumi.log.debug("registering resource")
+    assert sent == (["registering resource"] if kept else [])
+
+
+def test_the_program_collects_garbage_rarely() -> None:
+    before = gc.get_threshold()
+    try:
+        sdk_costs.avoid()
+        assert gc.get_threshold()[0] >= 100_000
+    finally:
+        gc.set_threshold(*before)

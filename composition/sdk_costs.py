@@ -1,15 +1,20 @@
-"""Waits for the program's outputs in linear time.
+"""Avoids three costs of Pulumi's SDK, which together were most of the program's time.
 
-Before a program ends, Pulumi's SDK waits for all of its outputs. After each output, it starts to wait for all
-outstanding ones again, so the time grows with the square of their number: for this program, which has about
-20,000 outputs, it is half of the program's time. `docs/upstream-wait.md` proposes the change to the SDK.
+- Before a program ends, the SDK waits for all of its outputs. After each output, it starts to wait for all
+  outstanding ones again, so the time grows with the square of their number.
+- The SDK sends the engine about ten debug messages for each resource, each in a call of its own. The engine
+  drops them unless it runs with `--debug`, but doesn't tell the program whether it does.
+- Python's garbage collector repeatedly examines the tasks and outputs of all resources, which live until the
+  program ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import inspect
+import os
 from typing import Any
 
 import pulumi
@@ -29,14 +34,30 @@ original = sdk.wait_for_rpcs
 """The SDK's own function."""
 
 
-def install() -> None:
+DEBUG_VARIABLE = "TRADING_SDK_DEBUG"
+"""Environment variable that keeps the SDK's debug messages, for `pulumi up --debug`."""
+
+
+def avoid() -> None:
+    """Avoids the costs in this process. Call it before the first resource is registered."""
+    gc.set_threshold(100_000, 50)
+    if not os.environ.get(DEBUG_VARIABLE):
+        pulumi.log.debug = _drop
+    replace_wait()
+
+
+def _drop(*_: Any, **__: Any) -> None:
+    """Takes the place of `pulumi.log.debug`."""
+
+
+def replace_wait() -> None:
     """Replaces the SDK's function if it is one of `QUADRATIC`, and otherwise leaves it unchanged."""
     if hashlib.sha256(inspect.getsource(original).encode()).hexdigest()[:16] in QUADRATIC:
         sdk.wait_for_rpcs = wait_for_rpcs
     else:
         pulumi.log.info(
-            "composition/sdk_wait.py doesn't know how this version of Pulumi's SDK waits for outputs, so the "
-            "SDK's own code is used. If it is fast enough, delete the module."
+            "composition/sdk_costs.py doesn't know how this version of Pulumi's SDK waits for outputs, so it "
+            "uses the SDK's own code. If that is fast enough, delete the replacement."
         )
 
 
