@@ -16,7 +16,7 @@ from components.domain import Domain
 from components.foundation import Foundation
 from components.identity import Identity
 from components.load_balancer import LoadBalancer
-from composition import base, compute, edge, observability, request_path, sdk_costs, stores
+from composition import base, compute, edge, observability, request_path, stores
 from composition.stores import Stores
 from settings import RegionSettings, Settings, SettingsError
 from settings.aws_limits import EDGE_REGION
@@ -116,7 +116,6 @@ def deploy(settings: Settings) -> None:
         pulumi.export("dsRecord", routing.ds_record)
 
 
-sdk_costs.avoid()
 try:
     deploy(Settings.load())
 except SettingsError as error:

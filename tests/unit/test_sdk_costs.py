@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from composition import sdk_costs
-from composition.sdk_costs import sdk
+from components import sdk_costs
+from components.sdk_costs import sdk
 
 Wait = Callable[[], Awaitable[None]]
 BOTH: list[Wait] = [sdk_costs.original, sdk_costs.wait_for_rpcs]
@@ -57,7 +57,7 @@ def waits(wait: Wait, count: int) -> int:
 
 def test_the_sdk_still_needs_the_replacement() -> None:
     assert waits(sdk_costs.original, 60) > 60 * 60 / 4, (
-        "delete composition/sdk_costs.py: the SDK's wait is linear"
+        "delete components/sdk_costs.py: the SDK's wait is linear"
     )
     assert waits(sdk_costs.wait_for_rpcs, 60) <= 2 * 60
 

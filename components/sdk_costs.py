@@ -1,4 +1,4 @@
-"""Avoids three costs of Pulumi's SDK, which together were most of the program's time.
+"""Avoids costs of Pulumi's SDK, which together were most of the program's time.
 
 - Before a program ends, the SDK waits for all of its outputs. After each output, it starts to wait for all
   outstanding ones again, so the time grows with the square of their number.
@@ -6,6 +6,7 @@
   drops them unless it runs with `--debug`, but doesn't tell the program whether it does.
 - Python's garbage collector repeatedly examines the tasks and outputs of all resources, which live until the
   program ends.
+- The SDK imports all modules of a service (`components.lazy_sdk`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 
 import pulumi
 from pulumi.runtime import stack
+
+from components import lazy_sdk
 
 sdk: Any = stack  # its parts are private and untyped
 
@@ -39,11 +42,12 @@ DEBUG_VARIABLE = "TRADING_SDK_DEBUG"
 
 
 def avoid() -> None:
-    """Avoids the costs in this process. Call it before the first resource is registered."""
+    """Avoids the costs in this process. Call it before the SDK's modules are used."""
     gc.set_threshold(100_000, 50)
     if not os.environ.get(DEBUG_VARIABLE):
         pulumi.log.debug = _drop
     replace_wait()
+    lazy_sdk.install()
 
 
 def _drop(*_: Any, **__: Any) -> None:
@@ -56,7 +60,7 @@ def replace_wait() -> None:
         sdk.wait_for_rpcs = wait_for_rpcs
     else:
         pulumi.log.info(
-            "composition/sdk_costs.py doesn't know how this version of Pulumi's SDK waits for outputs, so it "
+            "components/sdk_costs.py doesn't know how this version of Pulumi's SDK waits for outputs, so it "
             "uses the SDK's own code. If that is fast enough, delete the replacement."
         )
 

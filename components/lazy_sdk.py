@@ -1,0 +1,93 @@
+"""Imports only those modules of the AWS and Kubernetes SDKs that the program uses.
+
+`aws.ec2.Vpc` makes the SDK import all 182 modules of `pulumi_aws.ec2`. In total, this program would import
+1,100 modules to use 120, which takes as long as everything else that it does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_SDKS = ("pulumi_aws.", "pulumi_kubernetes.")
+
+# All lines of a generated package that only collects its modules' names.
+_LINE = re.compile(
+    r"|#.*|import builtins as _builtins|import typing|from \.+ import (?:_utilities|outputs)"
+    r"|from \.(\w+) import \*"
+)
+_EXPORTED = re.compile(r"^__all__ = \[([^\]]*)\]", re.MULTILINE)
+_SHARED = ("_inputs", "_enums")
+"""Modules with the types of all resources in the package. They are searched for names that no other has."""
+
+
+def install() -> None:
+    """Applies to packages that are imported after this call."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(_SDKS):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec and spec.submodule_search_locations and spec.origin and spec.loader:
+            lines = [_LINE.fullmatch(line) for line in Path(spec.origin).read_text().splitlines()]
+            modules = [line[1] for line in lines if line and line[1]]
+            # A package that contains other statements is imported as usual.
+            if all(lines) and modules:
+                spec.loader = _Package(modules)
+        return spec
+
+
+class _Package(Loader):
+    """Loads a package whose names are imported on first use."""
+
+    def __init__(self, modules: list[str]) -> None:
+        self._modules = modules
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Lets Python create the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        folder = Path(module.__path__[0])
+        homes: dict[str, str] = {}
+
+        def find(name: str) -> Any:
+            if name == "outputs" and (folder / "outputs.py").exists():
+                return importlib.import_module(f"{module.__name__}.outputs")
+            if not homes:
+                homes.update(_names(folder, self._modules))
+            candidates = [homes[name]] if name in homes else [m for m in _SHARED if m in self._modules]
+            for candidate in candidates:
+                found = importlib.import_module(f"{module.__name__}.{candidate}")
+                if name in found.__all__:
+                    value = getattr(found, name)
+                    setattr(module, name, value)
+                    return value
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+        module.__getattr__ = find  # type: ignore[method-assign]
+
+
+def _names(folder: Path, modules: list[str]) -> dict[str, str]:
+    """Each exported name → the module that defines it."""
+    found: dict[str, str] = {}
+    for name in modules:
+        if name not in _SHARED:
+            with (folder / f"{name}.py").open() as file:
+                start = file.read(4000)  # the list is above the first class
+            exported = _EXPORTED.search(start)
+            names = re.findall(r"'(\w+)'", exported[1]) if exported else []
+            found |= dict.fromkeys(names, name)
+    return found
