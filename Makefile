@@ -1,11 +1,12 @@
 # The commands of this project. Each builds its prerequisites first. `make help` lists those with a `##` comment.
 STACK ?= local
+MINUTES ?= 10
 PYTHON ?= python3
 BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
 
-.PHONY: help up preview down scan test test-fast lint golden bench lock install tools clean
+.PHONY: help up preview down scan test test-fast lint golden bench soak lock install tools clean
 
 help:  ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +39,9 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 
 bench: $(INSTALLED) tools  ## measure how long common commands take
 	$(BIN)/python -m tests.bench
+
+soak: $(INSTALLED)  ## generate histories of the order path for MINUTES (default: 10)
+	@$(BIN)/python -m tests.functions.soak --minutes '$(MINUTES)'
 
 lock:  ## update requirements.txt and tools/*/requirements.txt from pyproject.toml
 	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \

@@ -343,7 +343,7 @@ def _statements(
         {
             "Sid": "IdempotencyRecords",
             "Effect": "Allow",
-            "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+            "Action": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
             "Resource": args.idempotency_table_arn,
         },
         writes_logs(log_group),

@@ -46,12 +46,17 @@ class Context(Protocol):
 class OrderIntake:
     """Handles requests. Every answer to an order is one of these:
 
-    - 2xx, and 400, 409 or 422 from the order service: final. Retries of the same order get the same answer.
-    - 400, 413, 415 or 422 from this function: the request is wrong, and nothing was submitted.
-    - 403: the caller can't use the account. 503 with `Retry-After`: overload. The order was not accepted.
-    - 409 `order-in-progress` with `Retry-After`, or 409 `different-order`: the key is in use.
-    - 504 (no answer in time) or 502 (a broken answer): *unknown*. The record stays pending. Until its lease
-      expires, a retry gets 409 `order-in-progress`. After that, a retry submits the order again, safely.
+    - 2xx, and 400, 409 or 422 from the order service: *final*. Retries of the same order get the same answer.
+    - 400, 413, 415 or 422 with a problem of this function: the request is no order, and was not submitted.
+    - 503 `overloaded`, 403 `forbidden` and 502 `bad-gateway`: *not accepted*. No attempt can have reached the
+      order service, or the only one was refused by it. The client can send the order again, or another one.
+    - 502, 504 and 403 `outcome-unknown`, and 500 `internal`: *unknown*. This attempt or an earlier one may
+      have placed the order. A retry of the same order after `Retry-After` submits it again, safely. With
+      403, the caller may not place orders for the account, or not any more, and so can't learn the outcome.
+    - 409 `order-in-progress`: another attempt is submitting this order. A retry after `Retry-After` learns
+      its outcome. 409 `different-order`: the client used the id for another order, which may be accepted.
+
+    An outcome stays unknown, whatever later attempts meet, until the order service answers the order's key.
     """
 
     def __init__(self, store: IdempotencyStore, order_service: OrderService, order_timeout: float) -> None:
@@ -69,7 +74,8 @@ class OrderIntake:
             return _problem(problem, request_id)
         except Exception:
             logger.exception("failed", extra={"request": request_id})
-            problem = Problem(500, "internal", "Internal error", "the failure has been logged")
+            detail = "the failure has been logged; send the same order again to learn its outcome"
+            problem = Problem(500, "internal", "Internal error", detail, retry_after=LEASE_SECONDS)
             return _problem(problem, request_id)
 
     def _route(self, event: Mapping[str, Any], context: Context, request_id: str) -> dict[str, Any]:
@@ -88,10 +94,11 @@ class OrderIntake:
         # This line relates the ids of the edge and of the trace to all other lines.
         logger.info("received", extra={**log, "trace": _trace(event), "edge": _header(event, "x-amz-cf-id")})
         try:
-            record = self._store.claim(order, order.fingerprint(caller))
+            record = self._store.claim(order, caller)
         except (ClientError, BotoCoreError) as error:
+            # This attempt submits nothing, but there may be a record of an earlier one that did.
             logger.warning("table failed", extra={**log, "why": str(error)})
-            raise overloaded("the order could not be recorded, and was not submitted") from error
+            raise _unknown(502, 1) from error
         match record:
             case Finished(status, body):
                 logger.info("replayed", extra={**log, "status": status})
@@ -105,7 +112,7 @@ class OrderIntake:
                     retry_after=seconds_left,
                 )
             case Claim():
-                answer = self._submit(record, caller, context, log)
+                answer = self._submit(record, context, log)
                 return _response(answer.status, answer.body, request_id)
             case _:
                 raise Problem(
@@ -115,19 +122,20 @@ class OrderIntake:
                     f"{order.client_order_id} names a different order of this account",
                 )
 
-    def _submit(self, claim: Claim, caller: str, context: Context, log: Mapping[str, str]) -> Answer:
+    def _submit(self, claim: Claim, context: Context, log: Mapping[str, str]) -> Answer:
         left = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
         if left < MIN_SUBMIT_SECONDS:
-            self._release(claim, log)
-            raise overloaded("there was too little time left to submit the order")
+            raise self._not_accepted(
+                claim, log, overloaded("there was too little time left to submit the order")
+            )
         order = claim.order
         try:
             answer = self._order_service.submit(
                 order.payload(),
-                f"{order.account_id}/{order.client_order_id}",
+                order.idempotency_key(claim.caller),
                 {
                     "X-Request-Id": log["request"],
-                    "X-Caller-Subject": caller,
+                    "X-Caller-Subject": claim.caller,
                     # Lambda's header and not the client's, so that the service's segment is below Lambda's.
                     "X-Amzn-Trace-Id": os.environ.get("_X_AMZN_TRACE_ID", ""),
                 },
@@ -135,40 +143,52 @@ class OrderIntake:
             )
         except NotSentError as error:
             logger.warning("order service unreachable", extra={**log, "why": str(error)})
-            self._release(claim, log)
-            raise overloaded("the order service cannot be reached; the order was not submitted") from error
+            problem = overloaded("the order service cannot be reached; the order was not submitted")
+            raise self._not_accepted(claim, log, problem) from error
         except OutcomeUnknownError as error:
+            # The order service may still be working on the order, so the lease isn't ended.
             logger.error("outcome unknown", extra={**log, "why": str(error)})  # noqa: TRY400 (known cause)
-            raise _unknown(504 if error.timed_out else 502) from error
+            raise _unknown(504 if error.timed_out else 502, LEASE_SECONDS) from error
 
         if 200 <= answer.status < 300 or answer.status in REFUSED_FOR_GOOD:
-            try:
-                stored = self._store.finish(claim, answer.status, answer.body)
-            except (ClientError, BotoCoreError) as error:
-                # The order was placed, so the client gets the answer. Submitting a retry again is harmless.
-                logger.warning("answer not stored", extra={**log, "why": str(error)})
-                stored = False
-            logger.info("answered", extra={**log, "status": answer.status, "stored": stored})
+            self._finish(claim, answer, log)
             return answer
-        if answer.status >= 500 and answer.status != 503:
-            logger.error("outcome unknown", extra={**log, "status": answer.status})
-            raise _unknown(504 if answer.status == 504 else 502)
+        # Retry-After can also be a date, for which the default is used.
+        seconds = int(answer.retry_after) if re.fullmatch("[0-9]{1,4}", answer.retry_after) else 1
+        if answer.resent or not 400 <= answer.status < 500:
+            raise self._still_unknown(claim, log, answer.status, seconds)
         logger.warning("not accepted", extra={**log, "status": answer.status})
-        self._release(claim, log)
-        if answer.status in (429, 503):
-            # Retry-After can also be a date, for which the default is used.
-            seconds = int(answer.retry_after) if re.fullmatch("[0-9]{1,4}", answer.retry_after) else 1
-            raise overloaded("the order service is overloaded; the order was not accepted", seconds)
-        if answer.status in (401, 403):
-            raise Problem(403, "forbidden", "Forbidden", "the caller may not place orders for this account")
-        raise Problem(502, "bad-gateway", "Bad gateway", "the order service did not accept the request")
+        raise self._not_accepted(claim, log, _refused(answer.status, seconds))
 
-    def _release(self, claim: Claim, log: Mapping[str, str]) -> None:
+    def _finish(self, claim: Claim, answer: Answer, log: Mapping[str, str]) -> None:
         try:
-            self._store.release(claim)
+            stored = self._store.finish(claim, answer.status, answer.body)
         except (ClientError, BotoCoreError) as error:
-            # The record is released when its lease expires.
-            logger.warning("record not released", extra={**log, "why": str(error)})
+            # The client gets the answer. A retry submits the order again, and the order service repeats it.
+            logger.warning("answer not stored", extra={**log, "why": str(error)})
+            stored = False
+        logger.info("answered", extra={**log, "status": answer.status, "stored": stored})
+
+    def _not_accepted(self, claim: Claim, log: Mapping[str, str], problem: Problem) -> Problem:
+        """The problem for an order that this attempt didn't place, if no other attempt can have placed it."""
+        try:
+            if self._store.withdraw(claim):
+                return problem
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("record not withdrawn", extra={**log, "why": str(error)})
+        return self._still_unknown(claim, log, problem.status, problem.retry_after)
+
+    def _still_unknown(
+        self, claim: Claim, log: Mapping[str, str], status: int, seconds: int | None
+    ) -> Problem:
+        """The problem for an order whose outcome isn't known, after an attempt that has ended."""
+        logger.error("outcome unknown", extra={**log, "status": status})
+        try:
+            self._store.end_lease(claim)
+        except (ClientError, BotoCoreError) as error:
+            # A retry has to wait until the lease expires.
+            logger.warning("lease not ended", extra={**log, "why": str(error)})
+        return _unknown(status if status in (403, 504) else 502, seconds)
 
     def _health(self, request_id: str) -> dict[str, Any]:
         try:
@@ -204,14 +224,22 @@ def _body(event: Mapping[str, Any]) -> bytes:
     return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
 
 
-def _unknown(status: int) -> Problem:
-    return Problem(
-        status,
-        "outcome-unknown",
-        "Outcome unknown",
-        "the order may have been accepted; send the same order again to learn its outcome",
-        retry_after=LEASE_SECONDS,
-    )
+def _unknown(status: int, seconds: int | None) -> Problem:
+    detail = "the order may have been accepted; send the same order again to learn its outcome"
+    if status == 403:
+        detail = "the caller may not place orders for this account; an earlier request may have been accepted"
+        seconds = None
+    return Problem(status, "outcome-unknown", "Outcome unknown", detail, retry_after=seconds)
+
+
+def _refused(status: int, seconds: int) -> Problem:
+    """The problem for an order that the order service did not accept, but could accept later."""
+    if status == 429:
+        return overloaded("the order service is overloaded; the order was not accepted", seconds)
+    if status in (401, 403):
+        return Problem(403, "forbidden", "Forbidden", "the caller may not place orders for this account")
+    detail = "the order service did not accept the request"
+    return Problem(502, "bad-gateway", "Bad gateway", detail, retry_after=seconds)
 
 
 def _problem(problem: Problem, request_id: str) -> dict[str, Any]:

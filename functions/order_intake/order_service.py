@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import http.client
+import select
+import socket
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-CONNECT_TIMEOUT_SECONDS = 2.0
+CONNECT_TIMEOUT_SECONDS = 0.5
+"""For each address of the load balancer, of which one can be dead. Within a region, a connection takes a few
+milliseconds."""
 MAX_ANSWER_BYTES = 64 * 1024
 # Errors that occur if the peer has closed an idle connection.
 _CLOSED = (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected, ssl.SSLEOFError)
 
 
 class NotSentError(Exception):
-    """Raised if there was no connection, so the order service has certainly not received the request."""
+    """Raised if no byte of the request was sent, so the order service has certainly not received it."""
 
 
 class OutcomeUnknownError(Exception):
-    """Raised if the request was sent but not answered, so it may or may not have taken effect.
+    """Raised if a part of the request may have been sent, and no whole answer was received.
 
     Attributes:
         timed_out: whether the deadline passed; otherwise the connection or the answer was broken.
@@ -38,6 +42,9 @@ class Answer:
     status: int
     body: str
     retry_after: str
+    resent: bool
+    """Whether the request was sent twice, because the first connection was closed without an answer. The
+    order service may have received the first one too."""
 
 
 class OrderService:
@@ -65,7 +72,8 @@ class OrderService:
             timeout: seconds within which the complete answer must arrive.
 
         Raises:
-            NotSentError, OutcomeUnknownError: there is no answer.
+            NotSentError: no byte was sent.
+            OutcomeUnknownError: the request may have been received.
         """
         headers = {**headers, "Content-Type": "application/json", "Idempotency-Key": idempotency_key}
         return self._request("POST", "/api/orders", payload, headers, timeout)
@@ -81,39 +89,60 @@ class OrderService:
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float
     ) -> Answer:
         deadline = time.monotonic() + timeout
-        kept = self._connection is not None
+        connection, kept = self._connected(deadline)
+        # From here on, a part of the request may have been sent.
         try:
             try:
-                return self._exchange(self._connected(deadline), method, path, body, headers, deadline)
+                return self._exchange(connection, method, path, body, headers, deadline, resent=False)
             except _CLOSED:
                 self._close()
                 if not kept:
                     raise
                 # Reads can be repeated, and a repeated order has the same idempotency key.
-                return self._exchange(self._connected(deadline), method, path, body, headers, deadline)
-        except NotSentError:
-            raise
+                connection, _ = self._connected(deadline)
+                return self._exchange(connection, method, path, body, headers, deadline, resent=True)
         except TimeoutError as error:
             self._close()
             raise OutcomeUnknownError(f"no answer within {timeout:.1f} s", timed_out=True) from error
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (NotSentError, OSError, ValueError, http.client.HTTPException) as error:
             self._close()
             raise OutcomeUnknownError(repr(error), timed_out=False) from error
 
-    def _connected(self, deadline: float) -> http.client.HTTPConnection:
-        if self._connection is None:
-            limit = min(CONNECT_TIMEOUT_SECONDS, _remaining(deadline))
-            connection = (
-                http.client.HTTPSConnection(self._host, self._port, timeout=limit, context=self._tls)
-                if self._tls
-                else http.client.HTTPConnection(self._host, self._port, timeout=limit)
-            )
+    def _connected(self, deadline: float) -> tuple[http.client.HTTPConnection, bool]:
+        """A connection, and whether it was kept from an earlier request.
+
+        Raises:
+            NotSentError: none of the addresses accepts one in time.
+        """
+        if self._connection is not None and not _is_quiet(self._connection.sock):
+            # The peer has closed it, or sent something that would be mistaken for the next answer.
+            self._close()
+        if self._connection is not None:
+            return self._connection, True
+        try:
+            connection = http.client.HTTPConnection(self._host, self._port)
+            connection.sock = self._dial(deadline)
+        except (OSError, ValueError) as error:
+            raise NotSentError(f"cannot connect to {self._host}:{self._port}: {error}") from error
+        self._connection = connection
+        return connection, False
+
+    def _dial(self, deadline: float) -> socket.socket:
+        failure: OSError = OSError("the host has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            self._host, self._port, type=socket.SOCK_STREAM
+        ):
+            plain = socket.socket(family, kind, protocol)
             try:
-                connection.connect()
+                plain.settimeout(min(CONNECT_TIMEOUT_SECONDS, _remaining(deadline)))
+                plain.connect(address)
+                # The body follows the headers in a packet of its own, which mustn't wait for their receipt.
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return self._tls.wrap_socket(plain, server_hostname=self._host) if self._tls else plain
             except OSError as error:
-                raise NotSentError(f"cannot connect to {self._host}:{self._port}: {error}") from error
-            self._connection = connection
-        return self._connection
+                plain.close()
+                failure = error
+        raise failure
 
     def _exchange(
         self,
@@ -123,16 +152,21 @@ class OrderService:
         body: bytes,
         headers: Mapping[str, str],
         deadline: float,
+        *,
+        resent: bool,
     ) -> Answer:
-        socket = connection.sock
-        socket.settimeout(_remaining(deadline))
+        connected = connection.sock
+        connected.settimeout(_remaining(deadline))
         connection.request(method, path, body or None, dict(headers))
-        socket.settimeout(_remaining(deadline))
+        connected.settimeout(_remaining(deadline))
         response = connection.getresponse()
+        if response.length is None and not response.chunked:
+            # It would end where the connection does, so an answer that was cut would pass for a whole one.
+            raise ValueError("the answer has no length")
         content = b""
         while True:
             # The socket's own timeout applies to each read, so a slow stream of data would never hit it.
-            socket.settimeout(_remaining(deadline))
+            connected.settimeout(_remaining(deadline))
             chunk = response.read1(MAX_ANSWER_BYTES)
             if not chunk:
                 break
@@ -144,12 +178,21 @@ class OrderService:
         response.close()  # read1 leaves the response open at its end, which would block the next request
         if response.will_close:
             self._close()
-        return Answer(response.status, content.decode(), response.headers.get("Retry-After", ""))
+        return Answer(response.status, content.decode(), response.headers.get("Retry-After", ""), resent)
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_quiet(connected: socket.socket | None) -> bool:
+    """Whether nothing has arrived on an idle connection, not even its end."""
+    if connected is None:
+        return False
+    if isinstance(connected, ssl.SSLSocket) and connected.pending():
+        return False
+    return not select.select([connected], [], [], 0)[0]
 
 
 def _remaining(deadline: float) -> float:

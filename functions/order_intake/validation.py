@@ -52,6 +52,13 @@ class Order:
         """A digest of the order and its caller, because equal orders of two callers are different orders."""
         return hashlib.sha256(b"\0".join([caller.encode(), self.payload()])).hexdigest()
 
+    def idempotency_key(self, caller: str) -> str:
+        """The key under which the order service accepts the order once.
+
+        It contains the fingerprint, so that no other order can ever have the same key.
+        """
+        return f"{self.account_id}/{self.client_order_id}/{self.fingerprint(caller)[:32]}"
+
 
 def parse_order(body: bytes, content_type: str) -> Order:
     """Parses the order in a request's body.

@@ -101,6 +101,11 @@ class OrderServiceStub:
             return f"https://localhost:{self._server.server_port}"
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    def stop_listening(self) -> None:
+        """Refuses later connections, and keeps those that are open."""
+        self._server.shutdown()
+        self._server.socket.close()
+
     def stop(self) -> None:
         """Stops the server; later connections are refused."""
         self.answer.set()

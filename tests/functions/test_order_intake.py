@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -84,8 +85,8 @@ class World:
         response = (intake or self.environment()).handle(post(**event), context or Context())
         return response["statusCode"], json.loads(response["body"]), response["headers"]
 
-    def record(self) -> dict[str, Any]:
-        key = {"account_id": {"S": "acc-1"}, "client_order_id": {"S": "c-1"}}
+    def record(self, caller: str = "user-1") -> dict[str, Any]:
+        key = {"account_id": {"S": "acc-1"}, "client_order_id": {"S": f"c-1/{caller}"}}
         return dict(self.client.get_item(TableName=TABLE, Key=key).get("Item", {}))
 
 
@@ -146,7 +147,7 @@ def test_order_service_gets_order_idempotency_key_request_id_and_caller(world: W
     (received,) = world.service.received
     assert received.path == "/api/orders"
     assert json.loads(received.body) == ORDER
-    assert received.headers["Idempotency-Key"] == "acc-1/c-1"
+    assert re.fullmatch("acc-1/c-1/[0-9a-f]{32}", received.headers["Idempotency-Key"])
     assert received.headers["X-Request-Id"] == "req-1"
     assert received.headers["X-Caller-Subject"] == "user-1"
 
@@ -266,19 +267,36 @@ def test_refusal_by_the_order_service_is_final(world: World) -> None:
     assert len(world.service.received) == 1
 
 
-@pytest.mark.parametrize("other", [{"order": {**ORDER, "quantity": "11"}}, {"caller": "user-2"}])
-def test_different_order_under_the_same_key_is_a_conflict(world: World, other: dict[str, Any]) -> None:
+def test_different_order_under_the_same_id_is_a_conflict(world: World) -> None:
     world.send()
-    status, body, _ = world.send(**other)
+    status, body, _ = world.send(order={**ORDER, "quantity": "11"})
     assert (status, body["type"]) == (409, "/problems/different-order")
     assert len(world.service.received) == 1
 
 
-def test_key_may_be_used_again_once_the_record_has_expired(world: World) -> None:
+def test_callers_neither_share_nor_see_records(world: World) -> None:
+    world.service.status, world.service.body = 422, {"title": "insufficient funds"}
+    world.send(caller="user-1")
+    world.service.status, world.service.body = 201, {"order_id": "o-2"}
+    status, body, headers = world.send(caller="user-2")
+    assert (status, body) == (201, {"order_id": "o-2"})
+    assert "Idempotent-Replayed" not in headers
+    assert len({received.headers["Idempotency-Key"] for received in world.service.received}) == 2
+
+
+def test_id_may_be_used_again_once_the_record_has_expired_but_under_another_key(world: World) -> None:
     world.send()
     world.now += RETENTION_SECONDS
     assert world.send(order={**ORDER, "quantity": "11"})[0] == 201
-    assert len(world.service.received) == 2
+    assert len({received.headers["Idempotency-Key"] for received in world.service.received}) == 2
+
+
+def test_order_of_unknown_outcome_never_expires(world: World) -> None:
+    world.service.hang_up = True
+    world.send()
+    assert "expires_at" not in world.record()
+    world.now += 10 * RETENTION_SECONDS
+    assert world.send(order={**ORDER, "quantity": "11"})[0] == 409
 
 
 def test_record_expires_by_the_tables_ttl_attribute(world: World) -> None:
@@ -317,7 +335,7 @@ def test_stale_pending_order_is_taken_over_under_the_same_idempotency_key(world:
     assert world.send()[0] == 409
     world.now += 1
     assert world.send()[0] == 201
-    assert {received.headers["Idempotency-Key"] for received in world.service.received} == {"acc-1/c-1"}
+    assert len({received.headers["Idempotency-Key"] for received in world.service.received}) == 1
     assert len(world.service.received) == 2
 
 
@@ -344,18 +362,18 @@ def test_attempt_that_was_taken_over_does_not_overwrite_the_answer(world: World)
 
 
 def test_repeated_write_of_ones_own_claim_is_no_conflict(world: World) -> None:
-    put = world.client.put_item
+    update = world.client.update_item
 
     class LostAnswer(OneWriterAtATime):
         def __getattr__(self, operation: str) -> Any:
-            if operation != "put_item":
+            if operation != "update_item":
                 return super().__getattr__(operation)
 
-            def put_twice(**arguments: Any) -> Any:
-                put(**arguments)
-                return put(**arguments)
+            def update_twice(**arguments: Any) -> Any:
+                update(**arguments)
+                return update(**arguments)
 
-            return put_twice
+            return update_twice
 
     world.client = LostAnswer(world.client)
     assert world.send()[0] == 201
@@ -378,7 +396,7 @@ def test_invocation_with_little_time_left_cuts_the_deadline(world: World) -> Non
     assert world.send(world.environment(timeout=3600), Context(left))[0] == 504
 
 
-def test_invocation_with_no_time_left_submits_nothing_and_releases_the_key(world: World) -> None:
+def test_invocation_with_no_time_left_submits_nothing_and_withdraws_the_record(world: World) -> None:
     left = int(function.RESERVE_SECONDS * 1000)
     assert world.send(context=Context(left))[0] == 503
     assert world.service.received == []
@@ -409,13 +427,13 @@ def test_answer_that_drips_does_not_outlast_the_deadline(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "retry_after"),
-    [(503, {"Retry-After": "7"}, "7"), (429, {}, "1"), (503, {"Retry-After": "Wed, 1 Jul 2026"}, "1")],
+    ("headers", "retry_after"),
+    [({"Retry-After": "7"}, "7"), ({}, "1"), ({"Retry-After": "Wed, 1 Jul 2026"}, "1")],
 )
 def test_overloaded_order_service_is_503_with_retry_after(
-    world: World, status: int, headers: dict[str, str], retry_after: str
+    world: World, headers: dict[str, str], retry_after: str
 ) -> None:
-    world.service.status, world.service.headers = status, headers
+    world.service.status, world.service.headers = 429, headers
     answered, body, received = world.send()
     assert (answered, body["type"]) == (503, "/problems/overloaded")
     assert received["Retry-After"] == retry_after
@@ -423,21 +441,79 @@ def test_overloaded_order_service_is_503_with_retry_after(
     assert world.send()[0] == 201
 
 
-def test_unreachable_order_service_is_503_and_the_key_is_released(world: World) -> None:
+def test_unreachable_order_service_is_503_and_the_record_is_withdrawn(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = f"http://127.0.0.1:{server.getsockname()[1]}"
     assert world.send(world.environment(url=closed))[0] == 503
     assert world.send(order={**ORDER, "quantity": "11"})[0] == 201
 
 
-@pytest.mark.parametrize(("status", "answered"), [(500, 502), (502, 502), (504, 504)])
-def test_failing_order_service_leaves_the_outcome_unknown(world: World, status: int, answered: int) -> None:
-    world.service.status = status
-    assert world.send()[:1] == (answered,)
+@pytest.mark.parametrize(("status", "answered"), [(301, 502), (500, 502), (502, 502), (503, 502), (504, 504)])
+def test_failing_order_service_leaves_the_outcome_unknown_until_a_retry(
+    world: World, status: int, answered: int
+) -> None:
+    world.service.status, world.service.headers = status, {"Retry-After": "3"}
+    code, body, headers = world.send()
+    assert (code, body["type"], headers["Retry-After"]) == (answered, "/problems/outcome-unknown", "3")
     assert world.record()["state"] == {"S": "pending"}
+    world.service.status = 201
+    # The attempt has ended, so a retry need not wait until its lease expires.
+    assert world.send()[0] == 201
 
 
-@pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{}"])
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+def test_unknown_outcome_stays_unknown_when_a_retry_is_refused(world: World, status: int) -> None:
+    world.service.hang_up = True
+    assert world.send()[0] == 502
+    world.service.hang_up = False
+    world.now += LEASE_SECONDS
+    world.service.status = status
+    answered, body, _ = world.send()
+    assert (answered, body["type"]) == (403 if status in (401, 403) else 502, "/problems/outcome-unknown")
+    assert world.send(order={**ORDER, "quantity": "11"})[0] == 409
+    world.service.status = 201
+    assert world.send()[0] == 201
+
+
+def test_unknown_outcome_stays_unknown_when_a_retry_cannot_connect(world: World) -> None:
+    world.service.hang_up = True
+    world.send()
+    world.now += LEASE_SECONDS
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    status, body, _ = world.send(world.environment(url=closed))
+    assert (status, body["type"]) == (502, "/problems/outcome-unknown")
+    assert world.send(order={**ORDER, "quantity": "11"})[0] == 409
+
+
+def test_order_that_a_kept_connection_lost_is_unknown_when_no_other_can_be_opened(world: World) -> None:
+    intake = world.environment()
+    assert world.send(intake, order={**ORDER, "client_order_id": "c-0"})[0] == 201
+    world.service.hang_up = True
+    world.service.stop_listening()
+    status, body, _ = world.send(intake)
+    assert (status, body["type"]) == (502, "/problems/outcome-unknown")
+    assert len(world.service.received) == 2
+
+
+def test_bytes_that_follow_an_answer_are_not_taken_for_the_next_one(world: World) -> None:
+    intake = world.environment()
+    world.service.raw = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}" * 2
+    assert world.send(intake)[0] == 201
+    world.service.raw = None
+    _, body, _ = world.send(intake, order={**ORDER, "client_order_id": "c-2"})
+    assert body == {"order_id": "o-1", "status": "accepted"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{}",
+        b"HTTP/1.1 201 Created\r\nContent-Le",
+        b"HTTP/1.1 201 Created\r\n\r\n{}",
+    ],
+)
 def test_broken_answer_leaves_the_outcome_unknown(world: World, raw: bytes) -> None:
     world.service.raw = raw
     status, body, _ = world.send()
@@ -459,28 +535,44 @@ def test_missing_route_of_the_order_service_is_a_bad_gateway(world: World) -> No
 
 
 class Broken:
-    """A table for which some operations are unreachable."""
+    """A table for which some operations are unreachable, from a later call on."""
 
-    def __init__(self, client: Any, *operations: str) -> None:
+    def __init__(self, client: Any, *operations: str, after: int = 0) -> None:
         self._client = client
         self._operations = operations
+        self._left = after
 
     def __getattr__(self, operation: str) -> Any:
         def fail(**arguments: Any) -> Any:
             raise EndpointConnectionError(endpoint_url="dynamodb")
 
-        return fail if operation in self._operations else getattr(self._client, operation)
+        if operation not in self._operations:
+            return getattr(self._client, operation)
+        self._left -= 1
+        return getattr(self._client, operation) if self._left >= 0 else fail
 
 
-def test_unreachable_table_is_503_and_nothing_is_submitted(world: World) -> None:
-    world.client = Broken(world.client, "put_item")
-    assert world.send()[0] == 503
+def test_unreachable_table_says_nothing_of_an_order_that_may_be_recorded(world: World) -> None:
+    world.client = Broken(world.client, "update_item")
+    status, body, headers = world.send()
+    assert (status, body["type"], headers["Retry-After"]) == (502, "/problems/outcome-unknown", "1")
     assert world.service.received == []
 
 
 def test_accepted_order_is_reported_even_if_its_answer_cannot_be_stored(world: World) -> None:
-    world.client = Broken(world.client, "update_item")
+    whole, world.client = world.client, Broken(world.client, "update_item", after=1)
     assert world.send()[0] == 201
+    world.client = whole
+    world.now += LEASE_SECONDS
+    # The order service repeats its answer.
+    assert world.send()[0] == 201
+
+
+def test_order_whose_record_cannot_be_withdrawn_is_unknown(world: World) -> None:
+    world.client = Broken(world.client, "delete_item")
+    world.service.status = 429
+    status, body, _ = world.send()
+    assert (status, body["type"]) == (502, "/problems/outcome-unknown")
 
 
 def test_defect_is_logged_and_answered_without_its_details(
@@ -573,3 +665,24 @@ def test_entry_point_is_configured_by_its_environment(world: World, monkeypatch:
     function._intake.cache_clear()  # pyright: ignore[reportPrivateUsage] (a new execution environment)
     assert function.handler(post(), Context())["statusCode"] == 201
     function._intake.cache_clear()  # pyright: ignore[reportPrivateUsage]
+
+
+def test_health_answers_in_time_while_one_address_is_dead(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = socket.getaddrinfo("127.0.0.1", int(world.service.url.rsplit(":", 1)[1]), type=socket.SOCK_STREAM)
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        # A listener whose queue is full drops connections, as a dead host does.
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        dead = [(*good[0][:4], listener.getsockname())]
+
+        def addresses(host: str, port: int, **_: object) -> list[Any]:
+            return [*dead, *dead, *good]
+
+        monkeypatch.setattr(socket, "getaddrinfo", addresses)
+        assert health(world.environment())[0] == 200
+        assert world.send()[0] == 201
