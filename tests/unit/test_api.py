@@ -606,8 +606,8 @@ def test_role_reads_and_writes_its_table_only() -> None:
     statements = {statement["Sid"]: statement for statement in policy["Statement"]}
     assert statements["IdempotencyRecords"]["Resource"] == TABLE
     assert statements["IdempotencyRecords"]["Action"] == [
+        "dynamodb:DeleteItem",
         "dynamodb:GetItem",
-        "dynamodb:PutItem",
         "dynamodb:UpdateItem",
     ]
     anywhere = [sid for sid, statement in statements.items() if statement["Resource"] == "*"]
