@@ -64,7 +64,7 @@ def deploy_region(
 
     # Tier 6: the cluster and its services, behind tier 5.
     cluster = compute.cluster(settings, context, network, data)
-    autoscaler = compute.autoscaler(settings, foundation, cluster)
+    autoscaler = compute.autoscaler(settings, foundation, network, cluster)
     nlb = request_path.internal_load_balancer(settings, foundation, network, domain, cluster)
     migrated = compute.migrations(settings, context, network, data, cluster)
     services = compute.microservices(settings, foundation, network, data, cluster, autoscaler, nlb, migrated)

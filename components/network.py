@@ -15,13 +15,8 @@ from components.common.context import RegionContext
 from components.common.iam import policy_document, service_trust
 from components.common.logs import all_streams, log_group
 from components.common.signals import Signal
-from settings import ExistingVpc, SubnetPlan
-from settings.aws_limits import SERVICE_NAME
-
-INTERFACE_SERVICES = ("aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "secretsmanager", "sts")
-"""Services that nodes and pods call constantly: metric queries, images, Pod Identity, logs, secrets,
-credentials. Other services are reached through NAT, because every interface endpoint is billed per hour and
-zone."""
+from settings import INTERFACE_SERVICES, ExistingVpc, SubnetPlan
+from settings.aws_limits import ECR_LAYERS_BUCKET, SERVICE_NAME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,11 +295,11 @@ class Network(Component):
         can't be copied to other accounts."""
         ours = self._ours()
         image_layers = {
-            # ECR stores image layers in a bucket of AWS ("Amazon ECR interface VPC endpoints").
+            # `settings/images.py` refuses registries whose layers are in other buckets.
             "Effect": "Allow",
             "Principal": "*",
             "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::prod-{self._args.context.region}-starport-layer-bucket/*",
+            "Resource": f"arn:aws:s3:::{ECR_LAYERS_BUCKET.format(region=self._args.context.region)}/*",
         }
         for service, statements in {"s3": [ours, image_layers], "dynamodb": [ours]}.items():
             aws.ec2.VpcEndpoint(
@@ -352,8 +347,12 @@ class Network(Component):
             to_port=443,
             opts=self.child(),
         )
+        present = self._args.existing.interface_endpoints if self._args.existing else []
         for service in INTERFACE_SERVICES:
-            self._interface_endpoint(f"{self._name}-{service}", service, group, private_dns_enabled=True)
+            if service in present:
+                self._look_up_endpoint(service)
+            else:
+                self._interface_endpoint(f"{self._name}-{service}", service, group, private_dns_enabled=True)
         # The gateway endpoint uses DynamoDB's public addresses, so a pod that uses tables would need a
         # network policy that allows all addresses. This endpoint has addresses in the VPC, for the price of
         # one more endpoint. It had no private DNS when this was written ("AWS PrivateLink for DynamoDB",
@@ -366,6 +365,22 @@ class Network(Component):
             policy=policy_document(self._ours()),
         )
         self.dynamodb_endpoint = tables.dns_entries.apply(lambda entries: f"https://{entries[0].dns_name}")
+
+    def _look_up_endpoint(self, service: str) -> None:
+        """Fails before anything is created if the VPC doesn't have the endpoint that the settings name, or if
+        clients would not find it."""
+        name = self._service(service)
+
+        def has_private_dns(found: aws.ec2.GetVpcEndpointResult) -> None:
+            if not found.private_dns_enabled:
+                raise pulumi.RunError(
+                    f"existingVpc.interfaceEndpoints: {service}: private DNS is disabled for {found.id}: "
+                    "enable it, or remove the service from the list, so that an endpoint is created"
+                )
+
+        aws.ec2.get_vpc_endpoint_output(
+            vpc_id=self.vpc_id, service_name=name, vpc_endpoint_type="Interface", opts=self._invoke
+        ).apply(has_private_dns)
 
     def _interface_endpoint(
         self,

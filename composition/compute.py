@@ -10,10 +10,10 @@ from components.common.context import RegionContext
 from components.foundation import Foundation
 from components.internal_load_balancer import InternalLoadBalancer
 from components.network import Network
-from components.service.autoscaler import Autoscaler, AutoscalerArgs
+from components.service.autoscaler import IMAGE_REGISTRY, Autoscaler, AutoscalerArgs
 from components.service.cluster import Cluster, ClusterArgs
 from components.service.microservice import Microservice, MicroserviceArgs
-from components.service.migrations import Migrations, MigrationsArgs
+from components.service.migrations import FETCH_IMAGE, IMAGE, Migrations, MigrationsArgs
 from composition.stores import Stores
 from settings import Settings
 
@@ -42,7 +42,7 @@ def cluster(settings: Settings, context: RegionContext, network: Network, stores
     )
 
 
-def autoscaler(settings: Settings, foundation: Foundation, cluster: Cluster) -> Autoscaler:
+def autoscaler(settings: Settings, foundation: Foundation, network: Network, cluster: Cluster) -> Autoscaler:
     """KEDA, which scales the services on series that the Prometheus workspace records."""
     context = foundation.context
     return Autoscaler(
@@ -51,7 +51,10 @@ def autoscaler(settings: Settings, foundation: Foundation, cluster: Cluster) -> 
             cluster_name=cluster.cluster_name,
             cluster_arn=cluster.arn,
             kubernetes=cluster.kubernetes,
+            vpc_cidr=network.cidr,
+            zones=len(network.private_subnet_ids),
             chart_version=settings.cluster.keda_version,
+            image_registry=settings.cluster.image_registry(IMAGE_REGISTRY, context.region),
             metrics_server_version=settings.cluster.addons.metrics_server,
             workspace_arn=foundation.workspace_arn,
             queries={service.name: service.scaling_query for service in settings.services},
@@ -86,6 +89,8 @@ def migrations(
             database_name=database.database_name,
             secret_arn=database.secret_arn,
             users=users,
+            image=settings.cluster.image(IMAGE, context.region),
+            fetch_image=settings.cluster.image(FETCH_IMAGE, context.region),
             ready=[*cluster.ready, database],
         ),
         context.options,
@@ -111,11 +116,13 @@ def microservices(
             MicroserviceArgs(
                 context=context,
                 settings=service,
+                image=settings.cluster.image(service.image, context.region),
                 cluster_name=cluster.cluster_name,
                 cluster_arn=cluster.arn,
                 kubernetes=cluster.kubernetes,
                 target_group_arn=balancer.target_group_arns[service.name],
                 vpc_cidr=network.cidr,
+                zones=len(network.private_subnet_ids),
                 access=stores.access(service),
                 calls={callee: ports[callee] for callee in service.calls},
                 workspace_endpoint=foundation.workspace_endpoint,

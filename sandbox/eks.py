@@ -127,7 +127,7 @@ class _Cluster:
             actions=["sts:AssumeRole", "sts:TagSession"],
             description="Allows EKS to manage clusters on your behalf.",
         )
-        node_role = self._service_role("nodeRole", "ec2.amazonaws.com", _NODE_POLICIES)
+        node_role = self._node_role()
         cluster = self._eks_cluster(cluster_role, node_role)
         kubeconfig = combine(
             [
@@ -196,12 +196,12 @@ class _Cluster:
         ids = UNKNOWN if unknown else [item for group in lists for item in group]
         return Output(ids, both.dependencies, both.secret)
 
-    def _eks_cluster(self, role: _ServiceRole, node_role: _ServiceRole) -> Registered:
+    def _eks_cluster(self, role: _ServiceRole, node_role: _ServiceRole | None) -> Registered:
         # The `aws` provider requires that these three are known or unknown together.
         auto_mode = combine(
             {
                 "config": self._argument("autoMode")["computeConfig"],
-                "nodeRoleArn": node_role.role.output("arn"),
+                "nodeRoleArn": node_role.role.output("arn") if node_role else None,
             }
         ).map(_auto_mode)
         key = self._argument("encryptionConfigKeyArn")
@@ -231,12 +231,17 @@ class _Cluster:
                     "bootstrapClusterCreatorAdminPermissions": True,
                 },
             },
-            depends_on=role.attached + node_role.attached,
+            depends_on=role.attached + (node_role.attached if node_role else []),
             ignore_changes=[
                 "accessConfig.bootstrapClusterCreatorAdminPermissions",
                 "bootstrapSelfManagedAddons",
             ],
         )
+
+    def _node_role(self) -> _ServiceRole | None:
+        if self._value("autoMode").get("createNodeRole") is False:
+            return None
+        return self._service_role("nodeRole", "ec2.amazonaws.com", _NODE_POLICIES)
 
     def _instance_role(self) -> _ServiceRole | None:
         # The component creates it for a default node group, even in Auto Mode, unless the program opts out.
@@ -314,13 +319,13 @@ class _Cluster:
         self,
         cluster: Registered,
         cluster_role: _ServiceRole,
-        node_role: _ServiceRole,
+        node_role: _ServiceRole | None,
         instance_role: _ServiceRole | None,
         kubernetes: Registered,
     ) -> dict[str, Any]:
         issuer = cluster.output("identities").map(_issuer)
         shared: dict[str, Any] = {
-            "autoModeNodeRoleName": node_role.role.output("name"),
+            "autoModeNodeRoleName": node_role.role.output("name") if node_role else "",
             "instanceRoles": [instance_role.resolved] if instance_role else [],
         }
         given = ("privateSubnetIds", "publicSubnetIds", "tags", "vpcId")
@@ -354,11 +359,9 @@ class _Cluster:
 
 
 def _auto_mode(parts: Properties) -> Properties:
-    compute: Properties = {
-        "enabled": True,
-        "nodePools": ["general-purpose", "system"],
-        "nodeRoleArn": parts["nodeRoleArn"],
-    }
+    compute: Properties = {"enabled": True, "nodePools": ["general-purpose", "system"]}
+    if parts.get("nodeRoleArn") is not None:
+        compute["nodeRoleArn"] = parts["nodeRoleArn"]
     return {
         "computeConfig": {**compute, **parts.get("config", {})},
         "storageConfig": {"blockStorage": {"enabled": True}},

@@ -16,11 +16,12 @@ from settings.api import (
     RouteSettings,
 )
 from settings.cache import CacheReplicas, CacheSettings
-from settings.cluster import ClusterSettings
+from settings.cluster import ClusterSettings, oldest_version_in_standard_support
 from settings.countries import COUNTRIES
 from settings.database import DatabaseSettings, ServerlessCapacity
 from settings.domain import DomainSettings
 from settings.errors import SettingsError
+from settings.images import reachable_image
 from settings.load_balancer import (
     RULE_PRIORITIES,
     FixedResponseSettings,
@@ -28,6 +29,7 @@ from settings.load_balancer import (
     LoadBalancerSettings,
     RedirectSettings,
 )
+from settings.market_hours import MarketHours
 from settings.model import Range, is_the_internet
 from settings.monitoring import (
     MonitoringSettings,
@@ -38,6 +40,7 @@ from settings.monitoring import (
 )
 from settings.pinned import pinned_chart, pinned_image
 from settings.regions import (
+    INTERFACE_SERVICES,
     ExistingSubnet,
     ExistingVpc,
     Region,
@@ -55,6 +58,7 @@ from settings.web import WebSettings
 __all__ = [
     "COUNTRIES",
     "IDEMPOTENCY_TABLE",
+    "INTERFACE_SERVICES",
     "ORDERS_PATH",
     "REQUIRED_TAGS",
     "RULE_PRIORITIES",
@@ -76,6 +80,7 @@ __all__ = [
     "InternalLoadBalancerSettings",
     "JwtSettings",
     "LoadBalancerSettings",
+    "MarketHours",
     "MonitoringSettings",
     "ObjectiveSettings",
     "OrderCanarySettings",
@@ -100,7 +105,9 @@ __all__ = [
     "WebSettings",
     "is_the_internet",
     "missing_tags",
+    "oldest_version_in_standard_support",
     "pinned_chart",
     "pinned_image",
+    "reachable_image",
     "stack_schema",
 ]

@@ -11,6 +11,7 @@ A quota that AWS raises on request is called a default quota.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 # -- all services --------------------------------------------------------------------------------
@@ -61,6 +62,10 @@ CLOUDFRONT_PREFIX_LIST_WEIGHT = 55
 HEALTH_CHECKERS_SERVICE = "route53-healthchecks"
 """Service in the name of the managed prefix list of Route 53's health checkers (VPC User Guide, "AWS-managed
 prefix lists")."""
+
+ECR_LAYERS_BUCKET = "prod-{region}-starport-layer-bucket"
+"""S3 bucket in which Amazon ECR stores the layers of a region's private repositories (ECR User Guide, "Amazon
+ECR interface VPC endpoints")."""
 
 LEAST_ZONES = 2
 """Minimum number of zones for an ALB, a cluster, brokers and a DB subnet group (the user guides of ELB, EKS,
@@ -154,9 +159,20 @@ Cognito domain")."""
 
 CLUSTER_VERSION = r"^1\.[0-9]{2}$"
 """Form of a cluster's Kubernetes version (`CreateCluster`)."""
-OLDEST_CLUSTER_VERSION = (1, 34)
-"""The oldest version in standard support, which ends on 2 December 2026 (EKS User Guide, "Understand the
-Kubernetes version lifecycle on EKS")."""
+CLUSTER_VERSIONS: dict[str, tuple[date, date]] = {
+    "1.32": (date(2026, 3, 23), date(2027, 3, 23)),
+    "1.33": (date(2026, 7, 29), date(2027, 7, 29)),
+    "1.34": (date(2026, 12, 2), date(2027, 12, 2)),
+    "1.35": (date(2027, 3, 27), date(2028, 3, 27)),
+    "1.36": (date(2027, 8, 2), date(2028, 8, 2)),
+}
+"""Version → the last days of standard and of extended support. EKS creates no cluster of another version (EKS
+User Guide, "Understand the Kubernetes version lifecycle on EKS", release calendar, November 2026). Standard
+support lasts for 14 months, extended support for 12 more."""
+AUTO_MODE_NODE_HOURS = 21 * 24
+"""Longest life of an Auto Mode node, in hours. A NodePool whose `expireAfter` and `terminationGracePeriod`
+add up to more is refused (EKS User Guide, "Automate cluster infrastructure with EKS Auto Mode";
+aws-controllers-k8s/test-infra #1000, June 2026)."""
 ADDON_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$"
 """Form of an add-on's version (`DescribeAddonVersions`)."""
 SERVICE_NETWORKS = ("10.100.0.0/16", "172.20.0.0/16")

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from settings.aws_limits import ADDON_VERSION, CLUSTER_VERSION, ROLE_ARN
+from settings.aws_limits import ADDON_VERSION, CLUSTER_VERSION, CLUSTER_VERSIONS, ROLE_ARN
+from settings.images import Mirror, Registry, mirror_of, mirrored
+from settings.market_hours import MarketHours
 from settings.model import Broken, Cidr, Model, duplicate, refuse_duplicates, rule
 from settings.pinned import ChartVersion
 
 AddonVersion = Annotated[str, Field(pattern=ADDON_VERSION, examples=["v0.9.0-eksbuild.11"])]
 RoleArn = Annotated[str, Field(pattern=ROLE_ARN)]
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def oldest_version_in_standard_support(today: date) -> str:
+    """The oldest Kubernetes version that EKS supports at no extra charge on a day."""
+    return next(version for version, (standard, _) in CLUSTER_VERSIONS.items() if today <= standard)
 
 
 class AddonSettings(Model):
@@ -29,6 +41,7 @@ class ClusterSettings(Model):
     """EKS in Auto Mode."""
 
     version: str = Field(default="1.36", pattern=CLUSTER_VERSION)
+    """Kubernetes version that EKS still supports."""
     support: Literal["STANDARD", "EXTENDED"] = "EXTENDED"
     """What happens when the version's standard support ends, 14 months after its release. With EXTENDED you
     pay by the hour and choose the day of the upgrade; with STANDARD AWS upgrades the cluster."""
@@ -39,13 +52,37 @@ class ClusterSettings(Model):
     deployer_cidrs: list[Cidr] = []
     """Networks inside the VPC, or peered with it, that can reach the private endpoint."""
     admin_role_arns: list[RoleArn] = []
-    """IAM roles that administer the cluster, in addition to its creator."""
+    """IAM roles that administer the cluster, in addition to the role that creates it. EKS gives that one an
+    access entry itself, so it must not be listed in the first deployment."""
     viewer_role_arns: list[RoleArn] = []
     """IAM roles that can read everything in the cluster, including Secrets. Previews need such a role."""
+    image_mirrors: dict[Registry, Mirror] = {}
+    """Registry → address from which nodes pull its images instead, such as `ghcr.io:
+    123456789012.dkr.ecr.REGION.amazonaws.com/ghcr`. `REGION` stands for the region's name. It can be an ECR
+    pull through cache or any other copy."""
     keda_version: ChartVersion = "2.21.0"
     """Version of KEDA's Helm chart."""
     pods_quota: int = Field(default=500, ge=10)
     """Maximum number of pods in the services' namespace."""
+    market_hours: MarketHours | None = MarketHours()
+    """When nodes aren't replaced. With `null`, they can be replaced at any time."""
+
+    @field_validator("version")
+    @classmethod
+    def _offered_version(cls, version: str) -> str:
+        offered = [known for known, (_, extended) in CLUSTER_VERSIONS.items() if _today() <= extended]
+        if version not in offered:
+            raise ValueError(f"must be a version that EKS supports: {', '.join(offered)}")
+        return version
+
+    @rule
+    def _version_is_not_upgraded_by_aws(self) -> Iterator[Broken]:
+        standard, _ = CLUSTER_VERSIONS[self.version]
+        if self.support == "STANDARD" and _today() > standard:
+            yield Broken(
+                f"version {self.version} left standard support on {standard}, so AWS upgrades a cluster with "
+                f"support STANDARD: use {oldest_version_in_standard_support(_today())} or newer, or EXTENDED"
+            )
 
     @field_validator("public_access_cidrs", "deployer_cidrs")
     @classmethod
@@ -59,3 +96,11 @@ class ClusterSettings(Model):
         names = [arn.rsplit("/", 1)[-1] for arn in (*self.admin_role_arns, *self.viewer_role_arns)]
         if found := duplicate("in adminRoleArns and viewerRoleArns the role", names):
             yield Broken(found)
+
+    def image(self, reference: str, region: str) -> str:
+        """The image that a region's nodes pull: from the mirror of its registry, if there is one."""
+        return mirrored(reference, self.image_mirrors, region)
+
+    def image_registry(self, registry: str, region: str) -> str:
+        """The address from which a region's nodes pull a registry's images."""
+        return mirror_of(registry, self.image_mirrors, region)

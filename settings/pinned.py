@@ -18,7 +18,9 @@ def pinned_image(value: str) -> str:
     """
     name = r"[^:@\s]+(:[0-9]+/[^:@\s]+)?"
     if not re.fullmatch(rf"{name}(:[\w][\w.-]{{0,127}}|(:[\w.-]+)?@sha256:[0-9a-f]{{64}})", value):
-        raise ValueError("must name a version, such as example/orders:1.4.2 or example/orders@sha256:…")
+        raise ValueError(
+            "must name a version, such as ghcr.io/example/orders:1.4.2 or ghcr.io/example/orders@sha256:…"
+        )
     if value.endswith(":latest"):
         raise ValueError("must name a fixed version instead of 'latest'")
     return value

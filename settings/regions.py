@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -56,6 +56,13 @@ Region = Literal[
 ]
 """The regions in which data can be stored. Agree any addition with whoever is responsible for data residency.
 Policies apply the same list to every resource."""
+InterfaceService = Literal[
+    "aps-workspaces", "ecr.api", "ecr.dkr", "eks-auth", "logs", "secretsmanager", "sts"
+]
+INTERFACE_SERVICES: tuple[InterfaceService, ...] = get_args(InterfaceService)
+"""Services that nodes and pods call constantly: metric queries, images, Pod Identity, logs, secrets,
+credentials. They have an interface endpoint with private DNS in each VPC. Other services are reached through
+NAT, because every interface endpoint is billed per hour and zone."""
 VpcCidr = Annotated[str, AfterValidator(_vpc_cidr)]
 
 
@@ -94,7 +101,18 @@ class ExistingVpc(Model):
     route_table_ids: list[
         Annotated[str, Field(pattern=ROUTE_TABLE_ID, examples=["rtb-0123456789abcdef0"])]
     ] = []
-    """Route tables that get the S3 and DynamoDB gateway endpoints."""
+    """Route tables that get the S3 and DynamoDB gateway endpoints. Leave out those that have such endpoints
+    already."""
+    interface_endpoints: list[InterfaceService] = []
+    """Services for which the VPC already has an interface endpoint with private DNS. The platform uses these
+    endpoints instead of creating its own, because a VPC can have only one private DNS name for a service.
+    Their security groups must allow HTTPS from the VPC's block."""
+
+    @field_validator("interface_endpoints")
+    @classmethod
+    def _distinct_endpoints(cls, services: list[InterfaceService]) -> list[InterfaceService]:
+        refuse_duplicates("service", services)
+        return services
 
     @field_validator("route_table_ids")
     @classmethod

@@ -21,6 +21,13 @@ _OWN_ROLES = r"trading_(admin|owner)|service_users|(accounts|ledger|orders)_(pos
 WORKLOAD_NAMESPACE = "trading"
 """Kubernetes namespace of the microservices (`k8s/manifests/namespace.yaml`)."""
 
+SAMPLE_IMAGE = (
+    "ghcr.io/stefanprodan/podinfo:6.15.0"
+    "@sha256:ec73780a8425f59ea49f5bc8cdff0d598805a224fbaa1f86c67a244f250fa9da"
+)
+"""The digest is that of the index of all architectures. Several unrelated public repositories pin it (read in
+November 2026)."""
+
 SecretFile = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$", examples=["PARTNER_API_KEY"])]
 SecretId = Annotated[
     str,
@@ -66,8 +73,9 @@ class ServiceSettings(Model):
 
     name: DnsLabel
     """Name of the service, and of its Kubernetes objects, target group and cache user."""
-    image: Image = "stefanprodan/podinfo:6.9.2"
-    """Container image. The default is a public sample; replace it with your own image."""
+    image: Image = SAMPLE_IMAGE
+    """Container image, of a registry that nodes can pull from (`settings/images.py`) or that has a mirror in
+    `cluster.imageMirrors`. The default is a public sample; replace it with your own image."""
     port: Port = 9898
     """The container's HTTP port."""
     tls_port: Port | None = None

@@ -18,6 +18,7 @@ from settings.cluster import ClusterSettings
 from settings.database import DatabaseSettings
 from settings.domain import DomainSettings
 from settings.errors import Problem, SettingsError, explain
+from settings.images import reachable_image
 from settings.load_balancer import InternalLoadBalancerSettings, LoadBalancerSettings
 from settings.model import (
     NAMESPACE,
@@ -175,6 +176,14 @@ class Settings(Model):
             yield from _unknown(
                 (*at, "calls"), service.calls, services - {service.name}, "the other services"
             )
+
+    @rule
+    def _nodes_can_pull_the_images(self) -> Iterator[Broken]:
+        for service in self.services:
+            try:
+                reachable_image(self.cluster.image(service.image, self.regions[0].name))
+            except ValueError as error:
+                yield Broken(f"{service.image} {error}", ("services", service.name, "image"))
 
     @rule
     def _regions_have_what_is_wanted(self) -> Iterator[Broken]:

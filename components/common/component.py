@@ -68,6 +68,7 @@ class Component(pulumi.ComponentResource):
         delete_before_replace: bool | None = None,
         replace_on_changes: list[str] | None = None,
         additional_secret_outputs: list[str] | None = None,
+        custom_timeouts: pulumi.CustomTimeouts | None = None,
     ) -> pulumi.ResourceOptions:
         """Options of a child resource. They don't inherit any of this component's own options."""
         return pulumi.ResourceOptions(
@@ -79,6 +80,7 @@ class Component(pulumi.ComponentResource):
             delete_before_replace=delete_before_replace,
             replace_on_changes=replace_on_changes,
             additional_secret_outputs=additional_secret_outputs,
+            custom_timeouts=custom_timeouts,
         )
 
     def allow_connection(

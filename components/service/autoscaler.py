@@ -14,11 +14,18 @@ import pulumi_kubernetes as k8s
 from components.common.arns import resource_name
 from components.common.component import Component
 from components.common.signals import Signal
+from components.common.workloads import SCHEDULED_NODES, scheduled_zones
+from components.service.egress import add_on_egress
 from components.service.pod_identity import pod_identity
 
 NAMESPACE = "keda"
 OPERATOR = "keda-operator"
 """Name of KEDA's operator and of its service account in the chart."""
+OPERATOR_PORT = 9666
+"""Port on which the operator serves metrics to KEDA's metrics API (`values.yaml` in kedacore/charts)."""
+IMAGE_REGISTRY = "ghcr.io"
+"""Registry of the images of KEDA's chart (`values.yaml` in kedacore/charts). The chart's version determines
+their tags. It doesn't pin digests."""
 LOAD_METRIC = "trading:scaling_load"
 """Series that the recording rules write: the value of each service's scaling query, with the label
 `service`."""
@@ -35,7 +42,12 @@ class AutoscalerArgs:
     cluster_name: str
     cluster_arn: pulumi.Input[str]
     kubernetes: k8s.Provider
+    vpc_cidr: str
+    zones: int
+    """Number of zones with nodes."""
     chart_version: str
+    image_registry: str
+    """Registry of KEDA's images: `IMAGE_REGISTRY`, or its mirror."""
     metrics_server_version: str
     """Version of the EKS add-on."""
     workspace_arn: pulumi.Input[str]
@@ -86,6 +98,21 @@ class Autoscaler(Component):
             },
             opts=self.child(provider=args.kubernetes, depends_on=args.ready),
         )
+        # The API server calls the webhooks and the metrics API from the VPC, so inbound traffic stays open.
+        policy = k8s.networking.v1.NetworkPolicy(
+            f"{name}-policy",
+            metadata={"name": NAMESPACE, "namespace": namespace.metadata.name},
+            spec={
+                "pod_selector": {},
+                "policy_types": ["Egress"],
+                "egress": [
+                    *add_on_egress(args.vpc_cidr),
+                    # The metrics API asks the operator.
+                    {"to": [{"pod_selector": {}}], "ports": [{"protocol": "TCP", "port": OPERATOR_PORT}]},
+                ],
+            },
+            opts=self.child(provider=args.kubernetes),
+        )
         _, identity = pod_identity(
             self,
             name,
@@ -107,11 +134,11 @@ class Autoscaler(Component):
             version=args.chart_version,
             namespace=namespace.metadata.name,
             repository_opts={"repo": "https://kedacore.github.io/charts"},
-            values=_values(args.cluster_name),
+            values=_values(args),
             max_history=5,
             timeout=600,
             # A pod that starts before the association gets no credentials.
-            opts=self.child(provider=args.kubernetes, depends_on=[identity]),
+            opts=self.child(provider=args.kubernetes, depends_on=[identity, policy]),
         )
         self.authentication = "managed-prometheus"
         authentication = k8s.apiextensions.CustomResource(
@@ -164,14 +191,39 @@ def recording_rules(queries: Mapping[str, str]) -> str:
     return json.dumps({"groups": [group]}, indent=2)
 
 
-def _values(cluster_name: str) -> dict[str, Any]:
+def _values(args: AutoscalerArgs) -> dict[str, Any]:
     """Values of KEDA's chart. Its default security contexts already meet the `restricted` Pod Security
     Standard."""
     return {
-        "clusterName": cluster_name,
+        "clusterName": args.cluster_name,
+        "global": {"image": {"registry": args.image_registry}},
         # The second replica of each is a standby that shortens a failover.
         **{part: {"replicaCount": 2} for part in ("operator", "metricsServer", "webhooks")},
+        "topologySpreadConstraints": {
+            part: _apart(app, args.zones)
+            for part, app in (
+                ("operator", OPERATOR),
+                ("metricsServer", f"{OPERATOR}-metrics-apiserver"),
+                ("webhooks", "keda-admission-webhooks"),
+            )
+        },
         "podDisruptionBudget": {
             part: {"maxUnavailable": 1} for part in ("operator", "metricServer", "webhooks")
         },
     }
+
+
+def _apart(app: str, zones: int) -> list[dict[str, Any]]:
+    """Constraints that keep the replicas of one of KEDA's Deployments in different zones and on different
+    nodes."""
+    shared: dict[str, Any] = {
+        "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "nodeTaintsPolicy": "Honor",
+        "matchLabelKeys": ["pod-template-hash"],
+        "labelSelector": {"matchLabels": {"app": app}},
+    }
+    return [
+        {"topologyKey": "topology.kubernetes.io/zone", "minDomains": scheduled_zones(zones), **shared},
+        {"topologyKey": "kubernetes.io/hostname", "minDomains": SCHEDULED_NODES, **shared},
+    ]

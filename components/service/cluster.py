@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from components.common.access import Endpoint
 from components.common.arns import resource_name
 from components.common.component import Component
 from components.common.context import RegionContext
-from components.common.iam import policy_document
 from components.common.logs import count_lines, log_group
 from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Signal
-from components.common.workloads import NODE_TAINT, ON_DEMAND, SPOT
+from components.service.egress import add_on_egress
+from components.service.node_pools import NodePoolsArgs, node_pools
 from components.service.pod_identity import pod_identity
 from settings import WORKLOAD_NAMESPACE, ClusterSettings
-from settings.aws_limits import ETCD_LIMIT_BYTES, POD_IDENTITY_AGENT, SERVICE_NETWORKS
+from settings.aws_limits import ETCD_LIMIT_BYTES
 
 SECRETS_STORE_NAMESPACE = "aws-secrets-manager"
 """Namespace of the pods of the add-on `aws-secrets-store-csi-driver-provider`."""
@@ -47,9 +46,9 @@ class ClusterArgs:
 class Cluster(Component):
     """EKS in Auto Mode with our node class and pools, namespace, quotas and default-deny network policies.
 
-    Only the services run in our node pools, which have a taint, so their nodes can deny all traffic that no
-    policy allows. Add-ons run in Auto Mode's built-in pool `general-purpose`. Auto Mode includes the node
-    monitoring agent and replaces nodes that stay unhealthy, so there is nothing to enable.
+    Only the services run in the node pools with a taint, so their nodes can deny all traffic that no policy
+    allows. Add-ons have a pool of their own. Auto Mode's built-in pools are off (`node_pools.py`). Auto Mode
+    includes the node monitoring agent and replaces nodes that stay unhealthy, so there is nothing to enable.
     """
 
     cluster_name: str
@@ -100,9 +99,28 @@ class Cluster(Component):
             # The manifests include the namespace.
             opts=self.child(provider=self.kubernetes, depends_on=[manifests]),
         )
-        pools = self._node_pools(args, cluster)
-        secrets = self._secrets_store(args)
-        self.ready = [manifests, quota, *pools, *self._observability(args), *secrets]
+        pools = node_pools(
+            self,
+            name,
+            NodePoolsArgs(
+                context=args.context,
+                cluster_arn=self.arn,
+                cluster_role_arn=cluster.eks_cluster.role_arn,
+                kubernetes=self.kubernetes,
+                subnet_ids=args.private_subnet_ids,
+                security_group_id=self.security_group_id,
+                pods_quota=args.settings.pods_quota,
+                market_hours=args.settings.market_hours,
+            ),
+        )
+        # An add-on waits for its pods. A destroy deletes the add-ons first, so that their nodes can go.
+        self.ready = [
+            manifests,
+            quota,
+            *pools,
+            *self._observability(args, pools),
+            *self._secrets_store(args, pools),
+        ]
         self.report(*_signals(args.cluster_name, args.settings.pods_quota))
         self.register_outputs({"arn": self.arn, "securityGroupId": self.security_group_id})
 
@@ -118,8 +136,9 @@ class Cluster(Component):
             authentication_mode=eks.AuthenticationMode.API,
             auto_mode={
                 "enabled": True,
-                "create_node_role": True,
-                "compute_config": {"node_pools": ["general-purpose"]},
+                # EKS refuses a role for the nodes of built-in pools if there are none.
+                "create_node_role": False,
+                "compute_config": {"node_pools": []},
             },
             # Auto Mode has no node group, so it needs no role, instance profile and access entry for one.
             skip_default_node_group=True,
@@ -137,23 +156,7 @@ class Cluster(Component):
             encryption_config_key_arn=args.context.key_arn,
             deletion_protection=args.context.protect,
             upgrade_policy={"support_type": args.settings.support},
-            access_entries={
-                arn.rsplit("/", 1)[-1]: {
-                    "principal_arn": arn,
-                    "access_policies": {
-                        access: {
-                            "access_scope": {"type": "cluster"},
-                            "policy_arn": f"arn:aws:eks::aws:cluster-access-policy/{policy}",
-                        }
-                    },
-                }
-                for access, policy, arns in (
-                    ("admin", "AmazonEKSClusterAdminPolicy", args.settings.admin_role_arns),
-                    # AmazonEKSViewPolicy doesn't cover custom resources, which previews have to read.
-                    ("view", "AmazonEKSAdminViewPolicy", args.settings.viewer_role_arns),
-                )
-                for arn in arns
-            },
+            access_entries=self._access_entries(args),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # The component has no region argument and doesn't inherit the provider.
@@ -163,6 +166,53 @@ class Cluster(Component):
                 depends_on=[logs],
             ),
         )
+
+    def _access_entries(self, args: ClusterArgs) -> dict[str, eks.AccessEntryArgsDict]:
+        return {
+            arn.rsplit("/", 1)[-1]: {
+                "principal_arn": self._not_the_creator(arn),
+                "access_policies": {
+                    access: {
+                        "access_scope": {"type": "cluster"},
+                        "policy_arn": f"arn:aws:eks::aws:cluster-access-policy/{policy}",
+                    }
+                },
+            }
+            for access, policy, arns in (
+                ("admin", "AmazonEKSClusterAdminPolicy", args.settings.admin_role_arns),
+                # AmazonEKSViewPolicy doesn't cover custom resources, which previews have to read.
+                ("view", "AmazonEKSAdminViewPolicy", args.settings.viewer_role_arns),
+            )
+            for arn in arns
+        }
+
+    def _not_the_creator(self, role_arn: str) -> pulumi.Output[str]:
+        """The role's ARN, unless the role is creating the cluster.
+
+        EKS gives the creator an access entry as an administrator: pulumi-eks 4.4.0 always asks for it
+        (`bootstrapClusterCreatorAdminPermissions` in `nodejs/eks/cluster/cluster.ts`). It refuses a second
+        entry of the same role, which would fail in the middle of the first deployment.
+
+        Raises:
+            pulumi.RunError: the role deploys, and there is no cluster yet.
+        """
+
+        def checked(found: list[Any]) -> str:
+            caller, clusters = found
+            # The ARN of a session has the role's name without its path.
+            is_caller = f":assumed-role/{role_arn.rsplit('/', 1)[-1]}/" in caller
+            if is_caller and self.cluster_name not in clusters:
+                raise pulumi.RunError(
+                    f"trading:cluster: {role_arn} creates the cluster {self.cluster_name}, and so becomes "
+                    "its administrator: remove it from adminRoleArns and viewerRoleArns, or let another role "
+                    "run the first deployment"
+                )
+            return role_arn
+
+        invoke = pulumi.InvokeOptions(parent=self)
+        caller = aws.get_caller_identity_output(opts=invoke).arn
+        clusters = aws.eks.get_clusters_output(opts=invoke).names
+        return pulumi.Output.all(caller, clusters).apply(checked)
 
     def _log_group(self, name: str, path: str, args: ClusterArgs) -> aws.cloudwatch.LogGroup:
         return log_group(self, f"{self._name}-{name}-logs", args.context, name=path)
@@ -199,101 +249,6 @@ class Cluster(Component):
             for cidr in cidrs
         ]
 
-    def _node_pools(self, args: ClusterArgs, cluster: eks.Cluster) -> list[pulumi.Resource]:
-        disk_key = aws.iam.RolePolicy(
-            f"{self._name}-disk-key",
-            role=resource_name(cluster.eks_cluster.role_arn),
-            # "Enable EBS Volume Encryption with Customer Managed KMS Keys for EKS Auto Mode", EKS User Guide.
-            policy=policy_document(
-                {
-                    "Effect": "Allow",
-                    "Action": [
-                        "kms:Encrypt",
-                        "kms:Decrypt",
-                        "kms:ReEncrypt*",
-                        "kms:GenerateDataKey*",
-                        "kms:DescribeKey",
-                    ],
-                    "Resource": args.context.key_arn,
-                },
-                {
-                    "Effect": "Allow",
-                    "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
-                    "Resource": args.context.key_arn,
-                    "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
-                },
-            ),
-            opts=self.child(),
-        )
-        node_class = k8s.apiextensions.CustomResource(
-            f"{self._name}-node-class",
-            api_version="eks.amazonaws.com/v1",
-            kind="NodeClass",
-            metadata={"name": "trading"},
-            spec={
-                # The role of the built-in pool already has an access entry.
-                "role": cluster.auto_mode_node_role_name,
-                "subnetSelectorTerms": [{"id": subnet} for subnet in args.private_subnet_ids],
-                "securityGroupSelectorTerms": [{"id": self.security_group_id}],
-                # With DefaultAllow, a new pod could connect anywhere until its policies are enforced.
-                "networkPolicy": "DefaultDeny",
-                "networkPolicyEventLogs": "Enabled",
-                "ephemeralStorage": {"size": "80Gi", "kmsKeyID": args.context.key_arn},
-            },
-            # Nodes can start only with permission to use the key, which no input expresses.
-            opts=self.child(provider=self.kubernetes, depends_on=[disk_key]),
-        )
-        return [self._node_pool(pool, args.settings.pods_quota, node_class) for pool in (ON_DEMAND, SPOT)]
-
-    def _node_pool(self, pool: str, pods: int, node_class: pulumi.Resource) -> pulumi.Resource:
-        def one_of(key: str, *values: str) -> dict[str, Any]:
-            return {"key": key, "operator": "In", "values": list(values)}
-
-        return k8s.apiextensions.CustomResource(
-            f"{self._name}-{pool}",
-            api_version="karpenter.sh/v1",
-            kind="NodePool",
-            metadata={"name": pool},
-            spec={
-                # If a service may use both pools, the cheaper one is preferred.
-                "weight": 20 if pool == SPOT else 10,
-                # Limits runaway scaling to one vCPU and 4 GiB for each pod of the quota.
-                "limits": {"cpu": str(pods), "memory": f"{4 * pods}Gi"},
-                "disruption": {
-                    "consolidationPolicy": "WhenEmptyOrUnderutilized",
-                    "consolidateAfter": "5m",
-                    "budgets": [{"nodes": "10%"}],
-                },
-                "template": {
-                    "spec": {
-                        "nodeClassRef": {
-                            "group": "eks.amazonaws.com",
-                            "kind": "NodeClass",
-                            "name": "trading",
-                        },
-                        "taints": [NODE_TAINT],
-                        "requirements": [
-                            # A pool is named after its capacity type.
-                            one_of("karpenter.sh/capacity-type", pool),
-                            one_of("kubernetes.io/arch", "amd64", "arm64"),
-                            one_of("eks.amazonaws.com/instance-category", "c", "m", "r"),
-                            {
-                                "key": "eks.amazonaws.com/instance-generation",
-                                "operator": "Gt",
-                                "values": ["4"],
-                            },
-                        ],
-                        # Two weeks, so that nodes are replaced with images that have recent patches.
-                        "expireAfter": "336h",
-                        # A pod that doesn't terminate must not block a node's removal for a day (the
-                        # default).
-                        "terminationGracePeriod": "1h",
-                    }
-                },
-            },
-            opts=self.child(provider=self.kubernetes, depends_on=[node_class]),
-        )
-
     def _watch_logs(self, cluster_name: str, log_group: aws.cloudwatch.LogGroup) -> None:
         metric = f"{cluster_name}-application-errors"
         count_lines(
@@ -324,7 +279,7 @@ class Cluster(Component):
         for name, query in (("follow-one-request", FOLLOW_ONE_REQUEST), ("pod-errors", POD_ERRORS)):
             self.report(LogQuery(name=name, query=query, log_groups=(log_group.name,)))
 
-    def _observability(self, args: ClusterArgs) -> list[pulumi.Resource]:
+    def _observability(self, args: ClusterArgs, pools: list[pulumi.Resource]) -> list[pulumi.Resource]:
         """Container logs and Container Insights.
 
         The agents use the host network of the nodes, so the default deny of our nodes doesn't affect them.
@@ -357,11 +312,11 @@ class Cluster(Component):
                     # them.
                     "manager": {"applicationSignals": {"autoMonitor": {"monitorAllServices": False}}},
                 },
-                [identity, *groups],
+                [identity, *groups, *pools],
             )
         ]
 
-    def _secrets_store(self, args: ClusterArgs) -> list[pulumi.Resource]:
+    def _secrets_store(self, args: ClusterArgs, pools: list[pulumi.Resource]) -> list[pulumi.Resource]:
         """The Secrets Store CSI driver with AWS's provider, and a network policy for its outbound traffic.
 
         Neither of its two DaemonSets uses the host network (their charts' `hostNetwork`), so on our nodes
@@ -374,28 +329,13 @@ class Cluster(Component):
             opts=self.child(provider=self.kubernetes),
         )
 
-        def to(
-            port: int, *cidrs: str, protocol: str = "TCP"
-        ) -> k8s.networking.v1.NetworkPolicyEgressRuleArgsDict:
-            return {
-                "to": [{"ip_block": {"cidr": cidr}} for cidr in cidrs],
-                "ports": [{"protocol": protocol, "port": port}],
-            }
-
         policy = k8s.networking.v1.NetworkPolicy(
             f"{self._name}-secrets-store",
             metadata={"name": "driver-and-provider", "namespace": SECRETS_STORE_NAMESPACE},
             spec={
                 "pod_selector": {},
                 "policy_types": ["Egress"],
-                "egress": [
-                    to(443, args.vpc_cidr, *_service_addresses(1)),  # the API server
-                    *(
-                        to(53, *_service_addresses(10), protocol=protocol)  # DNS
-                        for protocol in ("UDP", "TCP")
-                    ),
-                    to(80, POD_IDENTITY_AGENT),
-                ],
+                "egress": add_on_egress(args.vpc_cidr),
             },
             opts=self.child(provider=self.kubernetes, depends_on=[namespace]),
         )
@@ -412,7 +352,7 @@ class Cluster(Component):
                     "secrets-store-csi-driver": {"enableSecretRotation": True},
                 },
                 # Otherwise, EKS creates the namespace and the pods start before they may connect.
-                [policy],
+                [policy, *pools],
             )
         ]
 
@@ -442,11 +382,6 @@ filter kubernetes.namespace_name = "{WORKLOAD_NAMESPACE}" and log_processed.leve
   by kubernetes.container_name, kubernetes.pod_name, log_processed.message
 | sort n desc
 | limit 100"""
-
-
-def _service_addresses(position: int) -> list[str]:
-    """The address at this position of each network that EKS can give to Kubernetes Services."""
-    return [f"{ipaddress.IPv4Network(network)[position]}/32" for network in SERVICE_NETWORKS]
 
 
 def _signals(cluster_name: str, pods_quota: int) -> list[Signal]:

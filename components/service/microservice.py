@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from components.common.access import HTTPS_PORT, Access
 from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.signals import Signal
-from components.common.workloads import ON_DEMAND, SPOT
+from components.common.workloads import ON_DEMAND, SPOT, scheduled_zones
 from components.service.autoscaler import LOAD_METRIC
 from components.service.pod_identity import pod_identity
 from settings import WORKLOAD_NAMESPACE, ServiceSettings
@@ -30,11 +31,15 @@ class MicroserviceArgs:
 
     context: RegionContext
     settings: ServiceSettings
+    image: str
+    """The service's image, or its copy in a mirror."""
     cluster_name: str
     cluster_arn: pulumi.Input[str]
     kubernetes: k8s.Provider
     target_group_arn: pulumi.Input[str]
     vpc_cidr: str
+    zones: int
+    """Number of zones with nodes."""
     access: Sequence[Access]
     """The access that each of the region's data stores grants the service."""
     calls: Mapping[str, int]
@@ -125,7 +130,7 @@ def _values(args: MicroserviceArgs) -> dict[str, Any]:
     ports.sort(key=lambda port: port == HTTPS_PORT)
     return {
         "name": service.name,
-        "image": service.image,
+        "image": args.image,
         "port": service.port,
         "tlsPort": service.tls_port or 0,
         "endpoints": {"configMap": f"{service.name}-endpoints", "checksum": _checksum(_environment(args))},
@@ -134,6 +139,12 @@ def _values(args: MicroserviceArgs) -> dict[str, Any]:
         "probes": {"health": service.health_path, "ready": service.ready_path},
         "metrics": {"path": service.metrics_path, "port": service.metrics_port or service.port},
         "nodePools": [SPOT, ON_DEMAND] if service.spot else [ON_DEMAND],
+        "spread": {
+            "zones": scheduled_zones(args.zones),
+            # The loss of a node costs at most half of the minimum. A higher limit would put more at risk; one
+            # pod for each node would need as many nodes as pods.
+            "podsPerNode": math.ceil(service.replicas.min / 2),
+        },
         "architectures": ["amd64", "arm64"] if service.arm64 else ["amd64"],
         "priorityClassName": "trading-standard" if service.spot else "trading-critical",
         "vpcCidr": args.vpc_cidr,

@@ -20,10 +20,15 @@ from settings import WORKLOAD_NAMESPACE
 
 DATABASE = Path(__file__).parents[2] / "database"
 
-IMAGE = "amacneil/dbmate:2.33.0"
-"""Image with dbmate and psql. The tests use the same version, from `tools/dbmate/go.mod`."""
-FETCH_IMAGE = "amazon/aws-cli:2.37.5"
-"""Image that fetches the master user's secret, because dbmate's image can't."""
+IMAGE = "ghcr.io/amacneil/dbmate:2.33.0"
+"""Image with dbmate and psql. The tests use the same version, from `tools/dbmate/go.mod`. It isn't pinned by
+digest, because no public source for the digest of this version was found (November 2026)."""
+FETCH_IMAGE = (
+    "public.ecr.aws/aws-cli/aws-cli:2.37.4"
+    "@sha256:fdd8d1fcbea9c371678dee5a40df8b178c7a781b4586605756ee28114c97ead6"
+)
+"""Image that fetches the master user's secret, because dbmate's image can't. The digest is that of the index
+of all architectures. Several unrelated public repositories pin it (read in November 2026)."""
 
 DEADLINE_SECONDS = 1800
 """Includes the start of a node, the wait for another run, and the migrations themselves."""
@@ -50,6 +55,10 @@ class MigrationsArgs:
     """Secret of the master user."""
     users: Mapping[str, Sequence[str]]
     """Database user → its group roles (`database/roles.sql`). Users of other services lose their roles."""
+    image: str
+    """`IMAGE`, or its copy in a mirror."""
+    fetch_image: str
+    """`FETCH_IMAGE`, or its copy in a mirror."""
     ready: list[pulumi.Resource]
     """Node pools, namespace, the database's writer and the secret's value."""
 
@@ -163,9 +172,14 @@ def _network(args: MigrationsArgs, labels: Mapping[str, str]) -> Any:
         "podSelector": {"matchLabels": labels},
         "policyTypes": ["Ingress", "Egress"],
         "egress": [
-            {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"protocol": "TCP", "port": port}]}
-            # Secrets Manager is reached through NAT, like all services that are rarely called.
-            for cidr, port in ((args.vpc_cidr, args.port), ("0.0.0.0/0", 443))
+            {
+                "to": [{"ipBlock": {"cidr": args.vpc_cidr}}],
+                "ports": [
+                    {"protocol": "TCP", "port": args.port},
+                    # Secrets Manager's interface endpoint (`INTERFACE_SERVICES` in `components/network.py`).
+                    {"protocol": "TCP", "port": 443},
+                ],
+            }
         ],
     }
 
@@ -226,7 +240,7 @@ def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> 
         "initContainers": [
             container(
                 "secret",
-                FETCH_IMAGE,
+                args.fetch_image,
                 ["sh", "-c", f"{_FETCH} --output text >{_SECRET}"],
                 {"HOME": "/work", "AWS_REGION": args.context.region, "SECRET_ARN": args.secret_arn},
                 {"work": "/work"},
@@ -235,7 +249,7 @@ def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> 
         "containers": [
             container(
                 "migrate",
-                IMAGE,
+                args.image,
                 ["sh", "/database/migrate.sh"],
                 {
                     "HOME": "/work",

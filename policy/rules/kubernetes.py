@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from policy.rule import Resource, is_map, listed, must_be, must_be_set, rule
 from policy.rules.access import must_be_our_key
-from settings import is_the_internet, pinned_chart, pinned_image
-from settings.aws_limits import OLDEST_CLUSTER_VERSION
+from settings import (
+    is_the_internet,
+    oldest_version_in_standard_support,
+    pinned_chart,
+    pinned_image,
+    reachable_image,
+)
 
 COMPONENT = "eks:index:Cluster"
 CLUSTER = "aws:eks/cluster:Cluster"
@@ -29,10 +35,10 @@ def cluster_version_is_supported(cluster: Resource) -> Iterator[str]:
     if _is_shell(cluster):
         return
     version = str(cluster.get("version") or "")
-    oldest = ".".join(map(str, OLDEST_CLUSTER_VERSION))
+    oldest = oldest_version_in_standard_support(datetime.now(UTC).date())
     if not version:
         yield f"version is not set: set it to {oldest} or newer"
-    elif tuple(map(int, version.split("."))) < OLDEST_CLUSTER_VERSION:
+    elif _order(version) < _order(oldest):
         yield f"version is {version}: use {oldest} or newer"
 
 
@@ -84,11 +90,14 @@ def chart_is_pinned(chart: Resource) -> Iterator[str]:
 
 @rule("Images have a pinned version", CHART, *WORKLOADS)
 def image_is_pinned(resource: Resource) -> Iterator[str]:
-    images = [resource.get("values.image")] if resource.type == CHART else []
-    images += [container.get("image") for container in _containers(resource)]
-    for image in images:
-        if isinstance(image, str):
-            yield from _refusal(pinned_image, "image", image)
+    for image in _images(resource):
+        yield from _refusal(pinned_image, "image", image)
+
+
+@rule("Nodes can pull images from their registry", CHART, *WORKLOADS)
+def image_is_reachable(resource: Resource) -> Iterator[str]:
+    for image in _images(resource):
+        yield from _refusal(reachable_image, "image", image)
 
 
 @rule("Containers have no privileges", *WORKLOADS)
@@ -130,6 +139,10 @@ def scaling_survives_missing_metrics(scaled: Resource) -> Iterator[str]:
         )
 
 
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
 def _refusal(check: Callable[[str], str], what: str, value: str) -> Iterator[str]:
     try:
         check(value)
@@ -145,6 +158,12 @@ def _is_shell(component: Resource) -> bool:
 
 def _map(value: object) -> Mapping[str, Any]:
     return value if is_map(value) else {}
+
+
+def _images(resource: Resource) -> Iterator[str]:
+    images = [resource.get("values.image")] if resource.type == CHART else []
+    images += [container.get("image") for container in _containers(resource)]
+    yield from (image for image in images if isinstance(image, str))
 
 
 def _containers(workload: Resource) -> list[Mapping[str, Any]]:

@@ -20,6 +20,7 @@ from sandbox.aws import regions
 from sandbox.aws.attributes import NAME_SERVERS, stable
 from sandbox.aws.store import ACCOUNT, ARN, PREFIXED_ID, Row, strings
 from sandbox.values import is_dict, is_list
+from settings.aws_limits import SERVICE_NAME
 
 ZONE = "aws:route53/zone:Zone"
 VPC = "aws:ec2/vpc:Vpc"
@@ -28,6 +29,8 @@ ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 ROUTE_TABLE_ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
 INTERNET_GATEWAY = "aws:ec2/internetGateway:InternetGateway"
 NAT_GATEWAY = "aws:ec2/natGateway:NatGateway"
+VPC_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
+CLUSTER = "aws:eks/cluster:Cluster"
 ROLE = "aws:iam/role:Role"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a type)
 
@@ -143,8 +146,9 @@ class _Network:
     vpc: str
 
     def rows(self, region: Values, existing: Values) -> Iterator[Row]:
-        """The VPC, its internet gateway, and its subnets with the routes of their kind."""
+        """The VPC, its internet gateway, its endpoints, and its subnets with the routes of their kind."""
         yield self._vpc(region.get("cidr"))
+        yield from map(self._interface_endpoint, _texts(existing.get("interfaceEndpoints")))
         gateway = self._id("igw", "")
         yield self._row(INTERNET_GATEWAY, gateway, "internet-gateway")
         zones = _texts(region.get("availabilityZones"))
@@ -180,6 +184,17 @@ class _Network:
             instanceTenancy="default",
             mainRouteTableId=table,
             ownerId=ACCOUNT,
+            state="available",
+        )
+
+    def _interface_endpoint(self, service: str) -> Row:
+        return self._row(
+            VPC_ENDPOINT,
+            self._id("vpce", service),
+            "vpc-endpoint",
+            serviceName=SERVICE_NAME.format(region=self.region, service=service),
+            vpcEndpointType="Interface",
+            privateDnsEnabled=True,
             state="available",
         )
 

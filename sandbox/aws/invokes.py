@@ -142,6 +142,16 @@ def _route_table(call: _Call) -> Result:
     return {**found, "routeTableId": found["id"]}
 
 
+@_function("ec2/getVpcEndpoint:getVpcEndpoint", "vpcId", "serviceName", "vpcEndpointType")
+def _vpc_endpoint(call: _Call) -> Result:
+    return _found(call, "EC2 VPC Endpoint", call.existing(account.VPC_ENDPOINT), call.args)
+
+
+@_function("eks/getClusters:getClusters")
+def _clusters(call: _Call) -> Result:
+    return {"names": sorted(str(row.outputs["name"]) for row in call.existing(account.CLUSTER))}
+
+
 @_function("iam/getRole:getRole", "name")
 def _role(call: _Call) -> Result:
     return _found(call, "IAM Role", call.existing(account.ROLE), call.args)

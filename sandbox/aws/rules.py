@@ -384,6 +384,24 @@ def subnets_do_not_overlap(change: Change) -> Iterator[Finding]:
             yield "cidrBlock", f"{block} overlaps {other.inputs['cidrBlock']} of {other.name}"
 
 
+@rule("ec2/vpcEndpoint:VpcEndpoint", at_preview=False)
+def endpoint_is_the_only_one_of_its_service(change: Change) -> Iterator[Finding]:
+    """A VPC has one private DNS name, and a route table one gateway endpoint, for each service."""
+    service = change.get("serviceName")
+    for other in change.others(change.type, existing=True):
+        if (other.inputs.get("vpcId"), other.inputs.get("serviceName")) != (change.get("vpcId"), service):
+            continue
+        if change.get("privateDnsEnabled") and other.inputs.get("privateDnsEnabled"):
+            yield (
+                "privateDnsEnabled",
+                "private-dns-enabled cannot be set because there is already a conflicting DNS domain for "
+                f"{service} in the VPC {change.get('vpcId')} ({other.id})",
+            )
+        shared = set(change.get("routeTableIds", [])) & set(other.inputs.get("routeTableIds") or [])
+        for table in sorted(shared):
+            yield "routeTableIds", f"route table {table} already has a route to {service} ({other.id})"
+
+
 @rule("ec2/vpcEndpoint:VpcEndpoint")
 def endpoint_lies_in_its_subnets(change: Change) -> Iterator[Finding]:
     """An endpoint's subnets must be in its VPC, and its addresses must be free in its subnets."""

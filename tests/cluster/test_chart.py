@@ -1,19 +1,23 @@
 """The microservice chart, rendered by Helm."""
 
+import math
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.common.workloads import scheduled_zones
 from sandbox import tools
 from tests.unit.harness import ROOT
+from tests.unit.scheduler import schedule
 
 CHART = ROOT / "k8s" / "charts" / "microservice"
 VALUES: dict[str, Any] = {
     "name": "orders",
-    "image": "example/orders:1.4.2",
+    "image": "ghcr.io/example/orders:1.4.2",
     "port": 8080,
     "endpoints": {"configMap": "orders-endpoints", "checksum": "0a1b2c3d"},
     "cpu": "250m",
@@ -21,6 +25,7 @@ VALUES: dict[str, Any] = {
     "probes": {"health": "/healthz", "ready": "/readyz"},
     "metrics": {"path": "/metrics", "port": 9797},
     "nodePools": ["on-demand"],
+    "spread": {"zones": 2, "podsPerNode": 2},
     "architectures": ["amd64"],
     "priorityClassName": "trading-critical",
     "vpcCidr": "10.0.0.0/16",
@@ -59,7 +64,7 @@ def test_helm_lints_the_chart(tmp_path: Path):
     [
         ("replicas", 3),  # the scaled object sets them
         ("name", "Orders"),
-        ("image", "example/orders"),
+        ("image", "ghcr.io/example/orders"),
         ("image", None),
         ("port", 0),
         ("port", "8080"),
@@ -93,6 +98,13 @@ def test_pulumi_waits_until_the_deployment_has_given_up(tmp_path: Path):
     assert waits > deployment["spec"]["progressDeadlineSeconds"]
 
 
+def test_pulumi_waits_as_long_for_the_service_as_for_its_pods(tmp_path: Path):
+    """Pulumi waits for an endpoint of the Service, which the first pod of a new Deployment gives it."""
+    objects = render(tmp_path)
+    deployment, service = (objects[kind]["metadata"]["annotations"] for kind in ("Deployment", "Service"))
+    assert service["pulumi.com/timeoutSeconds"] == deployment["pulumi.com/timeoutSeconds"] == "960"
+
+
 def test_number_of_pods_is_the_scaled_objects(tmp_path: Path):
     assert "replicas" not in render(tmp_path)["Deployment"]["spec"]
 
@@ -117,10 +129,32 @@ def test_every_service_port_has_a_name(tmp_path: Path):
     assert [port["name"] for port in same] == ["http"]
 
 
-def test_pods_spread_over_the_zones(tmp_path: Path):
-    constraints = render(tmp_path)["Deployment"]["spec"]["template"]["spec"]["topologySpreadConstraints"]
-    zone = next(item for item in constraints if item["topologyKey"] == "topology.kubernetes.io/zone")
-    assert (zone["maxSkew"], zone["whenUnsatisfiable"]) == (1, "DoNotSchedule")
+def constraints(directory: Path, zones: int, replicas: int) -> list[dict[str, Any]]:
+    """The constraints of a service with this minimum of replicas, as `Microservice` sets them."""
+    spread = {"zones": scheduled_zones(zones), "podsPerNode": math.ceil(replicas / 2)}
+    return render(directory, spread=spread)["Deployment"]["spec"]["template"]["spec"][
+        "topologySpreadConstraints"
+    ]
+
+
+@pytest.mark.parametrize(("zones", "replicas"), [(3, 2), (3, 3), (3, 10), (2, 2), (2, 3)])
+def test_replicas_never_share_one_node_or_one_of_three_zones(tmp_path: Path, zones: int, replicas: int):
+    placed = schedule(constraints(tmp_path, zones, replicas), replicas, zones=zones)
+    assert max(Counter(placed).values()) <= math.ceil(replicas / 2)
+    if zones == 3:
+        assert len({zone for zone, _ in placed}) >= 2
+
+
+@pytest.mark.parametrize(("zones", "replicas"), [(3, 3), (2, 3)])
+def test_lost_zone_does_not_keep_pods_from_the_others(tmp_path: Path, zones: int, replicas: int):
+    placed = schedule(constraints(tmp_path, zones, replicas), 10 * replicas, zones=zones, lost=1)
+    assert len(placed) == 10 * replicas
+
+
+def test_pods_scale_out_beside_a_node_that_has_no_room_for_them(tmp_path: Path):
+    placed = schedule(constraints(tmp_path, 3, 3), 30, zones=3, others=[(0, 100), (1, 101), (2, 102)])
+    assert len(placed) == 30
+    assert len(set(placed)) <= 15, "more than one pod on each node"
 
 
 def test_traffic_is_admitted_from_the_vpc_and_let_out_to_what_is_named(tmp_path: Path):

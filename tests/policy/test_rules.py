@@ -16,7 +16,7 @@ from tests.unit import harness
 
 TAGS = {"owner": "team", "cost-center": "1", "environment": "live"}
 OUR_KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
-PINNED = "example/orders@sha256:" + "0" * 64
+PINNED = "ghcr.io/example/orders@sha256:" + "0" * 64
 
 
 def resource(
@@ -582,7 +582,10 @@ CASES = {
         "version is not set",
     ),
     "image-is-pinned": one(
-        DEPLOYMENT, container(image=PINNED), container(image="example/orders"), "must name a version"
+        DEPLOYMENT, container(image=PINNED), container(image="ghcr.io/example/orders"), "must name a version"
+    ),
+    "image-is-reachable": one(
+        DEPLOYMENT, container(image=PINNED), container(image="nginx:1.29.4"), "comes from docker.io"
     ),
     "containers-have-no-privileges": one(
         DEPLOYMENT,
@@ -612,7 +615,7 @@ WRONG_TOO = [
         resource(kubernetes.CLUSTER, {"vpcConfig": {"publicAccessCidrs": ["203.0.113.0/24", "0.0.0.0/0"]}}),
     ),
     ("chart-is-pinned", resource(kubernetes.RELEASE, {"chart": "keda", "version": "^2.21.0"})),
-    ("image-is-pinned", resource(DEPLOYMENT, container(image="example/orders:latest"))),
+    ("image-is-pinned", resource(DEPLOYMENT, container(image="ghcr.io/example/orders:latest"))),
     (
         "policy-names-its-resources",
         policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="arn:aws:s3:::*"),

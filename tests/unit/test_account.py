@@ -23,7 +23,7 @@ REGION: dict[str, Any] = {
     "cidr": "10.9.0.0/16",
     "availabilityZones": ["eu-west-1a", "eu-west-1b"],
 }
-VPC = existing_vpc(REGION)
+VPC = {**existing_vpc(REGION), "interfaceEndpoints": ["sts"]}
 ROLE = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Traders"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:trading/other-AbCdEf"
 CONFIGURATION: dict[str, Any] = {
@@ -168,6 +168,22 @@ def test_endpoint_stands_in_subnets_of_its_vpc(caller: Caller) -> None:
     subnets = [VPC["privateSubnets"][0]["id"]]
     with pytest.raises(ProviderError, match=r"subnetIds: .* is in vpc-00000000000000001, not in vpc-"):
         caller.create("ec2/vpcEndpoint:VpcEndpoint", **{**ENDPOINT, "vpcId": other["id"]}, subnetIds=subnets)
+
+
+def test_vpc_has_one_private_name_and_a_route_table_one_route_for_a_service(caller: Caller) -> None:
+    service = "com.amazonaws.eu-west-1.sts"
+    found = caller.look_up("ec2/getVpcEndpoint:getVpcEndpoint", vpcId=VPC["id"], serviceName=service)
+    assert found["privateDnsEnabled"] is True
+    endpoint = {"vpcId": VPC["id"], "serviceName": service, "vpcEndpointType": "Interface"}
+    caller.create("ec2/vpcEndpoint:VpcEndpoint", **endpoint, privateDnsEnabled=False)
+    with pytest.raises(ProviderError, match=rf"conflicting DNS domain for {service} in the VPC {VPC['id']}"):
+        caller.create("ec2/vpcEndpoint:VpcEndpoint", **endpoint, privateDnsEnabled=True)
+    gateway = {"vpcId": VPC["id"], "serviceName": "com.amazonaws.eu-west-1.s3", "vpcEndpointType": "Gateway"}
+    first, second = VPC["routeTableIds"]
+    caller.create("ec2/vpcEndpoint:VpcEndpoint", **gateway, routeTableIds=[first])
+    caller.create("ec2/vpcEndpoint:VpcEndpoint", **gateway, routeTableIds=[second])
+    with pytest.raises(ProviderError, match=f"route table {first} already has a route to"):
+        caller.create("ec2/vpcEndpoint:VpcEndpoint", **gateway, routeTableIds=[first])
 
 
 @pytest.mark.parametrize(

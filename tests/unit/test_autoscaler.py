@@ -9,6 +9,7 @@ import yaml
 
 from components.service.autoscaler import Autoscaler, AutoscalerArgs
 from tests.unit.harness import Graph, deploy
+from tests.unit.scheduler import schedule
 
 CLUSTER = "arn:aws:eks:us-east-1:123456789012:cluster/trading-test"
 WORKSPACE = "arn:aws:aps:us-east-1:123456789012:workspace/ws-12345678-1234-1234-1234-123456789012"
@@ -24,6 +25,9 @@ def autoscaler() -> Graph:
                 cluster_name="trading-test",
                 cluster_arn=CLUSTER,
                 kubernetes=kubernetes,
+                vpc_cidr="10.0.0.0/16",
+                zones=3,
+                image_registry="ghcr.io",
                 chart_version="2.21.0",
                 metrics_server_version="v0.9.0-eksbuild.11",
                 workspace_arn=WORKSPACE,
@@ -40,6 +44,36 @@ def test_keda_is_pinned_and_starts_after_its_identity():
     release = autoscaler().only("kubernetes:helm.sh/v3:Release")
     assert release.inputs["version"] == "2.21.0"
     assert "autoscaler-identity" in release.depends_on
+
+
+def test_kedas_images_come_from_the_mirror_of_their_registry():
+    values = autoscaler().only("kubernetes:helm.sh/v3:Release").inputs["values"]
+    assert values["global"]["image"]["registry"] == "ghcr.io"
+
+
+def test_kedas_replicas_are_in_different_zones_and_on_different_nodes():
+    values = autoscaler().only("kubernetes:helm.sh/v3:Release").inputs["values"]
+    replicated = {
+        part for part, value in values.items() if isinstance(value, dict) and "replicaCount" in value
+    }
+    assert replicated == {"operator", "metricsServer", "webhooks"} == set(values["topologySpreadConstraints"])
+    for part in replicated:
+        constraints = values["topologySpreadConstraints"][part]
+        placed = schedule(constraints, values[part]["replicaCount"], zones=3)
+        assert len({zone for zone, _ in placed}) == len(set(placed)) == 2
+
+
+def test_keda_reaches_the_cluster_and_the_workspace_and_nothing_else():
+    graph = autoscaler()
+    policy = graph.only("kubernetes:networking.k8s.io/v1:NetworkPolicy")
+    assert policy.inputs["metadata"]["namespace"] == "keda"
+    assert policy.inputs["spec"]["podSelector"] == {}
+    rules = policy.inputs["spec"]["egress"]
+    cidrs = {peer["ipBlock"]["cidr"] for rule in rules for peer in rule["to"] if "ipBlock" in peer}
+    assert "10.0.0.0/16" in cidrs, "the API server and the endpoint of Managed Prometheus"
+    assert all(cidr.endswith("/32") for cidr in cidrs - {"10.0.0.0/16"})
+    assert rules[-1] == {"to": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": 9666}]}
+    assert "autoscaler-policy" in graph.only("kubernetes:helm.sh/v3:Release").depends_on
 
 
 def test_keda_reads_this_workspace_alone():

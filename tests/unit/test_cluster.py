@@ -5,13 +5,21 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import pytest
 
 from components.common.access import Endpoint
 from components.common.signals import Signal
 from components.service.cluster import Cluster, ClusterArgs
+from sandbox.aws import invokes
 from settings import ClusterSettings
+from settings.aws_limits import AUTO_MODE_NODE_HOURS
 from tests.unit.harness import Graph, context, deploy
 
+ACCOUNT = "123456789012"
+CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
+CLUSTERS = "aws:eks/getClusters:getClusters"
+NODE_CLASS = "kubernetes:eks.amazonaws.com/v1:NodeClass"
+NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
@@ -60,8 +68,10 @@ def test_no_role_is_made_for_nodes_that_auto_mode_does_not_have():
 def test_secrets_and_node_disks_and_logs_are_encrypted_with_our_key():
     graph, _ = cluster()
     assert graph.only("eks:index:Cluster").inputs["encryptionConfigKeyArn"] == KEY
-    node_class = graph.only("kubernetes:eks.amazonaws.com/v1:NodeClass").inputs["spec"]
-    assert node_class["ephemeralStorage"]["kmsKeyID"] == KEY
+    # A node of a built-in pool would have a disk with AWS's own key.
+    assert graph.only("eks:index:Cluster").inputs["autoMode"]["computeConfig"]["nodePools"] == []
+    for node_class in graph.of(NODE_CLASS):
+        assert node_class.inputs["spec"]["ephemeralStorage"]["kmsKeyID"] == KEY
     groups = graph.of("aws:cloudwatch/logGroup:LogGroup")
     assert {(group.inputs["kmsKeyId"], group.inputs["retentionInDays"]) for group in groups} == {(KEY, 30)}
 
@@ -98,6 +108,20 @@ def test_viewers_read_everything_and_change_nothing():
     assert entry["principalArn"] == arn
     policies = [policy["policyArn"] for policy in entry["accessPolicies"].values()]
     assert policies == ["arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"]
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:iam::123456789012:role/deployers/pipeline"])
+def test_role_that_creates_the_cluster_needs_no_entry(arn: str, monkeypatch: pytest.MonkeyPatch):
+    caller = "arn:aws:sts::123456789012:assumed-role/pipeline/session"
+    monkeypatch.setitem(
+        invokes._FUNCTIONS, CALLER, (frozenset(), lambda _: {"arn": caller, "accountId": ACCOUNT})
+    )
+    with pytest.raises(pulumi.RunError, match="creates the cluster trading-test"):
+        cluster(admin_role_arns=[arn])
+    # A person has created the cluster, and the pipeline needs the entry.
+    monkeypatch.setitem(invokes._FUNCTIONS, CLUSTERS, (frozenset(), lambda _: {"names": ["trading-test"]}))
+    entries = cluster(admin_role_arns=[arn])[0].only("eks:index:Cluster").inputs["accessEntries"]
+    assert entries["pipeline"]["principalArn"] == arn
 
 
 def test_deployers_inside_the_network_are_let_in_before_anything_is_deployed():
@@ -185,13 +209,65 @@ def test_every_data_store_port_admits_the_pods_group_alone():
 
 def test_nodes_deny_traffic_that_no_policy_names():
     graph, _ = cluster()
-    assert (
-        graph.only("kubernetes:eks.amazonaws.com/v1:NodeClass").inputs["spec"]["networkPolicy"]
-        == "DefaultDeny"
-    )
-    for pool in graph.of("kubernetes:karpenter.sh/v1:NodePool"):
+    policies = {
+        node_class.inputs["metadata"]["name"]: node_class.inputs["spec"]["networkPolicy"]
+        for node_class in graph.of(NODE_CLASS)
+    }
+    assert policies == {"trading": "DefaultDeny", "add-ons": "DefaultAllow"}
+    for pool in graph.of(NODE_POOL):
+        spec = pool.inputs["spec"]["template"]["spec"]
+        denies = policies[spec["nodeClassRef"]["name"]] == "DefaultDeny"
         # Otherwise, an add-on without network policies could run on these nodes and have no network.
-        assert pool.inputs["spec"]["template"]["spec"]["taints"][0]["effect"] == "NoSchedule"
+        assert denies == bool(spec.get("taints"))
+        assert all(taint["effect"] == "NoSchedule" for taint in spec.get("taints", []))
+
+
+def test_nodes_have_their_permissions_in_aws_and_in_the_cluster_before_they_start():
+    graph, _ = cluster()
+    role = graph.named("cluster-node", "aws:iam/role:Role")
+    entry = graph.only("aws:eks/accessEntry:AccessEntry").inputs
+    assert (entry["principalArn"], entry["type"]) == (role.outputs["arn"], "EC2")
+    association = graph.only("aws:eks/accessPolicyAssociation:AccessPolicyAssociation").inputs
+    assert association["policyArn"].endswith("/AmazonEKSAutoNodePolicy")
+    for node_class in graph.of(NODE_CLASS):
+        assert node_class.inputs["spec"]["role"] == role.id
+        assert {
+            "cluster-node",
+            "cluster-node-AmazonEKSWorkerNodeMinimalPolicy",
+            "cluster-node-AmazonEC2ContainerRegistryPullOnly",
+            "cluster-disk-key",
+        } <= node_class.depends_on
+
+
+def test_add_ons_go_before_their_nodes():
+    graph, _ = cluster()
+    for addon in graph.of("aws:eks/addon:Addon"):
+        assert "cluster-add-ons" in addon.depends_on
+
+
+def budgets(**settings: object) -> list[dict[str, Any]]:
+    graph, _ = cluster(**settings)
+    (found,) = {json.dumps(pool.inputs["spec"]["disruption"]["budgets"]) for pool in graph.of(NODE_POOL)}
+    return json.loads(found)
+
+
+def test_no_node_is_replaced_while_the_market_trades():
+    always, *closed = budgets()
+    assert always == {"nodes": "10%"}
+    assert [(budget["nodes"], budget["schedule"], budget["duration"]) for budget in closed] == [
+        ("0", "30 14 * * mon,tue,wed,thu,fri", "6h30m"),  # winter
+        ("0", "30 13 * * mon,tue,wed,thu,fri", "6h30m"),  # daylight saving time
+    ]
+    assert all("Empty" not in budget["reasons"] for budget in closed), "an empty node disrupts nothing"
+    assert budgets(market_hours=None) == [always]
+
+
+def test_a_node_is_replaced_for_a_new_image_long_before_it_expires():
+    graph, _ = cluster()
+    for pool in graph.of(NODE_POOL):
+        spec = pool.inputs["spec"]["template"]["spec"]
+        hours = int(spec["expireAfter"].rstrip("h")) + int(spec["terminationGracePeriod"].rstrip("h"))
+        assert AUTO_MODE_NODE_HOURS - 48 <= hours <= AUTO_MODE_NODE_HOURS
 
 
 def test_on_demand_pool_buys_no_spot_capacity_and_is_limited():
@@ -199,6 +275,8 @@ def test_on_demand_pool_buys_no_spot_capacity_and_is_limited():
     pools = {
         pool.inputs["metadata"]["name"]: pool for pool in graph.of("kubernetes:karpenter.sh/v1:NodePool")
     }
+    add_ons = pools.pop("add-ons").inputs["spec"]["template"]["spec"]["requirements"]
+    assert {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]} in add_ons
     assert set(pools) == {"on-demand", "spot"}
     for name, pool in pools.items():
         spec = pool.inputs["spec"]

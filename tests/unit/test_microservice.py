@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pulumi_kubernetes as k8s
+import pytest
 import yaml
 
 from components.common.access import Access
@@ -83,23 +84,26 @@ def microservice(
     callers: tuple[str, ...] = (),
     calls: dict[str, int] | None = None,
     access: Sequence[Access] | None = None,
+    zones: int = 3,
     **settings: Any,
 ) -> Graph:
     """The graph of a service. `access` replaces the access that its stores grant."""
 
     def program() -> None:
-        service = ServiceSettings(name="orders", listener_port=8081, **settings)
+        service = ServiceSettings.model_validate({"name": "orders", "listener_port": 8081, **settings})
         place = context()
         Microservice(
             "orders-us-east-1",
             MicroserviceArgs(
                 context=place,
                 settings=service,
+                image=service.image,
                 cluster_name="trading-test",
                 cluster_arn=f"arn:aws:eks:{ACCOUNT}:cluster/trading-test",
                 kubernetes=k8s.Provider("kubernetes", kubeconfig="{}"),
                 target_group_arn=f"arn:aws:elasticloadbalancing:{ACCOUNT}:targetgroup/orders/0123456789abcdef",
                 vpc_cidr="10.0.0.0/16",
+                zones=zones,
                 access=access_to_stores(place, service) if access is None else access,
                 calls=calls or {},
                 workspace_endpoint="https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/",
@@ -166,6 +170,19 @@ def test_service_reaches_the_tables_topics_and_users_that_it_declares():
     assert actions["elasticache:Connect"] == {cache, user}
     proxy = graph.only("aws:rds/proxy:Proxy").outputs["arn"].rsplit(":", 1)[-1]
     assert actions["rds-db:connect"] == {f"arn:aws:rds-db:{ACCOUNT}:dbuser:{proxy}/orders"}
+
+
+@pytest.mark.parametrize(
+    ("least", "zones", "spread"),
+    [
+        (1, 3, {"zones": 2, "podsPerNode": 1}),
+        (3, 3, {"zones": 2, "podsPerNode": 2}),
+        (10, 2, {"zones": 1, "podsPerNode": 5}),
+    ],
+)
+def test_a_node_holds_at_most_half_of_the_minimum(least: int, zones: int, spread: dict[str, int]):
+    graph = microservice(zones=zones, replicas={"min": least, "max": 30})
+    assert values(graph)["spread"] == spread
 
 
 def test_no_permission_is_for_every_resource_or_action():

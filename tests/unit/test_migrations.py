@@ -50,6 +50,8 @@ def deployed(users: dict[str, list[str]] | None = None) -> Graph:
                 database_name="trading",
                 secret_arn=SECRET,
                 users={"orders": ["orders_rw"]} if users is None else users,
+                image=migrations.IMAGE,
+                fetch_image=migrations.FETCH_IMAGE,
                 ready=[],
             ),
             pulumi.ResourceOptions(provider=provider),
@@ -152,10 +154,9 @@ def test_secret_stays_in_memory(graph: Graph) -> None:
 def test_network_lets_out_to_the_database_and_to_secrets_manager(graph: Graph) -> None:
     spec = graph.only("kubernetes:networking.k8s.io/v1:NetworkPolicy").inputs["spec"]
     assert "ingress" not in spec
-    assert [(rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in spec["egress"]] == [
-        ("10.0.0.0/16", 5432),
-        ("0.0.0.0/0", 443),
-    ]
+    (rule,) = spec["egress"]
+    assert rule["to"] == [{"ipBlock": {"cidr": "10.0.0.0/16"}}], "Secrets Manager has an endpoint in the VPC"
+    assert [port["port"] for port in rule["ports"]] == [5432, 443]
     labels = graph.only(JOB).inputs["spec"]["template"]["metadata"]["labels"]
     assert spec["podSelector"]["matchLabels"].items() <= labels.items()
 
@@ -215,7 +216,7 @@ def test_files_fit_a_config_map() -> None:
 
 def test_images_are_of_the_versions_that_are_tested() -> None:
     version = tools.pinned_version(tools.PROGRAMS["dbmate"].package, tools.PROGRAMS["dbmate"].module)
-    assert f"amacneil/dbmate:{version.removeprefix('v')}" == migrations.IMAGE
+    assert f"ghcr.io/amacneil/dbmate:{version.removeprefix('v')}" == migrations.IMAGE
 
 
 def test_shell_scripts_parse() -> None:

@@ -2,16 +2,21 @@
 
 import ipaddress
 import json
+from dataclasses import replace
 from typing import Any, Literal
 
+import pulumi
 import pytest
 
-from components.network import INTERFACE_SERVICES, Network, NetworkArgs
+from components.network import Network, NetworkArgs
+from sandbox.aws import account
 from sandbox.aws.account import Account
-from settings import ExistingVpc, RegionSettings
+from sandbox.aws.store import Row
+from settings import INTERFACE_SERVICES, ExistingVpc, RegionSettings
 from tests.unit.existing_network import existing_vpc
 from tests.unit.harness import ACCOUNT, Graph, context, deploy
 
+ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
@@ -21,7 +26,7 @@ def _deploy(
     cidr: str = "10.0.0.0/16",
     nat_gateways: Literal["perZone", "one"] = "perZone",
     existing: ExistingVpc | None = None,
-    account: Account = ACCOUNT,
+    existing_account: Account = ACCOUNT,
 ) -> tuple[Graph, Network]:
     region = RegionSettings(name="us-east-1", cidr=cidr, availability_zones=ZONES)
     made: list[Network] = []
@@ -41,7 +46,7 @@ def _deploy(
             )
         )
 
-    return deploy(program, account=account), made[0]
+    return deploy(program, account=existing_account), made[0]
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +154,17 @@ def test_tables_have_an_endpoint_with_addresses_of_the_vpc(network: tuple[Graph,
     assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
 
 
-def _existing(cidr: str) -> tuple[Graph, Network]:
-    """The network of a region with this CIDR block, in an existing VPC with the block 10.200.0.0/16."""
-    vpc = existing_vpc({"cidr": "10.200.0.0/16", "availabilityZones": ZONES})
+def _existing(cidr: str, there: list[str] | None = None, **settings: Any) -> tuple[Graph, Network]:
+    """The network of a region with this CIDR block, in an existing VPC with the block 10.200.0.0/16.
+
+    `there` has the interface endpoints of the VPC, if they aren't those that the settings name.
+    """
+    vpc = existing_vpc({"cidr": "10.200.0.0/16", "availabilityZones": ZONES}) | settings
     del vpc["routeTableIds"]
-    region = {"name": "us-east-1", "cidr": "10.200.0.0/16", "availabilityZones": ZONES, "existingVpc": vpc}
-    account = Account.of([{"trading:regions": [region]}])
-    return _deploy(cidr=cidr, existing=ExistingVpc.model_validate(vpc), account=account)
+    known = vpc if there is None else {**vpc, "interfaceEndpoints": there}
+    region = {"name": "us-east-1", "cidr": "10.200.0.0/16", "availabilityZones": ZONES, "existingVpc": known}
+    existing = Account.of([{"trading:regions": [region]}])
+    return _deploy(cidr=cidr, existing=ExistingVpc.model_validate(vpc), existing_account=existing)
 
 
 def test_existing_vpc_gets_endpoints_only() -> None:
@@ -169,6 +178,32 @@ def test_existing_vpc_gets_endpoints_only() -> None:
     kinds = {endpoint.inputs["vpcEndpointType"] for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint")}
     assert kinds == {"Interface"}, "no route tables were given"
     assert network.api_endpoint_addresses == ["10.200.9.8", "10.200.10.8", "10.200.11.8"]
+
+
+def test_endpoint_that_the_vpc_has_is_used() -> None:
+    present = {"interfaceEndpoints": ["secretsmanager", "ecr.dkr"]}
+    graph, _ = _existing("10.200.0.0/16", **present)
+    made = {
+        endpoint.inputs["serviceName"].removeprefix("com.amazonaws.us-east-1.")
+        for endpoint in graph.of(ENDPOINT)
+    }
+    assert made == {*INTERFACE_SERVICES, "dynamodb", "execute-api"} - {"secretsmanager", "ecr.dkr"}
+
+
+def test_endpoint_that_the_vpc_does_not_have_is_refused() -> None:
+    with pytest.raises(Exception, match="no EC2 VPC Endpoint matched"):
+        _existing("10.200.0.0/16", interfaceEndpoints=["sts"], there=[])
+
+
+def test_endpoint_without_private_dns_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interface_endpoint(network: Any, service: str) -> Row:
+        row = made(network, service)
+        return replace(row, outputs={**row.outputs, "privateDnsEnabled": False})
+
+    made = account._Network._interface_endpoint  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(account._Network, "_interface_endpoint", interface_endpoint)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(pulumi.RunError, match="sts: private DNS is disabled"):
+        _existing("10.200.0.0/16", interfaceEndpoints=["sts"])
 
 
 def test_existing_vpc_of_another_block_is_refused() -> None:

@@ -734,13 +734,13 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     # Wrong form
     (
         "image-unpinned",
-        put("services.orders.image", "example/orders"),
-        ("services.orders.image", "example/orders", "1.4.2"),
+        put("services.orders.image", "ghcr.io/example/orders"),
+        ("services.orders.image", "ghcr.io/example/orders", "1.4.2"),
     ),
     (
         "image-latest",
-        put("services.orders.image", "example/orders:latest"),
-        ("services.orders.image", "example/orders:latest", "must name a fixed version"),
+        put("services.orders.image", "ghcr.io/example/orders:latest"),
+        ("services.orders.image", "ghcr.io/example/orders:latest", "must name a fixed version"),
     ),
     (
         "image-port-is-no-version",
@@ -749,8 +749,38 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     ),
     (
         "image-short-digest",
-        put("services.orders.image", "example/orders@sha256:abc"),
-        ("services.orders.image", "example/orders@sha256:abc", "@sha256:"),
+        put("services.orders.image", "ghcr.io/example/orders@sha256:abc"),
+        ("services.orders.image", "ghcr.io/example/orders@sha256:abc", "@sha256:"),
+    ),
+    (
+        "image-of-docker-hub",
+        put("services.orders.image", "stefanprodan/podinfo:6.15.0"),
+        (
+            "services.orders.image",
+            "stefanprodan/podinfo:6.15.0",
+            "docker-images-prod",
+            "cluster.imageMirrors",
+        ),
+    ),
+    (
+        "image-of-the-kubernetes-registry",
+        put("services.orders.image", "registry.k8s.io/pause:3.10"),
+        ("services.orders.image", "registry.k8s.io/pause:3.10", "public.ecr.aws or ghcr.io"),
+    ),
+    (
+        "mirror-that-is-docker-hub",
+        put("cluster.imageMirrors", {"ghcr.io": "docker.io/example"}),
+        ("cluster.imageMirrors", "docker.io/example", "comes from docker.io"),
+    ),
+    (
+        "mirror-in-upper-case",
+        put("cluster.imageMirrors", {"ghcr.io": "Registry.example.com"}),
+        ("cluster.imageMirrors", "Registry.example.com", "in lower case, such as"),
+    ),
+    (
+        "mirror-with-a-scheme",
+        put("cluster.imageMirrors", {"ghcr.io": "https://registry.example.com"}),
+        ("cluster.imageMirrors", "https://registry.example.com", "such as 123456789012.dkr.ecr.REGION"),
     ),
     ("service-name", put("services.Orders", SERVICE), ("services.Orders", '"Orders"', "such as orders")),
     ("memory", put("services.orders.memory", "256MB"), ("services.orders.memory", "256MB", "such as 256Mi")),
@@ -776,6 +806,51 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("database.engineVersion", '"17"', "such as 17."),
     ),
     ("kubernetes-version", put("cluster.version", "v1.34"), ("cluster.version", "v1.34", "such as 1.")),
+    (
+        "kubernetes-version-that-eks-left-behind",
+        put("cluster.version", "1.20"),
+        ("cluster.version", '"1.20"', "that EKS supports", "1.36"),
+    ),
+    (
+        "kubernetes-version-that-eks-does-not-have-yet",
+        put("cluster.version", "1.99"),
+        ("cluster.version", '"1.99"', "that EKS supports", "1.36"),
+    ),
+    (
+        "kubernetes-version-that-aws-upgrades",
+        put("cluster", {"version": "1.33", "support": "STANDARD"}),
+        ("cluster", "version 1.33 left standard support on 2026-07-29", "or EXTENDED"),
+    ),
+    (
+        "market-in-no-time-zone",
+        put("cluster.marketHours", {"timeZone": "New York"}),
+        ("cluster.marketHours.timeZone", "New York", "such as America/New_York"),
+    ),
+    (
+        "market-that-opens-at-25",
+        put("cluster.marketHours", {"opens": "25:00"}),
+        ("cluster.marketHours.opens", "25:00", "such as 09:30"),
+    ),
+    (
+        "market-that-never-closes",
+        put("cluster.marketHours", {"opens": "09:30", "closes": "09:30"}),
+        ("cluster.marketHours", "opens and closes are both 09:30", "`marketHours: null`"),
+    ),
+    (
+        "market-day-twice",
+        put("cluster.marketHours", {"days": ["mon", "mon"]}),
+        ("cluster.marketHours.days", "day mon is given twice"),
+    ),
+    (
+        "existing-endpoint-of-a-service-that-needs-none",
+        put("regions.0.existingVpc", {**VPC, "interfaceEndpoints": ["kms"]}),
+        ("existingVpc.interfaceEndpoints[0]", '"kms"', "'secretsmanager'"),
+    ),
+    (
+        "existing-endpoint-twice",
+        put("regions.0.existingVpc", {**VPC, "interfaceEndpoints": ["sts", "sts"]}),
+        ("existingVpc.interfaceEndpoints", "service sts is given twice"),
+    ),
     ("topic-name", put("streaming.topics.orders!", {}), ('streaming.topics["orders!"]', "must match")),
     (
         "cleanup-policy",

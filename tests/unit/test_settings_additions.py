@@ -24,7 +24,7 @@ from settings.table import DEFAULT_TABLES
 from tests.unit.harness import ROOT
 from tests.unit.test_settings import Change, Values, append, put, stack_values
 
-SERVICE = {"image": "example/positions:1.4.2", "listenerPort": 8084}
+SERVICE = {"image": "ghcr.io/example/positions:1.4.2", "listenerPort": 8084}
 TABLE = {"hashKey": {"name": "symbol"}}
 
 
@@ -118,7 +118,7 @@ def test_null_that_means_something_stays() -> None:
         ("trading:services", {"orders": {"tables": None}}, True),
         ("trading:services", {"orders": {"cpus": "1"}}, False),
         ("trading:services", {"positions": SERVICE}, True),
-        ("trading:services", {"positions": {"image": "example/positions:1.4.2"}}, False),
+        ("trading:services", {"positions": {"image": "ghcr.io/example/positions:1.4.2"}}, False),
         ("trading:services", {"positions": None}, False),
         ("trading:services", {"positions": {**SERVICE, "name": "positions"}}, False),
         ("trading:services", {"Positions": SERVICE}, False),

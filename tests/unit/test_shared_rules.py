@@ -26,7 +26,7 @@ KNOWS = {
 @pytest.mark.parametrize(
     ("pinned", "version"),
     [
-        (pinned_image, "example/orders:1.4.2"),
+        (pinned_image, "ghcr.io/example/orders:1.4.2"),
         (pinned_image, "registry.example.com:5000/orders@sha256:" + "0" * 64),
         (pinned_chart, "2.21.0"),
         (pinned_chart, "v1.14.0-rc.1+build.5"),
@@ -39,9 +39,9 @@ def test_version_that_stays_is_taken(pinned: Callable[[str], str], version: str)
 @pytest.mark.parametrize(
     ("pinned", "version"),
     [
-        (pinned_image, "example/orders"),
+        (pinned_image, "ghcr.io/example/orders"),
         (pinned_image, "registry.example.com:5000/orders"),
-        (pinned_image, "example/orders:latest"),
+        (pinned_image, "ghcr.io/example/orders:latest"),
         (pinned_chart, "2.x"),
         (pinned_chart, "2.21"),
         (pinned_chart, ">=2.21.0"),
