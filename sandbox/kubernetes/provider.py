@@ -57,9 +57,16 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 CREATOR = "pulumi-kubernetes"
 """Field manager of creations, which are plain POST requests. The first update transfers its fields."""
 
+_IF_THE_CLUSTER_IS_GONE = (
+    "If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation "
+    'with the PULUMI_K8S_DELETE_UNREACHABLE environment variable set to "true"'
+)
+"""The official provider's advice."""
+
 _CONFIGURATION = {
     "clusterIdentifier",
     "context",
+    "deleteUnreachable",
     "enableConfigMapMutable",
     "enableSecretMutable",
     "enableServerSideApply",
@@ -130,6 +137,10 @@ class KubernetesProvider(ComponentProvider):
             if key not in self._clusters:
                 self._clusters[key] = Cluster(kubeconfig, context)
             return self._clusters[key]
+
+    def _contact(self, config: Properties) -> None:
+        """Raises `Unreachable` if the cluster can't be reached."""
+        self._cluster(config).version()
 
     def _releases(self, config: Properties) -> Releases:
         with _reported("Release"):
@@ -254,14 +265,27 @@ class KubernetesProvider(ComponentProvider):
     def read(self, call: Call) -> tuple[Properties, Properties] | None:
         """Reads the live object. Inputs only change where the object has changed since the last
         deployment."""
+        try:
+            return self._read(call)
+        except Unreachable as error:
+            if _delete_unreachable(call.config):
+                return None
+            raise ProviderError(
+                f"{_subject(call)}: failed to read resource state due to unreachable cluster. "
+                f"{_IF_THE_CLUSTER_IS_GONE} ({error})"
+            ) from error
+
+    def _read(self, call: Call) -> tuple[Properties, Properties] | None:
         old, state = values.plain_properties(call.inputs), values.plain_properties(call.outputs)
         if call.type == RELEASE:
-            releases = self._releases(call.config)
-            with _reported(f"Release {call.id}"):
-                return (call.inputs, call.outputs) if releases.exists(old) else None
+            self._contact(call.config)
+            with _reported(_subject(call)):
+                return (call.inputs, call.outputs) if self._releases(call.config).exists(old) else None
         obj = _named(old, call)
-        with _reported(_label(obj)):
+        try:
             live = self._cluster(call.config).get(obj)
+        except ApiError as error:
+            raise ProviderError(f"{_label(obj)}: {error}") from error
         if live is None:
             return None
         manager = state.get("__fieldManager") or _field_manager()
@@ -316,19 +340,35 @@ class KubernetesProvider(ComponentProvider):
 
     def delete(self, call: Call) -> None:
         """Deletes the object with background propagation, and waits until it is gone."""
+        try:
+            self._delete(call)
+        except Unreachable as error:
+            # The official provider doesn't give up a release without its cluster.
+            if call.type == RELEASE:
+                raise ProviderError(
+                    f"can't delete Helm Release with unreachable cluster. Reason: {str(error)!r}"
+                ) from error
+            if not _delete_unreachable(call.config):
+                raise ProviderError(
+                    f"{_subject(call)}: configured Kubernetes cluster is unreachable. "
+                    f"{_IF_THE_CLUSTER_IS_GONE} ({error})"
+                ) from error
+
+    def _delete(self, call: Call) -> None:
         new = values.plain_properties(call.inputs)
         if call.type == RELEASE:
-            releases = self._releases(call.config)
-            with _reported(f"Release {call.id}"):
-                releases.delete(new)
+            self._contact(call.config)
+            with _reported(_subject(call)):
+                self._releases(call.config).delete(new)
             return
         obj = _named(new, call)
-        with _reported(_label(obj)):
-            try:
-                self._cluster(call.config).delete(obj, DELETE_TIMEOUT)
-            except ApiError as error:
-                if error.status != 404:  # 404: its kind no longer exists, and so neither does the object
-                    raise
+        try:
+            self._cluster(call.config).delete(obj, DELETE_TIMEOUT)
+        except ApiError as error:
+            if error.status != 404:  # 404: its kind no longer exists, and so neither does the object
+                raise ProviderError(f"{_label(obj)}: {error}") from error
+        except TimeoutError as error:
+            raise ProviderError(f"{_label(obj)}: {error}") from error
 
     def invoke(self, config: Properties, token: str, args: Properties) -> Properties:
         """Rejects all functions, because only the older components use them."""
@@ -407,6 +447,13 @@ def _flag(config: Properties, name: str) -> bool:
     return values.plain(config.get(name)) in (True, "true")
 
 
+def _delete_unreachable(config: Properties) -> bool:
+    """Whether resources of a cluster that can't be reached are removed from the state (`provider.go`)."""
+    if "deleteUnreachable" in config:
+        return _flag(config, "deleteUnreachable")
+    return os.environ.get("PULUMI_K8S_DELETE_UNREACHABLE") == "true"
+
+
 def _namespace(config: Properties) -> str:
     return values.plain(config.get("namespace")) or "default"
 
@@ -461,6 +508,10 @@ def _named(obj: Object, call: Call) -> Object:
     """The object with the name and namespace of the call's id."""
     namespace, _, name = call.id.rpartition("/")
     return _with_kind({**obj, "metadata": {"name": name, "namespace": namespace}}, call)
+
+
+def _subject(call: Call) -> str:
+    return f"{call.type.rsplit(':', 1)[-1]} {call.id}"
 
 
 def _label(obj: Object) -> str:
