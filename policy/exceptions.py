@@ -15,7 +15,7 @@ from policy.rule import Resource
 
 FILE = Path(__file__).with_name("exceptions.yaml")
 
-CHECKOV_ID = re.compile(r"CKV2?_AWS_\d+")
+CHECKOV_ID = re.compile(r"CKV2?_(AWS|K8S)_\d+")
 """Id of one of Checkov's checks, which `python -m policy.scan` runs. The policy pack ignores these
 entries."""
 

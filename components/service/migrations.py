@@ -208,6 +208,8 @@ def _pod(args: MigrationsArgs, services: str, config_map: pulumi.Input[str]) -> 
         return {
             "name": name,
             "image": image,
+            # A tag can be moved, so each attempt asks the registry what it stands for.
+            "imagePullPolicy": "IfNotPresent" if "@sha256:" in image else "Always",
             "command": command,
             "env": [{"name": key, "value": value} for key, value in environment.items()],
             "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},

@@ -19,6 +19,7 @@ from policy import exceptions
 from policy.exceptions import ExceptionsError
 from policy.rules import NAMES
 from policy.scan.checkov import CheckovError, judge
+from policy.scan.manifests import manifests
 from policy.scan.plan import PlanError, State, plan
 from sandbox.project import Sandbox, SandboxError
 from sandbox.sdk_schema import UnknownTypeError
@@ -42,7 +43,7 @@ class Finding:
     name: str
     urn: str
     attributes: Sequence[str]
-    """The attributes that the check evaluated, with Terraform's names."""
+    """The attributes that the check evaluated, with Terraform's or Kubernetes' names."""
     note: str
     """Mentions an expired exception; otherwise empty."""
 
@@ -54,6 +55,9 @@ class Verdict:
     checkov: str
     """Checkov's version."""
     resources: int
+    """Number of AWS resources."""
+    objects: int
+    """Number of Kubernetes objects."""
     passed: int
     excepted: int
     failed: Sequence[Finding]
@@ -68,12 +72,13 @@ def scan(state: Sequence[State], today: datetime.date) -> Verdict:
         PlanError, UnknownTypeError, CheckovError, ToolError, ExceptionsError: the scan failed.
     """
     entries = exceptions.load(known_rules=NAMES)
-    made = plan(state)
-    report = judge(made.document)
+    made, objects = plan(state), manifests(state)
+    report = judge(made.document, objects.documents)
+    resources = {**made.resources, **objects.resources}
     failed: list[Finding] = []
     excepted = 0
     for result in sorted((r for r in report.results if not r.passed), key=lambda r: (r.check, r.address)):
-        resource = made.resources[result.address]
+        resource = resources[result.address]
         note = exceptions.judged(entries, result.check, resource, "", today)
         if note is None:
             excepted += 1
@@ -92,6 +97,7 @@ def scan(state: Sequence[State], today: datetime.date) -> Verdict:
     return Verdict(
         checkov=report.version,
         resources=sum(it.type.startswith("aws:") for it in made.resources.values()),
+        objects=len(objects.documents),
         passed=sum(result.passed for result in report.results),
         excepted=excepted,
         failed=failed,
@@ -165,8 +171,9 @@ def _text(verdict: Verdict, what: str) -> str:
         lines.append("")
     lines += [f"Not checked, because all of it is secret: {item}" for item in verdict.unseen]
     lines.append(
-        f"Checkov {verdict.checkov} on {what} ({verdict.resources} AWS resources): {verdict.passed} checks "
-        f"passed, {len(verdict.failed)} failed, {verdict.excepted} excepted (policy/exceptions.yaml)."
+        f"Checkov {verdict.checkov} on {what} ({verdict.resources} AWS resources and "
+        f"{verdict.objects} Kubernetes objects): {verdict.passed} checks passed, "
+        f"{len(verdict.failed)} failed, {verdict.excepted} excepted (policy/exceptions.yaml)."
     )
     if verdict.failed:
         lines.append(

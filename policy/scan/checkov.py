@@ -1,4 +1,4 @@
-"""Runs Checkov on a plan in isolation: without network, account or any of the user's settings."""
+"""Runs Checkov in isolation: without network, account or any of the user's settings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sandbox.tools import checkov
 
-FRAMEWORK = "terraform_plan"
+PLANS = "terraform_plan"
+MANIFESTS = "kubernetes"
+"""Checkov's frameworks."""
 
 # `python -m checkov.main` without the garbage collector, which takes a quarter of a scan's time and finds
 # nothing: a scan keeps all that it makes until it ends.
@@ -34,6 +36,7 @@ class Result:
     title: str
     """What the check requires, such as `Ensure the S3 bucket has access logging enabled`."""
     address: str
+    """The resource's address in the plan, or the file name of its manifest."""
     passed: bool
     attributes: Sequence[str]
     """The attributes that the check evaluated, with Terraform's names."""
@@ -41,48 +44,77 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of all checks for a plan."""
+    """The results of all checks."""
 
     version: str
     results: Sequence[Result]
 
 
-def judge(plan: Mapping[str, Any]) -> Report:
+def judge(plan: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
     """Runs every check on every resource to which it applies.
 
+    One run scans both, because Checkov takes seconds to start.
+
+    Args:
+        plan: a Terraform plan.
+        manifests: file name → Kubernetes object.
+
     Raises:
-        CheckovError: Checkov failed, or did not read the whole plan.
+        CheckovError: Checkov failed, or did not read everything.
         sandbox.tools.ToolError: Checkov isn't available.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "plan.json"
-        # One value per line, because Checkov copies the resource's lines into every result.
-        path.write_text(json.dumps(plan, indent=1))
-        options = ["--framework", FRAMEWORK, "--skip-download", "--compact", "--output", "json"]
-        done = run(["--file", str(path), *options], Path(folder))
+    files = {"plan.json": plan, **(manifests or {})}
+    frameworks = [PLANS, *([MANIFESTS] if manifests else [])]
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as folder:
+        for name, document in files.items():
+            # One value per line, because Checkov copies the resource's lines into every result.
+            (Path(folder) / name).write_text(json.dumps(document, indent=1))
+        options = ["--framework", *frameworks, "--skip-download", "--compact", "--output", "json"]
+        done = run(["--directory", folder, *options], Path(home))
     try:
-        document = json.loads(done.stdout)
+        output: Any = json.loads(done.stdout)
     except ValueError:
         raise CheckovError(f"Checkov failed: {(done.stderr or done.stdout).strip()[-2000:]}") from None
-    wanted = len(plan["planned_values"]["root_module"]["resources"])
-    summary = document.get("summary", document)
-    if summary["resource_count"] != wanted:
-        raise CheckovError(f"Checkov read {summary['resource_count']} of the plan's {wanted} resources")
-    found = document.get("results", {})
+    # A list if several frameworks have results, and only a summary if there are none.
+    reports: list[dict[str, Any]] = output if isinstance(output, list) else [output]
+    read = {report.get("check_type", PLANS): report.get("summary", report) for report in reports}
+    _read_everything(plan, manifests or {}, read)
     return Report(
-        summary["checkov_version"],
-        [
-            Result(
+        next(iter(read.values()))["checkov_version"],
+        [result for report in reports for result in _results(report)],
+    )
+
+
+def _read_everything(
+    plan: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]], read: Mapping[str, Mapping[str, Any]]
+) -> None:
+    wanted = len(plan["planned_values"]["root_module"]["resources"])
+    count = read.get(PLANS, {}).get("resource_count", 0)
+    if count != wanted:
+        raise CheckovError(f"Checkov read {count} of the plan's {wanted} resources")
+    # Checkov also counts the pods of workloads.
+    objects = read.get(MANIFESTS, {})
+    count, errors = objects.get("resource_count", 0), objects.get("parsing_errors", 0)
+    if count < len(manifests) or errors:
+        raise CheckovError(
+            f"Checkov read {count} of {len(manifests)} Kubernetes objects, with {errors} errors"
+        )
+
+
+def _results(report: Mapping[str, Any]) -> Iterator[Result]:
+    is_plan = report.get("check_type") == PLANS
+    found = report.get("results", {})
+    for group, passed in (("passed_checks", True), ("failed_checks", False)):
+        for record in found.get(group, []):
+            yield Result(
                 check=record["check_id"],
                 title=record["check_name"],
-                address=record["resource_address"] or record["resource"],
+                address=(record["resource_address"] or record["resource"])
+                if is_plan
+                else Path(record["file_path"]).name,
                 passed=passed,
                 attributes=_attributes(record["check_result"].get("evaluated_keys") or []),
             )
-            for group, passed in (("passed_checks", True), ("failed_checks", False))
-            for record in found.get(group, [])
-        ],
-    )
 
 
 def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -126,7 +126,7 @@ def plan(state: Sequence[State]) -> Plan:
         provider = providers.get(item.get("provider", ""), _NO_PROVIDER)
         address = addresses[item["urn"]]
         kind, name = address.split(".", 1)
-        values = _Values(kind, f"{item['type']} {_name(item)}")
+        values = _Values(kind, f"{item['type']} {logical_name(item)}")
         attributes = values.block(schema.inputs, _inputs(item))
         if "tagsAll" in schema.outputs:
             attributes["tags_all"] = {**default_tags(_inputs(provider)), **attributes.get("tags", {})}
@@ -172,7 +172,9 @@ def _addresses(resources: Sequence[State]) -> dict[str, str]:
     addresses: dict[str, str] = {}
     taken: set[str] = set()
     for item in resources:
-        base = address = f"{terraform_type(item['type'])}.{re.sub(r'[^A-Za-z0-9_-]', '_', _name(item))}"
+        base = address = (
+            f"{terraform_type(item['type'])}.{re.sub(r'[^A-Za-z0-9_-]', '_', logical_name(item))}"
+        )
         number = 1
         while address in taken:
             number += 1
@@ -203,7 +205,7 @@ def _resource(item: State, providers: Mapping[str, State], is_production: bool) 
     provider = item if item["type"] == "pulumi:providers:aws" else providers.get(item.get("provider", ""))
     return Resource(
         type=item["type"],
-        name=_name(item),
+        name=logical_name(item),
         urn=item["urn"],
         properties={},
         provider=_inputs(provider or _NO_PROVIDER),
@@ -219,7 +221,7 @@ def _provider(item: State) -> Json:
     return {
         "name": "aws",
         "full_name": PROVIDER,
-        "alias": _name(item),
+        "alias": logical_name(item),
         "expressions": {
             name: {"constant_value": value}
             for key, name in settings.items()
@@ -229,14 +231,15 @@ def _provider(item: State) -> Json:
 
 
 def _provider_address(provider: State) -> str:
-    return f"aws.{_name(provider)}"
+    return f"aws.{logical_name(provider)}"
 
 
 def _inputs(item: State) -> Mapping[str, Any]:
     return item.get("inputs", {})
 
 
-def _name(item: State) -> str:
+def logical_name(item: State) -> str:
+    """The name that the program gives a resource."""
     return item["urn"].rsplit("::", 1)[-1]
 
 

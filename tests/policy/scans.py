@@ -11,20 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from policy import exceptions
-from policy.rule import is_list, is_map
+from policy.rule import Resource, is_list, is_map
 from policy.rules import NAMES
 from policy.scan.checkov import Report, judge, run
+from policy.scan.manifests import Manifests, manifests
 from policy.scan.plan import Plan, State, plan
 from sandbox import tools, values
 from sandbox.construct import Component
 from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
+from sandbox.kubernetes import helm
 from sandbox.rpc import from_struct, to_struct
 from tests.policy.stacks import TODAY, stack_state
-from tests.unit.harness import SECRET, Graph, Registered, platform
+from tests.unit.harness import ROOT, SECRET, Graph, Registered, platform
 
+CHART = "kubernetes:helm.sh/v4:Chart"
+CONFIG_GROUP = "kubernetes:yaml/v2:ConfigGroup"
 EKS_CLUSTER = "eks:index:Cluster"
 
 SECRET_VALUE = {values.SIGNATURE: values.SECRET, "ciphertext": "v1:AAAA:BBBB"}
@@ -33,34 +38,39 @@ SECRET_VALUE = {values.SIGNATURE: values.SECRET, "ciphertext": "v1:AAAA:BBBB"}
 
 @dataclass(frozen=True)
 class Scan:
-    """A plan and Checkov's findings on it."""
+    """A plan and manifests, and Checkov's findings on them."""
 
     plan: Plan
+    manifests: Manifests
     report: Report
+
+    def findings(self) -> list[tuple[str, Resource]]:
+        """Check and resource of everything that fails, whether excepted or not."""
+        resources = {**self.plan.resources, **self.manifests.resources}
+        return [(r.check, resources[r.address]) for r in self.report.results if not r.passed]
 
     def failed(self) -> set[tuple[str, str]]:
         """Check and logical name of everything that fails."""
-        return {(r.check, self.plan.resources[r.address].name) for r in self.report.results if not r.passed}
+        return {(check, resource.name) for check, resource in self.findings()}
 
     def unexplained(self) -> list[str]:
         """Failures for which no valid exception exists."""
         entries = exceptions.load(known_rules=NAMES)
         return [
-            f"{result.check} ({result.title}): {result.address}"
-            for result in self.report.results
-            if not result.passed
-            and exceptions.judged(entries, result.check, self.plan.resources[result.address], "", TODAY)
+            f"{check}: {resource.type} {resource.name}"
+            for check, resource in self.findings()
+            if exceptions.judged(entries, check, resource, "", TODAY)
         ]
 
 
 def scan(state: list[State]) -> Scan:
     """Runs Checkov on a state."""
-    made = plan(state)
-    return Scan(made, judge(made.document))
+    made, objects = plan(state), manifests(state)
+    return Scan(made, objects, judge(made.document, objects.documents))
 
 
 def fixture_state(stack: str) -> list[State]:
-    """A fixture stack. It also contains the children that the simulated EKS component registers."""
+    """A fixture stack. It also contains the children that the simulated components register."""
     return state_of(platform(stack))
 
 
@@ -87,7 +97,32 @@ def state_of(graph: Graph) -> list[State]:
         with component:
             _Cluster(component).build()
         state += component.state
-    return state
+    return [*state, *_children_of_charts(graph)]
+
+
+def _children_of_charts(graph: Graph) -> Iterator[State]:
+    """The objects that the Kubernetes provider registers for a chart or a group of files."""
+    for item in graph.of(CHART):
+        values = json.dumps(item.inputs["values"])
+        given = (item.inputs["name"], item.inputs["chart"], f"--namespace={item.inputs['namespace']}")
+        yield from _objects(item, helm.run("template", *given, "--values=-", program=ROOT, given=values))
+    for item in graph.of(CONFIG_GROUP):
+        for pattern in item.inputs["files"]:
+            for path in sorted(ROOT.glob(pattern)):
+                yield from _objects(item, path.read_text())
+
+
+def _objects(parent: Registered, text: str) -> Iterator[State]:
+    for document in filter(None, yaml.safe_load_all(text)):
+        metadata, version = document["metadata"], document["apiVersion"]
+        token = f"kubernetes:{version if '/' in version else f'core/{version}'}:{document['kind']}"
+        name = f"{metadata['namespace']}/{metadata['name']}" if "namespace" in metadata else metadata["name"]
+        yield {
+            "urn": f"{parent.urn.rpartition('::')[0]}${token}::{parent.name}:{name}",
+            "type": token,
+            "id": name,
+            "inputs": document,
+        }
 
 
 class _Children(Component):

@@ -24,9 +24,23 @@ ENCRYPTED = resource(TOPIC, {"kmsMasterKeyId": "1234"}, name="quiet")
 PLAIN = resource(TOPIC, name="loud")
 
 
-def exported(tmp_path: Path, *resources: State) -> str:
+POD: State = {
+    "urn": "urn:pulumi:test::trading::kubernetes:core/v1:Pod::shell",
+    "type": "kubernetes:core/v1:Pod",
+    "inputs": {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "shell", "namespace": "trading"},
+        "spec": {
+            "containers": [{"name": "shell", "image": "shell:1", "securityContext": {"privileged": True}}]
+        },
+    },
+}
+
+
+def exported(tmp_path: Path, *resources: State, provider: State = PROVIDER) -> str:
     path = tmp_path / "export.json"
-    path.write_text(json.dumps({"version": 3, "deployment": {"resources": [PROVIDER, *resources]}}))
+    path.write_text(json.dumps({"version": 3, "deployment": {"resources": [provider, *resources]}}))
     return str(path)
 
 
@@ -45,32 +59,44 @@ def excepted(days: int) -> RuleException:
 def test_what_fails_is_named_with_what_was_looked_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(["--state", exported(tmp_path, ENCRYPTED, PLAIN)]) == 1
+    """In a resource, in an object, and in credentials that are written into a provider."""
+    inputs = {**PROVIDER["inputs"], "accessKey": "AKIAIOSFODNN7EXAMPLE"}
+    state = exported(tmp_path, ENCRYPTED, PLAIN, POD, provider={**PROVIDER, "inputs": inputs})
+    assert command.main(["--state", state]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "CKV_AWS_26: Ensure all data stored in the SNS topic is encrypted"
-    assert lines[1:3] == [f"  {TOPIC} loud", "    evaluated kms_master_key_id"]
-    assert "(2 AWS resources)" in lines[-2]
-    assert ", 1 failed, 0 excepted (policy/exceptions.yaml)." in lines[-2]
+    topic = lines.index("CKV_AWS_26: Ensure all data stored in the SNS topic is encrypted")
+    assert lines[topic + 1 : topic + 3] == [f"  {TOPIC} loud", "    evaluated kms_master_key_id"]
+    provider = lines.index(
+        "CKV_AWS_41: Ensure no hard coded AWS access key and secret key exists in provider"
+    )
+    assert lines[provider + 1] == "  pulumi:providers:aws aws-eu-west-1"
+    privileged = lines.index("CKV_K8S_16: Container should not be privileged")
+    assert lines[privileged + 1] == f"  {POD['type']} shell"
+    assert "(2 AWS resources and 1 Kubernetes objects)" in lines[-2]
     assert lines[-1].startswith("Fix the resources in their tier, or explain in policy/exceptions.yaml")
 
 
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkov finds nothing. It takes seconds to start, so only tests about Checkov itself run it."""
+
+    def report(*_: object) -> Report:
+        return Report("3", [])
+
+    monkeypatch.setattr(command, "judge", report)
+
+
+@pytest.mark.usefixtures("passing")
 def test_what_passes_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--state", exported(tmp_path, ENCRYPTED)]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert "(1 AWS resources)" in line
+    assert "(1 AWS resources and 0 Kubernetes objects)" in line
     assert ", 0 failed, 0 excepted" in line
-
-
-def test_credentials_written_into_a_provider_are_found() -> None:
-    inputs = {**PROVIDER["inputs"], "accessKey": "AKIAIOSFODNN7EXAMPLE"}
-    made = plan([{**PROVIDER, "inputs": inputs}, ENCRYPTED])
-    failed = [result for result in judge(made.document).results if not result.passed]
-    assert [(it.check, made.resources[it.address].name) for it in failed] == [("CKV_AWS_41", "aws-eu-west-1")]
 
 
 def test_stack_without_aws_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--state", exported(tmp_path)]) == 0
-    assert "(0 AWS resources)" in capsys.readouterr().out
+    assert "(0 AWS resources and 0 Kubernetes objects)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("days", "status"), [(0, 0), (-1, 1)])
@@ -84,7 +110,7 @@ def test_exception_holds_until_it_ends(
     def load(**_: Any) -> list[RuleException]:
         return [excepted(days)]
 
-    def report(_: object) -> Report:
+    def report(*_: object) -> Report:
         return Report(
             "3", [Result("CKV_AWS_26", "Ensure …", "aws_sns_topic.loud", passed=False, attributes=[])]
         )
@@ -120,18 +146,16 @@ def test_file_that_is_no_state_is_named(
     assert f"{path} is not the output of `pulumi stack export`" in capsys.readouterr().err
 
 
-def test_state_comes_from_standard_input_too(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "policy.scan", "--state", "-", "--json"],
-        input=Path(exported(tmp_path, PLAIN)).read_text(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert [finding["name"] for finding in json.loads(done.stdout)["failed"]] == ["loud"]
+@pytest.mark.usefixtures("passing")
+def test_state_comes_from_standard_input_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Path(exported(tmp_path, PLAIN)).open())
+    assert command.main(["--state", "-", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["resources"] == 1
 
 
-def test_users_own_settings_of_checkov_change_nothing(
+def test_users_own_settings_change_nothing_and_no_network_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".checkov.yaml").write_text("skip-check: [CKV_AWS_26]\n")
@@ -139,19 +163,14 @@ def test_users_own_settings_of_checkov_change_nothing(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CKV_SKIP_CHECK", "CKV_AWS_26")
     monkeypatch.setenv("BC_API_KEY", "not-a-key")
-    report = judge(plan([PROVIDER, PLAIN]).document)
-    assert [result.check for result in report.results if not result.passed] == ["CKV_AWS_26"]
-
-
-def test_no_network_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unshare = shutil.which("unshare")
     alone = [str(unshare), "--net", "--map-root-user"]
-    if not unshare or subprocess.run([*alone, "true"], capture_output=True).returncode:
-        pytest.skip("this machine does not let us take the network away from a process")
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {" ".join(alone)} "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+    # Some machines don't let us take the network away from a process.
+    if unshare and not subprocess.run([*alone, "true"], capture_output=True).returncode:
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\nexec {" ".join(alone)} "{sys.executable}" "$@"\n')
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
     report = judge(plan([PROVIDER, PLAIN]).document)
     assert [result.check for result in report.results if not result.passed] == ["CKV_AWS_26"]
 
