@@ -121,6 +121,19 @@ def test_no_kubernetes_token_is_mounted(tmp_path: Path):
     assert objects["ServiceAccount"]["automountServiceAccountToken"] is False
 
 
+def test_pod_that_starts_before_its_association_still_gets_credentials(tmp_path: Path):
+    """EKS's webhook only adds them to pods that start later, and leaves those alone that have them."""
+    pod = render(tmp_path)["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {item["name"]: item["value"] for item in container["env"]}
+    assert environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == "http://169.254.170.23/v1/credentials"
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "eks-pod-identity-token")
+    token = volume["projected"]["sources"][0]["serviceAccountToken"]
+    assert token["audience"] == "pods.eks.amazonaws.com"
+    mount = next(item for item in container["volumeMounts"] if item["name"] == volume["name"])
+    assert environment["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] == f"{mount['mountPath']}/{token['path']}"
+
+
 def test_every_service_port_has_a_name(tmp_path: Path):
     """If a port has no name, the preview fails when the port changes."""
     ports = render(tmp_path)["Service"]["spec"]["ports"]
@@ -225,7 +238,7 @@ def test_secrets_are_files_read_with_the_pods_own_role(tmp_path: Path):
     assert "secretObjects" not in provider, "no Kubernetes Secret is made of them"
     pod = objects["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["env"] == [{"name": "PARTNER_KEY_FILE", "value": "/mnt/secrets/PARTNER_KEY"}]
+    assert {"name": "PARTNER_KEY_FILE", "value": "/mnt/secrets/PARTNER_KEY"} in container["env"]
     mount = next(item for item in container["volumeMounts"] if item["name"] == "secrets")
     assert (mount["mountPath"], mount["readOnly"]) == ("/mnt/secrets", True)
     volume = next(item for item in pod["volumes"] if item["name"] == "secrets")

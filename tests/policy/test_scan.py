@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -150,7 +151,7 @@ def test_file_that_is_no_state_is_named(
 def test_state_comes_from_standard_input_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", Path(exported(tmp_path, PLAIN)).open())
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path(exported(tmp_path, PLAIN)).read_text()))
     assert command.main(["--state", "-", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["resources"] == 1
 

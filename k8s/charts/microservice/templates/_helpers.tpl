@@ -19,3 +19,8 @@ labels:
 {{- define "microservice.timeout" -}}
 {{ add (include "microservice.progressDeadline" . | int) 60 }}
 {{- end }}
+
+{{/* Folder of the token for the Pod Identity agent (main.go in aws/amazon-eks-pod-identity-webhook). */}}
+{{- define "microservice.tokenPath" -}}
+/var/run/secrets/pods.eks.amazonaws.com/serviceaccount
+{{- end }}
