@@ -98,21 +98,7 @@ class Autoscaler(Component):
             },
             opts=self.child(provider=args.kubernetes, depends_on=args.ready),
         )
-        # The API server calls the webhooks and the metrics API from the VPC, so inbound traffic stays open.
-        policy = k8s.networking.v1.NetworkPolicy(
-            f"{name}-policy",
-            metadata={"name": NAMESPACE, "namespace": namespace.metadata.name},
-            spec={
-                "pod_selector": {},
-                "policy_types": ["Egress"],
-                "egress": [
-                    *add_on_egress(args.vpc_cidr),
-                    # The metrics API asks the operator.
-                    {"to": [{"pod_selector": {}}], "ports": [{"protocol": "TCP", "port": OPERATOR_PORT}]},
-                ],
-            },
-            opts=self.child(provider=args.kubernetes),
-        )
+        policy = self._network_policy(name, args, namespace)
         _, identity = pod_identity(
             self,
             name,
@@ -179,6 +165,28 @@ class Autoscaler(Component):
             )
         )
         self.register_outputs({"authentication": self.authentication})
+
+    def _network_policy(
+        self, name: str, args: AutoscalerArgs, namespace: k8s.core.v1.Namespace
+    ) -> k8s.networking.v1.NetworkPolicy:
+        """Where KEDA's pods may connect.
+
+        Inbound traffic stays open, because the API server calls the webhooks and the metrics API.
+        """
+        return k8s.networking.v1.NetworkPolicy(
+            f"{name}-policy",
+            metadata={"name": NAMESPACE, "namespace": namespace.metadata.name},
+            spec={
+                "pod_selector": {},
+                "policy_types": ["Egress"],
+                "egress": [
+                    *add_on_egress(args.vpc_cidr),
+                    # The metrics API asks the operator.
+                    {"to": [{"pod_selector": {}}], "ports": [{"protocol": "TCP", "port": OPERATOR_PORT}]},
+                ],
+            },
+            opts=self.child(provider=args.kubernetes),
+        )
 
 
 def recording_rules(queries: Mapping[str, str]) -> str:

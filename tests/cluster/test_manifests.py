@@ -1,5 +1,6 @@
 """Sends everything that the fixture stacks send to a cluster to a real API server."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.service.autoscaler import NAMESPACE as KEDA_NAMESPACE
 from components.service.cluster import SECRETS_STORE_NAMESPACE
 from sandbox.kubernetes.client import ApiError, Cluster
 from tests.cluster.test_chart import helm
@@ -54,8 +56,8 @@ def test_every_object_of_the_stack_is_accepted(cluster: Cluster, stack: str):
     for resource in platform(stack).resources:
         if resource.type.startswith("kubernetes:") and resource.type not in COMPONENTS:
             document: dict[str, Any] = {"metadata": {"name": resource.name}, **resource.inputs}
-            if document["metadata"].get("namespace") == SECRETS_STORE_NAMESPACE:
-                # The dry run has not created the namespace of that name.
+            if document["metadata"].get("namespace") in (KEDA_NAMESPACE, SECRETS_STORE_NAMESPACE):
+                # The dry run has not created the namespaces of these names.
                 document["metadata"] = {**document["metadata"], "namespace": "trading"}
             cluster.create(document, "test", dry_run=True)
             kinds.add(document["kind"])
@@ -63,6 +65,19 @@ def test_every_object_of_the_stack_is_accepted(cluster: Cluster, stack: str):
         *("ClusterTriggerAuthentication", "ConfigMap", "Job", "Namespace", "NetworkPolicy", "NodeClass"),
         *("NodePool", "ResourceQuota", "ScaledObject", "ServiceAccount", "TargetGroupBinding"),
     }
+
+
+def test_node_that_would_outlive_auto_modes_limit_is_refused(cluster: Cluster):
+    pool = platform("small").named("cluster-us-east-1-on-demand")
+    document = copy.deepcopy(pool.inputs)
+    spec = document["spec"]["template"]["spec"]
+    for expires, grace in (("504h", "1h"), ("Never", "1h"), ("481h", None)):
+        spec["expireAfter"] = expires
+        spec.pop("terminationGracePeriod", None)
+        if grace:
+            spec["terminationGracePeriod"] = grace
+        with pytest.raises(ApiError, match="may not exceed 21 days"):
+            cluster.create(document, "test", dry_run=True)
 
 
 @pytest.mark.parametrize("stack", STACKS)

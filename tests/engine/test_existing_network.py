@@ -10,6 +10,7 @@ from tests.engine.project import Project, Values
 from tests.unit.existing_network import existing_vpc
 
 STACK = "small"
+PRESENT = ["secretsmanager", "sts"]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         values["trading:domain"] = {"zone": "trading-desk.io", "host": "trade.trading-desk.io"}
         values["trading:cluster"]["viewerRoleArns"] = ["arn:aws:iam::123456789012:role/desk/Viewers"]
         (region,) = values["trading:regions"]
-        region["existingVpc"] = existing_vpc(region)
+        region["existingVpc"] = existing_vpc(region) | {"interfaceEndpoints": PRESENT}
 
     found.change(STACK, use_existing)
     return found
@@ -30,6 +31,7 @@ def test_preview_shows_what_would_be_built_in_the_vpc(project: Project) -> None:
     operations = project.preview(STACK)
     assert set(operations.values()) == {"create"}
     assert not [name for name in operations if name.startswith("network-us-east-1-nat")]
+    assert not {f"network-us-east-1-{service}" for service in PRESENT} & operations.keys()
 
 
 def test_stack_deploys_is_complete_and_goes(project: Project) -> None:
