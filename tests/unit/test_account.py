@@ -23,7 +23,7 @@ REGION: dict[str, Any] = {
     "cidr": "10.9.0.0/16",
     "availabilityZones": ["eu-west-1a", "eu-west-1b"],
 }
-VPC = {**existing_vpc(REGION), "interfaceEndpoints": ["sts"]}
+VPC: dict[str, Any] = {**existing_vpc(REGION), "interfaceEndpoints": ["sts"]}
 ROLE = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Traders"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:trading/other-AbCdEf"
 CONFIGURATION: dict[str, Any] = {

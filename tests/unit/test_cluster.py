@@ -15,7 +15,7 @@ from settings import ClusterSettings
 from settings.aws_limits import AUTO_MODE_NODE_HOURS
 from tests.unit.harness import Graph, context, deploy
 
-ACCOUNT = "123456789012"
+FUNCTIONS = invokes._FUNCTIONS  # pyright: ignore[reportPrivateUsage]
 CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 CLUSTERS = "aws:eks/getClusters:getClusters"
 NODE_CLASS = "kubernetes:eks.amazonaws.com/v1:NodeClass"
@@ -110,16 +110,16 @@ def test_viewers_read_everything_and_change_nothing():
     assert policies == ["arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"]
 
 
-@pytest.mark.parametrize("arn", ["arn:aws:iam::123456789012:role/deployers/pipeline"])
-def test_role_that_creates_the_cluster_needs_no_entry(arn: str, monkeypatch: pytest.MonkeyPatch):
-    caller = "arn:aws:sts::123456789012:assumed-role/pipeline/session"
-    monkeypatch.setitem(
-        invokes._FUNCTIONS, CALLER, (frozenset(), lambda _: {"arn": caller, "accountId": ACCOUNT})
-    )
-    with pytest.raises(pulumi.RunError, match="creates the cluster trading-test"):
+def test_role_that_creates_the_cluster_needs_no_entry(monkeypatch: pytest.MonkeyPatch):
+    def answer(token: str, **outputs: object) -> None:
+        monkeypatch.setitem(FUNCTIONS, token, (frozenset[str](), lambda _: outputs))
+
+    arn = "arn:aws:iam::123456789012:role/deployers/pipeline"
+    answer(CALLER, arn="arn:aws:sts::123456789012:assumed-role/pipeline/session", accountId="123456789012")
+    with pytest.raises(pulumi.RunError, match="pipeline creates the cluster trading-test"):
         cluster(admin_role_arns=[arn])
-    # A person has created the cluster, and the pipeline needs the entry.
-    monkeypatch.setitem(invokes._FUNCTIONS, CLUSTERS, (frozenset(), lambda _: {"names": ["trading-test"]}))
+    # A person has created the cluster, so the pipeline needs the entry.
+    answer(CLUSTERS, names=["trading-test"])
     entries = cluster(admin_role_arns=[arn])[0].only("eks:index:Cluster").inputs["accessEntries"]
     assert entries["pipeline"]["principalArn"] == arn
 

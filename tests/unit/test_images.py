@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from components.service.autoscaler import IMAGE_REGISTRY
+from sandbox.values import is_dict, is_list
 from settings.images import LAYERS_BEYOND_REACH, mirrored, reachable_image, registry_of
 from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, platform, stack_values
 
@@ -51,12 +52,12 @@ def images(graph: Graph, region: str) -> Iterator[str]:
 
 def _of_objects(resource: Registered) -> Iterator[str]:
     def walk(value: Any) -> Iterator[str]:
-        if isinstance(value, dict):
-            if isinstance(image := value.get("image"), str):
-                yield image
+        if is_dict(value):
+            if isinstance(value.get("image"), str):
+                yield value["image"]
             for item in value.values():
                 yield from walk(item)
-        elif isinstance(value, list | tuple):
+        elif is_list(value):
             for item in value:
                 yield from walk(item)
 
