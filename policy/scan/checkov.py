@@ -77,7 +77,7 @@ def judge(plan: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]] | 
     except ValueError:
         raise CheckovError(f"Checkov failed: {(done.stderr or done.stdout).strip()[-2000:]}") from None
     # A list if several frameworks have results, and only a summary if there are none.
-    reports: list[dict[str, Any]] = output if is_list(output) else [output]
+    reports: Sequence[Mapping[str, Any]] = output if is_list(output) else [output]
     read = {report.get("check_type", PLANS): report.get("summary", report) for report in reports}
     _read_everything(plan, manifests or {}, read)
     return Report(
