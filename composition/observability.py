@@ -89,7 +89,7 @@ def _service_alerts(
             order_service=settings.api.order_service,
             is_primary=settings.is_primary(context.region),
             load_metric=autoscaler.load_metric,
-            scaling_rule_group=autoscaler.rule_group,
+            scaling_rule_groups=autoscaler.rule_groups,
             critical_topic_arn=foundation.critical_topic_arn,
             warning_topic_arn=foundation.warning_topic_arn,
             ready=ready,

@@ -30,8 +30,13 @@ TAG_SIGNS = "_.:/=+-@"
 RESERVED_TAG_PREFIX = "aws:"
 """Beginning of keys and values, in any case, that only AWS uses (AWS Tagging Best Practices, "Tag naming
 limits and requirements")."""
+RESOURCE_TAGS = 50
+"""Tags of a resource of most types (AWS Tagging Best Practices, "Tag naming limits and requirements"). The
+provider's default tags count, here and below."""
 OBJECT_TAGS = 10
-"""Tags of an S3 object, the resource with the lowest limit (S3, `PutObjectTagging`)."""
+"""Tags of an S3 object (S3, `PutObjectTagging`)."""
+ROUTE53_TAGS = 10
+"""Tags of a health check or hosted zone (Route 53, `ChangeTagsForResource`)."""
 
 ROLE_ARN = r"^arn:aws:iam::[0-9]{12}:role/.+"
 """Form of an IAM role's ARN (IAM User Guide, "IAM identifiers")."""
@@ -303,6 +308,18 @@ DASHBOARD_WIDGETS = 500
 """Widgets of a dashboard (CloudWatch API Reference, "Dashboard Body Structure and Syntax")."""
 WIDGET_METRICS = 100
 """Alarms or metrics of a widget (same document)."""
+
+# -- Managed Service for Prometheus ---------------------------------------------------------------
+
+RULES_PER_GROUP = 20
+"""Default quota of rules in a rule group (AMP User Guide, "Amazon Managed Service for Prometheus service
+quotas", November 2026)."""
+RULE_GROUPS = 100
+"""Default quota of a workspace's rule groups (same document)."""
+RULE_NAMESPACES = 10
+"""Default quota of a workspace's rule group namespaces (same document)."""
+RULES_FILE_BYTES = 10**6
+"""Size of a namespace's rules file, which no request can raise (same document)."""
 
 # -- Secrets Manager -----------------------------------------------------------------------------
 

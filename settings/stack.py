@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from settings.api import ApiSettings
-from settings.aws_limits import CERTIFICATE_NAMES, KAFKA_NAME_LENGTH
+from settings.aws_limits import CERTIFICATE_NAMES, KAFKA_NAME_LENGTH, RULE_GROUPS, RULES_PER_GROUP
 from settings.aws_values import regions_without
 from settings.by_name import STACK_FILE, ByName
 from settings.cache import CacheSettings
@@ -54,7 +55,7 @@ class Settings(Model):
     protect: bool = True
     """Whether stateful resources are protected from deletion, in Pulumi and in AWS."""
     tags: Tags
-    """Tags of every resource, eight at most. `owner` and `cost-center` are required."""
+    """Tags of every resource, seven at most. `owner` and `cost-center` are required."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
     """The regions that the platform runs in. The first is the primary. If a region fails, the next in the
@@ -256,6 +257,18 @@ class Settings(Model):
                 f"name {len(self.additional_hosts)} hosts in addition to {names.host}, but a region's "
                 f"certificate has room for only {most}",
                 where,
+            )
+
+    @rule
+    def _rule_groups_fit_the_workspace(self) -> Iterator[Broken]:
+        # A group of alerts for each service and one for the platform; each scaling query is one rule.
+        services = len(self.services)
+        groups = services + 1 + math.ceil(services / RULES_PER_GROUP)
+        if groups > RULE_GROUPS:
+            yield Broken(
+                f"has {services} services, whose alerts and scaling queries need {groups} rule groups, but a "
+                f"Prometheus workspace accepts only {RULE_GROUPS}: remove some services",
+                ("services",),
             )
 
     @rule

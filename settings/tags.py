@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from settings.aws_limits import (
     OBJECT_TAGS,
     RESERVED_TAG_PREFIX,
+    ROUTE53_TAGS,
     TAG_KEY_LENGTH,
     TAG_SIGNS,
     TAG_VALUE_LENGTH,
@@ -21,7 +22,14 @@ REQUIRED_TAGS = ("owner", "cost-center")
 OWN_TAGS = ("environment", "platform")
 """Tags that the program sets itself."""
 
-_MOST = OBJECT_TAGS - len(OWN_TAGS)
+HEALTH_CHECK_TAGS = (*OWN_TAGS, "Name")
+"""Tags that the program sets on health checks, which have no other name in the console."""
+
+MOST_TAGS, _WHERE, _BESIDES = min(
+    (OBJECT_TAGS - len(OWN_TAGS), "an S3 object", OWN_TAGS),
+    (ROUTE53_TAGS - len(HEALTH_CHECK_TAGS), "a Route 53 health check", HEALTH_CHECK_TAGS),
+)
+"""Number of tags that every resource accepts, the resource that accepts the fewest, and its other tags."""
 
 
 def missing_tags(tags: Mapping[str, str], required: Sequence[str] = REQUIRED_TAGS) -> list[str]:
@@ -38,9 +46,12 @@ def _problems(tags: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str]]:
     missing = missing_tags(tags)
     if missing:
         yield (), f"must contain {', '.join(missing)}: every resource needs {', '.join(REQUIRED_TAGS)}"
-    if len(tags) > _MOST:
-        own = " and ".join(OWN_TAGS)
-        yield (), f"has {len(tags)} tags, but an S3 object accepts only {_MOST} besides {own}: remove some"
+    if len(tags) > MOST_TAGS:
+        yield (
+            (),
+            f"has {len(tags)} tags, but {_WHERE} accepts only {MOST_TAGS} besides {', '.join(_BESIDES)}: "
+            "remove some",
+        )
     seen: dict[str, str] = {}
     for key, value in tags.items():
         if key.lower() in OWN_TAGS:

@@ -20,8 +20,8 @@ from settings import WORKLOAD_NAMESPACE, ServiceSettings
 
 NAMESPACE = "alerts"
 """Namespace of the rules in the workspace."""
-GROUPS = ("requests", "services")
-"""The group of recording rules and the group of alerting rules."""
+PLATFORM_GROUP = "platform"
+"""The group of the rules that don't belong to a service."""
 EVALUATION_SECONDS = 60
 REQUESTS = "trading:requests:rate5m"
 ERRORS = "trading:request_errors:ratio_rate5m"
@@ -87,8 +87,8 @@ class ServiceAlertsArgs:
     requests."""
     load_metric: str
     """The series that services scale on, with the label `service`."""
-    scaling_rule_group: str
-    """The rule group that writes it: `NAMESPACE;GROUP`."""
+    scaling_rule_groups: Sequence[str]
+    """The rule groups that write it, each as `NAMESPACE;GROUP`."""
     critical_topic_arn: pulumi.Input[str]
     warning_topic_arn: pulumi.Input[str]
     """Standard topics in this region that the alert manager may publish to."""
@@ -125,46 +125,76 @@ class ServiceAlerts(Component):
             # Alerts that fire before the alert manager exists would notify nobody.
             opts=self.child(depends_on=[manager, *args.ready]),
         )
-        groups = [args.scaling_rule_group, *(f"{NAMESPACE};{group}" for group in GROUPS)]
         # The workspace id is taken from the rules, so that the alarm on missing alerts is created after the
         # rules and deleted before them.
-        self.report(*_signals(rules.workspace_id, groups))
+        self.report(
+            *_delivery_signals(rules.workspace_id),
+            *(
+                _rules_failed(rules.workspace_id, group)
+                for group in (*args.scaling_rule_groups, f"{NAMESPACE};{PLATFORM_GROUP}")
+            ),
+            *(
+                _rules_failed(rules.workspace_id, f"{NAMESPACE};{service_group(service.name)}", service.name)
+                for service in args.services
+            ),
+        )
         self.register_outputs({})
 
 
 def rules_file(
     services: Sequence[ServiceSettings], order_service: str, load_metric: str, *, is_primary: bool
 ) -> str:
-    """The rules file. It is JSON, which is also valid YAML, so that no query can break the quoting."""
-    alerts = [
-        alert.rule()
+    """The rules file. It is JSON, which is also valid YAML, so that no query can break the quoting.
+
+    Each service has a group of its own, which has room for `RULES_PER_GROUP` rules. Its recording rules come
+    first: the rules of a group are evaluated from top to bottom, so an alert uses what was recorded in the
+    same evaluation. Between groups there is no order ("Using rules to modify or monitor metrics as they are
+    received", AMP User Guide, read in November 2026).
+    """
+    rules: dict[str, list[dict[str, Any]]] = {
+        service_group(service.name): [
+            *_recording_rules(service.name),
+            *(
+                alert.rule()
+                for alert in service_alerts(service, order_service, load_metric, is_primary=is_primary)
+            ),
+        ]
         for service in services
-        for alert in service_alerts(service, order_service, load_metric, is_primary=is_primary)
-    ]
-    watchdog = {
-        "alert": WATCHDOG,
-        "expr": "vector(1)",
-        "annotations": {"summary": "Rules are evaluated and reach the alert manager"},
     }
+    rules[PLATFORM_GROUP] = [
+        {
+            "alert": WATCHDOG,
+            "expr": "vector(1)",
+            "annotations": {"summary": "Rules are evaluated and reach the alert manager"},
+        }
+    ]
     groups = [
-        {"name": name, "interval": f"{EVALUATION_SECONDS}s", "rules": rules}
-        for name, rules in zip(GROUPS, ([*_recording_rules()], [*alerts, watchdog]), strict=True)
+        {"name": group, "interval": f"{EVALUATION_SECONDS}s", "rules": of_group}
+        for group, of_group in rules.items()
     ]
     return json.dumps({"groups": groups}, indent=2)
 
 
-def _recording_rules() -> list[dict[str, str]]:
-    pods = f'namespace="{WORKLOAD_NAMESPACE}"'
+def service_group(service: str) -> str:
+    """The rule group of a service."""
+    return f"service-{service}"
+
+
+def _recording_rules(service: str) -> list[dict[str, Any]]:
+    pods = f'namespace="{WORKLOAD_NAMESPACE}",service="{service}"'
     requests = f"http_requests_total{{{pods}}}"
     failed = f'http_requests_total{{{pods},status=~"5.."}}'
     buckets = f"http_request_duration_seconds_bucket{{{pods}}}"
+    recorded = f'{REQUESTS}{{service="{service}"}}'
+    expressions = {
+        REQUESTS: f"sum by (service) (rate({requests}[5m]))",
+        ERRORS: f"sum by (service) (rate({failed}[5m])) / {recorded}",
+        LATENCY: f"histogram_quantile(0.99, sum by (service, le) (rate({buckets}[5m])))",
+    }
+    # The label tells the rules of the services apart. The expressions already have it.
     return [
-        {"record": REQUESTS, "expr": f"sum by (service) (rate({requests}[5m]))"},
-        {"record": ERRORS, "expr": f"sum by (service) (rate({failed}[5m])) / {REQUESTS}"},
-        {
-            "record": LATENCY,
-            "expr": f"histogram_quantile(0.99, sum by (service, le) (rate({buckets}[5m])))",
-        },
+        {"record": record, "expr": expression, "labels": {"service": service}}
+        for record, expression in expressions.items()
     ]
 
 
@@ -325,7 +355,7 @@ def _templates(region: str) -> str:
     alert = "{{ .Annotations.summary }}. {{ .Annotations.description }} Runbook: {{ .Annotations.runbook }}"
     alerts = (
         r"{{ range $index, $alert := .Alerts }}{{ if $index }}\n{{ end }}"
-        r"{{ if eq .Status `resolved` }}Over: {{ end }}" + alert + "{{ end }}"
+        r"{{ if eq .Status `resolved` }}Resolved: {{ end }}" + alert + "{{ end }}"
     )
     return f"""\
 {{{{ define "trading.subject" }}}}{title}{{{{ end }}}}
@@ -341,8 +371,8 @@ def _templates(region: str) -> str:
 """
 
 
-def _signals(workspace_id: pulumi.Output[str], rule_groups: Sequence[str]) -> list[Signal]:
-    """Signals of the workspace. The metrics are documented in "Use CloudWatch metrics to monitor Amazon
+def _delivery_signals(workspace_id: pulumi.Output[str]) -> list[Signal]:
+    """Signals of the alert manager. The metrics are documented in "Use CloudWatch metrics to monitor Amazon
     Managed Service for Prometheus resources"."""
     return [
         Signal(
@@ -373,21 +403,23 @@ def _signals(workspace_id: pulumi.Output[str], rule_groups: Sequence[str]) -> li
             reason="Any failed notification is an alert that nobody received.",
             severity="critical",
         ),
-        *(
-            Signal(
-                name=f"rules-{group.split(';')[1]}-failed",
-                runbook="rules-failed",
-                title=f"The Prometheus workspace can't evaluate rules of the group {group}",
-                namespace="AWS/Prometheus",
-                metric="RuleEvaluationFailures",
-                dimensions={"Workspace": workspace_id, "RuleGroup": group},
-                statistic="Sum",
-                threshold=0,
-                period_seconds=300,
-                reason="While a rule can't be evaluated, a recording rule writes no samples and an "
-                "alerting rule triggers no alert.",
-                severity="warning",
-            )
-            for group in rule_groups
-        ),
     ]
+
+
+def _rules_failed(workspace_id: pulumi.Output[str], group: str, dashboard: str = "") -> Signal:
+    """The signal of a rule group, which is given as `NAMESPACE;GROUP`."""
+    return Signal(
+        name=f"rules-{group.split(';')[1]}-failed",
+        runbook="rules-failed",
+        title=f"The Prometheus workspace can't evaluate rules of the group {group}",
+        namespace="AWS/Prometheus",
+        metric="RuleEvaluationFailures",
+        dimensions={"Workspace": workspace_id, "RuleGroup": group},
+        statistic="Sum",
+        threshold=0,
+        period_seconds=300,
+        reason="While a rule can't be evaluated, a recording rule writes no samples and an alerting rule "
+        "triggers no alert.",
+        severity="warning",
+        dashboard=dashboard,
+    )

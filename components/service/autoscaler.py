@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from components.common.signals import Signal
 from components.common.workloads import SCHEDULED_NODES, scheduled_zones
 from components.service.egress import add_on_egress
 from components.service.pod_identity import pod_identity
+from settings.aws_limits import RULES_PER_GROUP
 
 NAMESPACE = "keda"
 OPERATOR = "keda-operator"
@@ -30,7 +31,7 @@ LOAD_METRIC = "trading:scaling_load"
 """Series that the recording rules write: the value of each service's scaling query, with the label
 `service`."""
 RULES = "scaling"
-"""Name of the recording rules' namespace in the workspace, and of the group in it."""
+"""Name of the recording rules' namespace in the workspace, and of the first group in it."""
 RULE_INTERVAL_SECONDS = 30
 """The scrape interval of the pods. A shorter interval would return the same values."""
 
@@ -70,8 +71,8 @@ class Autoscaler(Component):
     """Name of the `ClusterTriggerAuthentication` that scaled objects refer to."""
     load_metric: str
     """The series that scaled objects read, with the label `service`."""
-    rule_group: str
-    """The rule group that writes the series, in CloudWatch's form: `NAMESPACE;GROUP`."""
+    rule_groups: Sequence[str]
+    """The rule groups that write the series, in CloudWatch's form: `NAMESPACE;GROUP`."""
     ready: list[pulumi.Resource]
     """Scaled objects depend on these, because the Helm release installs KEDA's CRDs."""
 
@@ -145,7 +146,7 @@ class Autoscaler(Component):
             opts=self.child(),
         )
         self.load_metric = LOAD_METRIC
-        self.rule_group = f"{RULES};{RULES}"
+        self.rule_groups = [f"{RULES};{group}" for group in _grouped(args.queries)]
         self.ready = [authentication, metrics_server]
         self.report(
             Signal(
@@ -191,12 +192,25 @@ class Autoscaler(Component):
 
 def recording_rules(queries: Mapping[str, str]) -> str:
     """The rules file. It is JSON, which is also valid YAML, so that no query can break the quoting."""
-    rules = [
-        {"record": LOAD_METRIC, "expr": query, "labels": {"service": service}}
-        for service, query in queries.items()
+    groups = [
+        {
+            "name": group,
+            "interval": f"{RULE_INTERVAL_SECONDS}s",
+            "rules": [
+                {"record": LOAD_METRIC, "expr": queries[service], "labels": {"service": service}}
+                for service in services
+            ],
+        }
+        for group, services in _grouped(queries).items()
     ]
-    group = {"name": RULES, "interval": f"{RULE_INTERVAL_SECONDS}s", "rules": rules}
-    return json.dumps({"groups": [group]}, indent=2)
+    return json.dumps({"groups": groups}, indent=2)
+
+
+def _grouped(services: Mapping[str, str]) -> dict[str, list[str]]:
+    """Rule group → its services, one rule each, and no more than a group has room for."""
+    names = list(services)
+    batches = [names[start : start + RULES_PER_GROUP] for start in range(0, len(names), RULES_PER_GROUP)]
+    return {RULES if not index else f"{RULES}-{index + 1}": batch for index, batch in enumerate(batches)}
 
 
 def _values(args: AutoscalerArgs) -> dict[str, Any]:

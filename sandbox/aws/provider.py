@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
+import sandbox.aws.edge_rules  # noqa: F401  # pyright: ignore[reportUnusedImport] (it registers its rules)
 from sandbox import sdk_schema, values
 from sandbox.aws import attributes, cloudformation, invokes, regions, rules
 from sandbox.aws.account import NOTHING, Account

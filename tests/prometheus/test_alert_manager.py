@@ -91,7 +91,7 @@ def test_message_is_what_the_chat_shows(directory: Path) -> None:
             "textType": "client-markdown",
             "title": "FIRING orders in us-east-1",
             "description": "A. For a reason. Runbook: docs/operations.md#service-request-errors\n"
-            "Over: B. For a reason. Runbook: docs/operations.md#service-request-errors",
+            "Resolved: B. For a reason. Runbook: docs/operations.md#service-request-errors",
         },
     }
 

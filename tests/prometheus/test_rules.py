@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from components.monitoring.alerting import NAMESPACE, rules_file
 from components.service.autoscaler import LOAD_METRIC, RULES, recording_rules
 from settings import ServiceAlertSettings, ServiceSettings
+from settings.aws_limits import RULES_PER_GROUP
 from tests.prometheus.tools import run
 from tests.unit.harness import STACKS, platform
 
@@ -53,6 +55,35 @@ def test_every_rule_has_a_case_and_every_alert_one_in_which_it_is_silent() -> No
     assert silent == named - {"Watchdog"}
     recorded = {rule["record"] for rule in rules(ORDERS) if "record" in rule} | {LOAD_METRIC}
     assert [record for record in recorded if record not in asked] == []
+
+
+MANY = [ServiceSettings(name=f"s{number}", listener_port=9000 + number) for number in range(45)]
+
+
+def test_no_group_has_more_rules_than_a_workspace_accepts() -> None:
+    alerts = json.loads(rules_file(MANY, "s0", LOAD_METRIC, is_primary=True))["groups"]
+    scaling = json.loads(recording_rules({service.name: service.scaling_query for service in MANY}))["groups"]
+    assert [group["name"] for group in scaling] == ["scaling", "scaling-2", "scaling-3"]
+    assert {rule["labels"]["service"] for group in scaling for rule in group["rules"]} == {
+        service.name for service in MANY
+    }
+    assert max(len(group["rules"]) for group in (*alerts, *scaling)) <= RULES_PER_GROUP
+
+
+def test_rules_use_only_what_their_group_has_recorded_before_them() -> None:
+    """There is no order between groups. Only the load comes from another one, and its absence is told of
+    after ten minutes."""
+    used = 0
+    for group in json.loads(rules_file(MANY, "s0", LOAD_METRIC, is_primary=True))["groups"]:
+        recorded: set[tuple[str, str]] = set()
+        for rule in group["rules"]:
+            service = rule.get("labels", {}).get("service", "")
+            for series in set(re.findall(r"trading:[\w:]+", rule["expr"])) - {LOAD_METRIC}:
+                assert (series, service) in recorded, rule
+                used += 1
+            if "record" in rule:
+                recorded.add((rule["record"], service))
+    assert used
 
 
 def test_only_failing_orders_wake_somebody() -> None:

@@ -1164,9 +1164,16 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         )
     ),
     (
+        "too-many-services",
+        lambda values: values["services"].update(
+            {f"s{number}": {**SERVICE, "listenerPort": 9000 + number} for number in range(93)}
+        ),
+        ("services", "has 96 services", "need 102 rule groups", "accepts only 100"),
+    ),
+    (
         "too-many-tags",
-        lambda values: values["tags"].update({f"tag-{number}": "a" for number in range(7)}),
-        ("tags", "has 9 tags", "accepts only 8 besides environment and platform"),
+        lambda values: values["tags"].update({f"tag-{number}": "a" for number in range(6)}),
+        ("tags", "has 8 tags", "health check accepts only 7 besides environment, platform, Name"),
     ),
     (
         "instance-class-that-is-none",

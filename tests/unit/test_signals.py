@@ -106,7 +106,7 @@ WATCHED = [
     Watched("8 Database", "backups that are not made", "backup-missing", "first region"),
     Watched("9 Monitoring", "metrics of pods and brokers", "(broker-)?metrics-ingestion"),
     Watched("9 Monitoring", "rules and alert manager", "alerts-not-(evaluated|delivered)"),
-    Watched("9 Monitoring", "rules that fail", "rules-(scaling|requests|services)-failed"),
+    Watched("9 Monitoring", "rules that fail", "rules-(scaling|platform|service-orders)-failed"),
     Watched("9 Monitoring", "undelivered alarms", "regional-(critical|warning)-notifications-failed"),
     Watched(
         "9 Monitoring",

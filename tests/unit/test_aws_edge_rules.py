@@ -1,0 +1,150 @@
+"""What the simulated provider refuses at the edge and in monitoring, as AWS does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.aws.edge_rules import FEW_TAGS
+from sandbox.aws.provider import AwsProvider
+from sandbox.rpc import Call, ProviderError
+from settings.aws_limits import (
+    RESOURCE_TAGS,
+    RULE_GROUPS,
+    RULE_NAMESPACES,
+    RULES_FILE_BYTES,
+    RULES_PER_GROUP,
+)
+from settings.tags import MOST_TAGS, OWN_TAGS
+from tests.unit.harness import STACKS, platform
+
+
+class Account:
+    """The simulated provider in one region, called in the same way as by the engine."""
+
+    def __init__(self, directory: Path) -> None:
+        self.provider = AwsProvider(directory)
+        self.default_tags: dict[str, str] = {}
+
+    def _call(self, kind: str, name: str, **parts: Any) -> Call:
+        urn = f"urn:pulumi:test::trading::aws:{kind}::{name}"
+        config = {"region": "us-east-1", "defaultTags": json.dumps({"tags": self.default_tags})}
+        return Call(config, urn, **parts)
+
+    def create(self, kind: str, name: str, /, **inputs: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """The id, the checked inputs and the outputs."""
+        checked, failures = self.provider.check(self._call(kind, name, old_inputs={}, inputs=inputs))
+        assert not failures
+        identifier, outputs = self.provider.create(self._call(kind, name, inputs=checked))
+        return identifier, checked, outputs
+
+    def update(
+        self,
+        kind: str,
+        name: str,
+        created: tuple[str, dict[str, Any], dict[str, Any]],
+        /,
+        **inputs: Any,
+    ) -> dict[str, Any]:
+        identifier, old, outputs = created
+        new = {**old, **inputs}
+        call = self._call(kind, name, id=identifier, old_inputs=old, inputs=new, outputs=outputs)
+        return self.provider.update(call)
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    found = Account(tmp_path)
+    yield found
+    found.provider.store.close()
+
+
+NAMESPACE = "amp/ruleGroupNamespace:RuleGroupNamespace"
+
+
+def rules(groups: int, each: int = 1, text: str = "") -> str:
+    """A rules file."""
+    rule = {"record": "r", "expr": f"vector(1){text}"}
+    return json.dumps({"groups": [{"name": f"g{n}", "rules": [rule] * each} for n in range(groups)]})
+
+
+def workspace(account: Account) -> str:
+    return account.create("amp/workspace:Workspace", "workspace")[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (rules(1, RULES_PER_GROUP + 1), "group g0 has 21 rules; a group can have 20"),
+        (rules(RULE_GROUPS + 1), "101 rule groups; a workspace can have 100"),
+        (rules(1, text=" " * RULES_FILE_BYTES), "bytes; a rules file can have 1000000"),
+    ],
+)
+def test_rules_beyond_the_quotas_are_refused(account: Account, data: str, message: str) -> None:
+    with pytest.raises(ProviderError, match=message):
+        account.create(NAMESPACE, "alerts", name="alerts", workspaceId=workspace(account), data=data)
+
+
+def test_rules_within_the_quotas_are_accepted(account: Account) -> None:
+    data = rules(RULE_GROUPS // RULE_NAMESPACES, RULES_PER_GROUP)
+    place = workspace(account)
+    for number in range(RULE_NAMESPACES):
+        account.create(NAMESPACE, f"n{number}", name=f"n{number}", workspaceId=place, data=data)
+    with pytest.raises(ProviderError, match="would have 101 rule groups"):
+        account.create(NAMESPACE, "more", name="more", workspaceId=place, data=rules(1))
+    with pytest.raises(ProviderError, match="has 10 rule group namespaces already"):
+        account.create(NAMESPACE, "more", name="more", workspaceId=place, data=rules(0))
+
+
+def test_fields_of_a_log_delivery_are_not_changed_in_place(account: Account) -> None:
+    kind = "cloudwatch/logDelivery:LogDelivery"
+    source = account.create(
+        "cloudwatch/logDeliverySource:LogDeliverySource",
+        "s",
+        resourceArn="arn:aws:cloudfront::aws:distribution/E",
+        logType="ACCESS_LOGS",
+    )
+    destination = account.create(
+        "cloudwatch/logDeliveryDestination:LogDeliveryDestination", "d", outputFormat="json"
+    )
+    delivery = account.create(
+        kind,
+        "d",
+        deliverySourceName=source[0],
+        deliveryDestinationArn=destination[2]["arn"],
+        recordFields=["date"],
+    )
+    account.update(kind, "d", delivery, tags={"a": "b"})
+    with pytest.raises(ProviderError, match="recordFields: ValidationException"):
+        account.update(kind, "d", delivery, recordFields=["date", "time"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "most"),
+    [
+        ("route53/healthCheck:HealthCheck", {"type": "HTTPS", "fqdn": "a.example.com"}, 10),
+        ("sns/topic:Topic", {}, 50),
+    ],
+)
+def test_default_tags_count(account: Account, kind: str, inputs: dict[str, Any], most: int) -> None:
+    account.default_tags = {f"default-{number}": "a" for number in range(most - 1)}
+    account.create(kind, "it", **inputs, tags={"Name": "it"})
+    with pytest.raises(ProviderError, match=f"{most + 1} tags .* AWS accepts {most}"):
+        account.create(kind, "other", **inputs, tags={"Name": "it", "more": "a"})
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_stack_file_with_the_most_tags_leaves_room_on_every_resource(stack: str) -> None:
+    room = {
+        resource.name: FEW_TAGS.get(resource.type, RESOURCE_TAGS)
+        - len(OWN_TAGS)
+        - MOST_TAGS
+        - len(resource.inputs.get("tags", {}))
+        for resource in platform(stack).resources
+        if resource.type.startswith("aws:")
+    }
+    assert min(room.values()) == 0
