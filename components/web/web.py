@@ -417,7 +417,14 @@ class Web(Component):
             delivery_source_name=source.name,
             delivery_destination_arn=destination.arn,
             record_fields=list(ACCESS_LOG_FIELDS),
-            opts=self.child(depends_on=may_deliver),
+            opts=self.child(
+                depends_on=may_deliver,
+                # The provider can't change the fields of a delivery to CloudWatch Logs, because it also sends
+                # an S3 configuration, which AWS rejects (hashicorp/terraform-provider-aws #46108, January
+                # 2026). A source can't have two deliveries to one destination, so the old one goes first.
+                replace_on_changes=["recordFields"],
+                delete_before_replace=True,
+            ),
         )
 
     def _shield(self, name: str, distribution: aws.cloudfront.Distribution) -> None:
