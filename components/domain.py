@@ -125,10 +125,12 @@ class Domain(Component):
             type=option.apply(lambda option: option.resource_record_type or ""),
             records=[option.apply(lambda option: option.resource_record_value or "")],
             ttl=300,
-            # An existing record belongs to another stack. If this stack took it over, destroying this stack
-            # would delete it, and the other stack's certificates would no longer be renewed.
-            allow_overwrite=False,
-            opts=self.child(),
+            # All certificates of the account for a name have the same record, so it may exist already, for
+            # a certificate of another stack or one that was requested by hand. Its content is the same. The
+            # record outlives the stack, because other certificates couldn't be renewed without it ("DNS
+            # validation", ACM User Guide).
+            allow_overwrite=True,
+            opts=self.child(retain_on_delete=True),
         )
 
     def _validated(

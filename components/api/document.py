@@ -100,7 +100,7 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
             "x-amazon-apigateway-endpoint-configuration": {"vpcEndpointIds": [args.endpoint_id]},
         }
     ]
-    document["x-amazon-apigateway-policy"] = only_through(args.endpoint_id)
+    document["x-amazon-apigateway-policy"] = only_through(args.endpoint_id, "execute-api:/*")
     document["components"]["securitySchemes"]["token"] |= _authorizer(args.authorizer)
     function = {
         "type": "aws_proxy",
@@ -129,13 +129,12 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
     return document
 
 
-def only_through(endpoint_id: pulumi.Input[str]) -> dict[str, Any]:
-    """A resource policy that only allows requests through our interface endpoint."""
-    everything: dict[str, Any] = {
-        "Principal": "*",
-        "Action": "execute-api:Invoke",
-        "Resource": "execute-api:/*",
-    }
+def only_through(endpoint_id: pulumi.Input[str], resource: str) -> dict[str, Any]:
+    """A resource policy that only allows requests through our interface endpoint.
+
+    `resource` stands for everything that the policy is attached to: `execute-api:/*` or `*`.
+    """
+    everything: dict[str, Any] = {"Principal": "*", "Action": "execute-api:Invoke", "Resource": resource}
     return {
         "Version": "2012-10-17",
         "Statement": [

@@ -121,13 +121,10 @@ class OrderIntake(Component):
             name=ALIAS,
             function_name=function.name,
             function_version=stable,
-            routing_config={
-                # Until a new version is published, the newest version is the stable one, and an alias can't
-                # have the same version twice.
-                "additional_version_weights": function.version.apply(
-                    lambda newest: {newest: share} if share and newest != stable else {}
-                )
-            },
+            # Until a new version is published, the newest version is the stable one, and an alias can't have
+            # the same version twice. An alias without weights has no block: the provider would read back none
+            # (hashicorp/terraform-provider-aws, `internal/service/lambda/alias.go`, 2026).
+            routing_config=_weights(function.version, stable, share) if share else None,
             opts=self.child(),
         )
 
@@ -333,6 +330,17 @@ class OrderIntake(Component):
                 periods=1,
             )
         )
+
+
+def _weights(
+    newest: pulumi.Output[str], stable: str, share: float
+) -> pulumi.Output[aws.lambda_.AliasRoutingConfigArgsDict | None]:
+    """The share of the newest version, or None if that is the stable version."""
+
+    def weights(version: str) -> aws.lambda_.AliasRoutingConfigArgsDict | None:
+        return {"additional_version_weights": {version: share}} if version != stable else None
+
+    return newest.apply(weights)
 
 
 def _statements(

@@ -69,6 +69,7 @@ class Component(pulumi.ComponentResource):
         replace_on_changes: list[str] | None = None,
         additional_secret_outputs: list[str] | None = None,
         custom_timeouts: pulumi.CustomTimeouts | None = None,
+        retain_on_delete: bool | None = None,
     ) -> pulumi.ResourceOptions:
         """Options of a child resource. They don't inherit any of this component's own options."""
         return pulumi.ResourceOptions(
@@ -81,6 +82,7 @@ class Component(pulumi.ComponentResource):
             replace_on_changes=replace_on_changes,
             additional_secret_outputs=additional_secret_outputs,
             custom_timeouts=custom_timeouts,
+            retain_on_delete=retain_on_delete,
         )
 
     def allow_connection(

@@ -31,7 +31,8 @@ class Signal:
     metric: str
     dimensions: Mapping[str, pulumi.Input[str]]
     statistic: str
-    """`Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`."""
+    """`Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`. For a percentile, `periods` must
+    be at least 3, so that a single slow request doesn't raise the alarm while there are few requests."""
     expression: str = ""
     """Metric math to compare instead of the metric. It refers to the metric as `metric`, and to `others` by
     their ids."""

@@ -382,10 +382,12 @@ def _compared(signal: Signal) -> _Compared:
         "period": signal.period_seconds,
     }
     if signal.statistic.startswith("p"):
-        # With few requests, a percentile is the value of a single request, which must not raise an alarm.
+        # With `ignore`, an alarm on p99 would keep its last state while there are fewer than 1,000 requests
+        # ("Percentile-based alarms and low data samples", CloudWatch User Guide, read in November 2026). With
+        # few requests, a percentile is the value of a single one, but never for `periods` periods in a row.
         percentile: _Compared = {
             "extended_statistic": signal.statistic,
-            "evaluate_low_sample_count_percentiles": "ignore",
+            "evaluate_low_sample_count_percentiles": "evaluate",
         }
         return {**compared, **percentile}
     return {**compared, "statistic": signal.statistic}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -60,9 +61,7 @@ class Spending(Component):
             name,
             name=args.context.platform,
             monitor_type="CUSTOM",
-            monitor_specification=json.dumps(
-                {"Tags": {"Key": COST_TAG, "Values": [args.context.platform], "MatchOptions": ["EQUALS"]}}
-            ),
+            monitor_specification=json.dumps(_costs_with_tag(COST_TAG, args.context.platform)),
             opts=self.child(),
         )
         aws.costexplorer.AnomalySubscription(
@@ -82,3 +81,21 @@ class Spending(Component):
             opts=self.child(),
         )
         self.register_outputs({})
+
+
+def _costs_with_tag(key: str, value: str) -> dict[str, Any]:
+    """The expression for costs with a tag, with all keys, as the provider reads it back.
+
+    The provider compares the texts as JSON. A missing key would be a difference that replaces the monitor in
+    every deployment (hashicorp/terraform-provider-aws, `internal/service/ce/anomaly_monitor.go` and its
+    tests, 2026). Without match options, Cost Explorer matches the exact value ("TagValues", Cost Explorer API
+    Reference).
+    """
+    return {
+        "And": None,
+        "CostCategories": None,
+        "Dimensions": None,
+        "Not": None,
+        "Or": None,
+        "Tags": {"Key": key, "MatchOptions": None, "Values": [value]},
+    }

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import sandbox.aws.edge_rules  # noqa: F401  # pyright: ignore[reportUnusedImport] (it registers its rules)
 from sandbox import sdk_schema, values
-from sandbox.aws import attributes, cloudformation, invokes, regions, rules
+from sandbox.aws import attributes, cloudformation, invokes, read_back, regions, rules
 from sandbox.aws.account import NOTHING, Account
 from sandbox.aws.store import Row, Store
 from sandbox.rpc import Call, CheckFailure, Difference, Provider, ProviderError, plain_difference
@@ -117,6 +117,9 @@ class AwsProvider(Provider):
         region = _region(call)
         if region and state.get("region", region) != region:
             found.changes["region"] = "update"
+        for name in read_back.differing(call.type, new, state):
+            if name not in call.ignore_changes:
+                found.changes.setdefault(name, "update")
         found.replaces = {
             path
             for path in found.changes
@@ -138,7 +141,7 @@ class AwsProvider(Provider):
                 self._planned.add((change.type, builder.planned_id()))
                 return "", outputs
             row = self._row(change, builder.id, builder.arn, outputs)
-            if self.store.get(*row.key):
+            if self.store.get(*row.key) and not change.get("allowOverwrite"):
                 raise ProviderError(f"{change.type} {change.name}: {row.id} already exists")
             self.store.put(row)
             return row.id, outputs

@@ -33,6 +33,10 @@ CHEAPER = {
 }
 """Environment variables that change the cost of a deployment, but not its result."""
 
+VALIDATION_RECORDS = {"route53": 2}
+"""What a stack leaves behind: the records that validate its host and its origin, which other certificates may
+need."""
+
 
 @dataclass(frozen=True)
 class Project:

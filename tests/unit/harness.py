@@ -70,6 +70,7 @@ class Registered:
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
     delete_before_replace: bool
+    retain_on_delete: bool
     id: str
     """The id that other resources refer to. It is the logical name if the sandbox doesn't know the type."""
     outputs: dict[str, Any]
@@ -179,6 +180,7 @@ class _Monitor(mocks.MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
                 replace_on_changes=tuple(request.replaceOnChanges),
                 delete_before_replace=request.deleteBeforeReplace,
+                retain_on_delete=request.retainOnDelete,
                 id=identifier,
                 outputs=outputs,
             )

@@ -145,7 +145,10 @@ def test_every_host_name_is_a_private_domain_of_the_stage() -> None:
     for domain in domains:
         assert domain.inputs["endpointConfiguration"]["types"] == "PRIVATE"
         assert domain.inputs["securityPolicy"] == "TLS_1_2"
-        assert policy_denies_all_but_the_endpoint(json.loads(domain.inputs["policy"]))
+        policy = json.loads(domain.inputs["policy"])
+        assert policy_denies_all_but_the_endpoint(policy)
+        # AWS expands `execute-api:/*`, which would be a difference in every preview.
+        assert {statement["Resource"] for statement in policy["Statement"]} == {"*"}
     for token in (
         "basePathMapping:BasePathMapping",
         "domainNameAccessAssociation:DomainNameAccessAssociation",
@@ -560,14 +563,14 @@ def test_canary_gets_its_share_and_the_stable_version_the_rest() -> None:
 
 def test_canary_of_no_per_cent_takes_the_newest_version_back() -> None:
     back = alias(deploy(lambda: program(canary(0))))
-    assert (back["functionVersion"], back["routingConfig"]) == ("7", {"additionalVersionWeights": {}})
+    assert (back["functionVersion"], back.get("routingConfig")) == ("7", None)
 
 
 def test_stable_version_is_not_its_own_canary_before_a_newer_one_is_published() -> None:
     newest = int(graph().only("aws:lambda/function:Function").outputs["version"])
     early = alias(deploy(lambda: program(canary(10, stable=newest))))
     assert early["functionVersion"] == str(newest)
-    assert early["routingConfig"] == {"additionalVersionWeights": {}}
+    assert early.get("routingConfig") is None
 
 
 def test_canary_of_another_region_is_none_of_ours() -> None:

@@ -42,6 +42,21 @@ class Account:
         identifier, outputs = self.provider.create(self._call(kind, name, inputs=checked))
         return identifier, checked, outputs
 
+    def changed(
+        self,
+        kind: str,
+        name: str,
+        created: tuple[str, dict[str, Any], dict[str, Any]],
+        /,
+        **inputs: Any,
+    ) -> set[str]:
+        """The properties that differ from what the provider reads back."""
+        identifier, old, outputs = created
+        call = self._call(
+            kind, name, id=identifier, old_inputs=old, inputs={**old, **inputs}, outputs=outputs
+        )
+        return set(self.provider.diff(call).changes)
+
     def update(
         self,
         kind: str,
@@ -148,3 +163,43 @@ def test_stack_file_with_the_most_tags_leaves_room_on_every_resource(stack: str)
         if resource.type.startswith("aws:")
     }
     assert min(room.values()) == 0
+
+
+def policy(resource: str) -> str:
+    return json.dumps({"Statement": [{"Action": "execute-api:Invoke", "Resource": resource}]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "inputs", "settled", "never_settled"),
+    [
+        (
+            "apigateway/domainName:DomainName",
+            "policy",
+            {"domainName": "a.example.com", "endpointConfiguration": {"types": "PRIVATE"}},
+            policy("*"),
+            policy("execute-api:/*"),
+        ),
+        (
+            "costexplorer/anomalyMonitor:AnomalyMonitor",
+            "monitorSpecification",
+            {"name": "monitor", "monitorType": "CUSTOM"},
+            json.dumps(dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or", "Tags"))),
+            json.dumps({"Tags": {"Key": "platform", "Values": ["a"]}}),
+        ),
+        (
+            "lambda/alias:Alias",
+            "routingConfig",
+            {"functionName": "f", "functionVersion": "1", "name": "live"},
+            {"additionalVersionWeights": {"2": 0.1}},
+            {"additionalVersionWeights": {}},
+        ),
+    ],
+)
+def test_form_that_the_provider_does_not_read_back_is_a_difference_in_every_preview(
+    account: Account, kind: str, name: str, inputs: dict[str, Any], settled: Any, never_settled: Any
+) -> None:
+    account.provider.enforce = lambda change: None  # what the resource refers to does not exist
+    created = account.create(kind, "it", **inputs, **{name: settled})
+    assert account.changed(kind, "it", created) == set()
+    other = (created[0], {**created[1], name: never_settled}, created[2])
+    assert account.changed(kind, "it", other) == {name}

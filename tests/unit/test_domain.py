@@ -59,6 +59,12 @@ def test_each_name_is_validated_by_one_record(graph: Graph) -> None:
     assert {record.inputs["type"] for record in records} == {"CNAME"}
 
 
+def test_record_that_other_certificates_may_share_is_taken_over_and_left_behind(graph: Graph) -> None:
+    for record in graph.of("aws:route53/record:Record"):
+        assert record.inputs["allowOverwrite"] is True
+        assert record.retain_on_delete, "without it, the other certificates would not be renewed"
+
+
 def test_every_certificate_waits_for_its_validation(graph: Graph) -> None:
     validations = graph.of("aws:acm/certificateValidation:CertificateValidation")
     waits = {item.name: len(item.inputs["validationRecordFqdns"]) for item in validations}

@@ -116,6 +116,8 @@ def test_percentile_is_an_extended_statistic() -> None:
     latency, errors = _alarm(graph, "eu-west-1-latency"), _alarm(graph, "eu-west-1-errors")
     assert (latency.get("statistic"), latency["extendedStatistic"]) == (None, "p99")
     assert (errors["statistic"], errors.get("extendedStatistic")) == ("Sum", None)
+    # With "ignore", the alarm would keep its state below 1,000 requests.
+    assert latency["evaluateLowSampleCountPercentiles"] == "evaluate"
 
 
 SHARE = dataclasses.replace(
@@ -325,7 +327,10 @@ def test_spending_is_that_of_this_platform_alone() -> None:
     (cost_filter,) = graph.only("aws:budgets/budget:Budget").inputs["costFilters"]
     assert cost_filter == {"name": "TagKeyValue", "values": ["user:platform$trading-test"]}
     monitor = graph.only("aws:costexplorer/anomalyMonitor:AnomalyMonitor").inputs
-    assert json.loads(monitor["monitorSpecification"])["Tags"]["Values"] == ["trading-test"]
+    specification = json.loads(monitor["monitorSpecification"])
+    assert specification.pop("Tags") == {"Key": "platform", "MatchOptions": None, "Values": ["trading-test"]}
+    # The provider reads back every key, and would replace the monitor for one that is missing.
+    assert specification == dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
 
 
 def test_billing_may_publish_to_the_encrypted_topics() -> None:

@@ -194,6 +194,7 @@ def resource(token: str, name: str, inputs: dict[str, Any], identifier: str = ""
         ignore_changes=(),
         replace_on_changes=(),
         delete_before_replace=False,
+        retain_on_delete=False,
         id=identifier or name,
         outputs={},
     )

@@ -247,6 +247,29 @@ def test_no_alarm_asks_more_often_than_a_metric_has_values(every_alarm: list[dic
     assert too_often == set()
 
 
+def test_one_slow_request_among_few_raises_no_alarm(every_alarm: list[dict[str, Any]]) -> None:
+    """With few requests, a percentile is the value of one of them. Alarms evaluate it nevertheless, because
+    they would keep their last state otherwise."""
+    percentiles = [alarm for alarm in every_alarm if "extendedStatistic" in alarm]
+    assert {alarm["evaluateLowSampleCountPercentiles"] for alarm in percentiles} == {"evaluate"}
+    assert min(alarm["datapointsToAlarm"] for alarm in percentiles) >= 3
+    assert {alarm["treatMissingData"] for alarm in percentiles} == {"notBreaching"}
+
+
+def test_metric_math_evaluates_no_percentile_of_few_requests(every_alarm: list[dict[str, Any]]) -> None:
+    """The setting for few samples does not apply to metric math, so the expression has a minimum itself."""
+    checked = 0
+    for alarm in every_alarm:
+        statistics = [
+            query["metric"]["stat"] for query in alarm.get("metricQueries", ()) if "metric" in query
+        ]
+        if any(re.match(r"p\d|PR\(", statistic) for statistic in statistics):
+            expression = alarm["metricQueries"][0]["expression"]
+            assert re.fullmatch(r"IF\(requests >= \d+, .+, 0\)", expression), alarm["name"]
+            checked += 1
+    assert checked
+
+
 def test_an_alarm_on_a_table_can_end(every_alarm: list[dict[str, Any]]) -> None:
     """CloudWatch ignores missing values of DynamoDB's metrics, and most are reported only on an event."""
     always_there = {"ProvisionedReadCapacityUnits", "ProvisionedWriteCapacityUnits"}
