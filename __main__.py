@@ -99,7 +99,8 @@ def deploy(settings: Settings) -> None:
 
     # Tiers 1, 2 and 9.
     balancers = [region.load_balancer for region in regions]
-    web = edge.web(settings, context, domain, identity, balancers)
+    contexts = [region.foundation.context for region in regions]
+    web = edge.web(settings, context, domain, identity, balancers, contexts)
     routing = edge.routing(settings, context, domain, web, balancers)
     observability.monitoring(settings, context, [region.foundation for region in regions])
 

@@ -19,6 +19,7 @@ def context(settings: Settings, place: str, region: str) -> DeploymentContext:
         log_retention_days=settings.monitoring.log_retention_days,
         protect=settings.protect,
         provider=aws.Provider(f"aws-{place}", region=region, default_tags={"tags": tags}),
+        tags=tags,
     )
 
 

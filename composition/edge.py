@@ -46,8 +46,13 @@ def web(
     domain: Domain,
     identity: Identity | None,
     balancers: Sequence[LoadBalancer],
+    regions: Sequence[DeploymentContext],
 ) -> Web:
-    """Tier 1: the distribution, which sends the origin secret once the load balancers accept it."""
+    """Tier 1: the distribution, which sends the origin secret once the load balancers accept it.
+
+    If there are several regions, one that isn't the edge's gets a copy of the web app's files.
+    """
+    elsewhere = [region for region in regions if region.region != context.region]
     sign_in = None
     if identity:
         sign_in = SignIn(
@@ -66,6 +71,7 @@ def web(
             origins_ready=[rule for balancer in balancers for rule in balancer.origin_rules],
             sign_in=sign_in,
             api=settings.api,
+            copy_in=elsewhere[0] if len(regions) > 1 else None,
             settings=settings.web,
         ),
         context.options,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbox.apiserver import ApiServers
-from sandbox.aws.store import Store
+from sandbox.aws.store import Row, Store
 from sandbox.folder import SandboxError, deleted, is_sandbox, lock, lock_holder
 from sandbox.project import Sandbox
 
@@ -198,11 +198,13 @@ def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
     with _session(sandbox) as session:
         status = session.run(["pulumi", "destroy", "--stack", stack, "--yes", "--skip-preview"])
     left = sandbox.deployment(stack).get("resources", [])
-    real = _aws_resources(sandbox, stack).total()
-    print(f"\nRemaining of stack {stack}: {len(left)} resources in its state, {real} in AWS.")
+    kept = _aws_rows(sandbox, stack)
+    print(f"\nRemaining of stack {stack}: {len(left)} resources in its state, {len(kept)} in AWS.")
     print(f"Clusters in the sandbox: {', '.join(ApiServers(sandbox.directory).names()) or 'none'}.")
     for item in left:
         print(f"  {_shown(item['urn'])}")
+    for row in kept:
+        print(f"  in AWS: {_shown(row.urn)}")
     return status
 
 
@@ -256,14 +258,19 @@ def _holdings(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def _aws_resources(sandbox: Sandbox, stack: str | None = None) -> Counter[str]:
-    """AWS service → number of resources, of one stack or of all."""
+def _aws_resources(sandbox: Sandbox) -> Counter[str]:
+    """AWS service → number of resources."""
+    return Counter(row.type.removeprefix("aws:").split("/")[0] for row in _aws_rows(sandbox, None))
+
+
+def _aws_rows(sandbox: Sandbox, stack: str | None) -> list[Row]:
+    """The AWS resources of one stack or of all."""
     if not is_sandbox(sandbox.directory):
-        return Counter()
+        return []
     store = Store(sandbox.directory)
     rows = [row for row in store.all() if stack in (None, row.urn.split("::")[0].removeprefix("urn:pulumi:"))]
     store.close()
-    return Counter(row.type.removeprefix("aws:").split("/")[0] for row in rows)
+    return rows
 
 
 def _reset(sandbox: Sandbox, options: argparse.Namespace) -> int:

@@ -327,23 +327,29 @@ class Api(Component):
             )
 
     def _account(self, name: str) -> aws.apigateway.Account:
-        """The role that every API of the account and region uses to write logs."""
+        """The role that every API of the account and region uses to write logs.
+
+        Whichever stack sets it last, the role of any stack serves all APIs of the region. So that the APIs of
+        other stacks don't lose their logs when this stack is destroyed, the role and the setting outlive it
+        (`AWS::ApiGateway::Account`, CloudFormation Template Reference: a setting of the account and region,
+        which the deletion of a stack resets for all of them).
+        """
         role = aws.iam.Role(
             f"{name}-logs",
             assume_role_policy=service_trust("apigateway.amazonaws.com"),
-            opts=self.child(),
+            opts=self.child(retain_on_delete=True),
         )
         attachment = aws.iam.RolePolicyAttachment(
             f"{name}-logs",
             role=role.name,
             policy_arn="arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
-            opts=self.child(),
+            opts=self.child(retain_on_delete=True),
         )
         return aws.apigateway.Account(
             name,
             cloudwatch_role_arn=role.arn,
             # API Gateway rejects a role without permission to write logs.
-            opts=self.child(depends_on=[attachment]),
+            opts=self.child(depends_on=[attachment], retain_on_delete=True),
         )
 
     def _domain_name(

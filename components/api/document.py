@@ -93,7 +93,7 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
     An import replaces the whole API and removes everything that isn't in the document, including a
     RestApiPolicy (pulumi/pulumi-aws #4296). Therefore, the policy and the endpoint are part of the document.
     """
-    document: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
+    document = _with_responses_inlined(yaml.safe_load(DOCUMENT.read_text()))
     document["servers"] = [
         {
             "url": "/",
@@ -126,6 +126,22 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
             }
             for method in methods(route)
         }
+    return document
+
+
+def _with_responses_inlined(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with each response in place of a reference to it.
+
+    API Gateway doesn't support such references ("Amazon API Gateway important notes", API Gateway Developer
+    Guide, read in November 2026). It does support references to schemas, which become models.
+    """
+    responses: dict[str, Any] = document["components"].pop("responses")
+    for item in document["paths"].values():
+        for operation in item.values():
+            operation["responses"] = {
+                status: responses[response["$ref"].rsplit("/", 1)[1]] if "$ref" in response else response
+                for status, response in operation["responses"].items()
+            }
     return document
 
 

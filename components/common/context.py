@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -25,6 +26,8 @@ class DeploymentContext:
     """Whether resources that hold data are protected from deletion."""
     provider: aws.Provider
     """The region's provider."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The provider's default tags."""
     components: list[Component] = field(default_factory=list[Component], repr=False)
     """All components that were deployed with `options`, in order. `Monitoring` monitors what they report."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -23,8 +25,15 @@ from components.common.web_acl import (
     web_acl_rules,
 )
 from components.load_balancer import ORIGIN_SECRET_HEADER
-from components.web.bucket import admit_distribution, app_bucket
-from components.web.release import VIEWER_CACHE_CONTROL, current_release
+from components.web.bucket import (
+    AppCopy,
+    AppCopyArgs,
+    admit_distribution,
+    app_bucket,
+    app_key,
+    reads_with_key,
+)
+from components.web.release import VIEWER_CACHE_CONTROL, Release, current_release
 from settings import ORDERS_PATH, ApiSettings, DomainSettings, WebSettings
 from settings.aws_limits import WAF_LOGS_PREFIX
 
@@ -33,6 +42,10 @@ ORIGIN_READ_TIMEOUT = 60
 ORIGIN_KEEPALIVE_TIMEOUT = 30
 """Number of seconds that CloudFront keeps an idle connection. It is shorter than the load balancer's idle
 timeout, so that the load balancer doesn't close a connection while CloudFront sends a request on it."""
+
+CONNECTION_ATTEMPTS = 2
+CONNECTION_TIMEOUT = 3
+"""Seconds for each attempt of CloudFront to connect to an origin."""
 
 APP_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {0}; "
@@ -124,6 +137,8 @@ class WebArgs:
     whether the API can be reached."""
     api: ApiSettings
     """The API's paths, and which of them use the write origin."""
+    copy_in: DeploymentContext | None = None
+    """Context of a second region, which gets a copy of the web app's files; None if there is only one."""
     settings: WebSettings
 
 
@@ -143,37 +158,12 @@ class Web(Component):
     def __init__(self, name: str, args: WebArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Web", name, opts)
 
-        key = aws.kms.Key(
-            f"{name}-key",
-            description=f"Web app and edge logs of {args.context.platform}",
-            enable_key_rotation=True,
-            opts=self.child(protect=args.context.protect),
-        )
-        aws.kms.Alias(
-            f"{name}-key",
-            name=f"alias/{args.context.platform}-web",
-            target_key_id=key.id,
-            opts=self.child(),
-        )
-        release = current_release(
-            pulumi.Output.json_dumps(
-                {
-                    "apiPaths": [ORDERS_PATH, *(route.path for route in args.api.routes)],
-                    "signIn": {
-                        "url": args.sign_in.login_url,
-                        "clientId": args.sign_in.client_id,
-                        "scopes": ["openid", *args.sign_in.scopes],
-                    }
-                    if args.sign_in
-                    else None,
-                    "issuer": args.api.jwt.issuer if args.api.jwt else None,
-                },
-                indent=2,
-            )
-        )
+        key = app_key(self, f"{name}-key", args.context, "Web app and edge logs of")
+        release = current_release(_app_configuration(args))
         app, objects = app_bucket(
             self, f"{name}-app", key_arn=key.arn, release=release, protect=args.context.protect
         )
+        copy = self._copy(name, args.copy_in, release)
         web_acl = aws.wafv2.WebAcl(
             f"{name}-acl",
             scope="CLOUDFRONT",
@@ -187,13 +177,15 @@ class Web(Component):
             f"{name}-router",
             runtime="cloudfront-js-2.0",
             code=release.router,
-            comment="Sends viewers to the current release of the web app",
+            comment=f"Sends viewers to the web app's current release (tags {_digest(args.context.tags)})",
             # Viewers must be sent to the release only once all of its objects exist.
-            opts=self.child(depends_on=objects),
+            opts=self.child(depends_on=[*objects, *(copy.objects if copy else ())]),
         )
-        distribution = self._distribution(name, args, app.bucket, web_acl, router)
+        distribution = self._distribution(name, args, app.bucket, copy, web_acl, router)
         key_policy = self._key_policy(name, key, distribution)
         admit_distribution(self, f"{name}-app", app, distribution.arn)
+        if copy:
+            copy.admit(distribution.arn)
         self._logs(name, args, key, key_policy, web_acl, distribution)
         if args.settings.shield_advanced:
             self._shield(name, distribution)
@@ -212,11 +204,21 @@ class Web(Component):
             }
         )
 
+    def _copy(self, name: str, context: DeploymentContext | None, release: Release) -> AppCopy | None:
+        if context is None:
+            return None
+        return AppCopy(
+            f"{name}-app-{context.region}",
+            AppCopyArgs(context=context, release=release),
+            self.child(provider=context.provider),
+        )
+
     def _distribution(
         self,
         name: str,
         args: WebArgs,
         bucket: aws.s3.Bucket,
+        copy: AppCopy | None,
         web_acl: aws.wafv2.WebAcl,
         router: aws.cloudfront.Function,
     ) -> aws.cloudfront.Distribution:
@@ -262,16 +264,14 @@ class Web(Component):
             # The web ACL blocks countries instead, because it logs and counts the blocked requests.
             restrictions={"geo_restriction": {"restriction_type": "none"}},
             origins=[
-                {
-                    "origin_id": "app",
-                    "domain_name": bucket.bucket_regional_domain_name,
-                    "origin_access_control_id": access_control.id,
-                },
+                _app_origin("app", bucket.bucket_regional_domain_name, access_control),
+                *([_app_origin("app-copy", copy.origin, access_control)] if copy else []),
                 _api_origin("api", args.names.origin, args.origin_secret),
                 _api_origin("api-write", args.names.write_origin, args.origin_secret),
             ],
+            origin_groups=[_failover("app-with-copy", "app", "app-copy")] if copy else None,
             default_cache_behavior={
-                "target_origin_id": "app",
+                "target_origin_id": "app-with-copy" if copy else "app",
                 "viewer_protocol_policy": "redirect-to-https",
                 "allowed_methods": ["GET", "HEAD"],
                 "cached_methods": ["GET", "HEAD"],
@@ -293,7 +293,9 @@ class Web(Component):
             wait_for_deployment=True,
             # The secret has the same value before and after a rule accepts it, so it doesn't express this
             # dependency.
-            opts=self.child(depends_on=[*args.origins_ready]),
+            # A replacement would fail in the middle of a deployment: a host can't be an alias of two
+            # distributions ("CNAMEAlreadyExists", CloudFront API Reference, CreateDistribution).
+            opts=self.child(depends_on=[*args.origins_ready], protect=args.context.protect),
         )
 
     def _headers(
@@ -343,14 +345,7 @@ class Web(Component):
             key_id=key.id,
             policy=policy_document(
                 account_statement(self.account_id),
-                {
-                    "Sid": "DistributionReadsApp",
-                    "Effect": "Allow",
-                    "Principal": {"Service": "cloudfront.amazonaws.com"},
-                    "Action": "kms:Decrypt",
-                    "Resource": "*",
-                    "Condition": {"StringEquals": {"aws:SourceArn": distribution.arn}},
-                },
+                reads_with_key(distribution.arn),
                 log_groups_statement(self.account_id, key.region, "log-group:*"),
             ),
             opts=self.child(),
@@ -521,6 +516,15 @@ class Web(Component):
         )
 
 
+def _digest(tags: Mapping[str, str]) -> str:
+    """Changes with the tags, so that the function isn't published without having been updated.
+
+    The provider publishes a function whose tags change. CloudFront refuses that unless something else changes
+    too (hashicorp/terraform-provider-aws #49572, August 2026).
+    """
+    return hashlib.sha256(json.dumps(tags, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def _edge_statements(settings: WebSettings) -> dict[str, aws.wafv2.WebAclRuleStatementArgsDict]:
     """Statements for the rules of the edge that come before AWS's rule groups."""
     blocked: dict[str, aws.wafv2.WebAclRuleStatementArgsDict] = {
@@ -542,6 +546,47 @@ def _edge_statements(settings: WebSettings) -> dict[str, aws.wafv2.WebAclRuleSta
     return blocked
 
 
+def _app_configuration(args: WebArgs) -> pulumi.Output[str]:
+    """The contents of the web app's `config.json`."""
+    return pulumi.Output.json_dumps(
+        {
+            "apiPaths": [ORDERS_PATH, *(route.path for route in args.api.routes)],
+            "signIn": {
+                "url": args.sign_in.login_url,
+                "clientId": args.sign_in.client_id,
+                "scopes": ["openid", *args.sign_in.scopes],
+            }
+            if args.sign_in
+            else None,
+            "issuer": args.api.jwt.issuer if args.api.jwt else None,
+        },
+        indent=2,
+    )
+
+
+def _app_origin(
+    origin_id: str, domain_name: pulumi.Input[str], access_control: aws.cloudfront.OriginAccessControl
+) -> aws.cloudfront.DistributionOriginArgsDict:
+    return {
+        "origin_id": origin_id,
+        "domain_name": domain_name,
+        "origin_access_control_id": access_control.id,
+        # CloudFront tries the copy after 6 s instead of 30 s.
+        "connection_attempts": CONNECTION_ATTEMPTS,
+        "connection_timeout": CONNECTION_TIMEOUT,
+    }
+
+
+def _failover(origin_id: str, first: str, second: str) -> aws.cloudfront.DistributionOriginGroupArgsDict:
+    """A group that reads from the second origin if the first fails ("Optimize high availability with
+    CloudFront origin failover", CloudFront Developer Guide). A file that doesn't exist isn't a failure."""
+    return {
+        "origin_id": origin_id,
+        "failover_criteria": {"status_codes": [500, 502, 503, 504]},
+        "members": [{"origin_id": first}, {"origin_id": second}],
+    }
+
+
 def _api_origin(
     origin_id: str, domain_name: str, secret: pulumi.Input[str]
 ) -> aws.cloudfront.DistributionOriginArgsDict:
@@ -550,8 +595,8 @@ def _api_origin(
         "domain_name": domain_name,
         "custom_headers": [{"name": ORIGIN_SECRET_HEADER, "value": secret}],
         # CloudFront gives up on a region that doesn't accept connections after 6 s instead of 30 s.
-        "connection_attempts": 2,
-        "connection_timeout": 3,
+        "connection_attempts": CONNECTION_ATTEMPTS,
+        "connection_timeout": CONNECTION_TIMEOUT,
         "custom_origin_config": {
             "http_port": 80,
             "https_port": 443,

@@ -11,9 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-import sandbox.aws.edge_rules  # noqa: F401  # pyright: ignore[reportUnusedImport] (it registers its rules)
 from sandbox import sdk_schema, values
-from sandbox.aws import attributes, cloudformation, invokes, read_back, regions, rules
+from sandbox.aws import attributes, cloudformation, edge_rules, invokes, read_back, regions, rules
 from sandbox.aws.account import NOTHING, Account
 from sandbox.aws.store import Row, Store
 from sandbox.rpc import Call, CheckFailure, Difference, Provider, ProviderError, plain_difference
@@ -141,7 +140,7 @@ class AwsProvider(Provider):
                 self._planned.add((change.type, builder.planned_id()))
                 return "", outputs
             row = self._row(change, builder.id, builder.arn, outputs)
-            if self.store.get(*row.key) and not change.get("allowOverwrite"):
+            if self.store.get(*row.key) and not edge_rules.overwrites(change):
                 raise ProviderError(f"{change.type} {change.name}: {row.id} already exists")
             self.store.put(row)
             return row.id, outputs
@@ -166,6 +165,7 @@ class AwsProvider(Provider):
             if row is None:
                 return  # it is already deleted
             rules.check_deletion(self.store, row)
+            edge_rules.check_shared_deletion(self.store, row)
             if snapshot := rules.final_snapshot(row):
                 self.store.keep_snapshot(row, snapshot)
             self._remove(row)

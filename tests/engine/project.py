@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from sandbox.aws.store import Store
 from sandbox.project import DIRECTORY_VARIABLE, Sandbox
 from tests.unit.harness import FIXTURES, ROOT
 
@@ -33,9 +34,12 @@ CHEAPER = {
 }
 """Environment variables that change the cost of a deployment, but not its result."""
 
-VALIDATION_RECORDS = {"route53": 2}
-"""What a stack leaves behind: the records that validate its host and its origin, which other certificates may
-need."""
+LEFT_BEHIND = re.compile(
+    r"aws:(route53/record:Record::\S+-validation|apigateway/account:Account::\S+|"
+    r"iam/(role:Role|rolePolicyAttachment:RolePolicyAttachment)::api-\S+-logs)"
+)
+"""What a stack leaves in the account, because other stacks may need it: the records that validate its
+certificates, and the role for the logs of all APIs."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,13 @@ class Project:
         )
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
+
+    def remaining(self) -> list[str]:
+        """The types and names of the AWS resources that exist, without those that a stack leaves behind."""
+        store = Store(self.sandbox)
+        found = [f"{row.type}::{row.name}" for row in store.all()]
+        store.close()
+        return [resource for resource in found if not LEFT_BEHIND.fullmatch(resource)]
 
     def status(self) -> dict[str, Any]:
         """The resources that the sandbox holds."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.values import UNKNOWN
-from tests.engine.project import VALIDATION_RECORDS, Project, Values
+from tests.engine.project import Project, Values
 
 SERVICE: Values = {
     "listenerPort": 8084,
@@ -184,4 +184,4 @@ def test_service_leaves_with_its_resources_only(project: Project, before: dict[s
 
 def test_what_is_left_goes_down_to_nothing(project: Project) -> None:
     project.sandbox_command("down", "--stack", "small")
-    assert project.status()["aws"] == VALIDATION_RECORDS
+    assert project.remaining() == []

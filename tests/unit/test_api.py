@@ -488,6 +488,14 @@ def test_stage_waits_for_the_accounts_logging_role() -> None:
     assert account.urn in {r.urn for r in graph().resources if r.name in stage.depends_on}
 
 
+def test_logs_of_other_stacks_outlive_this_one() -> None:
+    """An account has one role for the logs of all APIs in a region."""
+    account = graph().only("aws:apigateway/account:Account")
+    serving = [r for r in graph().resources if r.name == "api-us-east-1-logs"]
+    assert {r.type.rsplit(":", 1)[1] for r in serving} == {"Role", "RolePolicyAttachment"}
+    assert all(r.retain_on_delete for r in (account, *serving))
+
+
 def test_account_is_left_alone_where_another_stack_manages_it() -> None:
     other = deploy(lambda: program(ApiSettings(manage_account=False)))
     assert other.of("aws:apigateway/account:Account") == []
@@ -692,6 +700,16 @@ def test_validation_of_the_document_can_fail() -> None:
     broken["paths"]["/api/accounts/{proxy+}"]["get"]["parameters"] = []
     with pytest.raises(Exception, match="proxy"):
         valid_openapi(broken)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_imported_document_refers_to_schemas_only(stack: str) -> None:
+    for api in platform(stack).of("aws:apigateway/restApi:RestApi"):
+        imported = json.loads(api.inputs["body"])
+        references = set(re.findall(r'"\$ref": "#/(\w+/\w+)', json.dumps(imported)))
+        assert references == {"components/schemas"}
+        problem = imported["paths"]["/api/orders"]["post"]["responses"]["409"]
+        assert problem == source()["components"]["responses"]["Problem"]
 
 
 def test_every_operation_is_integrated() -> None:

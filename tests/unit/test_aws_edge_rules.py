@@ -29,9 +29,10 @@ class Account:
     def __init__(self, directory: Path) -> None:
         self.provider = AwsProvider(directory)
         self.default_tags: dict[str, str] = {}
+        self.stack = "dev"
 
     def _call(self, kind: str, name: str, **parts: Any) -> Call:
-        urn = f"urn:pulumi:test::trading::aws:{kind}::{name}"
+        urn = f"urn:pulumi:{self.stack}::trading::aws:{kind}::{name}"
         config = {"region": "us-east-1", "defaultTags": json.dumps({"tags": self.default_tags})}
         return Call(config, urn, **parts)
 
@@ -56,6 +57,9 @@ class Account:
             kind, name, id=identifier, old_inputs=old, inputs={**old, **inputs}, outputs=outputs
         )
         return set(self.provider.diff(call).changes)
+
+    def delete(self, kind: str, name: str, created: tuple[str, dict[str, Any], dict[str, Any]], /) -> None:
+        self.provider.delete(self._call(kind, name, id=created[0], inputs=created[1], outputs=created[2]))
 
     def update(
         self,
@@ -203,3 +207,95 @@ def test_form_that_the_provider_does_not_read_back_is_a_difference_in_every_prev
     assert account.changed(kind, "it", created) == set()
     other = (created[0], {**created[1], name: never_settled}, created[2])
     assert account.changed(kind, "it", other) == {name}
+
+
+OPERATION: dict[str, Any] = {"responses": {"200": {"description": "An answer."}}}
+
+
+def api(**document: Any) -> str:
+    return json.dumps({"openapi": "3.0.1", "paths": {"/api": {"get": OPERATION}}, **document})
+
+
+def answers(response: dict[str, Any]) -> dict[str, Any]:
+    return {"/api": {"get": {"responses": {"500": response}}}}
+
+
+def schemas(**models: Any) -> dict[str, Any]:
+    return {"schemas": models}
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (
+            api(paths=answers({"$ref": "#/components/responses/Problem"})),
+            "get /api: response 500 must not be",
+        ),
+        (
+            api(paths=answers({"content": {"application/json": {"schema": {"type": "string"}}}})),
+            "must have the schema of an object",
+        ),
+        (api(security=[{"token": []}]), "security: must be given for each operation"),
+        (api(components={"securitySchemes": {"t": {"type": "http"}}}), "type 'http' must be 'apiKey'"),
+        (api(components=schemas(**{"Order-V2": {}})), "Order-V2: a model's name"),
+        (api(components=schemas(A={"properties": {"b": {"format": "int64"}}})), "format int64"),
+        (api(components=schemas(A={"items": [{"oneOf": []}]})), "oneOf is not supported"),
+        (api(paths={"/a{b}": {"get": OPERATION}}), "a segment can have"),
+        (
+            api(paths={"/a": {"get": {**OPERATION, "operationId": "x"}, "put": {"operationId": "x"}}}),
+            "operationId x is given twice",
+        ),
+    ],
+)
+def test_document_that_api_gateway_does_not_import_is_refused(
+    account: Account, document: str, message: str
+) -> None:
+    with pytest.raises(ProviderError, match=message):
+        account.create("apigateway/restApi:RestApi", "api", name="api", body=document)
+
+
+def test_document_with_a_property_of_an_unsupported_name_is_imported(account: Account) -> None:
+    document = api(components=schemas(A={"properties": {"example": {"type": "string"}}}))
+    account.create("apigateway/restApi:RestApi", "api", name="api", body=document)
+
+
+def test_tags_of_a_cloudfront_function_do_not_change_alone(account: Account) -> None:
+    kind = "cloudfront/function:Function"
+    function = account.create(kind, "router", name="router", runtime="cloudfront-js-2.0", code="c")
+    account.default_tags = {"owner": "a"}
+    with pytest.raises(ProviderError, match="nothing but the tags has changed"):
+        account.update(kind, "router", function)
+    account.update(kind, "router", function, comment="tags 2")
+
+
+def test_host_is_an_alias_of_one_distribution(account: Account) -> None:
+    inputs = {
+        "aliases": ["a.example.com"],
+        "enabled": True,
+        "origins": [],
+        "restrictions": {"geoRestriction": {"restrictionType": "none"}},
+        "defaultCacheBehavior": {
+            "allowedMethods": ["GET"],
+            "cachedMethods": ["GET"],
+            "targetOriginId": "o",
+            "viewerProtocolPolicy": "https-only",
+        },
+        "viewerCertificate": {"cloudfrontDefaultCertificate": True},
+    }
+    account.create("cloudfront/distribution:Distribution", "first", **inputs)
+    with pytest.raises(ProviderError, match=r"CNAMEAlreadyExists: a\.example\.com is an alias of first"):
+        account.create("cloudfront/distribution:Distribution", "second", **inputs)
+
+
+def test_role_for_the_logs_of_all_apis_is_overwritten_and_not_deleted_while_another_stack_needs_it(
+    account: Account,
+) -> None:
+    account.provider.enforce = lambda change: None  # what the resources refer to does not exist
+    kind = "apigateway/account:Account"
+    first = account.create(kind, "api")
+    account.stack = "prod"
+    account.create(kind, "api")
+    account.create("apigateway/stage:Stage", "api", restApi="a", deployment="d", stageName="live")
+    account.stack = "dev"
+    with pytest.raises(ProviderError, match="api of the stack prod needs it too"):
+        account.delete(kind, "api", first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -34,6 +35,10 @@ ROUTES = (RouteSettings(path="/api/accounts", service="accounts"),)
 JWT = JwtSettings(issuer="https://login.example.com/realms/trading", audience="https://trade.example.com/api")
 
 
+def ireland() -> aws.Provider:
+    return aws.Provider("aws-eu-west-1", region="eu-west-1")
+
+
 @functools.cache
 def graph(
     *,
@@ -42,9 +47,13 @@ def graph(
     shield: bool = False,
     routes: tuple[RouteSettings, ...] = ROUTES,
     sign_in: bool = True,
+    copied: bool = False,
+    owner: str = "",
 ) -> Graph:
     def program() -> None:
         provider = aws.Provider("aws", region="us-east-1")
+        place = context(platform="trading-test", log_retention_days=30, protect=True)
+        elsewhere = context(platform="trading-test", region="eu-west-1", protect=True, provider=ireland())
         rule = aws.lb.ListenerRule(
             "accepts-the-secret",
             listener_arn="arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/alb/50dc6c495c0c9188/f2f7dc8efc522ab2",
@@ -55,7 +64,8 @@ def graph(
         Web(
             "web",
             WebArgs(
-                context=context(platform="trading-test", log_retention_days=30, protect=True),
+                context=dataclasses.replace(place, tags={"owner": owner}),
+                copy_in=elsewhere if copied else None,
                 names=NAMES,
                 certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
                 origin_secret=pulumi.Output.secret("s" * 32),
@@ -205,6 +215,61 @@ def test_bucket_is_asked_with_signed_requests_alone() -> None:
     assert control.inputs["originAccessControlOriginType"] == "s3"
     assert control.inputs["signingBehavior"] == "always"
     assert control.inputs["signingProtocol"] == "sigv4"
+
+
+def test_replacement_of_a_protected_distribution_is_refused_before_it_begins() -> None:
+    assert graph().only("aws:cloudfront/distribution:Distribution").protect
+
+
+def test_one_region_has_one_origin_of_the_app() -> None:
+    assert "originGroups" not in distribution()
+    assert distribution()["defaultCacheBehavior"]["targetOriginId"] == "app"
+    assert [origin for origin in origins() if origin.startswith("app")] == ["app"]
+
+
+def test_app_is_read_from_another_region_if_the_first_fails() -> None:
+    found = graph(copied=True)
+    inputs = found.only("aws:cloudfront/distribution:Distribution").inputs
+    (group,) = inputs["originGroups"]
+    assert inputs["defaultCacheBehavior"]["targetOriginId"] == group["originId"]
+    assert [member["originId"] for member in group["members"]] == ["app", "app-copy"]
+    # 403 and 404 are answers about a file. All others that an origin group knows are failures of the region.
+    assert group["failoverCriteria"]["statusCodes"] == [500, 502, 503, 504]
+    first, second = (o for o in inputs["origins"] if o["originId"].startswith("app"))
+    assert first["originAccessControlId"] == second["originAccessControlId"]
+    assert ".eu-west-1." in second["domainName"]
+
+
+def test_copy_is_of_the_same_release_closed_and_encrypted_in_its_own_region() -> None:
+    found = graph(copied=True)
+    copies = [r for r in found.resources if r.name.startswith("web-app-eu-west-1")]
+    assert {r.provider for r in copies if r.type.startswith("aws:")} == {"aws-eu-west-1"}
+    objects = [r for r in copies if r.type == "aws:s3/bucketObjectv2:BucketObjectv2"]
+    keys = {r.inputs["key"] for r in found.of("aws:s3/bucketObjectv2:BucketObjectv2")}
+    assert {r.inputs["key"] for r in objects} == keys
+    router = found.only("aws:cloudfront/function:Function")
+    assert {r.name for r in objects} <= router.depends_on
+    arn = found.only("aws:cloudfront/distribution:Distribution").outputs["arn"]
+    for token in ("aws:s3/bucketPolicy:BucketPolicy", "aws:kms/keyPolicy:KeyPolicy"):
+        (policy,) = [json.loads(r.inputs["policy"])["Statement"] for r in copies if r.type == token]
+        assert {
+            statement["Condition"]["StringEquals"]["aws:SourceArn"]
+            for statement in policy
+            if statement["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+        } == {arn}
+
+
+def test_tags_of_the_router_never_change_alone() -> None:
+    comments = {
+        graph(owner=owner).only("aws:cloudfront/function:Function").inputs["comment"] for owner in ("a", "b")
+    }
+    assert len(comments) == 2
+
+
+def test_log_delivery_whose_fields_change_is_replaced_and_the_old_one_goes_first() -> None:
+    delivery = graph().only("aws:cloudwatch/logDelivery:LogDelivery")
+    assert delivery.replace_on_changes == ("recordFields",)
+    assert delivery.delete_before_replace
 
 
 def test_viewers_have_http_2_and_3_and_ipv6() -> None:
