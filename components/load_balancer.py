@@ -139,7 +139,8 @@ class LoadBalancer(Component):
             subnets=args.public_subnet_ids,
             security_groups=[cloudfront.id, checkers.id],
             drop_invalid_header_fields=True,
-            # Its only clients are CloudFront and the health checkers, whose requests comply with RFC 7230.
+            # Its only clients are CloudFront and the health checkers, whose requests comply with RFC 7230. If
+            # that is wrong, the alarm `alb-noncompliant-requests` reports it.
             desync_mitigation_mode="strictest",
             # The host selects the API's custom domain name, so it must be forwarded unchanged.
             preserve_host_header=True,
@@ -502,6 +503,20 @@ class LoadBalancer(Component):
                 "milliseconds, so a second means that requests queue.",
                 severity="warning",
                 periods=5,
+            ),
+            Signal(
+                name="alb-noncompliant-requests",
+                title="The public load balancer refuses requests that don't comply with RFC 7230",
+                namespace=namespace,
+                metric="DesyncMitigationMode_NonCompliant_Request_Count",
+                dimensions=dimensions,
+                statistic="Sum",
+                threshold=10,
+                reason="The threshold is in requests per five minutes. CloudFront forwards only well-formed "
+                "requests, so either something bypasses it, or the strictest mode refuses our own clients.",
+                severity="warning",
+                period_seconds=300,
+                periods=2,
             ),
             Signal(
                 name="alb-unhealthy-targets",

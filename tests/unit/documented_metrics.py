@@ -7,10 +7,62 @@ metric up and add it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 MINUTE = 60
+
+DIRECTORY: Mapping[str, Mapping[str, Any]] = json.loads(
+    Path(__file__).with_name("cloudwatch_directory.json").read_text()
+)["metrics"]
+"""Namespace → metric → the statistic that CloudWatch's console suggests, and the sets of dimensions. It is
+the part of AWS's own list that our alarms use; the file names its source and its date."""
+
+ALSO_WITH = {
+    ("AWS/RDS", metric): ("DBClusterIdentifier", "Role")
+    for metric in ("CPUUtilization", "DatabaseConnections", "FreeableMemory")
+}
+"""Dimensions that the list lacks, which the Aurora User Guide documents ("Dimensions for Aurora metrics")."""
+
+OTHER_STATISTICS = {
+    ("AWS/ApiGateway", "5XXError"): "Average",  # the share of requests
+    ("AWS/ApiGateway", "Latency"): "p99 PR",
+    ("AWS/ApplicationELB", "TargetResponseTime"): "p99",
+    ("AWS/DynamoDB", "ProvisionedReadCapacityUnits"): "Maximum",
+    ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits"): "Maximum",
+    ("AWS/ElastiCache", "CurrConnections"): "Maximum",  # a level: its sum depends on the period
+    ("AWS/Lambda", "Duration"): "p99",
+    ("AWS/NetworkELB", "HealthyHostCount"): "Maximum",  # one node that sees a target is enough
+    ("AWS/RDS", "DatabaseConnections"): "Maximum",
+    ("AWS/RDS", "FreeableMemory"): "Minimum",
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): "Maximum",
+    ("CloudWatchSynthetics", "Duration"): "Average",
+}
+"""Statistics other than the console's that an alarm uses, because the metric's page documents them and the
+alarm asks another question."""
+
+UNLISTED_STATISTICS = {
+    "Average": "ACUUtilization CommitLatency CpuSystem CpuUser DatabaseConnectionsBorrowLatency",
+    "Maximum": "ActiveControllerCount AuroraGlobalDBReplicationLag AuroraReplicaLag ConnectionCount "
+    "DDoSDetected Deadlocks EstimatedMaxTimeLag HeapMemoryAfterGC HealthyHostCount KafkaDataLogsDiskUsed "
+    "MaximumUsedTransactionIDs MessagesInPerSec OfflinePartitionsCount ResourceCount SumOffsetLag "
+    "UnHealthyHostCount UnderMinIsrPartitionCount UnderReplicatedPartitions VolumeBytesUsed "
+    "apiserver_storage_size_bytes cluster_failed_node_count namespace_number_of_running_pods "
+    "node_cpu_utilization node_memory_utilization pod_container_status_waiting_reason_crash_loop_back_off "
+    "pod_memory_utilization_over_pod_limit service_number_of_running_pods",
+    "Minimum": "DaysToExpiry FreeLocalStorage service_number_of_running_pods",
+    "Sum": "AlertManagerAlertsReceived AlertManagerNotificationsFailed BlockedRequests "
+    "ClientConnectionsSetupFailedAuth DNSSECInternalFailure DNSSECKeySigningKeysNeedingAction "
+    "DatabaseConnectionsSetupFailed DesyncMitigationMode_NonCompliant_Request_Count FunctionExecutionErrors "
+    "NumberOfBackupJobsCompleted NumberOfBackupJobsExpired NumberOfBackupJobsFailed NumberOfCopyJobsFailed "
+    "PacketsDropped RuleEvaluationFailures SignInThrottles pod_number_of_container_restarts",
+    "p99": "OriginLatency",
+}
+"""Statistic → metrics that are not in the list, whose pages (`Namespace.document`) say that they count events
+(`Sum`), or are a level or a latency."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +90,8 @@ NAMESPACES: Mapping[str, Namespace] = {
     "AWS/ApplicationELB": Namespace(
         document="CloudWatch metrics for your Application Load Balancer (Elastic Load Balancing)",
         metrics={
-            (
-                "LoadBalancer",
-            ): "HTTPCode_ELB_5XX_Count HTTPCode_Target_5XX_Count RequestCount TargetResponseTime",
+            ("LoadBalancer",): "DesyncMitigationMode_NonCompliant_Request_Count HTTPCode_ELB_5XX_Count "
+            "HTTPCode_Target_5XX_Count RequestCount TargetResponseTime",
             ("LoadBalancer", "TargetGroup"): "HealthyHostCount UnHealthyHostCount",
         },
     ),

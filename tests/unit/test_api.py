@@ -367,6 +367,17 @@ def test_service_sees_the_clients_method_and_path_without_the_stage(
     assert f'requestOverride.path = "{path}"' in integration["requestTemplates"]["application/json"]
 
 
+def test_no_deployment_holds_a_vpc_link_that_is_replaced() -> None:
+    """API Gateway refuses to delete a link that a deployed document names. The deployment depends on the link,
+    so the engine deletes the old deployment first, once the stage has the new one."""
+    link = graph().only("aws:apigatewayv2/vpcLink:VpcLink")
+    deployment = graph().only("aws:apigateway/deployment:Deployment")
+    api = graph().only("aws:apigateway/restApi:RestApi")
+    assert link.urn in api.refers_to
+    assert {api.urn, link.urn} <= deployment.refers_to
+    assert deployment.urn in graph().only("aws:apigateway/stage:Stage").refers_to
+
+
 def test_caller_and_request_id_that_services_see_are_not_the_clients_word() -> None:
     for route, operation in methods().items():
         integration = operation["x-amazon-apigateway-integration"]

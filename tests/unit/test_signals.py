@@ -10,7 +10,14 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from tests.unit.documented_metrics import NAMESPACES, OURS
+from tests.unit.documented_metrics import (
+    ALSO_WITH,
+    DIRECTORY,
+    NAMESPACES,
+    OTHER_STATISTICS,
+    OURS,
+    UNLISTED_STATISTICS,
+)
 from tests.unit.harness import STACKS, Graph, platform, platforms_with_everything, stack_values
 
 EDGE_REGION = "us-east-1"
@@ -39,6 +46,7 @@ WATCHED = [
     Watched("3 Load balancer", "share of its own 5xx", "alb-5xx"),
     Watched("3 Load balancer", "share of its targets' 5xx", "alb-target-5xx"),
     Watched("3 Load balancer", "latency", "alb-latency"),
+    Watched("3 Load balancer", "requests that it refuses as malformed", "alb-noncompliant-requests"),
     Watched("3 Load balancer", "unhealthy hosts", "alb-unhealthy-targets"),
     Watched("3 Load balancer", "spike of blocked requests", "alb-blocked"),
     Watched("3 Load balancer", "expiry of the certificate", "certificate-expiry"),
@@ -218,6 +226,61 @@ def test_every_metric_is_documented_with_these_dimensions(every_alarm: list[dict
     assert unknown == set(), (
         "look them up in AWS's documentation, and add them to tests/unit/documented_metrics.py"
     )
+
+
+def statistics(alarm: dict[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+    """Namespace, metric, names of the dimensions and statistic of everything that an alarm compares."""
+    if "metricName" in alarm:
+        statistic = alarm.get("statistic") or alarm["extendedStatistic"]
+        yield alarm["namespace"], alarm["metricName"], (*sorted(alarm.get("dimensions", {})),), statistic
+    for query in alarm.get("metricQueries", ()):
+        if metric := query.get("metric"):
+            dimensions = (*sorted(metric.get("dimensions", {})),)
+            yield metric["namespace"], metric["metricName"], dimensions, metric["stat"]
+
+
+def test_metrics_have_the_dimensions_of_cloudwatchs_own_list(every_alarm: list[dict[str, Any]]) -> None:
+    checked: set[tuple[str, str]] = set()
+    for alarm in every_alarm:
+        for namespace, metric, dimensions, _ in statistics(alarm):
+            listed = DIRECTORY.get(namespace, {}).get(metric)
+            if listed and ALSO_WITH.get((namespace, metric)) != dimensions:
+                assert [*dimensions] in listed["dimensions"], (alarm["name"], metric)
+                checked.add((namespace, metric))
+    known = {(namespace, metric) for namespace, metrics in DIRECTORY.items() for metric in metrics}
+    assert known - checked == ALSO_WITH.keys(), "the list has only what alarms compare"
+
+
+def test_statistics_suit_what_the_metrics_are(every_alarm: list[dict[str, Any]]) -> None:
+    used: set[tuple[str, str]] = set()
+    for alarm in every_alarm:
+        for namespace, metric, _, statistic in statistics(alarm):
+            kind = statistic.split("(")[0]
+            listed = DIRECTORY.get(namespace, {}).get(metric)
+            if namespace in OURS or (listed and listed["statistic"] == kind):
+                continue
+            if listed:
+                suitable = OTHER_STATISTICS.get((namespace, metric), "").split()
+                assert kind in suitable, (alarm["name"], metric, statistic)
+                used.add((namespace, metric))
+            else:
+                assert metric in UNLISTED_STATISTICS[kind].split(), (alarm["name"], metric, statistic)
+    assert used == OTHER_STATISTICS.keys()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_dashboards_ask_for_what_alarms_compare(stack: str) -> None:
+    graph = platform(stack)
+    compared_by_alarms = {item for alarm in alarms(graph) for item in statistics(alarm)}
+    asked: set[tuple[str, str, tuple[str, ...], str]] = set()
+    for dashboard in graph.of("aws:cloudwatch/dashboard:Dashboard"):
+        for widget in json.loads(dashboard.inputs["dashboardBody"])["widgets"]:
+            for line in widget["properties"].get("metrics", ()):
+                if isinstance(line[0], str):
+                    namespace, metric, *dimensions, about = line
+                    asked.add((namespace, metric, (*sorted(dimensions[::2]),), about["stat"]))
+    assert asked
+    assert asked - compared_by_alarms == set()
 
 
 def test_nothing_is_documented_that_no_alarm_compares(every_alarm: list[dict[str, Any]]) -> None:
