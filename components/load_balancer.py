@@ -11,18 +11,9 @@ import pulumi_aws as aws
 
 from components.common.component import Component
 from components.common.context import RegionContext
-from components.common.logs import log_delivery_policy, log_group
 from components.common.names import limited_name
-from components.common.signals import RUNBOOKS, LogQuery, Signal
-from components.common.web_acl import (
-    BLOCKED_REQUESTS,
-    REGIONAL_RULE_GROUPS,
-    hidden_headers,
-    log_refused_requests,
-    path_matches,
-    visibility,
-    web_acl_rules,
-)
+from components.common.signals import RUNBOOKS, Signal
+from components.common.web_acl import REGIONAL_RULE_GROUPS, log_refused_requests, path_matches, web_acl
 from components.domain import numbered
 from settings import (
     RULE_PRIORITIES,
@@ -35,7 +26,6 @@ from settings.aws_limits import (
     CLOUDFRONT_PREFIX_LIST,
     HEALTH_CHECKERS_SERVICE,
     SERVICE_NAME,
-    WAF_LOGS_PREFIX,
 )
 
 ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
@@ -164,9 +154,7 @@ class LoadBalancer(Component):
         self.zone_id = load_balancer.zone_id
         self.security_group_id = cloudfront.id
         self.targets_alarm = self._targets_alarm(name, args, load_balancer, target_group)
-        self._watch(
-            load_balancer, target_group, web_acl={"WebACL": metric_name, "Region": args.context.region}
-        )
+        self._watch(load_balancer, target_group, acl={"WebACL": metric_name, "Region": args.context.region})
         self.register_outputs(
             {
                 "arn": self.arn,
@@ -414,38 +402,26 @@ class LoadBalancer(Component):
                 }
             }
         }
-        web_acl = aws.wafv2.WebAcl(
-            f"{name}-acl",
+        acl = web_acl(
+            self,
+            name,
             scope="REGIONAL",
-            default_action={"allow": {}},
-            rules=web_acl_rules({"no-origin-header": bypass}, REGIONAL_RULE_GROUPS),
-            data_protection_config=hidden_headers(secret_header),
-            visibility_config=visibility(metric_name),
-            opts=self.child(),
+            own={"no-origin-header": bypass},
+            groups=REGIONAL_RULE_GROUPS,
+            metric_name=metric_name,
+            secret_headers=[secret_header],
         )
         aws.wafv2.WebAclAssociation(
-            f"{name}-acl", resource_arn=load_balancer.arn, web_acl_arn=web_acl.arn, opts=self.child()
-        )
-        logs = log_group(
-            self,
-            f"{name}-acl-logs",
-            args.context,
-            name=f"{WAF_LOGS_PREFIX}{args.context.platform}-{name}",
-        )
-        self.report(LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(logs.name,)))
-        delivery = aws.cloudwatch.LogResourcePolicy(
-            f"{name}-log-delivery",
-            policy_name=f"{args.context.platform}-{name}-log-delivery",
-            policy_document=log_delivery_policy(self, [logs.arn], region=args.context.region),
-            opts=self.child(),
+            f"{name}-acl", resource_arn=load_balancer.arn, web_acl_arn=acl.arn, opts=self.child()
         )
         log_refused_requests(
             self,
-            f"{name}-acl",
-            web_acl_arn=web_acl.arn,
-            log_group_arn=logs.arn,
+            name,
+            args.context,
+            web_acl_arn=acl.arn,
+            log_name=f"{args.context.platform}-{name}",
+            policy_name=f"{args.context.platform}-{name}-log-delivery",
             secret_headers=[secret_header],
-            may_deliver=[delivery],
         )
 
     def _watch(
@@ -453,7 +429,7 @@ class LoadBalancer(Component):
         load_balancer: aws.lb.LoadBalancer,
         target_group: aws.lb.TargetGroup,
         *,
-        web_acl: Mapping[str, str],
+        acl: Mapping[str, str],
     ) -> None:
         dimensions = {"LoadBalancer": load_balancer.arn_suffix}
         namespace = "AWS/ApplicationELB"
@@ -537,7 +513,7 @@ class LoadBalancer(Component):
                 title="The load balancer's web ACL blocks unusually many requests",
                 namespace="AWS/WAFV2",
                 metric="BlockedRequests",
-                dimensions={**web_acl, "Rule": "ALL"},
+                dimensions={**acl, "Rule": "ALL"},
                 statistic="Sum",
                 threshold=100,
                 reason="The threshold is in requests per five minutes. The web ACL at the edge has already "

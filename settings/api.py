@@ -128,7 +128,9 @@ class ApiSettings(Model):
     """Steady-state requests per second for `/api/orders`; defaults to the stage's limit."""
     orders_throttle_burst: int | None = Field(default=None, ge=1, le=API_THROTTLE_BURST)
     jwt: JwtSettings | None = None
-    """External issuer of the access tokens. Without it, this stack creates a Cognito user pool."""
+    """External issuer of the access tokens. Without it, this stack creates a Cognito user pool in us-east-1:
+    while that region is lost, nobody can sign in, so other regions take over only if the issuer is external
+    and outlives the region."""
     canary: CanarySettings | None = None
 
     @rule

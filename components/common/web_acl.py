@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
 
 from components.common.component import Component
+from components.common.context import RegionContext
+from components.common.logs import log_delivery_policy, log_group
+from components.common.signals import LogQuery
 from settings import ORDERS_PATH
+from settings.aws_limits import WAF_LOGS_PREFIX
 
 REGIONAL_RULE_GROUPS: Mapping[str, Sequence[str]] = {
     "AWSManagedRulesCommonRuleSet": ["SizeRestrictions_BODY"],
@@ -135,29 +140,84 @@ def hidden_headers(*secret_headers: str) -> aws.wafv2.WebAclDataProtectionConfig
     }
 
 
-def log_refused_requests(
+def web_acl(
     component: Component,
     name: str,
     *,
-    web_acl_arn: pulumi.Input[str],
-    log_group_arn: pulumi.Input[str],
+    scope: Literal["CLOUDFRONT", "REGIONAL"],
+    own: Mapping[str, aws.wafv2.WebAclRuleStatementArgsDict],
+    groups: Mapping[str, Sequence[str]],
+    metric_name: str,
     secret_headers: Sequence[str] = (),
-    may_deliver: Sequence[pulumi.Resource],
-) -> None:
+) -> aws.wafv2.WebAcl:
+    """A web ACL that allows what no rule blocks.
+
+    Args:
+        component: its parent.
+        name: prefix of its logical name.
+        scope: whether it is for a distribution, or for a load balancer of its region.
+        own: as for `web_acl_rules`.
+        groups: as for `web_acl_rules`.
+        metric_name: name of its metrics.
+        secret_headers: headers to hide in addition to `authorization` and `cookie`.
+    """
+    return aws.wafv2.WebAcl(
+        f"{name}-acl",
+        scope=scope,
+        default_action={"allow": {}},
+        rules=web_acl_rules(own, groups),
+        data_protection_config=hidden_headers(*secret_headers),
+        visibility_config=visibility(metric_name),
+        opts=component.child(),
+    )
+
+
+def log_refused_requests(
+    component: Component,
+    name: str,
+    context: RegionContext,
+    *,
+    web_acl_arn: pulumi.Input[str],
+    log_name: str,
+    policy_name: str,
+    also_delivered: Sequence[pulumi.Output[str]] = (),
+    secret_headers: Sequence[str] = (),
+    depends_on: list[pulumi.Resource] | None = None,
+) -> aws.cloudwatch.LogResourcePolicy:
     """Logs the requests that a rule blocks or counts, without credentials. All others are in the access logs.
 
     Args:
-        component: parent of the logging configuration.
-        name: its logical name.
+        component: parent of the resources.
+        name: prefix of their logical names.
+        context: the context of the web ACL's region.
         web_acl_arn: the web ACL.
-        log_group_arn: log group whose name must begin with `aws-waf-logs-`, which WAF requires.
+        log_name: name of the log group, after the prefix that WAF requires.
+        policy_name: name of the policy that lets AWS deliver logs.
+        also_delivered: other log groups that the policy includes.
         secret_headers: headers to hide in addition to `authorization` and `cookie`.
-        may_deliver: resources that let WAF write to the log group. None of their values is an input here.
+        depends_on: resources that must exist before the log group.
+
+    Returns:
+        The policy. A delivery to `also_delivered` needs it, although none of its values is an input there.
     """
+    logs = log_group(
+        component,
+        f"{name}-acl-logs",
+        context,
+        name=f"{WAF_LOGS_PREFIX}{log_name}",
+        depends_on=depends_on,
+    )
+    component.report(LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(logs.name,)))
+    policy = aws.cloudwatch.LogResourcePolicy(
+        f"{name}-log-delivery",
+        policy_name=policy_name,
+        policy_document=log_delivery_policy(component, [*also_delivered, logs.arn], region=context.region),
+        opts=component.child(),
+    )
     aws.wafv2.WebAclLoggingConfiguration(
-        name,
+        f"{name}-acl",
         resource_arn=web_acl_arn,
-        log_destination_configs=[log_group_arn],
+        log_destination_configs=[logs.arn],
         redacted_fields=[
             {"single_header": {"name": header}} for header in ("authorization", "cookie", *secret_headers)
         ],
@@ -174,8 +234,10 @@ def log_refused_requests(
                 }
             ],
         },
-        opts=component.child(depends_on=[*may_deliver]),
+        # WAF needs the policy, which isn't an input.
+        opts=component.child(depends_on=[policy]),
     )
+    return policy
 
 
 def _block(

@@ -14,16 +14,9 @@ from components.common.component import Component
 from components.common.context import DeploymentContext
 from components.common.iam import policy_document
 from components.common.key import account_statement, log_groups_statement
-from components.common.logs import log_delivery_policy, log_group
+from components.common.logs import log_group
 from components.common.signals import FOLLOW_ONE_REQUEST, LogQuery, Signal
-from components.common.web_acl import (
-    BLOCKED_REQUESTS,
-    EDGE_RULE_GROUPS,
-    hidden_headers,
-    log_refused_requests,
-    visibility,
-    web_acl_rules,
-)
+from components.common.web_acl import EDGE_RULE_GROUPS, log_refused_requests, web_acl
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.web.bucket import (
     AppCopy,
@@ -35,7 +28,6 @@ from components.web.bucket import (
 )
 from components.web.release import VIEWER_CACHE_CONTROL, Release, current_release
 from settings import ORDERS_PATH, ApiSettings, DomainSettings, WebSettings
-from settings.aws_limits import WAF_LOGS_PREFIX
 
 ORIGIN_READ_TIMEOUT = 60
 """Number of seconds that CloudFront waits for the API. It is longer than the load balancer's idle timeout."""
@@ -164,14 +156,13 @@ class Web(Component):
             self, f"{name}-app", key_arn=key.arn, release=release, protect=args.context.protect
         )
         copy = self._copy(name, args.copy_in, release)
-        web_acl = aws.wafv2.WebAcl(
-            f"{name}-acl",
+        acl = web_acl(
+            self,
+            name,
             scope="CLOUDFRONT",
-            default_action={"allow": {}},
-            rules=web_acl_rules(_edge_statements(args.settings), EDGE_RULE_GROUPS),
-            data_protection_config=hidden_headers(),
-            visibility_config=visibility(f"{args.context.platform}-web"),
-            opts=self.child(),
+            own=_edge_statements(args.settings),
+            groups=EDGE_RULE_GROUPS,
+            metric_name=f"{args.context.platform}-web",
         )
         router = aws.cloudfront.Function(
             f"{name}-router",
@@ -181,12 +172,12 @@ class Web(Component):
             # Viewers must be sent to the release only once all of its objects exist.
             opts=self.child(depends_on=[*objects, *(copy.objects if copy else ())]),
         )
-        distribution = self._distribution(name, args, app.bucket, copy, web_acl, router)
+        distribution = self._distribution(name, args, app.bucket, copy, acl, router)
         key_policy = self._key_policy(name, key, distribution)
         admit_distribution(self, f"{name}-app", app, distribution.arn)
         if copy:
             copy.admit(distribution.arn)
-        self._logs(name, args, key, key_policy, web_acl, distribution)
+        self._logs(name, args, key, key_policy, acl, distribution)
         if args.settings.shield_advanced:
             self._shield(name, distribution)
 
@@ -219,7 +210,7 @@ class Web(Component):
         args: WebArgs,
         bucket: aws.s3.Bucket,
         copy: AppCopy | None,
-        web_acl: aws.wafv2.WebAcl,
+        acl: aws.wafv2.WebAcl,
         router: aws.cloudfront.Function,
     ) -> aws.cloudfront.Distribution:
         access_control = aws.cloudfront.OriginAccessControl(
@@ -252,7 +243,7 @@ class Web(Component):
             http_version="http2and3",
             is_ipv6_enabled=True,
             price_class=args.settings.price_class,
-            web_acl_id=web_acl.arn,
+            web_acl_id=acl.arn,
             default_root_object="index.html",
             viewer_certificate={
                 "acm_certificate_arn": args.certificate_arn,
@@ -357,43 +348,31 @@ class Web(Component):
         args: WebArgs,
         key: aws.kms.Key,
         key_policy: aws.kms.KeyPolicy,
-        web_acl: aws.wafv2.WebAcl,
+        acl: aws.wafv2.WebAcl,
         distribution: aws.cloudfront.Distribution,
     ) -> None:
         """The access logs of the distribution (standard logging v2) and the logs of the web ACL, in
         CloudWatch."""
-        access, refused = (
-            log_group(
-                self,
-                f"{name}-{purpose}-logs",
-                args.context.encrypted_with(key.arn),
-                name=group,
-                # CloudWatch rejects a key whose policy doesn't allow its use.
-                depends_on=[key_policy],
-            )
-            for purpose, group in (
-                ("access", f"/aws/cloudfront/{args.context.platform}"),
-                ("acl", f"{WAF_LOGS_PREFIX}{args.context.platform}"),
-            )
-        )
-        self.report(
-            LogQuery(name="follow-one-request", query=FOLLOW_ONE_REQUEST, log_groups=(access.name,)),
-            LogQuery(name="blocked-by-waf", query=BLOCKED_REQUESTS, log_groups=(refused.name,)),
-        )
-        delivery = aws.cloudwatch.LogResourcePolicy(
-            f"{name}-log-delivery",
-            policy_name=f"{args.context.platform}-edge-log-delivery",
-            policy_document=log_delivery_policy(self, [access.arn, refused.arn], region=key.region),
-            opts=self.child(),
-        )
-        # Both deliveries need the policy, which isn't an input of either.
-        may_deliver: list[pulumi.Resource] = [delivery]
-        log_refused_requests(
+        context = args.context.encrypted_with(key.arn)
+        # CloudWatch rejects a key whose policy doesn't allow its use.
+        usable: list[pulumi.Resource] = [key_policy]
+        access = log_group(
             self,
-            f"{name}-acl",
-            web_acl_arn=web_acl.arn,
-            log_group_arn=refused.arn,
-            may_deliver=may_deliver,
+            f"{name}-access-logs",
+            context,
+            name=f"/aws/cloudfront/{args.context.platform}",
+            depends_on=usable,
+        )
+        self.report(LogQuery(name="follow-one-request", query=FOLLOW_ONE_REQUEST, log_groups=(access.name,)))
+        may_deliver = log_refused_requests(
+            self,
+            name,
+            context,
+            web_acl_arn=acl.arn,
+            log_name=args.context.platform,
+            policy_name=f"{args.context.platform}-edge-log-delivery",
+            also_delivered=[access.arn],
+            depends_on=usable,
         )
         source = aws.cloudwatch.LogDeliverySource(
             f"{name}-access",
@@ -413,7 +392,7 @@ class Web(Component):
             delivery_destination_arn=destination.arn,
             record_fields=list(ACCESS_LOG_FIELDS),
             opts=self.child(
-                depends_on=may_deliver,
+                depends_on=[may_deliver],
                 # The provider can't change the fields of a delivery to CloudWatch Logs, because it also sends
                 # an S3 configuration, which AWS rejects (hashicorp/terraform-provider-aws #46108, January
                 # 2026). A source can't have two deliveries to one destination, so the old one goes first.

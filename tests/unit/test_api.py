@@ -368,8 +368,8 @@ def test_service_sees_the_clients_method_and_path_without_the_stage(
 
 
 def test_no_deployment_holds_a_vpc_link_that_is_replaced() -> None:
-    """API Gateway refuses to delete a link that a deployed document names. The deployment depends on the link,
-    so the engine deletes the old deployment first, once the stage has the new one."""
+    """API Gateway refuses to delete a link that a deployed document names. The deployment depends on the
+    link, so the engine deletes the old deployment first, once the stage has the new one."""
     link = graph().only("aws:apigatewayv2/vpcLink:VpcLink")
     deployment = graph().only("aws:apigateway/deployment:Deployment")
     api = graph().only("aws:apigateway/restApi:RestApi")
