@@ -37,9 +37,9 @@ class Identity(Component):
 
     The pool is in us-east-1. While that region is lost, nobody can sign in, and access tokens end after 15
     minutes, so other regions serve no users of the pool. Cognito's replicas don't help: they don't support
-    TOTP, which is our second factor, and pulumi_aws 7.51.1 has no resource for them ("Multi-Region replication
-    for user pools", Cognito Developer Guide, November 2026). A platform that must outlive us-east-1 uses an
-    external issuer (`api.jwt`).
+    TOTP, which is our second factor, and pulumi_aws 7.51.1 has no resource for them ("Multi-Region
+    replication for user pools", Cognito Developer Guide, November 2026). A platform that must outlive
+    us-east-1 uses an external issuer (`api.jwt`).
     """
 
     user_pool_arn: pulumi.Output[str]

@@ -74,16 +74,10 @@ ACCEPTED = [
         "('Encrypt log data in CloudWatch Logs', CloudWatch Logs user guide, has the same condition).",
     ),
     Accepted(
-        kind="DomainName.policy",
-        issue="INVALID_ARN",
-        detail="Does not have 6 parts",
-        reason="A private domain name's policy takes `execute-api:/*`, and API Gateway completes it.",
-    ),
-    Accepted(
         kind="RestApi.body",
         issue="INVALID_ARN",
         detail="Does not have 6 parts",
-        reason="Likewise: the policy stands in the API's definition, before the API has an ARN.",
+        reason="The policy is part of the API's definition, and API Gateway completes its resource.",
     ),
     Accepted(
         kind="RolePolicy.policy",
