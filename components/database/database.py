@@ -18,11 +18,7 @@ from components.common.logs import count_lines, log_group
 from components.common.maintenance import BACKUP_WINDOW, MAINTENANCE_WINDOW
 from components.common.scaling import target_tracking
 from components.common.signals import LOG_METRICS, LogQuery, Severity, Signal
-from components.database.parameters import (
-    CLUSTER_PARAMETERS,
-    INSTANCE_PARAMETERS,
-    STATIC_CLUSTER_PARAMETERS,
-)
+from components.database.parameters import cluster_parameters, instance_parameters
 from components.database.proxy import DatabaseProxy, DatabaseProxyArgs, database_user_arn
 from components.database.secret_rotation import SecretRotation, SecretRotationArgs
 from components.database.signals import cluster_signals
@@ -50,6 +46,8 @@ class GlobalDatabase:
     """The global database that a secondary cluster joins."""
 
     id: pulumi.Output[str]
+    engine_version: pulumi.Output[str]
+    """The version that its members run, which can be older than the one in the settings."""
     source_region: str
     """Region of the primary cluster."""
 
@@ -134,8 +132,14 @@ class Database(Component):
             if args.joins
             else random.RandomPassword(f"{name}-master-password", length=40, special=False, opts=self.child())
         )
-        cluster = self._cluster(name, identifier, args, security_group, monitoring, password)
-        instances = self._instances(name, args, cluster, monitoring.role)
+        parameter_group = aws.rds.ParameterGroup(
+            f"{name}-instance-parameters",
+            family=_family(args.settings),
+            parameters=instance_parameters(),
+            opts=self.child(),
+        )
+        cluster = self._cluster(name, identifier, args, security_group, monitoring, parameter_group, password)
+        instances = self._instances(name, args, cluster, parameter_group, monitoring.role)
         if not args.joins:
             self._scale_readers(name, cluster, instances, args.settings)
         self._publish_events(name, args.alarm_topic_arn, cluster, instances)
@@ -210,6 +214,7 @@ class Database(Component):
         args: DatabaseArgs,
         security_group: aws.ec2.SecurityGroup,
         monitoring: _MonitoringRole,
+        instance_parameter_group: aws.rds.ParameterGroup,
         password: random.RandomPassword | None,
     ) -> aws.rds.Cluster:
         settings = args.settings
@@ -217,14 +222,7 @@ class Database(Component):
         parameter_group = aws.rds.ClusterParameterGroup(
             f"{name}-parameters",
             family=_family(settings),
-            parameters=[
-                {"name": key, "value": value, "apply_method": method}
-                for method, parameters in (
-                    ("immediate", CLUSTER_PARAMETERS),
-                    ("pending-reboot", STATIC_CLUSTER_PARAMETERS),
-                )
-                for key, value in parameters.items()
-            ],
+            parameters=cluster_parameters(_family(settings)),
             opts=self.child(),
         )
         log_groups = {
@@ -239,7 +237,9 @@ class Database(Component):
             f"{name}-cluster",
             cluster_identifier=identifier,
             engine=aws.rds.EngineType.AURORA_POSTGRESQL,
-            engine_version=settings.engine_version,
+            # A secondary cluster must have the version that the global database runs. If a deployment adds
+            # a region and changes the version in the settings, that is still the old one.
+            engine_version=args.joins.engine_version if args.joins else settings.engine_version,
             # A new major version is an in-place upgrade. Versions change only through the settings, in a
             # reviewed change that takes effect when it is deployed.
             allow_major_version_upgrade=True,
@@ -255,6 +255,10 @@ class Database(Component):
             port=PORT,
             iam_database_authentication_enabled=True,
             db_cluster_parameter_group_name=parameter_group.name,
+            # A major upgrade also needs the instances' new parameter group (`ModifyDBCluster`). RDS doesn't
+            # report this property, and the provider leaves it out of other changes, so it causes no
+            # differences (terraform-provider-aws, `internal/service/rds/cluster.go`).
+            db_instance_parameter_group_name=instance_parameter_group.name,
             db_subnet_group_name=subnet_group.name,
             vpc_security_group_ids=[security_group.id],
             serverlessv2_scaling_configuration=(
@@ -294,19 +298,15 @@ class Database(Component):
         )
 
     def _instances(
-        self, name: str, args: DatabaseArgs, cluster: aws.rds.Cluster, monitoring_role: aws.iam.Role
+        self,
+        name: str,
+        args: DatabaseArgs,
+        cluster: aws.rds.Cluster,
+        parameter_group: aws.rds.ParameterGroup,
+        monitoring_role: aws.iam.Role,
     ) -> list[aws.rds.ClusterInstance]:
         """The writer and the declared readers."""
         settings = args.settings
-        parameter_group = aws.rds.ParameterGroup(
-            f"{name}-instance-parameters",
-            family=_family(settings),
-            parameters=[
-                {"name": key, "value": value, "apply_method": "immediate"}
-                for key, value in INSTANCE_PARAMETERS.items()
-            ],
-            opts=self.child(),
-        )
         return [
             aws.rds.ClusterInstance(
                 f"{name}-{index}",
@@ -409,7 +409,8 @@ class Database(Component):
             f"{name}-global",
             global_cluster_identifier=f"{args.context.platform}-database",
             source_db_cluster_identifier=cluster.arn,
-            # Initially the cluster's own version. Later, all members are upgraded through this property.
+            # At creation, Aurora takes the cluster's version instead (`CreateGlobalCluster`). Later, all
+            # members are upgraded through this property.
             engine_version=args.settings.engine_version,
             deletion_protection=args.context.protect,
             # Required with a source cluster. Deleting the global database detaches the cluster and keeps it.
@@ -417,7 +418,9 @@ class Database(Component):
             # A cluster without a writer can't become a primary cluster.
             opts=self.child(protect=args.context.protect, depends_on=[*instances]),
         )
-        return GlobalDatabase(id=made.id, source_region=args.context.region)
+        return GlobalDatabase(
+            id=made.id, engine_version=made.engine_version_actual, source_region=args.context.region
+        )
 
     def _master_secret(
         self,

@@ -21,6 +21,7 @@ from policy.rule import (
 )
 from policy.rules.access import KEY, SECRET_VALUE_HOLDER, is_our_key, must_be_our_key
 from settings.aws_limits import BROKER_ZONES, LEAST_ZONES
+from settings.aws_parameters import database_parameters
 
 DB_CLUSTER = "aws:rds/cluster:Cluster"
 DB_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
@@ -166,7 +167,10 @@ def rds_events_reach_somebody(cluster: Resource, stack: Stack) -> Iterator[str]:
 
 @rule("Aurora accepts only encrypted connections", DB_PARAMETERS, controls=["RDS.38"])
 def rds_parameters_want_tls(group: Resource) -> Iterator[str]:
-    parameters = {item.get("name"): item.get("value") for item in listed(group.get("parameters"))}
+    # A parameter that isn't set has its default, which can be secure (version 17 and newer).
+    defaults = {name: known.default for name, known in database_parameters(str(group.get("family"))).items()}
+    given = {str(item.get("name")): item.get("value") for item in listed(group.get("parameters"))}
+    parameters = defaults | given
     if parameters.get("rds.force_ssl") != "1":
         yield "parameter rds.force_ssl is not 1: set it to 1"
     if parameters.get("ssl_min_protocol_version") not in ("TLSv1.2", "TLSv1.3"):

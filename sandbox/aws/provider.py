@@ -12,11 +12,24 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sandbox import sdk_schema, values
-from sandbox.aws import attributes, cloudformation, edge_rules, invokes, read_back, regions, rules
+from sandbox.aws import (
+    attributes,
+    cloudformation,
+    database_rules,
+    edge_rules,
+    inheritance,
+    invokes,
+    read_back,
+    regions,
+    rules,
+)
 from sandbox.aws.account import NOTHING, Account
 from sandbox.aws.store import Row, Store
 from sandbox.rpc import Call, CheckFailure, Difference, Provider, ProviderError, plain_difference
 from sandbox.values import UNKNOWN, Properties, is_dict, is_list
+
+# Importing a module of rules registers them.
+_ = database_rules
 
 # Types of which AWS doesn't allow two with the same key, so the bridged provider deletes the old one first
 # (pulumi-aws: `provider/resources.go`).
@@ -113,6 +126,8 @@ class AwsProvider(Provider):
             tags: dict[str, str] = {**_default_tags(call.config), **(new.get("tags") or {})}
             if UNKNOWN not in tags.values() and tags != state["tagsAll"]:
                 found.changes["tagsAll"] = "update"
+        for name in inheritance.pending(call.type, state, new).difference(call.ignore_changes):
+            found.changes.setdefault(name, "update")
         region = _region(call)
         if region and state.get("region", region) != region:
             found.changes["region"] = "update"
@@ -142,18 +157,26 @@ class AwsProvider(Provider):
             row = self._row(change, builder.id, builder.arn, outputs)
             if self.store.get(*row.key) and not edge_rules.overwrites(change):
                 raise ProviderError(f"{change.type} {change.name}: {row.id} already exists")
+            row = inheritance.inherited(self.store, row, created=True)
             self.store.put(row)
-            return row.id, outputs
+            inheritance.pass_on(self.store, row, None)
+            return row.id, row.outputs
 
     def update(self, call: Call) -> Properties:
         change = self._change(call)
         with self._lock:
-            change.current = row = self._existing(call)
+            change.current = before = self._existing(call)
+            unchanged = inheritance.unchanged(before, call.old_inputs, call.inputs)
+            change.inputs, change.given = {**change.inputs, **unchanged}, {**change.given, **unchanged}
             self.enforce(change)
             outputs = self._builder(change, (call.id, call.old_inputs, call.outputs)).outputs()
-            if not call.preview:
-                self.store.put(self._row(change, call.id, row.arn if row else "", outputs))
-            return outputs
+            if call.preview:
+                return outputs
+            row = self._row(change, call.id, before.arn if before else "", outputs)
+            row = inheritance.inherited(self.store, row, created=False)
+            self.store.put(row)
+            inheritance.pass_on(self.store, row, before)
+            return row.outputs
 
     def read(self, call: Call) -> tuple[Properties, Properties] | None:
         row = self._existing(call)

@@ -139,6 +139,7 @@ _NAMED = {
     "ec2/natGateway:NatGateway allocationId": "ec2/eip:Eip",
     "kms/alias:Alias targetKeyId": "kms/key:Key",
     "lambda/function:Function s3Bucket": "s3/bucket:Bucket",
+    "rds/cluster:Cluster dbInstanceParameterGroupName": "rds/parameterGroup:ParameterGroup",
     "route53/hostedZoneDnsSec:HostedZoneDnsSec hostedZoneId": "route53/zone:Zone",
     "route53/keySigningKey:KeySigningKey hostedZoneId": "route53/zone:Zone",
 }

@@ -6,9 +6,12 @@ The tests run in this order in one sandbox; each begins with the state that the 
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
+from sandbox.aws.inheritance import GLOBAL_CLUSTER, pass_on
+from sandbox.aws.store import Store
 from tests.engine.project import Project
 
 PROGRAM = """
@@ -82,6 +85,30 @@ class Account(Project):
             assert store.execute(statement, {"path": path, "value": value, "kind": kind}).rowcount == 1
         store.close()
 
+    def versions(self) -> set[str]:
+        """The versions that the clusters and their instances run."""
+        with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
+            found = store.execute(
+                "SELECT json_extract(outputs, '$.engineVersion') FROM resource "
+                "WHERE type IN ('aws:rds/cluster:Cluster', 'aws:rds/clusterInstance:ClusterInstance')"
+            ).fetchall()
+        store.close()
+        return {version for (version,) in found}
+
+    def upgrade_global_database(self, version: str) -> None:
+        """What `aws rds modify-global-cluster --engine-version … --allow-major-version-upgrade` does."""
+        store = Store(self.sandbox)
+        (before,) = store.all(GLOBAL_CLUSTER)
+        changed = {"engineVersion": version, "engineVersionActual": version}
+        now = replace(
+            before,
+            inputs={**before.inputs, "engineVersion": version},
+            outputs={**before.outputs, **changed},
+        )
+        store.put(now)
+        pass_on(store, now, before)
+        store.close()
+
     def refresh(self) -> None:
         self.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview")
 
@@ -145,15 +172,23 @@ def test_a_second_region_only_adds(account: Account) -> None:
     operations = account.preview("small")
     assert set(operations.values()) == {"create"}
     assert {"database-us-east-1-global", "database-eu-west-1-cluster"} <= operations.keys()
+
+
+def test_a_second_region_and_a_new_version_follow_each_other(account: Account) -> None:
+    account.write(engineVersion="18.4", regions=2)
     account.up()
+    assert account.versions() == {"18.3"}, "the second region joins with the version that runs"
+    assert account.preview("small") == {"database-us-east-1-global": "update"}
+    account.up()
+    assert account.versions() == {"18.4"}
+    account.refresh()
     assert account.preview("small") == {}
 
 
-def test_versions_of_several_regions_change_through_the_global_database(account: Account) -> None:
-    account.write(engineVersion="18.4", regions=2)
-    assert account.preview("small") == {"database-us-east-1-global": "update"}
-    account.up()
-    account.pulumi("refresh", "--stack", "small", "--yes", "--skip-preview", "--expect-no-changes")
+def test_a_region_does_not_leave_with_a_new_version(account: Account) -> None:
+    account.write(engineVersion="18.6")
+    assert "upgrade global replicas first" in account.up(expect=1)
+    assert account.versions() == {"18.4"}
 
 
 def test_a_region_leaves_with_the_global_database(account: Account) -> None:
@@ -181,3 +216,33 @@ def test_an_unprotected_database_goes_and_leaves_nothing(account: Account) -> No
     account.up()
     account.pulumi("destroy", "--stack", "small", "--yes", "--skip-preview")
     assert account.status()["aws"] == {}
+
+
+@pytest.fixture(scope="module")
+def regions(tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """Two regions with the last version but one."""
+    made = Account.make(tmp_path_factory.mktemp("regions"))
+    account = Account(made.folder, made.sandbox)
+    account.write(engineVersion="17.7", regions=2)
+    account.up()
+    return account
+
+
+def test_a_major_version_of_several_regions_is_refused_in_one_deployment(regions: Account) -> None:
+    regions.write(engineVersion="18.3", regions=2)
+    assert "with DBParameterGroupFamily aurora-postgresql18 cannot be used" in regions.up(expect=1)
+    assert regions.versions() == {"17.7"}
+
+
+def test_a_deployment_completes_a_major_upgrade_of_the_global_database(regions: Account) -> None:
+    """The procedure in docs/operations.md."""
+    regions.upgrade_global_database("18.3")
+    regions.up("--refresh")
+    assert regions.versions() == {"18.3"}
+    assert regions.preview("small") == {}
+    groups = {
+        resource["inputs"].get("dbClusterParameterGroupName", "")
+        for resource in regions.resources("small")
+        if resource["type"] == "aws:rds/cluster:Cluster"
+    }
+    assert not [group for group in groups if group.startswith("default.")]

@@ -12,6 +12,7 @@ from components.common.signals import Signal
 from components.database import Database, DatabaseArgs, GlobalDatabase
 from sandbox.aws import cfn_lint
 from settings import DatabaseSettings, Range, ServerlessCapacity
+from settings.aws_parameters import database_parameters
 from tests.unit.harness import SECRET, Graph, context, deploy
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -39,7 +40,11 @@ def database(
     tiers: list[Database] | None = None,
 ) -> Graph:
     def program() -> None:
-        joined = GlobalDatabase(id=pulumi.Output.from_input("trading-test"), source_region="us-west-2")
+        joined = GlobalDatabase(
+            id=pulumi.Output.from_input("trading-test"),
+            engine_version=pulumi.Output.from_input("17.5"),
+            source_region="us-west-2",
+        )
         tier = Database(
             "database",
             DatabaseArgs(
@@ -78,8 +83,18 @@ def parameters(graph: Graph) -> dict[str, tuple[str, str]]:
     return {item["name"]: (item["value"], item["applyMethod"]) for item in group["parameters"]}
 
 
-def test_connections_are_tls_and_services_sign_in_with_iam(graph: Graph) -> None:
-    assert parameters(graph)["rds.force_ssl"] == ("1", "immediate")
+def effective(graph: Graph, name: str) -> str | None:
+    """The value of a cluster's parameter, or its default."""
+    group = graph.only("aws:rds/clusterParameterGroup:ClusterParameterGroup").inputs
+    given = parameters(graph).get(name)
+    return given[0] if given else database_parameters(group["family"])[name].default
+
+
+@pytest.mark.parametrize("version", ["16.9", "17.11", "18.6"])
+def test_connections_are_tls_and_services_sign_in_with_iam(version: str) -> None:
+    graph = database(DatabaseSettings(engine_version=version))
+    assert effective(graph, "rds.force_ssl") == "1"
+    assert effective(graph, "ssl_min_protocol_version") == "TLSv1.2"
     assert graph.only(CLUSTER).inputs["iamDatabaseAuthenticationEnabled"] is True
 
 
@@ -291,17 +306,33 @@ def test_readers_scale_on_connections_where_the_settings_say_so() -> None:
 
 def test_a_commit_is_durable_and_no_session_holds_a_balance_for_long(graph: Graph) -> None:
     found = parameters(graph)
-    assert found["synchronous_commit"] == ("on", "immediate")
-    assert 0 < int(found["lock_timeout"][0]) <= 10_000
+    assert effective(graph, "synchronous_commit") == "on"
     assert 0 < int(found["idle_in_transaction_session_timeout"][0]) <= 60_000
     assert "statement_timeout" not in found, "what is too long is each role's own to say"
+
+
+@pytest.mark.parametrize(("version", "value"), [("17.11", "1"), ("18.6", "all")])
+def test_connections_are_logged_in_every_version(version: str, value: str) -> None:
+    graph = database(DatabaseSettings(engine_version=version))
+    assert parameters(graph)["log_connections"][0] == value
+
+
+def test_a_secondary_cluster_has_the_version_that_the_global_database_runs() -> None:
+    graph = database(DatabaseSettings(engine_version="17.11"), secondary=True)
+    assert graph.only(CLUSTER).inputs["engineVersion"] == "17.5"
+
+
+def test_a_major_upgrade_of_the_cluster_names_the_instances_parameters(graph: Graph) -> None:
+    group = graph.only("aws:rds/parameterGroup:ParameterGroup")
+    assert graph.only(CLUSTER).inputs["dbInstanceParameterGroupName"] == group.outputs["name"]
+    assert graph.only(CLUSTER).inputs["allowMajorVersionUpgrade"] is True
 
 
 def test_plans_of_slow_statements_are_logged_on_every_declared_instance(graph: Graph) -> None:
     group = graph.only("aws:rds/parameterGroup:ParameterGroup")
     found = {item["name"]: item["value"] for item in group.inputs["parameters"]}
     assert int(found["auto_explain.log_min_duration"]) > 0
-    assert found["auto_explain.log_analyze"] == "0"
+    assert "auto_explain.log_analyze" not in found, "its default is off"
     assert {i.inputs["dbParameterGroupName"] for i in graph.of(INSTANCE)} == {group.outputs["name"]}
 
 
