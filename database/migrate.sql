@@ -2,6 +2,8 @@
 
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
+-- A limit of the role or the database would also end the wait for the other run.
+SET lock_timeout = 0;
 -- dbmate has no lock, so a second run waits here until the session of the first one ends. The number is arbitrary.
 SELECT pg_advisory_lock(7226463528) \g /dev/null
 

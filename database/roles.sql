@@ -2,6 +2,12 @@
 -- and it can run any number of times. Each group role is a set of rights, which a service gets through
 -- `databaseRoles` in its settings (settings/service.py, DatabaseRole).
 
+-- Without the extension, pgaudit logs statements that change the schema or a role without the type and name of the
+-- object (pgAudit's README). It comes first, so that it also logs the statements below. Only the master user can
+-- create it, and a PostgreSQL without the library, such as that of the tests, doesn't offer it.
+SELECT 'CREATE EXTENSION IF NOT EXISTS pgaudit' WHERE EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgaudit')
+\gexec
+
 SELECT format('CREATE ROLE %I NOLOGIN', name)
 FROM unnest(ARRAY [
     'trading_owner',  -- owns all objects and runs SECURITY DEFINER functions; nobody can sign in with it

@@ -24,6 +24,10 @@ BEGIN
             RAISE 'role % exists, but is not a service''s user: give the service another name', service;
         END IF;
         EXECUTE format('ALTER ROLE %I LOGIN', service);
+        -- After this time, the caller has given up: order intake waits ten seconds for its service. It is not set for
+        -- the whole database, because it would also end the wait for the lock of the migrations. A session can set
+        -- its own value.
+        EXECUTE format('ALTER ROLE %I SET lock_timeout = %L', service, '10s');
         EXECUTE format('GRANT service_users, rds_iam TO %I', service);
         FOR granted IN SELECT jsonb_array_elements_text(services -> service) LOOP
             EXECUTE format('GRANT %I TO %I', granted, service);

@@ -108,6 +108,8 @@ class Server:
     """A running server."""
 
     socket: str
+    extensions: Path
+    """Folder of the extensions that it offers, in its own copy of PostgreSQL."""
 
     def create(self, template: Database | None = None) -> Database:
         """A database as RDS makes it: the master user's; empty, or with what the template has."""
@@ -134,7 +136,7 @@ def running(**settings: str) -> Generator[Server]:
     """
     folder = tempfile.mkdtemp(prefix="trading-postgres-")
     try:
-        programs = postgresql() if os.geteuid() else _for_nobody(Path(folder))
+        programs = _copy(Path(folder))
         data = f"{folder}/data"
         initdb = [programs / "bin" / "initdb", "--pgdata", data, "--username=root"]
         _quietly([*initdb, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
@@ -158,18 +160,19 @@ def running(**settings: str) -> Generator[Server]:
                 connection.execute(
                     f"CREATE ROLE rds_iam; GRANT rds_iam TO {MASTER} WITH ADMIN OPTION".encode()
                 )
-            yield Server(folder)
+            (plpgsql,) = programs.rglob("plpgsql.control")
+            yield Server(folder, plpgsql.parent)
         finally:
             _quietly([*pg_ctl, "stop", "--mode=immediate", "--silent"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _for_nobody(folder: Path) -> Path:
-    """A copy of PostgreSQL in the folder, both owned by `nobody`, who need not be able to read `.tools/`."""
+def _copy(folder: Path) -> Path:
+    """A copy of PostgreSQL in the folder. As root, it belongs to `nobody`, who can't read `.tools/`."""
     programs = folder / "postgresql"
     shutil.copytree(postgresql(), programs)
-    for path in (folder, programs, *programs.rglob("*")):
+    for path in (folder, programs, *programs.rglob("*")) if not os.geteuid() else ():
         shutil.chown(path, "nobody")
     return programs
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from components.service.migrations import files
-from tests.database.server import DATABASE, MASTER, SERVICES, Database, finish
+from tests.database.server import DATABASE, MASTER, SERVICES, Database, finish, running
 
 MIGRATIONS = sorted((DATABASE / "migrations").glob("*.sql"))
 
@@ -95,6 +96,33 @@ def test_two_runs_at_once_do_not_collide(empty: Database) -> None:
     working = [result for result in results if "Applied" in result.output]
     assert len(working) == 1, "one did all of it, the others waited and found nothing to do"
     assert applied(empty) == [path.name[:4] for path in MIGRATIONS]
+
+
+def test_a_run_waits_for_another_one_whatever_limit_its_role_has(migrated: Database) -> None:
+    with migrated.connect(MASTER) as other:
+        other.execute("SELECT pg_advisory_lock(7226463528)")
+        waiting = migrated.start_migration(environment={"PGOPTIONS": "-c lock_timeout=100ms"})
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=1)
+    result = finish(waiting)
+    assert result.succeeded, result.output
+
+
+def test_object_names_are_audited_from_the_first_change_on() -> None:
+    """A stand-in for pgaudit records when it was created: the tests' PostgreSQL doesn't have the library."""
+    with running() as server:
+        for suffix, text in {
+            ".control": "default_version = '1'\ntrusted = true\n",
+            "--1.sql": "CREATE TABLE public.roles_before AS SELECT rolname FROM pg_roles;",
+        }.items():
+            (server.extensions / f"pgaudit{suffix}").write_text(text)
+        database = server.create()
+        for _ in range(2):
+            result = database.migrate()
+            assert result.succeeded, result.output
+        before = {name for (name,) in database.run("root", "SELECT rolname FROM public.roles_before")}
+        assert MASTER in before
+        assert "trading_owner" not in before
 
 
 def test_migration_that_comes_before_an_applied_one_is_refused(migrated: Database, copy: Path) -> None:

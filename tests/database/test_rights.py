@@ -187,3 +187,12 @@ def test_roles_of_the_settings_are_the_databases(database: Database) -> None:
         " AND rolname NOT IN ('trading_owner', 'service_users')",
     )
     assert {name for (name,) in groups} == set(get_args(DatabaseRole))
+
+
+def test_services_give_up_waiting_for_a_lock_before_their_caller_does(database: Database) -> None:
+    with database.connect("orders") as service:
+        ((limit,),) = service.execute("SHOW lock_timeout").fetchall()
+        assert limit == "10s"
+    with database.connect(MASTER) as master:
+        ((limit,),) = master.execute("SHOW lock_timeout").fetchall()
+        assert limit == "0"
