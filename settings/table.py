@@ -65,8 +65,8 @@ class TableSettings(Model):
     """Global secondary indexes; DynamoDB's default quota is 20 per table."""
     ttl_attribute: str | None = Field(default=None, min_length=1, max_length=ATTRIBUTE_NAME_LENGTH)
     billing: Literal["provisioned", "onDemand"] = "provisioned"
-    """Capacity that scales within bounds, or payment per request. The change from on-demand to provisioned
-    needs a manual step: see *Change how a table is billed* in docs/operations.md."""
+    """Capacity that scales within bounds, or payment per request. A table with indexes is billed on demand or
+    has a fixed capacity. See *Change how a table is billed* in docs/operations.md."""
     max_request_units: RequestUnits | None = None
     """Limits of an on-demand table. Without them, only the account's quotas apply."""
     read_capacity: Range = Range(min=5, max=1000)
@@ -118,6 +118,19 @@ class TableSettings(Model):
             )
 
     @rule
+    def _indexes_do_not_scale(self) -> Iterator[Broken]:
+        if not self.indexes or self.billing == "onDemand":
+            return
+        for key in ("read_capacity", "write_capacity"):
+            capacity: Range = getattr(self, key)
+            if capacity.min < capacity.max:
+                yield Broken(
+                    f"{capacity.min} to {capacity.max} would scale the indexes too, whose capacity a later "
+                    "deployment could reset: set billing to onDemand, or min and max to the same number",
+                    (to_camel(key),),
+                )
+
+    @rule
     def _request_units_on_demand(self) -> Iterator[Broken]:
         if self.max_request_units and self.billing != "onDemand":
             yield Broken(
@@ -145,5 +158,6 @@ DEFAULT_TABLES = [
             )
         ],
         ttl_attribute="expires_at",
+        billing="onDemand",
     ),
 ]

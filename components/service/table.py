@@ -41,8 +41,8 @@ class TableArgs:
 
 
 class Table(Component):
-    """A table that either is billed per request, or whose read and write capacity and that of its indexes are
-    scaled with the traffic.
+    """A table that either is billed per request, or whose read and write capacity are scaled with the
+    traffic. A provisioned table with indexes has a fixed capacity.
 
     Its stream is always enabled: replicas need it, and it costs nothing while nobody reads it. Adding a
     second region therefore doesn't change the table.
@@ -74,7 +74,10 @@ class Table(Component):
             on_demand_throughput=(
                 {"max_read_request_units": most.read, "max_write_request_units": most.write} if most else None
             ),
-            global_secondary_indexes=[_index(index, settings) for index in settings.indexes],
+            # DynamoDB knows no order of indexes, so moving one in the settings must not change anything.
+            global_secondary_indexes=[
+                _index(index, settings) for index in sorted(settings.indexes, key=lambda index: index.name)
+            ],
             ttl=(
                 {"attribute_name": settings.ttl_attribute, "enabled": True}
                 if settings.ttl_attribute
@@ -92,8 +95,10 @@ class Table(Component):
                     "replicas",
                     # Auto scaling manages the capacities, so a deployment must not reset them to the minimum.
                     # On-demand tables don't ignore them: the capacities would stay in the inputs, and the
-                    # provider rejects them for an on-demand table.
-                    *(_SCALED if provisioned else ()),
+                    # provider rejects them for an on-demand table. The capacity of an index can't be ignored
+                    # (Pulumi only knows it by its position, which a refresh may change), so the settings
+                    # don't let it scale.
+                    *(("readCapacity", "writeCapacity") if provisioned else ()),
                 ],
             ),
         )
@@ -264,14 +269,6 @@ def _index(index: IndexSettings, table: TableSettings) -> aws.dynamodb.TableGlob
             "max_write_request_units": most.write,
         }
     return arguments
-
-
-_SCALED = (
-    "readCapacity",
-    "writeCapacity",
-    "globalSecondaryIndexes[*].readCapacity",
-    "globalSecondaryIndexes[*].writeCapacity",
-)
 
 
 def _contributor_insights(

@@ -120,8 +120,9 @@ class AwsProvider(Provider):
         return attributes.with_defaults(call.type, call.name, news, call.old_inputs, call.seed), []
 
     def diff(self, call: Call) -> Difference:
-        old, new, state = call.old_inputs, call.inputs, call.outputs
-        found = plain_difference(_comparable(old), _comparable(new))
+        state = call.outputs
+        old, new = _comparable(call.type, call.old_inputs), _comparable(call.type, call.inputs)
+        found = plain_difference(old, new)
         if "tagsAll" in state and "tags" not in call.ignore_changes and not found.changes:
             tags: dict[str, str] = {**_default_tags(call.config), **(new.get("tags") or {})}
             if UNKNOWN not in tags.values() and tags != state["tagsAll"]:
@@ -141,7 +142,8 @@ class AwsProvider(Provider):
         }
         found.replaces |= rules.forced_replacements(call.type, old, new, set(found.changes))
         named = attributes.named_property(call.type)
-        fixed = named and named not in new.get("__defaults", []) and old.get(named) == new.get(named)
+        automatic: list[str] = call.inputs.get("__defaults", [])
+        fixed = named and named not in automatic and old.get(named) == new.get(named)
         found.delete_before_replace = bool(found.replaces) and (bool(fixed) or call.type in _DELETED_FIRST)
         return found
 
@@ -279,9 +281,28 @@ def _default_tags(config: Mapping[str, Any]) -> dict[str, str]:
     return (json.loads(value) if isinstance(value, str) else value).get("tags") or {}
 
 
-def _comparable(inputs: Mapping[str, Any]) -> Any:
-    """Inputs as AWS compares them: spacing and key order of policy documents don't matter."""
-    return {key: _canonical(value) for key, value in inputs.items() if key != "__defaults"}
+# Lists that are sets in Terraform's provider. They have no order, so a refresh can return another one.
+_SETS = {
+    "aws:dynamodb/table:Table": ("attributes", "globalSecondaryIndexes", "localSecondaryIndexes", "replicas"),
+    "aws:elasticache/parameterGroup:ParameterGroup": ("parameters",),
+    "aws:rds/clusterParameterGroup:ClusterParameterGroup": ("parameters",),
+    "aws:rds/parameterGroup:ParameterGroup": ("parameters",),
+}
+
+
+def _comparable(kind: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as AWS compares them: spacing and key order of policy documents don't matter, nor does the order
+    of a set."""
+    found = {key: _canonical(value) for key, value in inputs.items() if key != "__defaults"}
+    for name in _SETS.get(kind, ()):
+        if is_list(items := found.get(name)):
+            found[name] = sorted(items, key=_position)
+    return found
+
+
+def _position(item: Any) -> str:
+    name = item.get("name", "") if is_dict(item) else ""
+    return f"{name} {json.dumps(item, sort_keys=True)}"
 
 
 def _canonical(value: Any) -> Any:

@@ -71,12 +71,11 @@ VALUES: Values = {
         "name": "quotes",
         "hashKey": {"name": "symbol"},
         "rangeKey": {"name": "at", "type": "N"},
-        "indexes": [{"name": "by-venue", "hashKey": {"name": "venue"}}],
         "readCapacity": {"min": 5, "max": 50},
         "writeCapacity": {"min": 5, "max": 50},
     },
 }
-SCALED = ["quotes-read", "quotes-write", "quotes-by-venue-read", "quotes-by-venue-write"]
+SCALED = ["quotes-read", "quotes-write"]
 
 
 class Stores(Project):
@@ -101,6 +100,18 @@ class Stores(Project):
                 for column in ("inputs", "outputs"):
                     statement = f"UPDATE resource SET {column} = json_set({column}, ?, ?) WHERE type = ?"
                     assert store.execute(statement, (f"$.{path}", value, f"aws:{kind}")).rowcount == 1
+        store.close()
+
+    def reverse(self, name: str) -> None:
+        """Reverses a list of the table, as a refresh may find it."""
+        with sqlite3.connect(self.sandbox / "aws.sqlite") as store:
+            for column in ("inputs", "outputs"):
+                statement = f"SELECT {column} FROM resource WHERE type = ?"
+                ((text,),) = store.execute(statement, (f"aws:{TABLE}",)).fetchall()
+                values = json.loads(text)
+                values[name].reverse()
+                update = f"UPDATE resource SET {column} = ? WHERE type = ?"
+                store.execute(update, (json.dumps(values), f"aws:{TABLE}"))
         store.close()
 
     def get(self, kind: str) -> Values:
@@ -145,7 +156,7 @@ def test_settings_of_the_scaling_change_in_place_and_leave_the_table_alone(store
 
 
 def test_capacity_that_was_scaled_is_no_difference_after_a_refresh(stores: Stores) -> None:
-    scaled = {"readCapacity": 37, "globalSecondaryIndexes[0].writeCapacity": 21}
+    scaled = {"readCapacity": 37, "writeCapacity": 21}
     stores.set(TABLE, scaled)
     stores.write(VALUES)
     text = stores.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview")
@@ -157,7 +168,7 @@ def test_capacity_that_was_scaled_is_no_difference_after_a_refresh(stores: Store
     stores.up(expiring)
     found = stores.get(TABLE)
     assert found["ttl"]["enabled"]
-    assert (found["readCapacity"], found["globalSecondaryIndexes"][0]["writeCapacity"]) == (37, 21)
+    assert (found["readCapacity"], found["writeCapacity"]) == (37, 21)
     stores.up(VALUES)
 
 
@@ -176,7 +187,7 @@ def test_a_second_region_only_adds(stores: Stores) -> None:
     two = {**VALUES, "regions": ["us-east-1", "eu-west-1"]}
     operations = stores.operations(two)
     assert set(operations.values()) == {"create"}
-    assert {"quotes-eu-west-1", "quotes-eu-west-1-by-venue", "key-eu-west-1"} <= operations.keys()
+    assert {"quotes-eu-west-1", "key-eu-west-1"} <= operations.keys()
     stores.up(two)
     replica = stores.get("dynamodb/tableReplica:TableReplica")
     table = stores.get(TABLE)
@@ -213,18 +224,48 @@ def test_billing_by_the_request_is_an_update_in_place(stores: Stores) -> None:
     assert stores.operations(on_demand) == {}
 
 
-def test_back_to_provisioned_wants_the_capacities_of_the_indexes_by_hand(stores: Stores) -> None:
-    text = stores.up(VALUES, expect=1)
-    assert "ProvisionedThroughput must be specified for index by-venue" in text
-    switched: dict[str, str | int] = {"billingMode": "PROVISIONED"}
-    for part in ("", "globalSecondaryIndexes[0]."):
-        switched |= {f"{part}readCapacity": 20, f"{part}writeCapacity": 20}
-    stores.set(TABLE, switched)
-    stores.up(VALUES, "--refresh")
+FIXED: Values = {"readCapacity": {"min": 20, "max": 20}, "writeCapacity": {"min": 30, "max": 30}}
+
+
+def index(name: str) -> Values:
+    return {"name": name, "hashKey": {"name": name}}
+
+
+def capacities(stores: Stores) -> dict[str, tuple[int, int]]:
+    """Index in AWS → its capacity."""
+    return {
+        index["name"]: (index["readCapacity"], index["writeCapacity"])
+        for index in stores.get(TABLE)["globalSecondaryIndexes"]
+    }
+
+
+def test_back_to_provisioned_is_an_update_in_place(stores: Stores) -> None:
+    stores.up(changed(VALUES, **FIXED, indexes=[index("venue"), index("day")]))
     found = stores.get(TABLE)
-    assert (found["billingMode"], found["readCapacity"]) == ("PROVISIONED", 20)
-    assert stores.status()["aws"]["appautoscaling"] == 8
-    assert stores.operations(VALUES) == {}
+    assert found["billingMode"] == "PROVISIONED"
+    assert capacities(stores) == {"venue": (20, 30), "day": (20, 30)}
+    assert stores.status()["aws"]["appautoscaling"] == 12
+
+
+def test_order_of_indexes_is_no_difference(stores: Stores) -> None:
+    """Neither another order in the settings nor the one in which a refresh finds them."""
+    turned = changed(VALUES, **FIXED, indexes=[index("day"), index("venue")])
+    assert stores.operations(turned) == {}
+    stores.reverse("globalSecondaryIndexes")
+    stores.pulumi("refresh", "--stack", "local", "--yes", "--skip-preview")
+    assert stores.operations(turned) == {}
+
+
+def test_an_index_that_is_added_first_leaves_the_others_their_capacity(stores: Stores) -> None:
+    more = changed(VALUES, **FIXED, indexes=[index("country"), index("venue"), index("day")])
+    operations = stores.operations(more)
+    assert operations.pop("quotes") == "update"
+    assert set(operations.values()) == {"create"}
+    assert all("country" in name for name in operations)
+    stores.up(more)
+    assert capacities(stores) == dict.fromkeys(("country", "venue", "day"), (20, 30))
+    stores.up(changed(VALUES, **FIXED))
+    stores.up(VALUES)
 
 
 CACHE = "elasticache/replicationGroup:ReplicationGroup"

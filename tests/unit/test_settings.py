@@ -657,6 +657,11 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("tables", "must contain orders-idempotency", "order intake"),
     ),
     (
+        "scaled-table-with-an-index",
+        put("tables.orders-idempotency", {"indexes": [INDEX], "writeCapacity": {"min": 5, "max": 5}}),
+        ("tables.orders-idempotency.readCapacity", "5 to 1000", "scale the indexes", "billing to onDemand"),
+    ),
+    (
         "index-twice",
         put("tables.orders-idempotency", {"indexes": [INDEX, INDEX]}),
         ("tables.orders-idempotency.indexes", "name by-venue", "each must be unique"),
@@ -1119,13 +1124,13 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     (
         "utilization-of-fixed-capacity",
         put(
-            "tables.market-data",
+            "tables.orders-idempotency",
             {
                 "targetUtilization": 50,
                 **{key: {"min": 2, "max": 2} for key in ("readCapacity", "writeCapacity")},
             },
         ),
-        ("tables.market-data.targetUtilization", "has no effect", "neither"),
+        ("tables.orders-idempotency.targetUtilization", "has no effect", "neither"),
     ),
     (
         "dead-letters-of-no-topic",

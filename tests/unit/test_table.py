@@ -28,9 +28,18 @@ QUOTES = TableSettings(
         IndexSettings(name="by-day", hash_key=AttributeSettings(name="day")),
     ],
     ttl_attribute="expires_at",
+    read_capacity=Range(min=50, max=50),
+    write_capacity=Range(min=100, max=100),
+)
+"""A table with indexes, whose capacity is fixed."""
+SCALED = TableSettings(
+    name="quotes",
+    hash_key=AttributeSettings(name="symbol"),
+    range_key=AttributeSettings(name="at", type="N"),
     read_capacity=Range(min=5, max=50),
     write_capacity=Range(min=10, max=100),
 )
+"""A table without indexes, whose capacity follows the traffic."""
 
 
 def table(
@@ -79,7 +88,8 @@ def test_an_index_without_range_key_has_a_hash_key_alone(graph: Graph) -> None:
     assert keys == {"by-venue": [("venue", "HASH"), ("at", "RANGE")], "by-day": [("day", "HASH")]}
 
 
-def test_reads_and_writes_of_table_and_every_index_scale(graph: Graph) -> None:
+def test_reads_and_writes_of_table_and_every_index_have_a_policy(graph: Graph) -> None:
+    """DynamoDB adds a replica to a provisioned table only if there are policies, even for fixed capacity."""
     scaled = {
         (target.inputs["scalableDimension"], target.inputs["resourceId"].partition("/index/")[2])
         for target in graph.of(TARGET)
@@ -95,25 +105,33 @@ def test_reads_and_writes_of_table_and_every_index_scale(graph: Graph) -> None:
     assert len(graph.of(POLICY)) == 6
 
 
-def test_reads_scale_between_the_bounds_of_reads(graph: Graph) -> None:
+def test_reads_scale_between_the_bounds_of_reads() -> None:
     bounds = {
         target.inputs["scalableDimension"].split(":")[2]: (
             target.inputs["minCapacity"],
             target.inputs["maxCapacity"],
         )
-        for target in graph.of(TARGET)
+        for target in table(SCALED).of(TARGET)
     }
     assert bounds == {"ReadCapacityUnits": (5, 50), "WriteCapacityUnits": (10, 100)}
 
 
-def test_a_deployment_leaves_scaled_capacities_alone(graph: Graph) -> None:
-    assert set(graph.only(TABLE).ignore_changes) == {
-        "replicas",
-        "readCapacity",
-        "writeCapacity",
-        "globalSecondaryIndexes[*].readCapacity",
-        "globalSecondaryIndexes[*].writeCapacity",
+@pytest.mark.parametrize("settings", [QUOTES, SCALED])
+def test_a_deployment_leaves_the_scaled_capacity_of_the_table_alone(settings: TableSettings) -> None:
+    assert set(table(settings).only(TABLE).ignore_changes) == {"replicas", "readCapacity", "writeCapacity"}
+
+
+def test_indexes_have_the_fixed_capacity_of_their_table(graph: Graph) -> None:
+    capacities = {
+        (index["readCapacity"], index["writeCapacity"])
+        for index in graph.only(TABLE).inputs["globalSecondaryIndexes"]
     }
+    assert capacities == {(50, 100)}
+
+
+def test_the_order_of_indexes_in_the_settings_changes_nothing(graph: Graph) -> None:
+    turned = QUOTES.model_copy(update={"indexes": QUOTES.indexes[::-1]})
+    assert table(turned).only(TABLE).inputs == graph.only(TABLE).inputs
 
 
 def test_items_are_encrypted_with_our_key_and_can_be_restored(graph: Graph) -> None:
@@ -287,16 +305,15 @@ def test_a_replica_is_watched_as_its_table() -> None:
 
 def test_a_capacity_that_cannot_grow_any_more_rings() -> None:
     signals: list[Signal] = []
-    table(QUOTES, signals=signals)
+    table(SCALED, signals=signals)
     at_maximum = {
         (s.metric, s.dimensions.get("GlobalSecondaryIndexName"), s.threshold)
         for s in signals
         if s.anchor == "table-at-maximum"
     }
     assert at_maximum == {
-        (f"Provisioned{direction}CapacityUnits", index, most - 1)
+        (f"Provisioned{direction}CapacityUnits", None, most - 1)
         for direction, most in (("Read", 50), ("Write", 100))
-        for index in (None, "by-venue", "by-day")
     }
 
 
