@@ -94,8 +94,9 @@ def deploy(settings: Settings) -> None:
     for region in settings.regions:
         primary = regions[0].stores if regions else None
         regions.append(deploy_region(settings, region, domain, identity, primary))
-    first, *others = regions
-    edge.backup_plan(settings, first.stores, first.backups, [other.backups for other in others])
+    for region in regions:
+        vaults = [other.backups for other in regions if other is not region]
+        stores.backup_plan(settings, region.stores, region.backups, vaults)
 
     # Tiers 1, 2 and 9.
     balancers = [region.load_balancer for region in regions]

@@ -23,8 +23,8 @@ class BackupVaultArgs:
     context: RegionContext
     min_retention_days: int
     """Minimum number of days that a locked vault keeps every backup."""
-    daily: bool
-    """Whether the plan creates backups in this vault. Otherwise, it only has copies from other regions."""
+    backups_a_day: int
+    """Number of resources that the region's plan backs up into this vault every day."""
 
 
 class BackupVault(Component):
@@ -67,8 +67,8 @@ class BackupVault(Component):
                     dimensions={"BackupVaultName": vault.name},
                     statistic="Sum",
                     threshold=0,
-                    reason="There is one backup a day, so each failure leaves a day that can't be restored "
-                    "from the vault.",
+                    reason="There is one backup a day of each resource, so each failure leaves a day that "
+                    "can't be restored from the vault.",
                     severity="warning",
                     period_seconds=3600,
                     periods=1,
@@ -80,28 +80,27 @@ class BackupVault(Component):
                 )
             ]
         )
-        if args.daily:
-            self.report(
-                Signal(
-                    name="backup-missing",
-                    title="No backup has been made for two days",
-                    namespace="AWS/Backup",
-                    metric="NumberOfBackupJobsCompleted",
-                    dimensions={"BackupVaultName": vault.name},
-                    statistic="Sum",
-                    # Otherwise, CloudWatch considers values from earlier days before it treats data as
-                    # missing.
-                    expression="FILL(metric, 0)",
-                    comparison="below",
-                    threshold=1,
-                    reason="There should be one backup a day. A backup job that never starts doesn't fail "
-                    "either, so no other alarm reports it.",
-                    severity="warning",
-                    period_seconds=86400,
-                    periods=2,
-                    missing_data="breaching",
-                )
+        self.report(
+            Signal(
+                name="backup-missing",
+                title="Fewer backups have been made than there should be, for two days",
+                namespace="AWS/Backup",
+                metric="NumberOfBackupJobsCompleted",
+                dimensions={"BackupVaultName": vault.name},
+                statistic="Sum",
+                # Otherwise, CloudWatch considers values from earlier days before it treats data as
+                # missing.
+                expression="FILL(metric, 0)",
+                comparison="below",
+                threshold=args.backups_a_day,
+                reason="There should be one backup a day of the database and of each table. A backup job "
+                "that never starts doesn't fail either, so no other alarm reports it.",
+                severity="warning",
+                period_seconds=86400,
+                periods=2,
+                missing_data="breaching",
             )
+        )
         self.register_outputs({"arn": self.arn})
 
 
@@ -120,7 +119,15 @@ class BackupPlanArgs:
 
 
 class BackupPlan(Component):
-    """A daily and a monthly backup, each copied to the other regions.
+    """A daily and a monthly backup of a region's database cluster and tables.
+
+    Every region has a plan, because any region may become the primary one in a failover that no deployment
+    follows at once. The first region's backups are also copied to the others.
+
+    AWS Backup must be enabled for Aurora and DynamoDB in the account's settings of each region
+    (docs/deployment.md). No stack manages these settings (`aws.backup.RegionSettings`): they are the same for
+    all stacks of an account and region, and must name every service that AWS Backup supports there, or each
+    preview would show the missing ones as a difference.
 
     These backups are snapshots. Point-in-time recovery uses the database's own automated backups. With
     `enable_continuous_backup`, AWS Backup would take over their window and retention.
@@ -143,7 +150,7 @@ class BackupPlan(Component):
                     "schedule": schedule,
                     "start_window": 60,
                     "completion_window": COMPLETION_MINUTES,
-                    # Aurora backups can't be moved to cold storage.
+                    # Backups of Aurora can't be moved to cold storage.
                     "lifecycle": {"delete_after": days},
                     "copy_actions": [
                         {"destination_vault_arn": arn, "lifecycle": {"delete_after": days}}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.backup import BackupPlan, BackupPlanArgs, BackupVault
 from components.common.context import DeploymentContext
 from components.domain import Domain, DomainArgs
 from components.identity import Identity, IdentityArgs
 from components.load_balancer import LoadBalancer
 from components.routing import RegionalOrigin, Routing, RoutingArgs
 from components.web import SignIn, Web, WebArgs
-from composition.stores import Stores
 from settings import Settings
 
 
@@ -105,24 +103,6 @@ def routing(
                 )
                 for region, balancer in zip(settings.regions, balancers, strict=True)
             ],
-        ),
-        context.options,
-    )
-
-
-def backup_plan(
-    settings: Settings, primary: Stores, vault: BackupVault, copies: Sequence[BackupVault]
-) -> BackupPlan:
-    """Backups of the primary region's database in its vault, and copies in the other regions."""
-    context = primary.context
-    return BackupPlan(
-        f"backup-plan-{context.region}",
-        BackupPlanArgs(
-            vault_name=vault.vault_name,
-            copy_to_vault_arns=[copy.arn for copy in copies],
-            resource_arns=[primary.database.cluster_arn],
-            daily_retention_days=settings.database.backup_retention_days,
-            monthly_retention_days=settings.database.monthly_backup_retention_days,
         ),
         context.options,
     )

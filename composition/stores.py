@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from components.backup import BackupVault, BackupVaultArgs
+from components.backup import BackupPlan, BackupPlanArgs, BackupVault, BackupVaultArgs
 from components.common.access import Access
 from components.common.context import RegionContext
 from components.database import Database, DatabaseArgs
@@ -116,13 +116,32 @@ def database(
 
 
 def backup_vault(settings: Settings, context: RegionContext) -> BackupVault:
-    """The vault with the region's backups, or with copies of the primary region's backups."""
+    """The vault with the region's backups, and with copies of the primary region's backups."""
     return BackupVault(
         f"backups-{context.region}",
         BackupVaultArgs(
             context=context,
             min_retention_days=settings.database.backup_retention_days,
-            daily=settings.is_primary(context.region),
+            backups_a_day=1 + len(settings.tables),  # the database cluster and each table
+        ),
+        context.options,
+    )
+
+
+def backup_plan(
+    settings: Settings, stores: Stores, vault: BackupVault, others: Sequence[BackupVault]
+) -> BackupPlan:
+    """Backups of the region's database and tables. `others` are the vaults of the other regions, which get
+    copies if the region is the primary one."""
+    context = stores.context
+    return BackupPlan(
+        f"backup-plan-{context.region}",
+        BackupPlanArgs(
+            vault_name=vault.vault_name,
+            copy_to_vault_arns=[other.arn for other in others if settings.is_primary(context.region)],
+            resource_arns=[stores.database.cluster_arn, *(table.arn for table in stores.tables.values())],
+            daily_retention_days=settings.database.backup_retention_days,
+            monthly_retention_days=settings.database.monthly_backup_retention_days,
         ),
         context.options,
     )

@@ -120,9 +120,13 @@ def _is_secondary(cluster: Resource) -> bool:
     return bool(cluster.get("globalClusterIdentifier")) and not cluster.get("masterUsername")
 
 
-@stack_rule("Aurora's primary cluster is in a backup plan", DB_CLUSTER)
-def rds_primary_is_in_backup_plan(cluster: Resource, stack: Stack) -> Iterator[str]:
-    if not _is_secondary(cluster) and not any(stack.companions(cluster, BACKUP_SELECTION)):
+@stack_rule(
+    "Aurora's clusters and DynamoDB's tables are in a backup plan",
+    *(DB_CLUSTER, TABLE, TABLE_REPLICA),
+    controls=["DynamoDB.4"],
+)
+def data_is_in_backup_plan(store: Resource, stack: Stack) -> Iterator[str]:
+    if not any(stack.companions(store, BACKUP_SELECTION)):
         yield "is not in any backup.Selection: add its ARN to one"
 
 

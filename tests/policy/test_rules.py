@@ -318,10 +318,10 @@ CASES = {
     "rds-cluster-publishes-logs": one(
         data.DB_CLUSTER, {"enabledCloudwatchLogsExports": ["postgresql"]}, {}, "does not contain postgresql"
     ),
-    "rds-primary-is-in-backup-plan": Case(
+    "data-is-in-backup-plan": Case(
         [resource(data.DB_CLUSTER, {"masterUsername": "ledger"}), other(data.BACKUP_SELECTION)],
         [
-            resource(data.DB_CLUSTER, {"masterUsername": "ledger", "globalClusterIdentifier": "g"}),
+            resource(data.DB_CLUSTER, {"globalClusterIdentifier": "g"}),
             resource(data.BACKUP_SELECTION, name="other", refers_to="another"),
         ],
         "is not in any backup.Selection",
@@ -784,9 +784,11 @@ def test_only_production_is_held_to_it(name: str) -> None:
     assert list(judge(name, [replace(it, is_production=False), *others])) == []
 
 
-def test_secondary_cluster_is_backed_up_with_its_primary() -> None:
-    secondary = resource(data.DB_CLUSTER, {"globalClusterIdentifier": "g"})
-    assert list(judge("rds-primary-is-in-backup-plan", [secondary])) == []
+@pytest.mark.parametrize("kind", [data.TABLE, data.TABLE_REPLICA])
+def test_tables_and_replicas_are_backed_up_too(kind: str) -> None:
+    backed_up = [resource(kind), other(data.BACKUP_SELECTION)]
+    assert list(judge("data-is-in-backup-plan", backed_up)) == []
+    assert list(judge("data-is-in-backup-plan", [resource(kind)])) != []
 
 
 def test_no_message_shows_a_secret() -> None:

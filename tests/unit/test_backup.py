@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
+
 from components.backup import BackupPlan, BackupPlanArgs, BackupVault, BackupVaultArgs
 from components.common.signals import Signal
-from tests.unit.harness import Graph, context, deploy, platform
+from tests.unit.harness import STACKS, Graph, context, deploy, platform
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OTHER = "arn:aws:backup:eu-west-1:123456789012:backup-vault:other"
@@ -14,12 +16,12 @@ PLAN = "aws:backup/plan:Plan"
 LOCK = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
 
 
-def vault(*, protect: bool = True, daily: bool = True, signals: list[Signal] | None = None) -> Graph:
+def vault(*, protect: bool = True, signals: list[Signal] | None = None) -> Graph:
     def program() -> None:
         args = BackupVaultArgs(
             context=context(key_arn=KEY, protect=protect),
             min_retention_days=35,
-            daily=daily,
+            backups_a_day=3,
         )
         made = BackupVault("backups", args)
         if signals is not None:
@@ -63,8 +65,8 @@ def test_an_unprotected_vault_goes_with_what_is_in_it() -> None:
 
 def test_failed_backups_and_copies_ring() -> None:
     signals: list[Signal] = []
-    vault(signals=signals, daily=False)
-    assert {signal.metric for signal in signals} == {
+    vault(signals=signals)
+    assert {signal.metric for signal in signals} > {
         "NumberOfBackupJobsFailed",
         "NumberOfBackupJobsExpired",
         "NumberOfCopyJobsFailed",
@@ -75,7 +77,7 @@ def test_a_backup_that_nobody_began_rings_where_one_is_made_every_day() -> None:
     signals: list[Signal] = []
     vault(signals=signals)
     (missing,) = [signal for signal in signals if signal.metric == "NumberOfBackupJobsCompleted"]
-    assert (missing.comparison, missing.threshold, missing.missing_data) == ("below", 1, "breaching")
+    assert (missing.comparison, missing.threshold, missing.missing_data) == ("below", 3, "breaching")
     assert missing.period_seconds * missing.periods == 2 * 24 * 3600
 
 
@@ -111,16 +113,41 @@ def test_only_backup_takes_on_the_role_and_backs_up_what_is_named() -> None:
     assert graph.only("aws:iam/rolePolicyAttachment:RolePolicyAttachment").name in selection.depends_on
 
 
-def test_the_platforms_database_is_backed_up_in_its_region_and_copied_to_the_others() -> None:
+def selections(graph: Graph) -> dict[str, set[str]]:
+    """Region → the resources that its plan backs up."""
+    return {
+        selection.name.removeprefix("backup-plan-"): set(selection.inputs["resources"])
+        for selection in graph.of("aws:backup/selection:Selection")
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_region_backs_up_its_own_database_and_tables(stack: str) -> None:
+    """Whichever region takes writes after a failover, its data is in a vault."""
+    graph = platform(stack)
+    stores = [
+        resource.outputs["arn"]
+        for kind in ("rds/cluster:Cluster", "dynamodb/table:Table", "dynamodb/tableReplica:TableReplica")
+        for resource in graph.of(f"aws:{kind}")
+    ]
+    found = selections(graph)
+    assert set[str]().union(*found.values()) == set(stores)
+    for region, arns in found.items():
+        assert {arn.split(":")[3] for arn in arns} == {region}
+        assert len(arns) == len(stores) / len(found)
+        alarm = graph.named(f"monitoring-{region}-backup-missing").inputs
+        assert alarm["threshold"] == len(arns)
+
+
+def test_backups_of_the_primary_region_are_copied_to_the_others() -> None:
     graph = platform("full")
-    cluster = graph.named("database-us-east-1-cluster", "aws:rds/cluster:Cluster")
-    assert graph.only("aws:backup/selection:Selection").inputs["resources"] == [cluster.outputs["arn"]]
     there = graph.named("backups-eu-west-1", VAULT).outputs["arn"]
-    for rule in graph.only(PLAN).inputs["rules"]:
-        assert [copy["destinationVaultArn"] for copy in rule["copyActions"]] == [there]
-    secondary = graph.named("database-eu-west-1-cluster", "aws:rds/cluster:Cluster").inputs
-    made = graph.only("aws:rds/globalCluster:GlobalCluster")
-    assert secondary["globalClusterIdentifier"] == made.id
-    assert secondary["sourceRegion"] == "us-east-1"
+    copies = {
+        plan.name: {
+            copy["destinationVaultArn"] for rule in plan.inputs["rules"] for copy in rule["copyActions"]
+        }
+        for plan in graph.of(PLAN)
+    }
+    assert copies == {"backup-plan-us-east-1": {there}, "backup-plan-eu-west-1": set()}
     for rule in platform("small").only(PLAN).inputs["rules"]:
         assert not rule.get("copyActions")
