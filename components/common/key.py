@@ -90,7 +90,16 @@ class EncryptionKey(Component):
                     "Principal": {"Service": list(PUBLISHERS)},
                     "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
                     "Resource": "*",
-                    "Condition": {"StringEquals": {"aws:SourceAccount": self.account_id}},
+                    # The context with which SNS encrypts, whoever publishes ("Setting up Amazon SNS topic
+                    # encryption", Amazon SNS Developer Guide). `aws:SourceAccount` isn't documented for all
+                    # of these services.
+                    "Condition": {
+                        "StringLike": {
+                            "kms:EncryptionContext:aws:sns:topicArn": pulumi.Output.format(
+                                "arn:aws:sns:{0}:{1}:*", args.context.region, self.account_id
+                            )
+                        }
+                    },
                 },
             ),
             opts=self.child(protect=args.context.protect),

@@ -40,11 +40,14 @@ def test_key_serves_log_groups_of_this_account_only() -> None:
     assert arn == "arn:aws:logs:us-east-1:123456789012:*"
 
 
-def test_publishers_may_use_the_key_for_this_account_only() -> None:
+def test_publishers_may_use_the_key_for_topics_of_this_account_only() -> None:
+    """The condition holds for every publisher. Not all of them are known to set `aws:SourceAccount`."""
     key = _deploy().only("aws:kms/key:Key")
     statement = _statements(key.inputs["policy"])["PublishersToEncryptedTopics"]
     assert "cloudwatch.amazonaws.com" in statement["Principal"]["Service"]
-    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    assert statement["Condition"] == {
+        "StringLike": {"kms:EncryptionContext:aws:sns:topicArn": "arn:aws:sns:us-east-1:123456789012:*"}
+    }
 
 
 def test_workspace_takes_a_managed_collector() -> None:
