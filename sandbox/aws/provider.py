@@ -172,6 +172,8 @@ class AwsProvider(Provider):
             change.inputs, change.given = {**change.inputs, **unchanged}, {**change.given, **unchanged}
             self.enforce(change)
             outputs = self._builder(change, (call.id, call.old_inputs, call.outputs)).outputs()
+            pending = inheritance.pending(call.type, call.outputs, change.inputs)
+            outputs |= {name: change.inputs[name] for name in pending}
             if call.preview:
                 return outputs
             row = self._row(change, call.id, before.arn if before else "", outputs)

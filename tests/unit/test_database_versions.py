@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,9 @@ def test_a_global_cluster_has_the_version_of_its_source_at_first(account: Accoun
         GLOBAL_CLUSTER, "global", inputs, "us-east-1", id=identifier, old_inputs=inputs, outputs=outputs
     )
     assert account.aws.diff(call).changes == {"engineVersion": "update"}
+    account.update(GLOBAL_CLUSTER, "global")
+    assert account.read(CLUSTER, "second", "eu-west-1")["engineVersion"] == "17.7"
+    assert account.aws.diff(replace(call, outputs=account.known["global"][2])).changes == {}
 
 
 def test_a_secondary_of_another_version_is_refused(account: Account) -> None:
