@@ -108,7 +108,7 @@ def database(
             alarm_topic_arn=foundation.warning_topic_arn,
             users=[service.database_user for service in settings.services if service.database],
             settings=settings.database,
-            has_secondaries=primary is None and len(settings.regions) > 1,
+            other_regions=[other.name for other in settings.regions if other.name != context.region],
             joins=primary.database.global_database if primary else None,
         ),
         context.options,

@@ -67,10 +67,15 @@ class DatabaseArgs:
     users: Sequence[str]
     """Database users that sign in with IAM through the proxy."""
     settings: DatabaseSettings
-    has_secondaries: bool = False
-    """Whether there are secondary clusters of this cluster in other regions."""
+    other_regions: Sequence[str] = ()
+    """The other regions of the platform, whose clusters are members of the same global database."""
     joins: GlobalDatabase | None = None
     """The global database that this cluster is a secondary of; None if the cluster takes writes."""
+
+    @property
+    def has_secondaries(self) -> bool:
+        """Whether there are secondary clusters of this cluster in other regions."""
+        return bool(self.other_regions) and self.joins is None
 
 
 class _MonitoringRole(NamedTuple):
@@ -111,7 +116,7 @@ class Database(Component):
     secret_arn: pulumi.Output[str] | None
     """Secret of the master user; None on a secondary cluster, which has the primary's users."""
     global_database: GlobalDatabase | None
-    """The global database that other regions join, if `has_secondaries` is set."""
+    """The global database that other regions join, if there are other regions."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Database", name, opts)
@@ -173,10 +178,7 @@ class Database(Component):
         self.cluster_arn = cluster.arn
         self.database_name = DATABASE_NAME
         self._region = args.context.region
-        in_global_database = args.has_secondaries or args.joins is not None
-        self.report(
-            *cluster_signals(identifier, args.settings, in_global_database=in_global_database),
-        )
+        self.report(*cluster_signals(identifier, args.settings, other_regions=args.other_regions))
         self.register_outputs(
             {
                 "writerEndpoint": self.writer_endpoint,

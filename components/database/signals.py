@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from components.common.signals import Signal
 from settings import DatabaseSettings
 from settings.aws_limits import (
@@ -16,12 +18,15 @@ from settings.aws_limits import (
 GIB = 2**30
 
 
-def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_database: bool) -> list[Signal]:
+def cluster_signals(
+    identifier: str, settings: DatabaseSettings, *, other_regions: Sequence[str]
+) -> list[Signal]:
     """Signals of one region's cluster ("Amazon CloudWatch metrics for Amazon Aurora", Aurora User Guide).
 
-    A secondary cluster of a global database has only readers, and no values for the role `WRITER` until it is
-    promoted. Each cluster reports the lag behind the primary while it is a secondary, so every member is
-    monitored for it.
+    `other_regions` are those of the other members of the global database, if there is one. A secondary
+    cluster of a global database has only readers, and no values for the role `WRITER` until it is promoted.
+    Each cluster reports the lag behind the primary while it is a secondary, so every member is monitored for
+    it.
     """
     of_cluster = {"DBClusterIdentifier": identifier}
     of_writer = {**of_cluster, "Role": "WRITER"}
@@ -35,23 +40,32 @@ def cluster_signals(identifier: str, settings: DatabaseSettings, *, in_global_da
         *_load(of_writer, of_readers, settings),
         *_data(of_cluster, of_readers),
     ]
-    if in_global_database:
-        signals.append(
-            Signal(
-                name="database-global-lag",
-                title="The database of this region lags behind the database of the primary region",
-                namespace="AWS/RDS",
-                metric="AuroraGlobalDBReplicationLag",
-                dimensions=of_cluster,
-                statistic="Maximum",
-                threshold=5000,
-                reason="The threshold is in milliseconds. A lag below a second is usual, and writes that "
-                "aren't replicated yet are lost if the primary region is lost.",
-                severity="critical",
-                periods=5,
-            )
-        )
+    if other_regions:
+        signals.append(_global_lag("database-global-lag", of_cluster))
+    # AWS's pages disagree about the metric's dimensions: the cluster, or the primary cluster's region. An
+    # alarm on a metric that doesn't exist stays silent.
+    signals += [
+        _global_lag(f"database-global-lag-from-{region}", {"SourceRegion": region})
+        for region in other_regions
+    ]
     return signals
+
+
+def _global_lag(name: str, dimensions: dict[str, str]) -> Signal:
+    return Signal(
+        name=name,
+        runbook="database-global-lag",
+        title="The database of this region lags behind the database of the primary region",
+        namespace="AWS/RDS",
+        metric="AuroraGlobalDBReplicationLag",
+        dimensions=dimensions,
+        statistic="Maximum",
+        threshold=5000,
+        reason="The threshold is in milliseconds. A lag below a second is usual, and writes that aren't "
+        "replicated yet are lost if the primary region is lost.",
+        severity="critical",
+        periods=5,
+    )
 
 
 def connection_limit(settings: DatabaseSettings) -> float:

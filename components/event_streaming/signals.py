@@ -24,23 +24,41 @@ def broker_signals(cluster_name: pulumi.Input[str], brokers: int) -> list[Signal
             severity="critical",
             customer_impact=True,
         ),
-        Signal(
-            name="kafka-no-controller",
-            title="Kafka has no active controller",
-            namespace="AWS/Kafka",
-            metric="ActiveControllerCount",
-            dimensions=of_cluster,
-            statistic="Maximum",
-            comparison="below",
-            threshold=1,
-            reason="Without a controller, no new leader is elected when a broker fails.",
-            severity="critical",
-        ),
     ]
     for broker in range(1, brokers + 1):
         of_broker = {**of_cluster, "Broker ID": str(broker)}
-        signals += [*_load_signals(broker, of_broker), *_replication_signals(broker, of_broker)]
+        signals += [
+            _silence_signal(broker, of_broker),
+            *_load_signals(broker, of_broker),
+            *_replication_signals(broker, of_broker),
+        ]
     return signals
+
+
+def _silence_signal(broker: int, of_broker: dict[str, pulumi.Input[str]]) -> Signal:
+    """A signal for a broker that is down, which must not depend on the controllers' metrics.
+
+    In KRaft mode, only controllers report how many of them are active (KIP-1001), and MSK doesn't document
+    whether it passes that on. A broker that is down doesn't report what it leads either.
+    """
+    return Signal(
+        name=f"kafka-broker-{broker}-silent",
+        runbook="kafka-broker-silent",
+        title=f"Kafka broker {broker} reports no metrics",
+        namespace="AWS/Kafka",
+        metric="CpuUser",
+        dimensions=of_broker,
+        statistic="Average",
+        comparison="below",
+        # Only a missing value raises the alarm.
+        threshold=0,
+        missing_data="breaching",
+        reason="A rolling update takes a broker down for up to a quarter of an hour. If several brokers are "
+        "silent, partitions have no leader.",
+        severity="critical",
+        period_seconds=300,
+        periods=4,
+    )
 
 
 def _load_signals(broker: int, of_broker: dict[str, pulumi.Input[str]]) -> list[Signal]:

@@ -52,9 +52,9 @@ def deploy(at, **more):
     )
     return Database(f"database-{{at}}", args, context.options)
 
-primary = deploy("us-east-1", has_secondaries=REGIONS > 1)
+primary = deploy("us-east-1", other_regions=["eu-west-1"][: REGIONS - 1])
 if REGIONS > 1:
-    deploy("eu-west-1", joins=primary.global_database)
+    deploy("eu-west-1", joins=primary.global_database, other_regions=["us-east-1"])
 """
 SERVERLESS = {"serverless": {"min": 0.5, "max": 2.0}, "readers": {"min": 1, "max": 2}}
 CLUSTER = "database-us-east-1-cluster"

@@ -130,8 +130,7 @@ NAMESPACES: Mapping[str, Namespace] = {
         metrics={
             ("TableName",): "ProvisionedReadCapacityUnits ProvisionedWriteCapacityUnits ReadThrottleEvents "
             "WriteThrottleEvents",
-            ("TableName", "GlobalSecondaryIndexName"): "ProvisionedReadCapacityUnits "
-            "ProvisionedWriteCapacityUnits ReadThrottleEvents WriteThrottleEvents",
+            ("TableName", "GlobalSecondaryIndexName"): "ReadThrottleEvents WriteThrottleEvents",
             ("TableName", "Operation"): "SystemErrors",
             ("TableName", "ReceivingRegion"): "ReplicationLatency",
         },
@@ -158,7 +157,7 @@ NAMESPACES: Mapping[str, Namespace] = {
     "AWS/Kafka": Namespace(
         document="Metrics for monitoring Standard brokers with CloudWatch (MSK Developer Guide)",
         metrics={
-            ("Cluster Name",): "ActiveControllerCount OfflinePartitionsCount",
+            ("Cluster Name",): "OfflinePartitionsCount",
             ("Cluster Name", "Broker ID"): "ConnectionCount CpuSystem CpuUser HeapMemoryAfterGC "
             "KafkaDataLogsDiskUsed UnderMinIsrPartitionCount UnderReplicatedPartitions",
             ("Cluster Name", "Broker ID", "Topic"): "MessagesInPerSec",
@@ -212,6 +211,8 @@ NAMESPACES: Mapping[str, Namespace] = {
             "MaximumUsedTransactionIDs VolumeBytesUsed",
             ("DBClusterIdentifier", "Role"): "ACUUtilization AuroraReplicaLag CPUUtilization CommitLatency "
             "DatabaseConnections FreeableMemory",
+            # Another page of the guide names this dimension instead of the cluster.
+            ("SourceRegion",): "AuroraGlobalDBReplicationLag",
             ("ProxyName",): "ClientConnectionsSetupFailedAuth DatabaseConnectionsBorrowLatency "
             "DatabaseConnectionsSetupFailed",
         },

@@ -188,10 +188,16 @@ def test_every_broker_is_watched() -> None:
     assert {signal.dimensions.get("Broker ID") for signal in found} == {None, "1", "2", "3", "4", "5", "6"}
     assert {signal.metric for signal in found} >= {
         "OfflinePartitionsCount",
-        "ActiveControllerCount",
         "UnderMinIsrPartitionCount",
         "KafkaDataLogsDiskUsed",
     }
+
+
+def test_a_silent_broker_rings_without_any_metric_of_a_controller() -> None:
+    found = {s.name: s for s in signals(StreamingSettings())}
+    silent = found["kafka-broker-2-silent"]
+    assert (silent.missing_data, silent.comparison, silent.threshold) == ("breaching", "below", 0)
+    assert "ActiveControllerCount" not in {signal.metric for signal in found.values()}
 
 
 def test_a_brokers_cpu_is_that_of_user_and_system() -> None:

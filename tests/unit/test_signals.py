@@ -84,10 +84,10 @@ WATCHED = [
     Watched("6 Service", "cache replication lag", "cache-0001-001-replication-lag"),
     Watched("6 Service", "throttles of a table", "table-market-data-(read|write)-throttled"),
     Watched("6 Service", "throttles of an index", "table-market-data-by-venue-(read|write)-throttled"),
-    Watched("6 Service", "table at its maximum", "table-market-data-(by-venue-)?(read|write)-at-maximum"),
+    Watched("6 Service", "table at its maximum", "table-orders-idempotency-(read|write)-at-maximum"),
     Watched("6 Service", "system errors of a table", "table-orders-idempotency-system-errors"),
     Watched("6 Service", "replication of a table", "table-market-data-replication-to-.+", "with others"),
-    Watched("7 Event streaming", "controller count", "kafka-no-controller"),
+    Watched("7 Event streaming", "a broker that is down", "kafka-broker-1-silent"),
     Watched("7 Event streaming", "offline partitions", "kafka-offline-partitions"),
     Watched("7 Event streaming", "under-replicated partitions", "kafka-broker-1-under-(replicated|min-isr)"),
     Watched("7 Event streaming", "disk", "kafka-broker-1-disk"),
@@ -350,6 +350,7 @@ def test_silence_is_heard_only_of_what_always_speaks(every_alarm: list[dict[str,
     """A metric that is reported only when something happens is missing most of the time."""
     heartbeats = {
         "AlertManagerAlertsReceived",  # one alert is always firing
+        "CpuUser",
         "HealthCheckStatus",
         "HealthyHostCount",
         "NumberOfBackupJobsCompleted",
