@@ -194,8 +194,11 @@ ETCD_LIMIT_BYTES = 8 * 2**30
 CACHE_USER_ID_LENGTH = 40
 """Characters of a user's id, as for other ElastiCache names. `CreateUser` documents only its form; the AWS
 CDK shortens names to this length (`@aws-cdk/aws-elasticache-alpha`)."""
-CACHE_SHARDS = 500
-"""Shards of a cluster without replicas, the highest quota (`CreateReplicationGroup`)."""
+CACHE_NODES = 500
+"""Nodes of a cluster, and shards of a cluster without replicas, at the highest quota
+(`CreateReplicationGroup`)."""
+CACHE_USERS = 100
+"""Default quota of the users in a user group (ElastiCache User Guide, "Quotas for ElastiCache", May 2023)."""
 CACHE_REPLICAS = 5
 """Replicas of a shard (`CreateReplicationGroup`)."""
 CACHE_CPU_TARGET_MIN = 35
@@ -219,6 +222,9 @@ INDEX_NAME = r"^[a-zA-Z0-9_.-]{3,255}$"
 """Form of a secondary index's name (`CreateTable`)."""
 TABLE_INDEXES = 20
 """Default quota of a table's global secondary indexes (DynamoDB Developer Guide, "Quotas")."""
+TABLE_CAPACITY = 40_000
+"""Default quota of the read units and of the write units per second of a table, and of an index (DynamoDB
+Developer Guide, "Quotas")."""
 NO_MAXIMUM = -1
 """Request units that remove an on-demand table's maximum (`OnDemandThroughput`)."""
 UTILIZATION_TARGET_MIN = 20
@@ -236,6 +242,15 @@ BROKER_ZONES = 3
 """Zones of a cluster (MSK Developer Guide, "Create a provisioned Amazon MSK cluster")."""
 BROKERS = 60
 """Default quota of brokers of a KRaft cluster (MSK Developer Guide, "Amazon MSK quota")."""
+BROKER_PARTITIONS = {"large": 1500, "xlarge": 1500, "2xlarge": 3000}
+"""Size of a broker → partitions, with all of their replicas, up to which MSK can update the broker. Larger
+brokers have `BROKER_PARTITIONS_MOST` (MSK Developer Guide, "Best practices for Standard brokers", November
+2026)."""
+BROKER_PARTITIONS_MOST = 6000
+"""Partitions of brokers that are larger than those in `BROKER_PARTITIONS` (same document)."""
+KAFKA_INTERNAL_PARTITIONS = 100
+"""Partitions of Kafka's own topics for consumers' offsets and for transactions, 50 each by default (Apache
+Kafka documentation, "Broker Configs")."""
 BROKER_VOLUME_GIB_MIN = 1
 """Smallest volume of a broker, in GiB (`CreateCluster`)."""
 BROKER_VOLUME_GIB_MAX = 16_384
@@ -267,6 +282,12 @@ VAULT_DAYS_MAX = 36_500
 """Most days for which AWS Backup keeps a recovery point (`PutBackupVaultLockConfiguration`)."""
 ADVANCED_INSIGHTS_DAYS = 465
 """Days of performance history that the advanced mode of Database Insights demands (`CreateDBCluster`)."""
+SERVERLESS_UNITS_MIN = 0.5
+"""Smallest minimum of capacity units of a Serverless v2 instance that doesn't pause
+(`ServerlessV2ScalingConfiguration`)."""
+SERVERLESS_UNITS_LEAST_MAX = 1
+"""Smallest maximum of capacity units of a Serverless v2 instance (Aurora User Guide, "Performance and scaling
+for Aurora Serverless v2")."""
 SERVERLESS_UNITS_MAX = 256
 """Most capacity units of a Serverless v2 instance (`ServerlessV2ScalingConfiguration`)."""
 SERVERLESS_UNITS_STEP = 0.5

@@ -11,8 +11,8 @@ from pydantic import Field
 from settings.aws_limits import (
     CACHE_CPU_TARGET_MAX,
     CACHE_CPU_TARGET_MIN,
+    CACHE_NODES,
     CACHE_REPLICAS,
-    CACHE_SHARDS,
     CACHE_SNAPSHOT_DAYS,
     SCALING_CACHE_NODES,
 )
@@ -32,7 +32,7 @@ class CacheSettings(Model):
 
     node_type: NodeType = "cache.r7g.large"
     engine_version: CacheVersion = "8.1"
-    shards: int = Field(default=3, ge=1, le=CACHE_SHARDS)
+    shards: int = Field(default=3, ge=1, le=CACHE_NODES)
     """Number of shards that hold the keys. More shards hold more data and take more writes; ElastiCache
     moves the keys online."""
     replicas: CacheReplicas = CacheReplicas(min=2, max=4)
@@ -54,6 +54,15 @@ class CacheSettings(Model):
                 f"has no effect, because replicas.min and replicas.max are both {self.replicas.max}: leave "
                 "it out, or let the replicas scale",
                 ("replicaCpuPercent",),
+            )
+
+    @rule
+    def _nodes_of_a_cluster(self) -> Iterator[Broken]:
+        nodes = self.shards * (1 + self.replicas.max)
+        if nodes > CACHE_NODES:
+            yield Broken(
+                f"{self.shards} shards with up to {self.replicas.max} replicas are {nodes} nodes, but a "
+                f"cluster has at most {CACHE_NODES}: lower shards or replicas.max"
             )
 
     @rule

@@ -12,7 +12,9 @@ from settings.aws_limits import (
     AURORA_BACKUP_DAYS_MAX,
     AURORA_BACKUP_DAYS_MIN,
     AURORA_REPLICAS,
+    SERVERLESS_UNITS_LEAST_MAX,
     SERVERLESS_UNITS_MAX,
+    SERVERLESS_UNITS_MIN,
     SERVERLESS_UNITS_STEP,
     VAULT_DAYS_MAX,
 )
@@ -23,10 +25,12 @@ from settings.model import Broken, Model, Percent, Range, rule
 class ServerlessCapacity(Model):
     """Range of Aurora Serverless v2 capacity units (about 2 GiB of memory each), in steps of 0.5."""
 
-    min: float = Field(ge=0.5, le=SERVERLESS_UNITS_MAX, multiple_of=SERVERLESS_UNITS_STEP)
+    min: float = Field(ge=SERVERLESS_UNITS_MIN, le=SERVERLESS_UNITS_MAX, multiple_of=SERVERLESS_UNITS_STEP)
     """The minimum. 0, at which an idle database pauses, isn't accepted: with the proxy's open connections the
     database is never idle."""
-    max: float = Field(ge=1, le=SERVERLESS_UNITS_MAX, multiple_of=SERVERLESS_UNITS_STEP)
+    max: float = Field(
+        ge=SERVERLESS_UNITS_LEAST_MAX, le=SERVERLESS_UNITS_MAX, multiple_of=SERVERLESS_UNITS_STEP
+    )
     """The maximum."""
 
     @rule
@@ -50,8 +54,9 @@ class DatabaseSettings(Model):
     """Target for the average number of connections of a reader, in place of the CPU target."""
     backup_retention_days: int = Field(default=35, ge=AURORA_BACKUP_DAYS_MIN, le=AURORA_BACKUP_DAYS_MAX)
     """Days for which point-in-time recovery is possible, and for which daily backups stay in the vaults."""
-    monthly_backup_retention_days: int = Field(default=365, ge=35, le=VAULT_DAYS_MAX)
-    """Days for which the first backup of each month stays in the vaults."""
+    monthly_backup_retention_days: int = Field(default=365, ge=AURORA_BACKUP_DAYS_MAX, le=VAULT_DAYS_MAX)
+    """Days for which the first backup of each month stays in the vaults: at least as long as daily backups
+    can."""
     insights: Literal["standard", "advanced"] = "advanced"
     """Mode of Database Insights. The advanced mode keeps statements and plans for 15 months, for a charge."""
 

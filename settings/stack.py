@@ -11,7 +11,14 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from settings.api import ApiSettings
-from settings.aws_limits import CERTIFICATE_NAMES, KAFKA_NAME_LENGTH, RULE_GROUPS, RULES_PER_GROUP
+from settings.aws_limits import (
+    CACHE_USERS,
+    CERTIFICATE_NAMES,
+    KAFKA_INTERNAL_PARTITIONS,
+    KAFKA_NAME_LENGTH,
+    RULE_GROUPS,
+    RULES_PER_GROUP,
+)
 from settings.aws_values import regions_without
 from settings.by_name import STACK_FILE, ByName
 from settings.cache import CacheSettings
@@ -238,6 +245,36 @@ class Settings(Model):
                         f"or set deadLetter of {topic} to false",
                         ("streaming", "topics", other),
                     )
+
+    @rule
+    def _brokers_hold_all_partitions(self) -> Iterator[Broken]:
+        streaming = self.streaming
+        dead_letters = sum(
+            streaming.dead_letter_topic(topic, service.name) is not None
+            for service in self.services
+            for topic in service.consumes
+        )
+        partitions = sum(topic.partitions for topic in streaming.topics) + dead_letters
+        # Each partition has a replica in each zone, so the brokers of a zone have one of every partition.
+        of_a_broker = (partitions + KAFKA_INTERNAL_PARTITIONS) / streaming.brokers_per_zone
+        if of_a_broker > streaming.broker_partitions:
+            yield Broken(
+                f"each broker would have {of_a_broker:,.0f} partitions, including dead-letter topics and the "
+                f"{KAFKA_INTERNAL_PARTITIONS} of Kafka's own topics, but MSK can't reconfigure or upgrade a "
+                f"{streaming.instance_type} with more than {streaming.broker_partitions:,}: lower the number "
+                "of partitions, or choose a larger instanceType or brokersPerZone",
+                ("streaming", "topics"),
+            )
+
+    @rule
+    def _cache_admits_all_services(self) -> Iterator[Broken]:
+        users = sum(service.cache for service in self.services)
+        if users > CACHE_USERS:
+            yield Broken(
+                f"{users} services use the cache, but ElastiCache's default quota is {CACHE_USERS} users in "
+                "a group: set cache to false for some",
+                ("services",),
+            )
 
     @rule
     def _additional_hosts_can_be_ours(self) -> Iterator[Broken]:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from settings.aws_limits import (
+    BROKER_PARTITIONS,
+    BROKER_PARTITIONS_MOST,
     BROKER_SIZES,
     BROKER_VOLUME_GIB_MAX,
     BROKER_VOLUME_GIB_MIN,
@@ -85,6 +87,11 @@ class StreamingSettings(Model):
     retention of the record's topic."""
     topics: Annotated[list[TopicSettings], ByName("name", DEFAULT_TOPICS)] = DEFAULT_TOPICS
     """Kafka topics, by name."""
+
+    @property
+    def broker_partitions(self) -> int:
+        """Partitions of a broker, with all of their replicas, up to which MSK can update it."""
+        return BROKER_PARTITIONS.get(self.instance_type.rsplit(".", 1)[-1], BROKER_PARTITIONS_MOST)
 
     def dead_letter_topic(self, topic: str, service: str) -> str | None:
         """The topic for records of `topic` that `service` cannot process, or None."""

@@ -12,6 +12,7 @@ from settings.aws_limits import (
     ATTRIBUTE_NAME_LENGTH,
     INDEX_NAME,
     NO_MAXIMUM,
+    TABLE_CAPACITY,
     TABLE_INDEXES,
     UTILIZATION_TARGET_MAX,
     UTILIZATION_TARGET_MIN,
@@ -100,6 +101,11 @@ class TableSettings(Model):
         for key in ("read_capacity", "write_capacity"):
             if getattr(self, key).min < 1:
                 yield Broken(f"{to_camel(key)}.min must be at least 1: provisioned capacity cannot be 0")
+            if getattr(self, key).max > TABLE_CAPACITY:
+                yield Broken(
+                    f"{to_camel(key)}.max ({getattr(self, key).max}) must not be above {TABLE_CAPACITY}, "
+                    "DynamoDB's default quota for a table"
+                )
 
     @rule
     def _capacity_that_counts(self) -> Iterator[Broken]:

@@ -657,6 +657,29 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ("tables", "must contain orders-idempotency", "order intake"),
     ),
     (
+        "too-many-partitions-for-the-brokers",
+        put("streaming.topics", {f"t{number}": {"partitions": 480} for number in range(3)}),
+        ("streaming.topics", "partitions", "kafka.m7g.large", "1,500", "brokersPerZone"),
+    ),
+    (
+        "too-many-nodes-of-the-cache",
+        put("cache", {"shards": 101, "replicas": {"min": 4, "max": 4}}),
+        ("cache", "101 shards", "505 nodes", "at most 500"),
+    ),
+    (
+        "too-much-capacity-of-a-table",
+        put("tables.orders-idempotency.writeCapacity", {"min": 5, "max": 40_001}),
+        ("tables.orders-idempotency", "writeCapacity.max (40001)", "40000"),
+    ),
+    (
+        "too-many-users-of-the-cache",
+        put(
+            "services",
+            {f"s{number}": {"listenerPort": 9000 + number, "cache": True} for number in range(101)},
+        ),
+        ("services", "services use the cache", "100 users"),
+    ),
+    (
         "scaled-table-with-an-index",
         put("tables.orders-idempotency", {"indexes": [INDEX], "writeCapacity": {"min": 5, "max": 5}}),
         ("tables.orders-idempotency.readCapacity", "5 to 1000", "scale the indexes", "billing to onDemand"),
