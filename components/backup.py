@@ -12,6 +12,7 @@ from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.iam import service_trust
 from components.common.signals import Signal
+from components.service.table import DASHBOARD as TABLES_DASHBOARD
 
 COMPLETION_MINUTES = 12 * 60
 
@@ -83,6 +84,8 @@ class BackupVault(Component):
         self.report(
             Signal(
                 name="backup-missing",
+                # The threshold changes with the number of tables, and the region's dashboard must not.
+                dashboard=TABLES_DASHBOARD,
                 title="Fewer backups have been made than there should be, for two days",
                 namespace="AWS/Backup",
                 metric="NumberOfBackupJobsCompleted",
