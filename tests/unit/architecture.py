@@ -19,6 +19,7 @@ from components.database.database import MASTER_USERNAME
 from functions.order_intake import handler, order_service
 from sandbox.values import is_dict, is_list
 from settings import WORKLOAD_NAMESPACE
+from settings.aws_parameters import database_parameters
 from tests.unit import harness
 from tests.unit.harness import Graph, Registered, stack_values
 from tests.unit.reachability import THROUGH_NAT, Walk, managed_edges
@@ -139,9 +140,11 @@ class Platform:
         return f"`{prefix}*`" if prefix else f"`{re.sub('_[a-z0-9]+/', '_*/', group.inputs['name'])}`"
 
     def database_parameters(self) -> dict[str, str]:
-        """The parameters of the database cluster's parameter group."""
-        group = self.here.only("aws:rds/clusterParameterGroup:ClusterParameterGroup")
-        return {p["name"]: p["value"] for p in group.inputs["parameters"]}
+        """The parameters of the database cluster, including defaults."""
+        group = self.here.only("aws:rds/clusterParameterGroup:ClusterParameterGroup").inputs
+        known = database_parameters(group["family"])
+        defaults = {name: parameter.default for name, parameter in known.items() if parameter.default}
+        return defaults | {p["name"]: p["value"] for p in group["parameters"]}
 
     def ports(self, source: str, target: str) -> str:
         """The ports at which `source` can connect to `target`."""
