@@ -39,22 +39,27 @@ def overwrites(change: Change) -> bool:
     return change.type in ONCE_PER_REGION or bool(change.get("allowOverwrite"))
 
 
-def check_shared_deletion(store: Store, row: Row) -> None:
+def check_shared_deletion(store: Store, row: Row, urn: str) -> None:
     """Refuses to delete a setting of the region that another stack needs. AWS deletes it without a word.
+
+    Args:
+        store: the account.
+        row: the setting, which another stack may have overwritten.
+        urn: the URN of the resource that is deleted.
 
     Raises:
         ProviderError: another stack needs it.
     """
     for user in store.all(ONCE_PER_REGION.get(row.type, "none")):
-        if user.region == row.region and _stack(user) != _stack(row):
+        if user.region == row.region and _stack(user.urn) != _stack(urn):
             raise ProviderError(
-                f"{row.type} {row.name}: {user.name} of the stack {_stack(user)} needs it too, and AWS would "
-                "delete it silently: set retain_on_delete"
+                f"{row.type} {row.name}: {user.name} of the stack {_stack(user.urn)} needs it too, and "
+                "AWS would delete it silently: set retain_on_delete"
             )
 
 
-def _stack(row: Row) -> str:
-    return row.urn.split("::")[0].removeprefix("urn:pulumi:")
+def _stack(urn: str) -> str:
+    return urn.split("::")[0].removeprefix("urn:pulumi:")
 
 
 # -- tags ------------------------------------------------------------------------------------------

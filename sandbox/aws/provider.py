@@ -192,7 +192,7 @@ class AwsProvider(Provider):
             if row is None:
                 return  # it is already deleted
             rules.check_deletion(self.store, row)
-            edge_rules.check_shared_deletion(self.store, row)
+            edge_rules.check_shared_deletion(self.store, row, call.urn)
             if snapshot := rules.final_snapshot(row):
                 self.store.keep_snapshot(row, snapshot)
             self._remove(row)
