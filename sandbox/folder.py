@@ -42,8 +42,8 @@ ENTRIES = frozenset(
 """All other entries that the sandbox creates in its folder."""
 
 CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
-"""Valid names of clusters, which are also names of folders (EKS API Reference, `CreateCluster`: up to 100
-alphanumeric characters, hyphens and underscores, the first one alphanumeric)."""
+"""Valid names of clusters, which are also names of folders. It repeats `settings.aws_limits.CLUSTER_NAME`,
+because this module must work without the packages that settings need."""
 
 LOCK_SECONDS = 10
 """Seconds to wait for the processes of a killed command, which are killed too."""

@@ -41,6 +41,42 @@ ROUTE53_TAGS = 10
 ROLE_ARN = r"^arn:aws:iam::[0-9]{12}:role/.+"
 """Form of an IAM role's ARN (IAM User Guide, "IAM identifiers")."""
 
+# -- policy documents ----------------------------------------------------------------------------
+
+TRUST_POLICY_LENGTH = 2048
+"""Default quota of the characters of a role's trust policy. Like for all policies of IAM, white space doesn't
+count (IAM User Guide, "IAM and AWS STS quotas", November 2026)."""
+ROLE_POLICIES_LENGTH = 10_240
+"""Characters of all inline policies of a role, which no request can raise (same document)."""
+MANAGED_POLICY_LENGTH = 6144
+"""Characters of a managed policy, which no request can raise (same document)."""
+MANAGED_POLICIES = 10
+"""Default quota of the managed policies that are attached to a role (same document)."""
+KEY_POLICY_BYTES = 32_768
+"""Bytes of a key's policy (AWS KMS Developer Guide, "Resource quotas")."""
+BUCKET_POLICY_BYTES = 20_480
+"""Bytes of a bucket's policy (S3 User Guide, "Bucket policies and user policies")."""
+TOPIC_POLICY_BYTES = 30_720
+"""Bytes of a topic's policy (SNS Developer Guide, "Amazon SNS API permissions: Actions and resources
+reference")."""
+QUEUE_POLICY_BYTES = 8192
+"""Bytes of a queue's policy (SQS Developer Guide, "Amazon SQS policy quotas")."""
+ENDPOINT_POLICY_LENGTH = 20_480
+"""Characters of a VPC endpoint's policy, including white space (VPC User Guide, "Amazon VPC quotas")."""
+API_POLICY_BYTES = 8192
+"""Bytes of a resource policy of API Gateway (API Gateway Developer Guide, "Quotas for configuring and running
+a REST API")."""
+SECRET_POLICY_LENGTH = 20_480
+"""Characters of a secret's policy (Secrets Manager, `PutResourcePolicy`)."""
+REPOSITORY_POLICY_LENGTH = 10_240
+"""Characters of a repository's policy (ECR, `SetRepositoryPolicy`)."""
+LOG_POLICY_LENGTH = 5120
+"""Characters of a resource policy of CloudWatch Logs (Step Functions Developer Guide, "Avoiding Amazon
+CloudWatch Logs resource policy size restrictions"). `PutResourcePolicy` accepts ten times as many since 2025,
+but the services that extend a policy still expect this limit."""
+LOG_POLICIES = 10
+"""Resource policies of CloudWatch Logs of an account in a region (CloudWatch Logs, `PutResourcePolicy`)."""
+
 # -- VPC -----------------------------------------------------------------------------------------
 
 LARGEST_BLOCK = 16
@@ -52,18 +88,28 @@ RESERVED_FIRST_ADDRESSES = 4
 RESERVED_LAST_ADDRESSES = 1
 """Addresses at the end of a subnet that AWS reserves (EC2, `CreateSubnet`)."""
 
-VPC_ID = r"^vpc-[0-9a-f]{8,17}$"
+VPC_ID = r"^vpc-([0-9a-f]{8}|[0-9a-f]{17})$"
 """Form of a VPC's id, which has 8 or 17 digits (EC2 User Guide, "Resource IDs")."""
-SUBNET_ID = r"^subnet-[0-9a-f]{8,17}$"
+SUBNET_ID = r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$"
 """Form of a subnet's id, which has 8 or 17 digits (EC2 User Guide, "Resource IDs")."""
-ROUTE_TABLE_ID = r"^rtb-[0-9a-f]{8,17}$"
+ROUTE_TABLE_ID = r"^rtb-([0-9a-f]{8}|[0-9a-f]{17})$"
 """Form of a route table's id, which has 8 or 17 digits (EC2 User Guide, "Resource IDs")."""
 
 CLOUDFRONT_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 """Managed prefix list of the servers from which CloudFront calls origins, the same in every region
 (CloudFront Developer Guide, "Use the CloudFront managed prefix list")."""
 CLOUDFRONT_PREFIX_LIST_WEIGHT = 55
-"""Rules for which the list counts in a security group, whose default quota is 60 (same document)."""
+"""Rules for which the list counts in a security group (same document), more than any other list of AWS (VPC
+User Guide, "AWS-managed prefix lists")."""
+SECURITY_GROUP_RULES = 60
+"""Default quota of a security group's rules in one direction. It applies to IPv4 and IPv6 separately, and a
+prefix list counts with its weight (VPC User Guide, "Amazon VPC quotas", November 2026)."""
+INTERFACE_SECURITY_GROUPS = 5
+"""Default quota of the security groups of a network interface (same document)."""
+NETWORK_ACL_RULES = 20
+"""Default quota of a network ACL's rules in one direction, including AWS's last one (same document)."""
+INTERFACE_ENDPOINTS = 50
+"""Default quota of a VPC's interface endpoints (same document)."""
 HEALTH_CHECKERS_SERVICE = "route53-healthchecks"
 """Service in the name of the managed prefix list of Route 53's health checkers (VPC User Guide, "AWS-managed
 prefix lists")."""
@@ -84,6 +130,18 @@ BALANCER_NAME = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 """Form of a load balancer's or target group's name (`CreateLoadBalancer`, `CreateTargetGroup`)."""
 RESERVED_BALANCER_PREFIX = "internal-"
 """Beginning of names that a load balancer can't have (`CreateLoadBalancer`)."""
+BALANCER_LISTENERS = 50
+"""Default quota of a load balancer's listeners ("Quotas for your Application Load Balancers" and "Quotas for
+your Network Load Balancers", November 2026)."""
+BALANCER_TARGETS = 500
+"""Default quota of the targets of a network load balancer with cross-zone load balancing ("Quotas for your
+Network Load Balancers")."""
+GROUP_TARGETS = 1000
+"""Default quota of a target group's targets ("Quotas for your Application Load Balancers")."""
+LISTENER_RULES = 100
+"""Default quota of an application load balancer's rules, without default rules (same document)."""
+BALANCER_CERTIFICATES = 25
+"""Default quota of a load balancer's certificates, without default certificates (same document)."""
 RULE_VALUES = 5
 """Condition values in one listener rule, and also wildcards. Neither quota can be raised ("Quotas for your
 Application Load Balancers")."""
@@ -117,6 +175,12 @@ that sign zones (WAF, `CreateWebACL`; the developer guides of CloudFront and Rou
 CACHE_BEHAVIORS = 75
 """Default quota of a distribution's cache behaviors, including the default one (CloudFront Developer Guide,
 "Quotas")."""
+DISTRIBUTION_NAMES = 100
+"""Default quota of a distribution's alternate domain names (same document)."""
+DISTRIBUTION_ORIGINS = 100
+"""Default quota of a distribution's origins (same document)."""
+ORIGIN_HEADERS = 30
+"""Default quota of the headers that CloudFront adds to requests to an origin (same document)."""
 VIEWER_TLS = ("TLSv1.2_2021", "TLSv1.2_2025", "TLSv1.3_2025")
 """Security policies without old ciphers (CloudFront Developer Guide, "Supported protocols and ciphers between
 viewers and CloudFront")."""
@@ -129,6 +193,42 @@ RATE_LIMIT_MAX = 2_000_000_000
 """Highest limit of a rate-based rule, in requests (WAF, `RateBasedStatement`)."""
 WAF_LOGS_PREFIX = "aws-waf-logs-"
 """Beginning of the name of a log group for WAF's logs (WAF, `PutLoggingConfiguration`)."""
+WEB_ACL_UNITS = 5000
+"""Capacity units of a web ACL (AWS WAF Developer Guide, "AWS WAF quotas")."""
+WEB_ACL_UNITS_INCLUDED = 1500
+"""Capacity units that the base price of a web ACL includes (AWS WAF Developer Guide, "Web ACL capacity units
+(WCUs) in AWS WAF")."""
+TRANSFORMATION_UNITS = 10
+"""Capacity units of a text transformation other than NONE (AWS WAF Developer Guide, "Using match rule
+statements in AWS WAF")."""
+STATEMENT_UNITS = {
+    "asnMatchStatement": 1,
+    "byteMatchStatement": 10,
+    "geoMatchStatement": 1,
+    "ipSetReferenceStatement": 1,
+    "labelMatchStatement": 1,
+    "rateBasedStatement": 2,
+    "regexMatchStatement": 3,
+    "regexPatternSetReferenceStatement": 25,
+    "sizeConstraintStatement": 1,
+    "sqliMatchStatement": 20,
+    "xssMatchStatement": 40,
+}
+"""Statement → capacity units without its transformations (same document). A byte match, or string match, has
+between 1 and 10."""
+AGGREGATION_KEY_UNITS = 30
+"""Capacity units of a custom key of a rate-based rule (AWS WAF Developer Guide, "Using rate-based rule
+statements in AWS WAF")."""
+RULE_GROUP_UNITS = {
+    "AWSManagedRulesAmazonIpReputationList": 25,
+    "AWSManagedRulesAnonymousIpList": 50,
+    "AWSManagedRulesCommonRuleSet": 700,
+    "AWSManagedRulesKnownBadInputsRuleSet": 200,
+    "AWSManagedRulesSQLiRuleSet": 200,
+}
+"""Rule group of AWS → capacity units (AWS WAF Developer Guide, "AWS Managed Rules rule groups list")."""
+CALCULATED_CHECKS = 256
+"""Health checks that a calculated health check monitors (Route 53, `CreateHealthCheck`)."""
 
 # -- API Gateway, Lambda and SQS -----------------------------------------------------------------
 
@@ -141,6 +241,9 @@ API_THROTTLE_BURST = 5_000
 """Default quota of an account's burst of requests in a region (same document)."""
 AUTHORIZATION_CACHE_SECONDS = 3600
 """Longest time for which API Gateway caches an authorization (`CreateAuthorizer`)."""
+API_RESOURCES = 300
+"""Default quota of an API's resources: its root, and each part of each path (API Gateway Developer Guide,
+"Quotas for configuring and running a REST API")."""
 ALIAS_VERSIONS = 2
 """Versions of a function between which an alias divides invocations (Lambda, `CreateAlias`)."""
 LAMBDA_RUNTIMES = (
@@ -151,6 +254,9 @@ LAMBDA_RUNTIMES = (
 """Runtimes that AWS supports, in November 2026 (Lambda Developer Guide, "Lambda runtimes")."""
 QUEUE_RETENTION_SECONDS = 1_209_600
 """Longest time for which SQS keeps a message (`CreateQueue`)."""
+FUNCTION_ENVIRONMENT_BYTES = 4096
+"""Bytes of a function's environment variables (Lambda Developer Guide, "Lambda quotas"). Lambda measures them
+as a JSON object."""
 
 # -- Cognito -------------------------------------------------------------------------------------
 
@@ -159,9 +265,18 @@ LOGIN_DOMAIN_LENGTH = 63
 LOGIN_DOMAIN_RESERVED = ("aws", "amazon", "cognito")
 """Words that the prefix of a user pool's domain can't contain (Cognito Developer Guide, "Using the Amazon
 Cognito domain")."""
+CLIENT_SCOPES = 50
+"""Scopes that a user pool's client can ask for (`CreateUserPoolClient`)."""
+SERVER_SCOPES = 100
+"""Scopes of a user pool's resource server (`CreateResourceServer`)."""
 
 # -- EKS -----------------------------------------------------------------------------------------
 
+CLUSTER_NAME = r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}"
+"""Form of a cluster's name (`CreateCluster`)."""
+PUBLIC_ACCESS_BLOCKS = 40
+"""Networks that can reach a cluster's public endpoint, which no request can raise (EKS User Guide, "View and
+manage Amazon EKS and Fargate service quotas")."""
 CLUSTER_VERSION = r"^1\.[0-9]{2}$"
 """Form of a cluster's Kubernetes version (`CreateCluster`)."""
 CLUSTER_VERSIONS: dict[str, tuple[date, date]] = {
@@ -274,6 +389,9 @@ KAFKA_NAME_LENGTH = 249
 
 AURORA_REPLICAS = 15
 """Readers of a cluster (Aurora User Guide, "Replication with Amazon Aurora")."""
+SECONDARY_REGIONS = 10
+"""Secondary regions of a global database (Aurora User Guide, "Using Amazon Aurora Global Database", September
+2026)."""
 AURORA_BACKUP_DAYS_MIN = 1
 """Fewest days for which automated backups are kept (`CreateDBCluster`)."""
 AURORA_BACKUP_DAYS_MAX = 35
@@ -325,6 +443,20 @@ resource policy for each group (CloudWatch Logs User Guide, "Enabling logging fr
 Managed Service for Prometheus demands it."""
 COMPOSITE_ALARM_CHILDREN = 100
 """Alarms in the rule of a composite alarm (`PutCompositeAlarm`)."""
+COMPOSITE_ALARM_RULE_LENGTH = 10_240
+"""Characters of the rule of a composite alarm (`PutCompositeAlarm`)."""
+ALARM_NAME_LENGTH = 255
+"""Characters of an alarm's name (`PutMetricAlarm`, `PutCompositeAlarm`)."""
+ALARM_DESCRIPTION_LENGTH = 1024
+"""Characters of an alarm's description (`PutMetricAlarm`, `PutCompositeAlarm`)."""
+ALARM_ACTIONS = 5
+"""Actions of an alarm for each state (`PutMetricAlarm`)."""
+ALARM_METRICS = 10
+"""Metrics that the expression of an alarm uses (CloudWatch User Guide, "CloudWatch service quotas")."""
+DASHBOARD_METRICS = 2500
+"""Metrics of all widgets of a dashboard, including those that only expressions use (same document)."""
+LOG_METRIC_FILTERS = 100
+"""Metric filters of a log group (CloudWatch Logs, `PutMetricFilter`)."""
 DASHBOARD_WIDGETS = 500
 """Widgets of a dashboard (CloudWatch API Reference, "Dashboard Body Structure and Syntax")."""
 WIDGET_METRICS = 100
@@ -348,3 +480,8 @@ SECRET_NAME = r"[A-Za-z0-9/_+=.@-]{1,512}"  # noqa: S105 - a form, not a secret
 """Form of a secret's name (`CreateSecret`)."""
 SECRET_ARN_SUFFIX = 6
 """Random characters, after a hyphen, that follow the name in a secret's ARN (`CreateSecret`)."""
+
+# -- SNS -----------------------------------------------------------------------------------------
+
+SUBJECT_LENGTH = 99
+"""Characters of a message's subject (`Publish`: less than 100)."""

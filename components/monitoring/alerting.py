@@ -346,7 +346,7 @@ def _indented(text: str, columns: int) -> str:
 
 
 def _templates(region: str) -> str:
-    """A subject of at most 100 characters, and a message that is readable in an e-mail and in the chat.
+    """A subject of at most `SUBJECT_LENGTH`, and a message that is readable in an e-mail and in the chat.
 
     The chat shows custom text only in this JSON format ("Custom notifications using Amazon Q Developer in
     chat applications"). The text comes from our own rules and contains nothing that must be escaped.

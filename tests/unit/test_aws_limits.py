@@ -27,11 +27,18 @@ NAMES = {name for name in vars(aws_limits) if re.fullmatch(r"[A-Z][A-Z0-9_]*|Ret
 
 BY_DOCUMENT = {
     "ADDON_VERSION",
+    "AGGREGATION_KEY_UNITS",
+    "ALARM_METRICS",
     "ALIAS_VERSIONS",
+    "API_POLICY_BYTES",
+    "API_RESOURCES",
     "API_THROTTLE_BURST",
     "API_THROTTLE_RATE",
     "AURORA_REPLICAS",
     "AUTO_MODE_NODE_HOURS",
+    "BALANCER_CERTIFICATES",
+    "BALANCER_LISTENERS",
+    "BALANCER_TARGETS",
     "BROKERS",
     "BROKER_EXPORTER_PORTS",
     "BROKER_IAM_CONNECTIONS",
@@ -42,6 +49,7 @@ BY_DOCUMENT = {
     "BROKER_SIZES",
     "BROKER_TLS_PORT",
     "BROKER_ZONES",
+    "BUCKET_POLICY_BYTES",
     "CACHE_BEHAVIORS",
     "CACHE_CPU_TARGET_MAX",
     "CACHE_CPU_TARGET_MIN",
@@ -53,32 +61,59 @@ BY_DOCUMENT = {
     "CONNECTIONS",
     "CONNECTIONS_FROM_HALF_A_UNIT",
     "CONNECTION_BYTES",
+    "DASHBOARD_METRICS",
     "DASHBOARD_WIDGETS",
     "DATABASE_VOLUME_BYTES",
+    "DISTRIBUTION_NAMES",
+    "DISTRIBUTION_ORIGINS",
     "ECR_LAYERS_BUCKET",
+    "ENDPOINT_POLICY_LENGTH",
     "ETCD_LIMIT_BYTES",
+    "FUNCTION_ENVIRONMENT_BYTES",
+    "GROUP_TARGETS",
     "HEALTH_CHECKERS_SERVICE",
+    "INTERFACE_ENDPOINTS",
+    "INTERFACE_SECURITY_GROUPS",
     "KAFKA_INTERNAL_PARTITIONS",
+    "KEY_POLICY_BYTES",
     "LARGE_INSTANCE_GIB",
     "LEAST_ZONES",
+    "LISTENER_RULES",
     "LOGIN_DOMAIN_RESERVED",
+    "LOG_POLICY_LENGTH",
+    "MANAGED_POLICIES",
+    "MANAGED_POLICY_LENGTH",
+    "NETWORK_ACL_RULES",
+    "ORIGIN_HEADERS",
     "POD_IDENTITY_AGENT",
+    "PUBLIC_ACCESS_BLOCKS",
+    "QUEUE_POLICY_BYTES",
     "RESERVED_DATABASE_ROLES",
     "RESOURCE_TAGS",
+    "ROLE_POLICIES_LENGTH",
     "ROUTE_TABLE_ID",
     "RULES_FILE_BYTES",
     "RULES_PER_GROUP",
     "RULE_GROUPS",
+    "RULE_GROUP_UNITS",
     "RULE_NAMESPACES",
     "RULE_VALUES",
     "SCALING_CACHE_NODES",
+    "SECONDARY_REGIONS",
+    "SECURITY_GROUP_RULES",
     "SERVERLESS_UNITS_LEAST_MAX",
     "SERVERLESS_UNIT_GIB",
+    "STATEMENT_UNITS",
     "TABLE_CAPACITY",
+    "TOPIC_POLICY_BYTES",
+    "TRANSFORMATION_UNITS",
+    "TRUST_POLICY_LENGTH",
     "UNLOCATED_COUNTRIES",
     "UTILIZATION_TARGET_MAX",
     "UTILIZATION_TARGET_MIN",
     "VENDED_LOGS_PREFIX",
+    "WEB_ACL_UNITS",
+    "WEB_ACL_UNITS_INCLUDED",
     "WIDGET_METRICS",
 }
 """Constants that are only in AWS's documentation. Their docstrings name the document."""
@@ -118,10 +153,17 @@ def schema(path: str) -> Any:
 
 
 BOUNDS = [
+    ("ALARM_ACTIONS", "cloudwatch PutMetricAlarmInput.AlarmActions", "max"),
+    ("ALARM_DESCRIPTION_LENGTH", "cloudwatch PutMetricAlarmInput.AlarmDescription", "max"),
+    ("ALARM_NAME_LENGTH", "cloudwatch PutCompositeAlarmInput.AlarmName", "max"),
+    ("ALARM_NAME_LENGTH", "cloudwatch PutMetricAlarmInput.AlarmName", "max"),
     ("ATTRIBUTE_NAME_LENGTH", "dynamodb KeySchemaElement.AttributeName", "max"),
     ("ATTRIBUTE_NAME_LENGTH", "dynamodb TimeToLiveSpecification.AttributeName", "max"),
     ("BROKER_VOLUME_GIB_MAX", "kafka EBSStorageInfo.VolumeSize", "max"),
     ("BROKER_VOLUME_GIB_MIN", "kafka EBSStorageInfo.VolumeSize", "min"),
+    ("CALCULATED_CHECKS", "route53 HealthCheckConfig.ChildHealthChecks", "max"),
+    ("CLIENT_SCOPES", "cognito-idp UserPoolClientType.AllowedOAuthScopes", "max"),
+    ("COMPOSITE_ALARM_RULE_LENGTH", "cloudwatch PutCompositeAlarmInput.AlarmRule", "max"),
     ("HEALTH_CHECK_PATH_LENGTH", "elbv2 CreateTargetGroupInput.HealthCheckPath", "max"),
     ("KAFKA_NAME_LENGTH", "kafka TopicReplication.TopicsToReplicate.[]", "max"),
     ("LOGIN_DOMAIN_LENGTH", "cognito-idp CreateUserPoolDomainRequest.Domain", "max"),
@@ -129,6 +171,9 @@ BOUNDS = [
     ("RATE_LIMIT_MIN", "wafv2 RateBasedStatement.Limit", "min"),
     ("REDIRECT_HOST_LENGTH", "elbv2 RedirectActionConfig.Host", "max"),
     ("REDIRECT_PATH_LENGTH", "elbv2 RedirectActionConfig.Path", "max"),
+    ("REPOSITORY_POLICY_LENGTH", "ecr SetRepositoryPolicyRequest.policyText", "max"),
+    ("SECRET_POLICY_LENGTH", "secretsmanager PutResourcePolicyRequest.ResourcePolicy", "max"),
+    ("SERVER_SCOPES", "cognito-idp CreateResourceServerRequest.Scopes", "max"),
     ("TAG_KEY_LENGTH", "resourcegroupstaggingapi Tag.Key", "max"),
     ("TAG_VALUE_LENGTH", "resourcegroupstaggingapi Tag.Value", "max"),
 ]
@@ -174,6 +219,8 @@ SENTENCES = [
     ("COMPOSITE_ALARM_CHILDREN", "cloudwatch PutCompositeAlarm", "as many as {} underlying alarms"),
     ("INTEGRATION_TIMEOUT_SECONDS", "apigateway PutIntegrationRequest.timeoutInMillis", "or {} seconds"),
     ("LARGEST_BLOCK", "ec2 CreateSubnet", "and a /{} netmask"),
+    ("LOG_METRIC_FILTERS", "logs PutMetricFilter", "associated with a log group is {}"),
+    ("LOG_POLICIES", "logs PutResourcePolicy", "maximum of {} policies without resourceARN"),
     (
         "NO_MAXIMUM",
         "dynamodb OnDemandThroughput.MaxReadRequestUnits",
@@ -256,6 +303,7 @@ WORDS = [
         "secretsmanager CreateSecretRequest.Name",
         "can contain ASCII letters, numbers, and the following characters: /_+=.@-",
     ),
+    ("SUBJECT_LENGTH", 99, "sns PublishInput.Subject", "less than 100 characters long"),
     ("RESERVED_TAG_PREFIX", "aws:", "rds Tag.Key", "can't be prefixed with aws: or"),
     (
         "SERVICE_NAME",
@@ -289,13 +337,13 @@ FORMS = [
         "SUBNET_ID",
         SubnetId().pattern,
         ["subnet-01234567", "subnet-0123456789abcdef0"],
-        ["subnet-0123456", "subnet-0123456789abcdef01", "vpc-01234567"],
+        ["subnet-0123456", "subnet-0123456789abcdef", "subnet-0123456789abcdef01", "vpc-01234567"],
     ),
     (
         "VPC_ID",
         VpcId().pattern,
         ["vpc-01234567", "vpc-0123456789abcdef0"],
-        ["vpc-0123456", "vpc-0123456789abcdef01", "subnet-01234567"],
+        ["vpc-0123456", "vpc-0123456789abcdef", "vpc-0123456789abcdef01", "subnet-01234567"],
     ),
 ]
 """A form, the pattern of botocore or cfn-lint, values that both accept, and values that both reject."""
@@ -305,6 +353,7 @@ RUNTIMES_DATE = "2026-11-26"
 OLD_VIEWER_TLS = {"SSLv3", "TLSv1", "TLSv1_2016", "TLSv1.1_2016", "TLSv1.2_2018", "TLSv1.2_2019"}
 WEAK_KEYS = {"RSA_1024"}
 ELSEWHERE = {
+    "CLUSTER_NAME",
     "FIXED_RESPONSE_CLASSES",
     "LAMBDA_RUNTIMES",
     "RetentionDays",
@@ -349,11 +398,19 @@ def test_form_agrees_with_the_outside_pattern(
 
 
 @pytest.mark.parametrize("name", ["a", "trading-dev_1", "a" * 100, "", "-a", "a.b", "a" * 101])
-def test_cluster_names_of_the_sandbox_are_those_of_eks(name: str) -> None:
-    # `sandbox/folder.py` must work without any package, so it can't import settings.
+def test_cluster_names_are_those_of_eks(name: str) -> None:
     eks = shape("eks CreateClusterRequest.name").metadata
     accepted = re.fullmatch(eks["pattern"], name) and eks["min"] <= len(name) <= eks["max"]
-    assert bool(CLUSTER_NAME.fullmatch(name)) is bool(accepted)
+    assert bool(re.fullmatch(aws_limits.CLUSTER_NAME, name)) is bool(accepted)
+
+
+def test_cluster_names_of_the_sandbox_are_the_same() -> None:
+    # `sandbox/folder.py` must work without any package, so it can't import settings.
+    assert CLUSTER_NAME.pattern == aws_limits.CLUSTER_NAME
+
+
+def test_ids_of_route_tables_have_the_form_of_other_ids() -> None:
+    assert aws_limits.VPC_ID.replace("vpc", "rtb") == aws_limits.ROUTE_TABLE_ID
 
 
 def test_fixed_responses_have_the_statuses_of_the_api() -> None:
@@ -458,6 +515,7 @@ PARTS = [
         *map(str, aws_limits.BROKER_EXPORTER_PORTS),
         *map(str, (aws_limits.BROKER_VOLUME_GIB_MAX, aws_limits.VAULT_DAYS_MAX, aws_limits.RATE_LIMIT_MAX)),
         *map(str, (aws_limits.CONNECTION_BYTES, aws_limits.QUEUE_RETENTION_SECONDS)),
+        *map(str, (aws_limits.ROLE_POLICIES_LENGTH, aws_limits.MANAGED_POLICY_LENGTH)),
     ],
 )
 def test_no_other_module_repeats_a_limit(text: str) -> None:
