@@ -26,8 +26,8 @@ class Resource:
     provider: Mapping[str, Any]
     """Properties of the resource's provider, such as `region` and `defaultTags`."""
     protect: bool
-    refers_to: frozenset[str]
-    """URNs of the resources whose outputs are used in the properties."""
+    sources: Mapping[str, frozenset[str]]
+    """Property → URNs of the resources whose outputs are used in it. Empty for rules over one resource."""
     is_production: bool
     """Whether the rules for production apply to the stack; see `policy.production`."""
 
@@ -39,6 +39,11 @@ class Resource:
                 return None
             value = value.get(key)
         return value
+
+    @property
+    def refers_to(self) -> frozenset[str]:
+        """URNs of the resources whose outputs are used in the properties."""
+        return frozenset[str]().union(*self.sources.values())
 
     @property
     def default_tags(self) -> Mapping[str, str]:
@@ -55,6 +60,22 @@ class Stack:
     def companions(self, resource: Resource, *types: str) -> Iterator[Resource]:
         """The resources of the given types that refer to `resource`, such as a bucket's policy."""
         return (other for other in self.resources if other.type in types and resource.urn in other.refers_to)
+
+    def siblings(self, resource: Resource, key: str) -> list[Resource]:
+        """The resources of the same type that belong to the same resource, including this one.
+
+        The property `key` names the resource that they belong to. A preview compares where the property comes
+        from, because it doesn't know the value yet.
+        """
+        return [
+            other
+            for other in self.resources
+            if other.type == resource.type and _owner(other, key) == _owner(resource, key)
+        ]
+
+
+def _owner(resource: Resource, key: str) -> object:
+    return resource.sources.get(key) or resource.get(key)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -211,11 +211,11 @@ STATEMENT_UNITS = {
     "regexMatchStatement": 3,
     "regexPatternSetReferenceStatement": 25,
     "sizeConstraintStatement": 1,
-    "sqliMatchStatement": 20,
+    "sqliMatchStatement": 30,
     "xssMatchStatement": 40,
 }
-"""Statement → capacity units without its transformations (same document). A byte match, or string match, has
-between 1 and 10."""
+"""Statement → capacity units without its transformations (same document). Where they
+depend on more than that (string matches: 1 to 10, SQL injection: 20 or 30), it is the highest number."""
 AGGREGATION_KEY_UNITS = 30
 """Capacity units of a custom key of a rate-based rule (AWS WAF Developer Guide, "Using rate-based rule
 statements in AWS WAF")."""

@@ -22,8 +22,8 @@ REGIONAL_RULE_GROUPS: Mapping[str, Sequence[str]] = {
 }
 """AWS managed rule groups in order, each with its rules that count requests instead of blocking them.
 
-They use 1,100 of the 1,500 capacity units that the base price of a web ACL includes (AWS WAF Developer Guide,
-"AWS Managed Rules rule groups list"). Requests with large bodies are only counted, because batches of orders
+They use most of the capacity units that the base price of a web ACL includes, which the policy pack checks
+(`web-acl-fits`). Requests with large bodies are only counted, because batches of orders
 exceed the rule's limit of 8 KB. The rule `large-body` then blocks them on all other paths."""
 
 EDGE_RULE_GROUPS: Mapping[str, Sequence[str]] = {
@@ -33,7 +33,7 @@ EDGE_RULE_GROUPS: Mapping[str, Sequence[str]] = {
     **REGIONAL_RULE_GROUPS,
 }
 """At the edge, there are also rule groups that check the client's address. They would have no effect at a
-load balancer, whose clients are CloudFront's servers. They use 75 more capacity units."""
+load balancer, whose clients are CloudFront's servers."""
 
 LARGE_BODY_PRIORITY = 20
 """The rule must come after all rule groups, because it reads a label that one of them sets."""

@@ -80,7 +80,7 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         properties=args.props,
         provider=_properties(args.provider),
         protect=args.opts.protect,
-        refers_to=frozenset(),
+        sources={},
         is_production=production.by_configuration(_config),
     )
     _asked[args.urn] = args.props
@@ -119,9 +119,10 @@ def _resource(resource: PolicyResource) -> Resource:
         properties=_asked.get(resource.urn, resource.props),
         provider=_properties(resource.provider),
         protect=resource.opts.protect,
-        refers_to=frozenset(
-            other.urn for others in resource.property_dependencies.values() for other in others
-        ),
+        sources={
+            key: frozenset(other.urn for other in others)
+            for key, others in resource.property_dependencies.items()
+        },
         is_production=production.by_configuration(_config),
     )
 

@@ -210,7 +210,7 @@ def _resource(item: State, providers: Mapping[str, State], is_production: bool) 
         properties={},
         provider=_inputs(provider or _NO_PROVIDER),
         protect=item.get("protect", False),
-        refers_to=frozenset(),
+        sources={},
         is_production=is_production,
     )
 

@@ -33,7 +33,7 @@ def stack_of(graph: Graph) -> Stack:
                 properties=_hidden(resource.inputs, secrets),
                 provider=providers.get(resource.provider, {}),
                 protect=resource.protect,
-                refers_to=resource.refers_to,
+                sources=resource.sources,
                 is_production=is_production,
             )
             for resource in graph.resources

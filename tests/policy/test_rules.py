@@ -11,7 +11,19 @@ import pytest
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
 from policy.rule import SECRET, Resource, Rule, Stack
-from policy.rules import NAMES, RULES, STACK_RULES, access, api, data, edge, kubernetes, network, operations
+from policy.rules import (
+    NAMES,
+    RULES,
+    STACK_RULES,
+    access,
+    api,
+    data,
+    edge,
+    kubernetes,
+    network,
+    operations,
+    quotas,
+)
 from tests.unit import harness
 
 TAGS = {"owner": "team", "cost-center": "1", "environment": "live"}
@@ -35,7 +47,7 @@ def resource(
         properties=properties or {},
         provider={"defaultTags": json.dumps({"tags": TAGS})},
         protect=protect,
-        refers_to=frozenset([f"urn:{refers_to}"] if refers_to else []),
+        sources={"it": frozenset([f"urn:{refers_to}"])} if refers_to else {},
         is_production=is_production,
     )
 
@@ -67,8 +79,33 @@ def pair(type_: str, companion: Resource, says: str, bad: list[Resource] | None 
     return Case([it, companion], [it, *(bad or [])], says)
 
 
+def several(type_: str, count: int, **properties: Any) -> list[Resource]:
+    """Resources of one type, which all belong to the same resource."""
+    return [resource(type_, properties, f"number-{number}") for number in range(count)]
+
+
+def parts(type_: str, most: int, says: str, **properties: Any) -> Case:
+    return Case(several(type_, most, **properties), several(type_, most + 1, **properties), says)
+
+
 def container(**properties: Any) -> dict[str, Any]:
     return {"spec": {"template": {"spec": {"containers": [{"name": "app", **properties}]}}}}
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """Properties that have a value at a path such as `vpcConfig.securityGroupIds`."""
+    first, _, rest = path.partition(".")
+    return {first: nested(rest, value) if rest else value}
+
+
+def dashboard(widgets: int, metrics: int) -> str:
+    """The body of a dashboard, with metrics and an expression in each widget."""
+    lines = [["AWS/Lambda", "Errors"]] * metrics + [[{"expression": "a"}]]
+    return json.dumps({"widgets": [{"type": "metric", "properties": {"metrics": lines}}] * widgets})
+
+
+def rule_group(name: str) -> dict[str, Any]:
+    return {"name": name, "statement": {"managedRuleGroupStatement": {"name": name}}}
 
 
 def trigger(ignore: str) -> dict[str, Any]:
@@ -607,7 +644,99 @@ CASES = {
     ),
 }
 
+CASES |= {
+    # -- quotas
+    "policy-fits": one(
+        access.ROLE,
+        {"assumeRolePolicy": "{}" + " \n" * 2048},  # white space doesn't count
+        {"assumeRolePolicy": "x" * 2049},
+        "assumeRolePolicy has 2,049 characters without white space, but AWS accepts 2,048",
+    ),
+    "inline-policies-fit": parts(
+        access.ROLE_POLICY, 10, "have 11,264 characters", role="a", policy="x" * 1024
+    ),
+    "list-fits": one(
+        edge.LOAD_BALANCER,
+        {"securityGroups": ["a"] * 5},
+        {"securityGroups": ["a"] * 6},
+        "securityGroups has 6 entries, but AWS accepts 5",
+    ),
+    "text-fits": one(
+        operations.METRIC_ALARM,
+        {"name": "a" * 255},
+        {"name": "a" * 256},
+        "name has 256 characters, but AWS accepts 255",
+    ),
+    "parts-fit": parts(edge.LISTENER, 50, "is one of 51 listeners of the load balancer", loadBalancerArn="a"),
+    "security-group-has-room": Case(
+        [
+            *several(network.INGRESS_RULE, 5, securityGroupId="a", cidrIpv4="10.0.0.0/16"),
+            resource(network.INGRESS_RULE, {"securityGroupId": "a", "prefixListId": "pl-1"}),
+            *several(quotas.EGRESS_RULE, 60, securityGroupId="a", referencedSecurityGroupId="b"),
+            *several(network.INGRESS_RULE, 60, securityGroupId="b", referencedSecurityGroupId="b"),
+        ],
+        [
+            *several(network.INGRESS_RULE, 6, securityGroupId="a", cidrIpv4="10.0.0.0/16"),
+            resource(network.INGRESS_RULE, {"securityGroupId": "a", "prefixListId": "pl-1"}),
+        ],
+        "IPv4 rules that count as 61 in this direction, but AWS accepts 60",
+    ),
+    "vpc-has-room-for-endpoints": parts(
+        network.ENDPOINT,
+        50,
+        "51 interface endpoints of the VPC",
+        vpcId="a",
+        vpcEndpointType="Interface",
+    ),
+    "network-acl-has-room": parts(
+        quotas.NETWORK_ACL_RULE, 19, "20 rules of the network ACL, but AWS accepts 19", networkAclId="a"
+    ),
+    "region-has-room-for-log-policies": parts(
+        quotas.LOG_POLICY, 10, "11 resource policies for logs in us-east-1", region="us-east-1"
+    ),
+    "composite-alarm-fits": one(
+        operations.COMPOSITE_ALARM,
+        {"alarmRule": " OR ".join(f'ALARM("{number}")' for number in [*range(100), *range(100)])},
+        {"alarmRule": " OR ".join(f'ALARM("{number}")' for number in range(101))},
+        "alarmRule names 101 alarms, but CloudWatch accepts 100",
+    ),
+    "alarm-metrics-fit": one(
+        operations.METRIC_ALARM,
+        {"metricQueries": [{"expression": "a"}, *[{"metric": {"metricName": "a"}}] * 10]},
+        {"metricQueries": [{"expression": "a"}, *[{"metric": {"metricName": "a"}}] * 11]},
+        "metricQueries has 11 metrics",
+    ),
+    "dashboard-fits": one(
+        quotas.DASHBOARD,
+        {"dashboardBody": dashboard(25, 100)},
+        {"dashboardBody": dashboard(26, 100)},
+        "dashboardBody has 2600 metrics, but CloudWatch accepts 2500",
+    ),
+    "function-environment-fits": one(
+        api.FUNCTION,
+        {"environment": {"variables": {"ROUTES": "x" * 4081}}},
+        {"environment": {"variables": {"ROUTES": "x" * 4084}}},
+        "environment.variables have 4,097 bytes, of which ROUTES has the most",
+    ),
+    "web-acl-fits": one(
+        edge.WEB_ACL,
+        {"rules": [rule_group("AWSManagedRulesCommonRuleSet")] * 2},
+        {"rules": [rule_group("AWSManagedRulesCommonRuleSet")] * 3},
+        "rules use up to 2,100 capacity units, but the base price includes 1,500",
+    ),
+}
+
 WRONG_TOO = [
+    ("policy-fits", resource(data.BUCKET_POLICY, {"policy": " " * 20_481})),
+    ("policy-fits", resource(access.KEY, {"policy": "é" * 16_385})),
+    ("text-fits", resource(operations.COMPOSITE_ALARM, {"alarmRule": "x" * 10_241})),
+    ("dashboard-fits", resource(quotas.DASHBOARD, {"dashboardBody": dashboard(501, 0)})),
+    ("web-acl-fits", resource(edge.WEB_ACL, {"rules": [rule_group("AWSManagedRulesNew")]})),
+    *(
+        ("list-fits", resource(type_, nested(path, ["a"] * (most + 1))))
+        for type_, lists in quotas.LISTS.items()
+        for path, most in lists
+    ),
     ("security-group-admits-no-internet", resource(network.INGRESS_RULE, {"cidrIpv4": "128.0.0.0/1"})),
     ("security-group-admits-no-internet", resource(network.INGRESS_RULE, {"cidrIpv6": "::/0"})),
     (
@@ -799,6 +928,40 @@ def test_no_message_shows_a_secret() -> None:
 
 def test_secrets_look_alike_in_mocks_and_engine() -> None:
     assert harness.SECRET == SECRET
+
+
+def test_parts_are_counted_before_their_owner_exists() -> None:
+    def of(owner: str) -> list[Resource]:
+        return [
+            replace(
+                listener,
+                properties=unknown_checking_proxy({"loadBalancerArn": UNKNOWN_STRING_VALUE}),
+                sources={"loadBalancerArn": frozenset([owner])},
+            )
+            for listener in several(edge.LISTENER, 30)
+        ]
+
+    assert list(judge("parts-fit", [*of("urn:nlb"), *of("urn:alb")])) == []
+    assert len(list(judge("parts-fit", [*of("urn:nlb"), *of("urn:nlb")]))) == 1
+
+
+def test_capacity_of_statements_is_that_of_the_developer_guide() -> None:
+    path = {"fieldToMatch": {"uriPath": {}}, "textTransformations": [{"type": "URL_DECODE"}]}
+    plain = {"fieldToMatch": {"uriPath": {}}, "textTransformations": [{"type": "NONE"}]}
+    units = {
+        1: {"geoMatchStatement": {"countryCodes": ["CU", "KP"]}},
+        2: {"rateBasedStatement": {"limit": 100}},
+        10: {"byteMatchStatement": plain},
+        20: {"byteMatchStatement": path},
+        21: {"andStatement": {"statements": [{"byteMatchStatement": path}, {"labelMatchStatement": {}}]}},
+        22: {"notStatement": {"statement": {"rateBasedStatement": {}}}} | {"byteMatchStatement": path},
+        33: {"rateBasedStatement": {"customKeys": [{}], "scopeDownStatement": {"geoMatchStatement": {}}}},
+        12: {"sizeConstraintStatement": {**path, "fieldToMatch": {"jsonBody": {}}}},
+        13: {"regexMatchStatement": {**plain, "fieldToMatch": {"allQueryArguments": {}}}},
+    }
+    assert {expected: quotas.statement_units(statement) for expected, statement in units.items()} == {
+        expected: expected for expected in units
+    }
 
 
 @pytest.mark.parametrize("component", [kubernetes.COMPONENT, kubernetes.CHART])

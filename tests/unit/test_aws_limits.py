@@ -409,6 +409,15 @@ def test_cluster_names_of_the_sandbox_are_the_same() -> None:
     assert CLUSTER_NAME.pattern == aws_limits.CLUSTER_NAME
 
 
+def test_capacity_of_every_statement_of_a_web_acl_is_known() -> None:
+    # Statements that contain others have their sum, and rule groups have a capacity of their own.
+    others = {"AndStatement", "NotStatement", "OrStatement"}
+    others |= {"ManagedRuleGroupStatement", "RuleGroupReferenceStatement"}
+    statements = set(shape("wafv2 Statement").members) - others
+    known = {name[0].upper() + name[1:] for name in aws_limits.STATEMENT_UNITS}
+    assert {name.replace("IPSet", "IpSet") for name in statements} == known
+
+
 def test_ids_of_route_tables_have_the_form_of_other_ids() -> None:
     assert aws_limits.VPC_ID.replace("vpc", "rtb") == aws_limits.ROUTE_TABLE_ID
 
