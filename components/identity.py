@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from components.common.component import Component
 from components.common.context import DeploymentContext
 from components.common.signals import Signal
+from settings import OPENID_SCOPES
 from settings.aws_limits import LOGIN_DOMAIN_LENGTH
 
 RESOURCE_SERVER = "trading"
@@ -157,7 +158,7 @@ class Identity(Component):
             user_pool_id=pool.id,
             allowed_oauth_flows=["code"],
             allowed_oauth_flows_user_pool_client=True,
-            allowed_oauth_scopes=scopes.apply(lambda scopes: ["openid", "email", *scopes]),
+            allowed_oauth_scopes=scopes.apply(lambda scopes: [*OPENID_SCOPES, *scopes]),
             callback_urls=[f"https://{args.host}/"],
             logout_urls=[f"https://{args.host}/"],
             supported_identity_providers=["COGNITO"],

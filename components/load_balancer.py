@@ -16,6 +16,7 @@ from components.common.signals import RUNBOOKS, Signal
 from components.common.web_acl import REGIONAL_RULE_GROUPS, log_refused_requests, path_matches, web_acl
 from components.domain import numbered
 from settings import (
+    HEALTH_PATH,
     RULE_PRIORITIES,
     FixedResponseSettings,
     LoadBalancerSettings,
@@ -30,9 +31,6 @@ from settings.aws_limits import (
 
 ORIGIN_SECRET_HEADER = "X-Origin-Secret"  # noqa: S105 - the name of the header, not its value
 """Header that proves that a request came through our distribution."""
-
-HEALTH_PATH = "/healthz"
-"""Path of a health check that tests the API's dependencies. It isn't answered by a fixed response."""
 
 LOG_PREFIX = "alb"
 """Prefix of the access and connection logs in the log bucket."""

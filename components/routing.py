@@ -13,9 +13,9 @@ from components.common.component import Component
 from components.common.context import DeploymentContext
 from components.common.signals import Signal
 from components.hosted_zone import QueryLog, QueryLogArgs, ZoneSigning, ZoneSigningArgs
-from components.load_balancer import HEALTH_PATH, TargetsAlarm
+from components.load_balancer import TargetsAlarm
 from components.routing_tree import Failover, Geolocation, Latency, origin_tree
-from settings import DomainSettings, ServedLocations
+from settings import HEALTH_PATH, DomainSettings, ServedLocations
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ any resource is registered. The defaults suit a production stack; a stack file h
 """
 
 from settings.api import (
+    HEALTH_PATH,
+    OPENID_SCOPES,
     ORDERS_PATH,
     ApiSettings,
     Canary,
@@ -57,8 +59,10 @@ from settings.web import WebSettings
 
 __all__ = [
     "COUNTRIES",
+    "HEALTH_PATH",
     "IDEMPOTENCY_TABLE",
     "INTERFACE_SERVICES",
+    "OPENID_SCOPES",
     "ORDERS_PATH",
     "REQUIRED_TAGS",
     "RULE_PRIORITIES",

@@ -21,6 +21,11 @@ from settings.model import LABEL, Broken, Model, Range, rule
 
 ORDERS_PATH = "/api/orders"
 """Path of order intake (`api/openapi.yaml`). Everything below it belongs to orders too."""
+HEALTH_PATH = "/healthz"
+"""Path of a health check that tests the API's dependencies (`api/openapi.yaml`). It isn't answered by a fixed
+response."""
+OPENID_SCOPES = ("openid", "email")
+"""Scopes that the web app's client may ask for in addition to those of the services."""
 
 
 def _https_url(value: str) -> str:

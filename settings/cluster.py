@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from settings.aws_limits import ADDON_VERSION, CLUSTER_VERSION, CLUSTER_VERSIONS, ROLE_ARN
+from settings.aws_limits import (
+    ADDON_VERSION,
+    BALANCER_TARGETS,
+    CLUSTER_VERSION,
+    CLUSTER_VERSIONS,
+    PUBLIC_ACCESS_BLOCKS,
+    ROLE_ARN,
+)
 from settings.images import Mirror, Registry, mirror_of, mirrored
 from settings.market_hours import MarketHours
 from settings.model import Broken, Cidr, Model, duplicate, refuse_duplicates, rule
@@ -62,8 +69,8 @@ class ClusterSettings(Model):
     pull through cache or any other copy."""
     keda_version: ChartVersion = "2.21.0"
     """Version of KEDA's Helm chart."""
-    pods_quota: int = Field(default=500, ge=10)
-    """Maximum number of pods in the services' namespace."""
+    pods_quota: int = Field(default=500, ge=10, le=BALANCER_TARGETS)
+    """Maximum number of pods in the services' namespace. The internal load balancer accepts 500 targets."""
     market_hours: MarketHours | None = MarketHours()
     """When nodes aren't replaced. With `null`, they can be replaced at any time."""
 
@@ -88,6 +95,16 @@ class ClusterSettings(Model):
     @classmethod
     def _distinct_networks(cls, cidrs: list[str]) -> list[str]:
         refuse_duplicates("network", cidrs)
+        return cidrs
+
+    @field_validator("public_access_cidrs")
+    @classmethod
+    def _networks_fit_the_endpoint(cls, cidrs: list[str]) -> list[str]:
+        if len(cidrs) > PUBLIC_ACCESS_BLOCKS:
+            raise ValueError(
+                f"has {len(cidrs)} networks, but a cluster's public endpoint accepts only "
+                f"{PUBLIC_ACCESS_BLOCKS}: remove some, or join adjacent ones"
+            )
         return cidrs
 
     @rule

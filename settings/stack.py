@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,8 +15,6 @@ from settings.aws_limits import (
     CERTIFICATE_NAMES,
     KAFKA_INTERNAL_PARTITIONS,
     KAFKA_NAME_LENGTH,
-    RULE_GROUPS,
-    RULES_PER_GROUP,
 )
 from settings.aws_values import regions_without
 from settings.by_name import STACK_FILE, ByName
@@ -41,6 +38,7 @@ from settings.model import (
 )
 from settings.monitoring import MonitoringSettings
 from settings.namespaces import foreign_keys
+from settings.quotas import exceeded_quotas
 from settings.regions import RegionSettings
 from settings.schema import file_schema, values_schema
 from settings.service import DEFAULT_SERVICES, ServiceSettings
@@ -297,16 +295,8 @@ class Settings(Model):
             )
 
     @rule
-    def _rule_groups_fit_the_workspace(self) -> Iterator[Broken]:
-        # A group of alerts for each service and one for the platform; each scaling query is one rule.
-        services = len(self.services)
-        groups = services + 1 + math.ceil(services / RULES_PER_GROUP)
-        if groups > RULE_GROUPS:
-            yield Broken(
-                f"has {services} services, whose alerts and scaling queries need {groups} rule groups, but a "
-                f"Prometheus workspace accepts only {RULE_GROUPS}: remove some services",
-                ("services",),
-            )
+    def _quotas_suffice(self) -> Iterator[Broken]:
+        yield from exceeded_quotas(self)
 
     @rule
     def _the_canary_can_sign_in(self) -> Iterator[Broken]:
