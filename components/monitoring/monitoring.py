@@ -13,13 +13,14 @@ from components.common.alarm_topics import AlarmTopics, AlarmTopicsArgs
 from components.common.component import Component
 from components.common.context import DeploymentContext
 from components.common.key import EncryptionKey, EncryptionKeyArgs
+from components.common.names import AUTO_NAME_SUFFIX, limited_name
 from components.common.signals import RUNBOOKS, SEVERITIES, LogQuery, Objective, Severity, Signal
 from components.monitoring.chat import SlackChannel, SlackChannelArgs
 from components.monitoring.dashboard import ShownAlarm, Widget, graphs, overview
 from components.monitoring.objectives import BURN_RATES, BurnRate
 from components.monitoring.spending import Spending, SpendingArgs
 from settings import MonitoringSettings
-from settings.aws_limits import COMPOSITE_ALARM_CHILDREN
+from settings.aws_limits import ALARM_NAME_LENGTH, COMPOSITE_ALARM_CHILDREN
 
 DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
 """Namespace of the metric that the pipeline reports every minute while a deployment is running; see
@@ -163,7 +164,10 @@ class Monitoring(Component):
     def _alarm(self, region: MonitoredRegion, signal: Signal) -> aws.cloudwatch.MetricAlarm:
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-{signal.name}",
-            name=f"{self._platform}-{region.region}-{signal.name}",
+            # A signal's name can contain long names, such as a topic's.
+            name=limited_name(
+                f"{self._platform}-{region.region}-{signal.name}", ALARM_NAME_LENGTH + AUTO_NAME_SUFFIX
+            ),
             region=region.region,
             alarm_description=(f"{signal.title}. {signal.reason} Runbook: {RUNBOOKS}#{signal.anchor}"),
             **_compared(signal),
