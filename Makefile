@@ -35,6 +35,7 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 	$(BIN)/python -m tests.unit.golden
 	$(BIN)/python -m tests.unit.architecture
 	$(BIN)/python -m tests.unit.alarms
+	$(BIN)/python -m tests.unit.quotas
 	$(BIN)/python -m tests.policy.controls
 
 bench: $(INSTALLED) tools  ## measure how long common commands take

@@ -231,7 +231,7 @@ def alarm_metrics_fit(alarm: Resource) -> Iterator[str]:
 @rule("A dashboard has no more widgets and metrics than CloudWatch accepts", DASHBOARD)
 def dashboard_fits(dashboard: Resource) -> Iterator[str]:
     body = str(dashboard.get("dashboardBody") or "")
-    widgets = json.loads(body).get("widgets", []) if body.startswith("{") else []
+    widgets: list[Any] = json.loads(body).get("widgets", []) if body.startswith("{") else []
     if len(widgets) > aws_limits.DASHBOARD_WIDGETS:
         yield (
             f"dashboardBody has {len(widgets)} widgets, but CloudWatch accepts "

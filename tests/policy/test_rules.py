@@ -642,9 +642,6 @@ CASES = {
         {"spec": {"triggers": [trigger("true")], "fallback": {"replicas": 3}}},
         "ignoreNullValues",
     ),
-}
-
-CASES |= {
     # -- quotas
     "policy-fits": one(
         access.ROLE,
@@ -946,9 +943,9 @@ def test_parts_are_counted_before_their_owner_exists() -> None:
 
 
 def test_capacity_of_statements_is_that_of_the_developer_guide() -> None:
-    path = {"fieldToMatch": {"uriPath": {}}, "textTransformations": [{"type": "URL_DECODE"}]}
-    plain = {"fieldToMatch": {"uriPath": {}}, "textTransformations": [{"type": "NONE"}]}
-    units = {
+    path: dict[str, Any] = {"fieldToMatch": {"uriPath": {}}, "textTransformations": [{"type": "URL_DECODE"}]}
+    plain: dict[str, Any] = {"fieldToMatch": {"uriPath": {}}, "textTransformations": [{"type": "NONE"}]}
+    units: dict[int, dict[str, Any]] = {
         1: {"geoMatchStatement": {"countryCodes": ["CU", "KP"]}},
         2: {"rateBasedStatement": {"limit": 100}},
         10: {"byteMatchStatement": plain},
