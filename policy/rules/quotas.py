@@ -57,7 +57,7 @@ _IAM = (POLICY, ROLE, ROLE_POLICY)
 LISTS: Mapping[str, Sequence[tuple[str, int]]] = {
     BROKERS: [("brokerNodeGroupInfo.securityGroups", aws_limits.INTERFACE_SECURITY_GROUPS)],
     CACHE: [("securityGroupIds", aws_limits.INTERFACE_SECURITY_GROUPS)],
-    CACHE_USERS: [("userIds", aws_limits.CACHE_GROUP_USERS)],
+    CACHE_USERS: [("userIds", aws_limits.CACHE_USERS)],
     # The first name is a property of its own.
     CERTIFICATE: [("subjectAlternativeNames", aws_limits.CERTIFICATE_NAMES - 1)],
     CLUSTER: [("vpcConfig.publicAccessCidrs", aws_limits.PUBLIC_ACCESS_BLOCKS)],
@@ -98,6 +98,15 @@ _TEXTS: Mapping[str, Sequence[tuple[str, int]]] = {
     ],
 }
 """Type → properties that are texts, and their most characters."""
+
+
+_TAGS: Mapping[str, int] = {
+    HEALTH_CHECK: aws_limits.ROUTE53_TAGS,
+    "aws:route53/zone:Zone": aws_limits.ROUTE53_TAGS,
+    "aws:s3/bucketObject:BucketObject": aws_limits.OBJECT_TAGS,
+    "aws:s3/bucketObjectv2:BucketObjectv2": aws_limits.OBJECT_TAGS,
+}
+"""Type → the most tags, if that isn't the number for most types."""
 
 
 class _Parts(NamedTuple):
@@ -156,6 +165,17 @@ def text_fits(resource: Resource) -> Iterator[str]:
         length = len(str(resource.get(path) or ""))
         if length > most:
             yield f"{path} has {length:,} characters, but AWS accepts {most:,}: shorten it"
+
+
+@rule("A resource has no more tags than AWS accepts, including the provider's")
+def tags_fit(resource: Resource) -> Iterator[str]:
+    if not resource.type.startswith("aws:"):
+        return
+    tags = resource.get("tags")
+    count = len({*resource.default_tags, *(tags if is_map(tags) else ())})
+    most = _TAGS.get(resource.type, aws_limits.RESOURCE_TAGS)
+    if count > most:
+        yield f"has {count} tags with the provider's defaultTags, but AWS accepts {most}: remove some"
 
 
 @stack_rule("A resource has no more parts than AWS accepts", *_PARTS)

@@ -664,6 +664,12 @@ CASES = {
         {"name": "a" * 256},
         "name has 256 characters, but AWS accepts 255",
     ),
+    "tags-fit": one(
+        operations.HEALTH_CHECK,
+        {"tags": {f"tag-{number}": "a" for number in range(7)}},
+        {"tags": {f"tag-{number}": "a" for number in range(8)}},
+        "has 11 tags with the provider's defaultTags, but AWS accepts 10",
+    ),
     "parts-fit": parts(edge.LISTENER, 50, "is one of 51 listeners of the load balancer", loadBalancerArn="a"),
     "security-group-has-room": Case(
         [

@@ -154,6 +154,12 @@ def _produced_topics(values: Values, count: int) -> None:
     _part(values, "services", "market-data")["produces"] = names
 
 
+def _topics(values: Values, count: int) -> None:
+    topics = _part(values, "streaming", "topics")
+    for number in range(count - len(topics)):
+        topics[f"topic-{number}"] = {}
+
+
 def _secrets(values: Values, count: int) -> None:
     _part(values, "services", "orders")["secrets"] = {
         f"KEY_{number}": f"trading/key-{number:02}" for number in range(count)
@@ -224,8 +230,8 @@ GROWING = [
     Growing(
         what="`tags`",
         grow=_tags,
-        accepted=8,
-        says="tags: has 9 tags, but an S3 object accepts only 8",
+        accepted=7,
+        says="tags: has 8 tags, but a Route 53 health check accepts only 7",
     ),
     Growing(
         what="`regions`",
@@ -257,6 +263,12 @@ GROWING = [
         grow=_indexes,
         accepted=20,
         says="must have at most 20 items after validation, not 21",
+    ),
+    Growing(
+        what="`streaming.topics` with 12 partitions each",
+        grow=_topics,
+        accepted=119,
+        says="streaming.topics: each broker would have 1,507 partitions",
     ),
     Growing(
         what="topics that a service `produces`",
