@@ -48,7 +48,7 @@ def manifests(state: Sequence[State]) -> Manifests:
             properties={},
             provider={},
             protect=item.get("protect", False),
-            refers_to=frozenset(),
+            sources={},
             is_production=is_production,
         )
     return Manifests(documents, resources)
