@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from components.common.component import Component
 from components.common.context import RegionContext
+from components.common.forged_requests import refused_statements
 from components.common.names import limited_name
 from components.common.signals import RUNBOOKS, Signal
 from components.common.web_acl import REGIONAL_RULE_GROUPS, log_refused_requests, path_matches, web_acl
@@ -404,7 +405,7 @@ class LoadBalancer(Component):
             self,
             name,
             scope="REGIONAL",
-            own={"no-origin-header": bypass},
+            own={"no-origin-header": bypass, **refused_statements()},
             groups=REGIONAL_RULE_GROUPS,
             metric_name=metric_name,
             secret_headers=[secret_header],

@@ -134,8 +134,8 @@ BALANCER_LISTENERS = 50
 """Default quota of a load balancer's listeners ("Quotas for your Application Load Balancers" and "Quotas for
 your Network Load Balancers", November 2026)."""
 BALANCER_TARGETS = 500
-"""Default quota of the targets of a network load balancer with cross-zone load balancing ("Quotas for your
-Network Load Balancers")."""
+"""Default quota of the targets of a network load balancer in a zone. With cross-zone load balancing, every
+target counts in each zone ("Quotas for your Network Load Balancers")."""
 GROUP_TARGETS = 1000
 """Default quota of a target group's targets ("Quotas for your Application Load Balancers")."""
 LISTENER_RULES = 100
@@ -179,8 +179,6 @@ DISTRIBUTION_NAMES = 100
 """Default quota of a distribution's alternate domain names (same document)."""
 DISTRIBUTION_ORIGINS = 100
 """Default quota of a distribution's origins (same document)."""
-ORIGIN_HEADERS = 30
-"""Default quota of the headers that CloudFront adds to requests to an origin (same document)."""
 VIEWER_TLS = ("TLSv1.2_2021", "TLSv1.2_2025", "TLSv1.3_2025")
 """Security policies without old ciphers (CloudFront Developer Guide, "Supported protocols and ciphers between
 viewers and CloudFront")."""

@@ -12,6 +12,7 @@ import pulumi_aws as aws
 
 from components.common.component import Component
 from components.common.context import DeploymentContext
+from components.common.forged_requests import edge_function
 from components.common.iam import policy_document
 from components.common.key import account_statement, log_groups_statement
 from components.common.logs import log_group
@@ -172,7 +173,14 @@ class Web(Component):
             # Viewers must be sent to the release only once all of its objects exist.
             opts=self.child(depends_on=[*objects, *(copy.objects if copy else ())]),
         )
-        distribution = self._distribution(name, args, app.bucket, copy, acl, router)
+        guard = aws.cloudfront.Function(
+            f"{name}-api-guard",
+            runtime="cloudfront-js-2.0",
+            code=edge_function(),
+            comment=f"Refuses forged requests to the API (tags {_digest(args.context.tags)})",
+            opts=self.child(),
+        )
+        distribution = self._distribution(name, args, app.bucket, copy, acl, router, guard)
         key_policy = self._key_policy(name, key, distribution)
         admit_distribution(self, f"{name}-app", app, distribution.arn)
         if copy:
@@ -185,7 +193,7 @@ class Web(Component):
         self.distribution_domain_name = distribution.domain_name
         self.distribution_zone_id = distribution.hosted_zone_id
         self.bucket = app.bucket.bucket
-        self._watch(name, distribution, router, metric_name=f"{args.context.platform}-web")
+        self._watch(name, distribution, router, guard, metric_name=f"{args.context.platform}-web")
         self.register_outputs(
             {
                 "distributionId": self.distribution_id,
@@ -212,6 +220,7 @@ class Web(Component):
         copy: AppCopy | None,
         acl: aws.wafv2.WebAcl,
         router: aws.cloudfront.Function,
+        guard: aws.cloudfront.Function,
     ) -> aws.cloudfront.Distribution:
         access_control = aws.cloudfront.OriginAccessControl(
             f"{name}-app",
@@ -274,11 +283,11 @@ class Web(Component):
             # The first pattern that matches wins.
             ordered_cache_behaviors=[
                 *(
-                    _api_behavior(pattern, "api-write" if writes else "api", api_headers.id)
+                    _api_behavior(pattern, "api-write" if writes else "api", api_headers.id, guard.arn)
                     for path, writes in args.api.edge_paths.items()
                     for pattern in (path, f"{path}/*")
                 ),
-                _api_behavior("/api/*", "api", api_headers.id),
+                _api_behavior("/api/*", "api", api_headers.id, guard.arn),
             ],
             # An old origin secret may be removed only when all edge locations send the new one.
             wait_for_deployment=True,
@@ -424,6 +433,7 @@ class Web(Component):
         name: str,
         distribution: aws.cloudfront.Distribution,
         router: aws.cloudfront.Function,
+        guard: aws.cloudfront.Function,
         *,
         metric_name: str,
     ) -> None:
@@ -472,6 +482,18 @@ class Web(Component):
                 namespace="AWS/CloudFront",
                 metric="FunctionExecutionErrors",
                 dimensions={"FunctionName": router.name, "Region": "Global"},
+                statistic="Sum",
+                threshold=0,
+                reason="No request should make the function fail.",
+                severity="critical",
+                periods=1,
+            ),
+            Signal(
+                name="web-api-guard-errors",
+                title="The CloudFront function in front of the API fails, so requests to the API fail",
+                namespace="AWS/CloudFront",
+                metric="FunctionExecutionErrors",
+                dimensions={"FunctionName": guard.name, "Region": "Global"},
                 statistic="Sum",
                 threshold=0,
                 reason="No request should make the function fail.",
@@ -588,9 +610,11 @@ def _api_origin(
 
 
 def _api_behavior(
-    path_pattern: str, origin_id: str, headers: pulumi.Input[str]
+    path_pattern: str, origin_id: str, headers: pulumi.Input[str], guard: pulumi.Input[str]
 ) -> aws.cloudfront.DistributionOrderedCacheBehaviorArgsDict:
-    """A behaviour that forwards requests to the API unchanged, including the Host header, and caches nothing.
+    """A behaviour that forwards requests to the API, including the Host header, and caches nothing.
+
+    Only the function `guard` changes requests: it removes the headers that the platform itself sets.
 
     It doesn't cache errors either: with other policies, CloudFront caches them for seconds (CloudFront
     Developer Guide, "HTTP 4xx and 5xx status codes that CloudFront caches"). It can't compress responses,
@@ -606,4 +630,5 @@ def _api_behavior(
         "cache_policy_id": CACHING_DISABLED,
         "origin_request_policy_id": ALL_VIEWER,
         "response_headers_policy_id": headers,
+        "function_associations": [{"event_type": "viewer-request", "function_arn": guard}],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from typing import Any
 
 import pulumi
@@ -281,6 +282,20 @@ def test_web_acl_blocks_what_has_no_origin_header_and_is_no_health_check() -> No
     assert field == {"singleHeader": {"name": ORIGIN_SECRET_HEADER.lower()}}
     assert health["byteMatchStatement"]["positionalConstraint"] == "EXACTLY"
     assert health["byteMatchStatement"]["searchString"] == "/healthz"
+
+
+def test_web_acl_refuses_what_the_edge_removes_and_refuses() -> None:
+    rules = web_acl_rules()
+    assert [*rules][:3] == ["no-origin-header", "reserved-headers", "ambiguous-path"]
+    headers = rules["reserved-headers"]["statement"]["orStatement"]["statements"]
+    found = {h["sizeConstraintStatement"]["fieldToMatch"]["singleHeader"]["name"] for h in headers}
+    assert found >= {"x-caller-subject", "x-request-id", "x-http-method-override", "x-apigw-api-id"}
+    assert all(h["sizeConstraintStatement"]["comparisonOperator"] == "GT" for h in headers)
+    path = rules["ambiguous-path"]["statement"]["regexMatchStatement"]
+    assert path["fieldToMatch"] == {"uriPath": {}}
+    # Not decoded, because what is encoded is the problem.
+    assert [t["type"] for t in path["textTransformations"]] == ["LOWERCASE"]
+    assert re.search(path["regexString"], "/api/accounts/%2e%2e/admin")
 
 
 def test_origin_secret_shows_in_no_log_and_no_sample() -> None:

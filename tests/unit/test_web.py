@@ -102,7 +102,7 @@ def app_objects() -> list[Registered]:
 
 def release() -> str:
     """The release's name in the router's code."""
-    code = graph().only("aws:cloudfront/function:Function").inputs["code"]
+    code = graph().named("web-router", "aws:cloudfront/function:Function").inputs["code"]
     found = re.search(r"'/([0-9a-f]{12})'", code)
     assert found
     return found[1]
@@ -247,7 +247,7 @@ def test_copy_is_of_the_same_release_closed_and_encrypted_in_its_own_region() ->
     objects = [r for r in copies if r.type == "aws:s3/bucketObjectv2:BucketObjectv2"]
     keys = {r.inputs["key"] for r in found.of("aws:s3/bucketObjectv2:BucketObjectv2")}
     assert {r.inputs["key"] for r in objects} == keys
-    router = found.only("aws:cloudfront/function:Function")
+    router = found.named("web-router", "aws:cloudfront/function:Function")
     assert {r.name for r in objects} <= router.depends_on
     arn = found.only("aws:cloudfront/distribution:Distribution").outputs["arn"]
     for token in ("aws:s3/bucketPolicy:BucketPolicy", "aws:kms/keyPolicy:KeyPolicy"):
@@ -261,7 +261,8 @@ def test_copy_is_of_the_same_release_closed_and_encrypted_in_its_own_region() ->
 
 def test_tags_of_the_router_never_change_alone() -> None:
     comments = {
-        graph(owner=owner).only("aws:cloudfront/function:Function").inputs["comment"] for owner in ("a", "b")
+        graph(owner=owner).named("web-router", "aws:cloudfront/function:Function").inputs["comment"]
+        for owner in ("a", "b")
     }
     assert len(comments) == 2
 
@@ -281,7 +282,9 @@ def test_api_errors_reach_the_client_as_they_are() -> None:
     """A custom error response would also apply to the API."""
     assert "customErrorResponses" not in distribution()
     assert "functionAssociations" in distribution()["defaultCacheBehavior"]
-    assert all("functionAssociations" not in b for b in distribution()["orderedCacheBehaviors"])
+    guard = graph().named("web-api-guard").outputs["arn"]
+    association = [{"eventType": "viewer-request", "functionArn": guard}]
+    assert all(b["functionAssociations"] == association for b in distribution()["orderedCacheBehaviors"])
 
 
 def test_viewers_need_tls_1_2() -> None:
@@ -380,7 +383,7 @@ def test_edge_keeps_the_files_and_browsers_ask_each_time() -> None:
 
 
 def test_viewers_are_sent_to_a_release_once_all_of_it_is_there() -> None:
-    router = graph().only("aws:cloudfront/function:Function")
+    router = graph().named("web-router", "aws:cloudfront/function:Function")
     assert {found.name for found in app_objects()} <= router.depends_on
 
 

