@@ -114,7 +114,7 @@ def test_a_service_may_touch_what_its_settings_name_and_nothing_else(stack: str)
     settings = Settings.parse({key.removeprefix("trading:"): value for key, value in values.items()})
     found = {access.service: access for access in accesses(platform(stack))}
     intake = found.pop(ORDER_INTAKE)
-    assert intake.tables == {IDEMPOTENCY_TABLE: {"read", "write"}}
+    assert intake.tables == {IDEMPOTENCY_TABLE: {"read", "write", "delete"}}
     assert [intake.produces, intake.consumes, intake.cache, intake.database] == [set()] * 4
     migrations = found.pop("migrations")
     assert migrations.database == {MASTER_USERNAME}
