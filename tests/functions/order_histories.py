@@ -113,7 +113,9 @@ class _Table:
         return call
 
 
-class _Context:
+class Context:
+    """A Lambda context with this many milliseconds left."""
+
     def __init__(self, milliseconds: int) -> None:
         self._milliseconds = milliseconds
 
@@ -283,7 +285,7 @@ class Histories(RuleBasedStateMachine):
     def _run(self, environment: _Environment, attempt: Attempt, seconds: int) -> None:
         try:
             response = environment.intake.handle(
-                _event(self.account, attempt.order, f"req-{attempt.number}"), _Context(seconds * 1000)
+                order_event(self.account, attempt.order, f"req-{attempt.number}"), Context(seconds * 1000)
             )
             attempt.answer = response["statusCode"], _json(response["body"]), response["headers"]
         except Killed:
@@ -383,7 +385,8 @@ def _json(text: str) -> dict[str, Any]:
         return {"text": text}
 
 
-def _event(account: str, order: Order, request: str) -> dict[str, Any]:
+def order_event(account: str, order: Order, request: str) -> dict[str, Any]:
+    """The event of an order of a caller for an account."""
     caller, name, quantity = order
     body = {
         "account_id": account,

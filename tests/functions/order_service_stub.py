@@ -54,6 +54,7 @@ class OrderServiceStub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # it would delay the body, which follows in a packet of its own
 
             def setup(self) -> None:
                 super().setup()

@@ -686,3 +686,52 @@ def test_health_answers_in_time_while_one_address_is_dead(
         monkeypatch.setattr(socket, "getaddrinfo", addresses)
         assert health(world.environment())[0] == 200
         assert world.send()[0] == 201
+
+
+# Two regions, between which the last writer of a record wins
+
+
+@pytest.fixture
+def other_region(world: World, session: boto3.Session) -> World:
+    """The same order service, with the other region's copy of the table."""
+    client = session.client("dynamodb", region_name="eu-west-1")
+    client.create_table(
+        TableName=TABLE,
+        KeySchema=[
+            {"AttributeName": "account_id", "KeyType": "HASH"},
+            {"AttributeName": "client_order_id", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "account_id", "AttributeType": "S"},
+            {"AttributeName": "client_order_id", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return World(OneWriterAtATime(client), world.service)
+
+
+def test_same_order_in_two_regions_has_one_key(world: World, other_region: World) -> None:
+    assert world.send()[0] == 201
+    assert other_region.send()[0] == 201
+    assert len({received.headers["Idempotency-Key"] for received in world.service.received}) == 1
+
+
+def test_replicated_record_of_unknown_outcome_stays_unknown_in_the_other_region(
+    world: World, other_region: World
+) -> None:
+    world.service.hang_up = True
+    assert world.send()[0] == 502
+    other_region.client.put_item(TableName=TABLE, Item=world.record())
+    other_region.now += LEASE_SECONDS
+    world.service.hang_up, world.service.status = False, 429
+    assert other_region.send()[1]["type"] == "/problems/outcome-unknown"
+
+
+def test_record_that_is_not_replicated_yet_is_not_seen_in_the_other_region(
+    world: World, other_region: World
+) -> None:
+    """The limit that the decision 0005-orders-of-unknown-outcome states: clients keep the first answer."""
+    world.service.hang_up = True
+    assert world.send()[1]["type"] == "/problems/outcome-unknown"
+    world.service.hang_up, world.service.status = False, 429
+    assert other_region.send()[1]["type"] == "/problems/overloaded"
