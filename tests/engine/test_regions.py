@@ -23,13 +23,14 @@ REGION: Values = {
     "natGateways": "one",
     "serves": {"continents": ["EU", "AF"]},
 }
-# Resources that list all regions and so change with their number: the plan that copies backups, and the
-# dashboards. Those of the edge and of the first region show the second one's health and its database's lag.
+# Resources that list all regions and so change with their number: the plan that copies backups, the
+# distribution, which reads the web app from a second region if the first one fails, and the dashboards. Those
+# of the edge and of the first region show the second one's health and its database's lag.
 DASHBOARDS = {
     "monitoring",
     *(f"monitoring-{part}" for part in ("edge", FIRST, "tables", "orders", "accounts", "market-data")),
 }
-LISTS_REGIONS = {"backup-plan-us-east-1", *DASHBOARDS}
+LISTS_REGIONS = {"backup-plan-us-east-1", "web", *DASHBOARDS}
 
 
 @pytest.fixture(scope="module")
