@@ -15,6 +15,8 @@ KNOWS = {
     "components": {"components", "settings"},
     "composition": {"components", "composition", "settings"},
     "__main__.py": {"components", "composition", "settings"},
+    # A kit for the order service's developers, who need neither the program nor its packages.
+    "contract": {"contract", "functions"},
     "policy": {"policy", "settings"},
     # This command is for maintainers. It scans what the sandbox deployed.
     "policy/scan": {"policy", "sandbox", "settings"},

@@ -1,0 +1,1 @@
+"""Checks an order service against the contract that order intake relies on (`docs/order-service.md`)."""
