@@ -6,6 +6,7 @@ This one reads such an answer too, so that each fault of a service shows up in t
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -186,16 +187,13 @@ class Connection:
         """Tells the service that nothing more will be sent, and waits until it closes the connection.
 
         Args:
-            seconds: the longest wait for each part that the service still sends.
+            seconds: the longest wait.
         """
-        try:
-            self._socket.settimeout(seconds)
+        reader = _Reader(self._socket, time.monotonic() + seconds)
+        # The service may as well reset the connection or leave it open.
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
-            received = 0
-            while received <= MAX_ANSWER_BYTES and (data := self._socket.recv(4096)):
-                received += len(data)
-        except OSError:
-            pass  # the service may as well reset the connection or leave it open
+            reader.read(MAX_ANSWER_BYTES)
 
     def is_quiet(self, seconds: float) -> bool:
         """Whether nothing arrives for some time, not even the connection's end."""
@@ -213,7 +211,7 @@ class Connection:
         except TimeoutError as error:
             raise NoAnswerError(f"no whole answer within {self._client.patience:g} s") from error
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise NoAnswerError(f"a broken answer: {error or repr(error)}") from error
+            raise NoAnswerError(f"a broken answer: {repr(error)[:80]}") from error
         if len(body) > MAX_ANSWER_BYTES:
             raise NoAnswerError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         if response.length:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,16 +128,39 @@ def test_every_check_fails_for_a_fault_of_its_own() -> None:
     assert set().union(*few) == ALL
 
 
+def test_documentation_shows_what_the_command_prints(right: FaultyOrderService) -> None:
+    printed = order_service.table(results(trial(right.url))).splitlines()
+    shown = (ROOT / "docs" / "order-service.md").read_text().splitlines()
+    start = shown.index(printed[0])
+    differ = [line for line, as_shown in zip(printed, shown[start:], strict=False) if line != as_shown]
+    assert [line for line in differ if "the slowest answer took" not in line] == []
+
+
 def test_documentation_has_every_check() -> None:
     page = (ROOT / "docs" / "order-service.md").read_text()
     rows = [f"| `{check.name}` | {check.wanted} |" for check in CHECKS]
     assert [row for row in rows if row not in page] == []
 
 
-def test_service_that_never_answers_fails_in_bounded_time(wrong: Callable[[str], WrongOrderService]) -> None:
-    found = results(trial(wrong("never answers").url, patience=0.1, limit=0.05))
+@pytest.mark.parametrize("fault", ["never answers", "drips"])
+def test_service_without_whole_answers_fails_in_bounded_time(
+    fault: str, wrong: Callable[[str], WrongOrderService]
+) -> None:
+    started = time.monotonic()
+    found = results(trial(wrong(fault).url, patience=0.1, limit=0.05))
+    assert time.monotonic() - started < 20
     assert failed(found) == ALL
     assert found[0].found == "no whole answer within 0.1 s"
+
+
+def test_answer_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for raw in (b"\x1b[2J\r\n\r\n", b"HTTP/1.1 404 \r\nContent-Length: 4\r\n\r\n\x1b[2J"):
+        stub = OrderServiceStub(raw=raw)
+        assert order_service.main([stub.url]) == 1
+        stub.stop()
+        output = capsys.readouterr().out
+        assert "x1b[2J" in output
+        assert "\x1b" not in output
 
 
 def test_requests_are_those_of_order_intake() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -177,7 +178,7 @@ def _handler(service: WrongOrderService) -> type[BaseHTTPRequestHandler]:
                     service.remember(key, body, 400)
                 return
             if service.fault == "never answers":
-                time.sleep(1)
+                time.sleep(0.5)
                 self.close_connection = True
                 return
             try:
@@ -189,6 +190,14 @@ def _handler(service: WrongOrderService) -> type[BaseHTTPRequestHandler]:
             if service.fault == "withdraws orders of clients that have gone" and self._client_gone():
                 service.remember(key, body, 409)
             self._answer(*decision)
+
+        def handle(self) -> None:
+            if service.fault == "drips":
+                with contextlib.suppress(OSError):
+                    while True:
+                        self.connection.sendall(b"H")
+                        time.sleep(WORK_SECONDS)
+            super().handle()
 
         def _client_gone(self) -> bool:
             time.sleep(WORK_SECONDS)
