@@ -74,8 +74,10 @@ class OrderServiceStub:
                     self.wfile.write(stub.raw)
                     self.close_connection = True
                 else:
+                    # Once the answer has been sent, the test may set it for the next request.
+                    close_after = stub.close_after
                     self._answer(stub.status, stub.headers, stub.body)
-                    self.close_connection = stub.close_after
+                    self.close_connection = close_after
 
             def _answer(self, status: int, headers: dict[str, str], body: Any) -> None:
                 content = json.dumps(body).encode()
