@@ -84,7 +84,7 @@ def test_failed_migration_keeps_the_ones_before_it(empty: Database, copy: Path) 
 
 def test_users_change_only_after_the_migrations(empty: Database, copy: Path) -> None:
     """A service that needs the new schema must not be able to sign in while the old one is in place."""
-    migration(copy, "0003_broken.sql", "SELECT 1/0;")
+    migration(copy, "9001_broken.sql", "SELECT 1/0;")
     assert not empty.migrate({"newcomer": ["ledger_ro"]}, copy).succeeded
     assert empty.run("root", "SELECT FROM pg_roles WHERE rolname = 'newcomer'") == []
 
