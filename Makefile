@@ -41,8 +41,9 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 bench: $(INSTALLED) tools  ## measure how long common commands take
 	$(BIN)/python -m tests.bench
 
-soak: $(INSTALLED)  ## generate histories of the order path for MINUTES (default: 10)
+soak: $(INSTALLED) tools  ## generate histories of the order path, then of the ledger, for MINUTES (default: 10) each
 	@$(BIN)/python -m tests.functions.soak --minutes '$(MINUTES)'
+	@$(BIN)/python -m tests.database.soak --minutes '$(MINUTES)'
 
 lock:  ## update requirements.txt and tools/*/requirements.txt from pyproject.toml
 	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \

@@ -1,0 +1,99 @@
+"""`make soak`: generates histories of the ledger for a time, and prints how their transactions ended.
+
+Each round uses another seed, so that a soak finds what the fixed seed of `make test` doesn't.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
+
+from tests.database import histories
+from tests.database.histories import Books, Step, books
+from tests.database.server import running
+
+ROUND = 200
+"""Histories of a round. Each round has a new database, because the checks read all of it."""
+
+
+def run(books: Books, count: int, *, seed: int | None = None) -> None:
+    """Plays generated histories, and raises an error with the shortest one that fails.
+
+    Without a seed, the histories are always the same.
+    """
+    failed: list[Step] = []
+
+    @settings(
+        max_examples=count,
+        derandomize=seed is None,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        phases=[Phase.generate],  # `shorten` takes seconds, Hypothesis's own search minutes
+        report_multiple_bugs=False,
+    )
+    @given(histories.histories())
+    def play(steps: list[Step]) -> None:
+        try:
+            books.play(steps)
+        except AssertionError:
+            failed[:] = steps
+            raise
+
+    try:
+        (play if seed is None else seeded(seed)(play))()
+    except AssertionError:
+        shorten(books, failed)
+        raise
+
+
+def shorten(books: Books, steps: list[Step]) -> None:
+    """Leaves out one step after the other for as long as the history fails, and raises its error."""
+    failure: AssertionError | None = None
+    before = len(steps) + 1
+    while len(steps) < before:
+        before = len(steps)
+        for index in reversed(range(len(steps))):
+            shorter = steps[:index] + steps[index + 1 :]
+            try:
+                books.play(shorter)
+            except AssertionError as error:
+                steps, failure = shorter, error
+    if failure:
+        raise failure
+
+
+def main() -> int:
+    """Runs rounds until the time is over."""
+    parser = argparse.ArgumentParser(prog="python -m tests.database.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    options = parser.parse_args()
+    with running() as server:
+        template = server.create()
+        result = template.migrate()
+        assert result.succeeded, result.output
+        started = time.monotonic()
+        done = seed = 0
+        while time.monotonic() - started < options.minutes * 60:
+            seed += 1
+            database = server.create(template)
+            with books(database) as opened:
+                run(opened, ROUND, seed=seed)
+            server.drop(database)
+            done += ROUND
+            minutes = (time.monotonic() - started) / 60
+            print(
+                f"{done} histories in {minutes:.1f} min ({done / minutes:.0f} a minute), no violation",
+                flush=True,
+            )
+    for end, count in sorted(histories.seen.items()):
+        print(f"{count:8} {end}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
