@@ -2,8 +2,8 @@
 
 A call that waits for a lock waits in a thread of its own, while the other sessions go on. The functions lock
 what they read until the transaction ends. So the order of the commits must be a serial order: if the `model`
-runs the committed calls one after the other in that order, they must give the same results. A transaction that
-ends with one of the errors that callers have to expect leaves nothing.
+runs the committed calls one after the other in that order, they must give the same results. A transaction
+that ends with one of the errors that callers have to expect leaves nothing.
 """
 
 from __future__ import annotations
