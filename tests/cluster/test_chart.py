@@ -246,3 +246,15 @@ def test_secrets_are_files_read_with_the_pods_own_role(tmp_path: Path):
         "secretProviderClass": objects["SecretProviderClass"]["metadata"]["name"]
     }
     assert "SecretProviderClass" not in render(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("ghcr.io/example/orders:1.4.2", "Always"),
+        (f"ghcr.io/example/orders:1.4.2@sha256:{'a' * 64}", "IfNotPresent"),
+    ],
+)
+def test_image_without_a_digest_is_pulled_for_each_container(tmp_path: Path, image: str, policy: str) -> None:
+    (container,) = render(tmp_path, image=image)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["imagePullPolicy"] == policy
