@@ -210,8 +210,9 @@ class FaultyOrderService:
 
 
 def _listener(port: int) -> socket.socket:
-    """Listens on a port, or on a free one of those that the kernel doesn't give to clients meanwhile."""
-    for candidate in [port] if port else random.sample(range(20_000, 30_000), 100):
+    """Listens on a port, or on a free one that neither the kernel nor the sandbox gives away while this service
+    is down."""
+    for candidate in [port] if port else random.sample(range(10_000, 20_000), 100):
         with contextlib.suppress(OSError):
             return socket.create_server(("127.0.0.1", candidate), backlog=64)
     raise OSError(f"cannot listen on {port or 'any port'}")
