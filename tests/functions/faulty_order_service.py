@@ -210,7 +210,7 @@ class FaultyOrderService:
 
 
 def _listener(port: int) -> socket.socket:
-    """Listens on a port, or on a free one that neither the kernel nor the sandbox gives away while this service
+    """Listens on a port, or on a free one that neither the kernel nor the sandbox uses while this service
     is down."""
     for candidate in [port] if port else random.sample(range(10_000, 20_000), 100):
         with contextlib.suppress(OSError):
