@@ -73,11 +73,15 @@ def main() -> int:
     """Runs rounds until the time is over."""
     parser = argparse.ArgumentParser(prog="python -m tests.functions.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()), help="to repeat a soak (default: a new one each time)"
+    )
     parser.add_argument("--no-shrink", action="store_true", help="print the first history that fails")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     started = time.monotonic()
-    done = seed = 0
+    done, seed = 0, options.seed
+    print(f"the first seed is {seed + 1}", flush=True)
     with table():
         while time.monotonic() - started < options.minutes * 60:
             seed += 1
