@@ -71,13 +71,17 @@ def main() -> int:
     """Runs rounds until the time is over."""
     parser = argparse.ArgumentParser(prog="python -m tests.database.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()), help="to repeat a soak (default: a new one each time)"
+    )
     options = parser.parse_args()
     with running() as server:
         template = server.create()
         result = template.migrate()
         assert result.succeeded, result.output
         started = time.monotonic()
-        done = seed = 0
+        done, seed = 0, options.seed
+        print(f"the first seed is {seed + 1}", flush=True)
         while time.monotonic() - started < options.minutes * 60:
             seed += 1
             database = server.create(template)
