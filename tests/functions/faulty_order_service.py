@@ -13,6 +13,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,9 +213,12 @@ class FaultyOrderService:
 def _listener(port: int) -> socket.socket:
     """Listens on a port, or on a free one that neither the kernel nor the sandbox uses while this service
     is down."""
-    for candidate in [port] if port else random.sample(range(10_000, 20_000), 100):
-        with contextlib.suppress(OSError):
+    # The kernel frees a port when the thread that accepts connections has noticed the end.
+    for candidate in [port] * 500 if port else random.sample(range(10_000, 20_000), 500):
+        try:
             return socket.create_server(("127.0.0.1", candidate), backlog=64)
+        except OSError:
+            time.sleep(0.02)
     raise OSError(f"cannot listen on {port or 'any port'}")
 
 
