@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.common.component import Component
 from components.common.context import RegionContext
-from components.common.names import limited_name
+from components.common.names import limited_logical_name
 from components.common.signals import Signal
 from components.load_balancer import SSL_POLICY
 from settings import InternalLoadBalancerSettings
@@ -98,7 +98,7 @@ class InternalLoadBalancer(Component):
         )
         self._rules_to_pods(name, args, security_group)
         load_balancer = aws.lb.LoadBalancer(
-            limited_name(name, BALANCER_NAME_LENGTH),
+            limited_logical_name(name, BALANCER_NAME_LENGTH),
             load_balancer_type="network",
             internal=True,
             subnets=args.subnet_ids,
@@ -182,7 +182,7 @@ class InternalLoadBalancer(Component):
         load_balancer: aws.lb.LoadBalancer,
     ) -> aws.lb.TargetGroup:
         target_group = aws.lb.TargetGroup(
-            limited_name(f"{service.name}-{name}", BALANCER_NAME_LENGTH),
+            limited_logical_name(f"{service.name}-{name}", BALANCER_NAME_LENGTH),
             vpc_id=args.vpc_id,
             target_type="ip",
             protocol="TLS" if service.pod_tls else "TCP",

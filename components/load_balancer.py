@@ -12,7 +12,7 @@ import pulumi_aws as aws
 from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.forged_requests import refused_statements
-from components.common.names import limited_name
+from components.common.names import limited_logical_name
 from components.common.signals import RUNBOOKS, Signal
 from components.common.web_acl import REGIONAL_RULE_GROUPS, log_refused_requests, path_matches, web_acl
 from components.domain import numbered
@@ -120,7 +120,7 @@ class LoadBalancer(Component):
         )
 
         load_balancer = aws.lb.LoadBalancer(
-            limited_name(name, BALANCER_NAME_LENGTH),
+            limited_logical_name(name, BALANCER_NAME_LENGTH),
             load_balancer_type="application",
             internal=False,
             # CloudFront and the health checkers connect over IPv4. Viewers' IPv6 connections end at the edge.
@@ -196,7 +196,7 @@ class LoadBalancer(Component):
 
     def _target_group(self, name: str, args: LoadBalancerArgs) -> aws.lb.TargetGroup:
         target_group = aws.lb.TargetGroup(
-            limited_name(f"{name}-api", BALANCER_NAME_LENGTH),
+            limited_logical_name(f"{name}-api", BALANCER_NAME_LENGTH),
             vpc_id=args.vpc_id,
             target_type="ip",
             port=443,

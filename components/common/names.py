@@ -9,13 +9,17 @@ AUTO_NAME_SUFFIX = len("-1234567")
 
 
 def limited_name(name: str, limit: int) -> str:
-    """A logical name whose automatic physical name stays within AWS's `limit` of characters.
+    """A name with at most `limit` characters.
 
     A name that is too long is shortened and ends in a digest of the whole name, so two long names with the
     same beginning remain different.
     """
-    room = limit - AUTO_NAME_SUFFIX
-    if len(name) <= room:
+    if len(name) <= limit:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:4]
-    return f"{name[: room - 5].rstrip('-')}-{digest}"
+    return f"{name[: limit - 5].rstrip('-')}-{digest}"
+
+
+def limited_logical_name(name: str, limit: int) -> str:
+    """A logical name whose automatic physical name stays within AWS's `limit` of characters."""
+    return limited_name(name, limit - AUTO_NAME_SUFFIX)

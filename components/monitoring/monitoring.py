@@ -13,7 +13,7 @@ from components.common.alarm_topics import AlarmTopics, AlarmTopicsArgs
 from components.common.component import Component
 from components.common.context import DeploymentContext
 from components.common.key import EncryptionKey, EncryptionKeyArgs
-from components.common.names import AUTO_NAME_SUFFIX, limited_name
+from components.common.names import limited_name
 from components.common.signals import RUNBOOKS, SEVERITIES, LogQuery, Objective, Severity, Signal
 from components.monitoring.chat import SlackChannel, SlackChannelArgs
 from components.monitoring.dashboard import ShownAlarm, Widget, graphs, overview
@@ -165,9 +165,7 @@ class Monitoring(Component):
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{region.region}-{signal.name}",
             # A signal's name can contain long names, such as a topic's.
-            name=limited_name(
-                f"{self._platform}-{region.region}-{signal.name}", ALARM_NAME_LENGTH + AUTO_NAME_SUFFIX
-            ),
+            name=limited_name(f"{self._platform}-{region.region}-{signal.name}", ALARM_NAME_LENGTH),
             region=region.region,
             alarm_description=(f"{signal.title}. {signal.reason} Runbook: {RUNBOOKS}#{signal.anchor}"),
             **_compared(signal),

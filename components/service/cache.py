@@ -14,7 +14,7 @@ from components.common.component import Component
 from components.common.context import RegionContext
 from components.common.logs import log_group
 from components.common.maintenance import BACKUP_WINDOW, MAINTENANCE_WINDOW
-from components.common.names import AUTO_NAME_SUFFIX, limited_name
+from components.common.names import limited_name
 from components.common.scaling import target_tracking
 from components.common.signals import Signal
 from settings import CacheSettings, ServiceSettings
@@ -126,9 +126,7 @@ class Cache(Component):
     ) -> tuple[dict[str, aws.elasticache.User], aws.elasticache.UserGroup]:
         # A user group with the engine `valkey` needs no user `default`, so only the listed users can connect.
         self.user_ids = {
-            service: limited_name(
-                f"{args.context.platform}-{service}", CACHE_USER_ID_LENGTH + AUTO_NAME_SUFFIX
-            )
+            service: limited_name(f"{args.context.platform}-{service}", CACHE_USER_ID_LENGTH)
             for service in args.users
         }
         users = {
