@@ -476,29 +476,15 @@ class Web(Component):
                 severity="critical",
                 periods=5,
             ),
-            Signal(
-                name="web-router-errors",
-                title="The CloudFront function fails, so the web app is unavailable",
-                namespace="AWS/CloudFront",
-                metric="FunctionExecutionErrors",
-                dimensions={"FunctionName": router.name, "Region": "Global"},
-                statistic="Sum",
-                threshold=0,
-                reason="No request should make the function fail.",
-                severity="critical",
-                periods=1,
+            _function_fails(
+                "web-router-errors",
+                "The CloudFront function fails, so the web app is unavailable",
+                router,
             ),
-            Signal(
-                name="web-api-guard-errors",
-                title="The CloudFront function in front of the API fails, so requests to the API fail",
-                namespace="AWS/CloudFront",
-                metric="FunctionExecutionErrors",
-                dimensions={"FunctionName": guard.name, "Region": "Global"},
-                statistic="Sum",
-                threshold=0,
-                reason="No request should make the function fail.",
-                severity="critical",
-                periods=1,
+            _function_fails(
+                "web-api-guard-errors",
+                "The CloudFront function in front of the API fails, so requests to the API fail",
+                guard,
             ),
             Signal(
                 name="web-blocked",
@@ -515,6 +501,21 @@ class Web(Component):
                 periods=2,
             ),
         )
+
+
+def _function_fails(name: str, title: str, function: aws.cloudfront.Function) -> Signal:
+    return Signal(
+        name=name,
+        title=title,
+        namespace="AWS/CloudFront",
+        metric="FunctionExecutionErrors",
+        dimensions={"FunctionName": function.name, "Region": "Global"},
+        statistic="Sum",
+        threshold=0,
+        reason="No request should make the function fail.",
+        severity="critical",
+        periods=1,
+    )
 
 
 def _digest(tags: Mapping[str, str]) -> str:
