@@ -14,7 +14,13 @@ from components.common.context import RegionContext
 from components.common.forged_requests import refused_statements
 from components.common.names import limited_logical_name
 from components.common.signals import RUNBOOKS, Signal
-from components.common.web_acl import REGIONAL_RULE_GROUPS, log_refused_requests, path_matches, web_acl
+from components.common.web_acl import (
+    REGIONAL_RULE_GROUPS,
+    header_is_set,
+    log_refused_requests,
+    path_matches,
+    web_acl,
+)
 from components.domain import numbered
 from settings import (
     HEALTH_PATH,
@@ -386,14 +392,7 @@ class LoadBalancer(Component):
         secret_header = ORIGIN_SECRET_HEADER.lower()
         # Checks only that the header exists; the listener's rules compare its value. The secret therefore
         # isn't part of the web ACL, and its rotation doesn't depend on the order of updates here.
-        has_header: aws.wafv2.WebAclRuleStatementArgsDict = {
-            "size_constraint_statement": {
-                "field_to_match": {"single_header": {"name": secret_header}},
-                "comparison_operator": "GT",
-                "size": 0,
-                "text_transformations": [{"priority": 0, "type": "NONE"}],
-            }
-        }
+        has_header = header_is_set(secret_header)
         bypass: aws.wafv2.WebAclRuleStatementArgsDict = {
             "not_statement": {
                 "statement": {

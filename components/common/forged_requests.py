@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pulumi_aws as aws
 
+from components.common.web_acl import header_is_set
+
 EDGE_FUNCTION = Path(__file__).parents[2] / "functions" / "edge" / "api_request.js"
 """Source of the CloudFront function. It contains the lists, because it can't read files."""
 
@@ -24,31 +26,25 @@ def edge_function() -> str:
 
 def reserved_headers() -> list[str]:
     """Headers that only the platform sets, in lower case."""
-    found = re.search(r"RESERVED = \[(.*?)\]", edge_function(), re.DOTALL)
-    return re.findall(r'"([a-z-]+)"', found[1]) if found else []
+    return re.findall(r'"([a-z-]+)"', _defined(r"RESERVED = \[(.*?)\]"))
 
 
 def ambiguous_path() -> str:
     """Pattern of paths that services could understand differently, for text in lower case."""
-    found = re.search(r"AMBIGUOUS = /(.*)/i;", edge_function())
-    return found[1].replace(r"\/", "/") if found else ""
+    return _defined(r"AMBIGUOUS = /(.*?)/i;").replace(r"\/", "/")
+
+
+def _defined(pattern: str) -> str:
+    found = re.search(pattern, edge_function(), re.DOTALL)
+    if not found:
+        raise ValueError(f"{EDGE_FUNCTION}: nothing matches {pattern}, which the web ACLs need")
+    return found[1]
 
 
 def refused_statements() -> dict[str, aws.wafv2.WebAclRuleStatementArgsDict]:
     """Statements for the rules of a web ACL that refuse such requests, by the rules' names."""
-    headers: list[aws.wafv2.WebAclRuleStatementArgsDict] = [
-        {
-            "size_constraint_statement": {
-                "field_to_match": {"single_header": {"name": header}},
-                "comparison_operator": "GT",
-                "size": 0,
-                "text_transformations": [{"priority": 0, "type": "NONE"}],
-            }
-        }
-        for header in reserved_headers()
-    ]
     return {
-        "reserved-headers": {"or_statement": {"statements": headers}},
+        "reserved-headers": {"or_statement": {"statements": [*map(header_is_set, reserved_headers())]}},
         "ambiguous-path": {
             "regex_match_statement": {
                 "field_to_match": {"uri_path": {}},

@@ -118,6 +118,18 @@ def path_matches(
     }
 
 
+def header_is_set(name: str) -> aws.wafv2.WebAclRuleStatementArgsDict:
+    """Matches requests that have a header with a value. The name is in lower case."""
+    return {
+        "size_constraint_statement": {
+            "field_to_match": {"single_header": {"name": name}},
+            "comparison_operator": "GT",
+            "size": 0,
+            "text_transformations": [{"priority": 0, "type": "NONE"}],
+        }
+    }
+
+
 def visibility(metric_name: str) -> aws.wafv2.WebAclVisibilityConfigArgsDict:
     """Metrics and samples of a rule or a whole web ACL."""
     return {
