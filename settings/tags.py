@@ -18,6 +18,14 @@ from settings.aws_limits import (
 )
 from settings.model import refused
 
+FEW_TAGS: Mapping[str, int] = {
+    "aws:route53/healthCheck:HealthCheck": ROUTE53_TAGS,
+    "aws:route53/zone:Zone": ROUTE53_TAGS,
+    "aws:s3/bucketObject:BucketObject": OBJECT_TAGS,
+    "aws:s3/bucketObjectv2:BucketObjectv2": OBJECT_TAGS,
+}
+"""Pulumi's type → the most tags, for types that accept fewer than most."""
+
 REQUIRED_TAGS = ("owner", "cost-center")
 OWN_TAGS = ("environment", "platform")
 """Tags that the program sets itself."""

@@ -21,6 +21,7 @@ from policy.rules.kubernetes import CLUSTER
 from policy.rules.network import ENDPOINT, INGRESS_RULE
 from policy.rules.operations import COMPOSITE_ALARM, HEALTH_CHECK, METRIC_ALARM
 from settings import aws_limits
+from settings.tags import FEW_TAGS
 
 EGRESS_RULE = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"
@@ -100,15 +101,6 @@ _TEXTS: Mapping[str, Sequence[tuple[str, int]]] = {
 """Type → properties that are texts, and their most characters."""
 
 
-_TAGS: Mapping[str, int] = {
-    HEALTH_CHECK: aws_limits.ROUTE53_TAGS,
-    "aws:route53/zone:Zone": aws_limits.ROUTE53_TAGS,
-    "aws:s3/bucketObject:BucketObject": aws_limits.OBJECT_TAGS,
-    "aws:s3/bucketObjectv2:BucketObjectv2": aws_limits.OBJECT_TAGS,
-}
-"""Type → the most tags, if that isn't the number for most types."""
-
-
 class _Parts(NamedTuple):
     owner: str
     """Property of the part that names the resource that it belongs to."""
@@ -173,7 +165,7 @@ def tags_fit(resource: Resource) -> Iterator[str]:
         return
     tags = resource.get("tags")
     count = len({*resource.default_tags, *(tags if is_map(tags) else ())})
-    most = _TAGS.get(resource.type, aws_limits.RESOURCE_TAGS)
+    most = FEW_TAGS.get(resource.type, aws_limits.RESOURCE_TAGS)
     if count > most:
         yield f"has {count} tags with the provider's defaultTags, but AWS accepts {most}: remove some"
 

@@ -18,14 +18,13 @@ from sandbox.rpc import ProviderError
 from sandbox.sdk_schema import schema
 from sandbox.values import is_dict, is_list
 from settings.aws_limits import (
-    OBJECT_TAGS,
     RESOURCE_TAGS,
-    ROUTE53_TAGS,
     RULE_GROUPS,
     RULE_NAMESPACES,
     RULES_FILE_BYTES,
     RULES_PER_GROUP,
 )
+from settings.tags import FEW_TAGS
 
 # -- what several stacks share ---------------------------------------------------------------------
 
@@ -63,13 +62,6 @@ def _stack(urn: str) -> str:
 
 
 # -- tags ------------------------------------------------------------------------------------------
-
-FEW_TAGS = {
-    "aws:route53/healthCheck:HealthCheck": ROUTE53_TAGS,
-    "aws:route53/zone:Zone": ROUTE53_TAGS,
-    "aws:s3/bucketObjectv2:BucketObjectv2": OBJECT_TAGS,
-}
-"""Types that accept fewer tags than most."""
 
 
 @rule()
