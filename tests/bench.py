@@ -18,8 +18,9 @@ from tests.database import load, server
 from tests.database.ledger import add_assets, discrepancies, open_account, post
 from tests.engine.project import Project
 from tests.functions import soak
-from tests.functions.order_histories import TABLE, Context, Histories, order_event
+from tests.functions.order_histories import Context, Histories, order_event
 from tests.functions.order_service_stub import OrderServiceStub
+from tests.functions.records import TABLE
 
 COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
     ("up of small (first)", ("up", "--stack", "small")),

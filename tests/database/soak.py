@@ -1,13 +1,8 @@
-"""`make soak`: generates histories of the ledger for a time, and prints how their transactions ended.
-
-Each round uses another seed, so that a soak finds what the fixed seed of `make test` doesn't.
-"""
+"""`make soak`: generates histories of the ledger for a time, and prints how their transactions ended."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
@@ -15,6 +10,7 @@ from hypothesis import seed as seeded
 from tests.database import histories
 from tests.database.histories import Books, Step, books
 from tests.database.server import running
+from tests.soak import parser, rounds, show
 
 ROUND = 200
 """Histories of a round. Each round has a new database, because the checks read all of it."""
@@ -69,33 +65,20 @@ def shorten(books: Books, steps: list[Step]) -> None:
 
 def main() -> int:
     """Runs rounds until the time is over."""
-    parser = argparse.ArgumentParser(prog="python -m tests.database.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument(
-        "--seed", type=int, default=int(time.time()), help="to repeat a soak (default: a new one each time)"
-    )
-    options = parser.parse_args()
+    options = parser("tests.database.soak", __doc__).parse_args()
     with running() as server:
         template = server.create()
         result = template.migrate()
         assert result.succeeded, result.output
-        started = time.monotonic()
-        done, seed = 0, options.seed
-        print(f"the first seed is {seed + 1}", flush=True)
-        while time.monotonic() - started < options.minutes * 60:
-            seed += 1
+
+        def play(seed: int) -> None:
             database = server.create(template)
             with books(database) as opened:
                 run(opened, ROUND, seed=seed)
             server.drop(database)
-            done += ROUND
-            minutes = (time.monotonic() - started) / 60
-            print(
-                f"{done} histories in {minutes:.1f} min ({done / minutes:.0f} a minute), no violation",
-                flush=True,
-            )
-    for end, count in sorted(histories.seen.items()):
-        print(f"{count:8} {end}")
+
+        rounds(options, ROUND, play)
+    show(histories.seen)
     return 0
 
 

@@ -28,8 +28,8 @@ from functions.order_intake.handler import OrderIntake
 from functions.order_intake.idempotency import LEASE_SECONDS, RETENTION_SECONDS, IdempotencyStore
 from functions.order_intake.order_service import OrderService
 from tests.functions.faulty_order_service import FORBIDDEN, RIGHT, Fault, FaultyOrderService
+from tests.functions.records import TABLE
 
-TABLE = "orders-idempotency"
 WAIT = 20.0
 """Seconds after which a step that does not end counts as a deadlock."""
 SHORT, LONG = 0.05, 10.0

@@ -1,18 +1,14 @@
-"""`make soak`: generates histories of the order path for a time, and prints what they contained.
-
-Each round uses another seed, so that a soak finds what the fixed seed of `make test` doesn't.
-"""
+"""`make soak`: generates histories of the order path for a time, and prints what they contained."""
 
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from unittest import mock
 
 import boto3
 from hypothesis import HealthCheck, Phase, settings
@@ -20,7 +16,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from moto import mock_aws
 
 from tests.functions import order_histories
-from tests.functions.order_histories import TABLE, Histories
+from tests.functions.order_histories import Histories
+from tests.functions.records import MOTO, create_table
+from tests.soak import parser, rounds, show
 
 ROUND = 100
 """Histories of a round."""
@@ -29,21 +27,9 @@ ROUND = 100
 @contextmanager
 def table() -> Generator[None]:
     """A DynamoDB table for all histories, which have an account each."""
-    os.environ.update(
-        AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1"
-    )
-    names = ("account_id", "client_order_id")
-    with mock_aws():
+    with mock.patch.dict(os.environ, MOTO), mock_aws():
         Histories.client = boto3.client("dynamodb")
-        Histories.client.create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": name, "KeyType": kind}
-                for name, kind in zip(names, ("HASH", "RANGE"), strict=True)
-            ],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(Histories.client)
         yield
 
 
@@ -71,34 +57,22 @@ def run(count: int, *, seed: int | None = None, steps: int = 20, shrink: bool = 
 
 def main() -> int:
     """Runs rounds until the time is over."""
-    parser = argparse.ArgumentParser(prog="python -m tests.functions.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument(
-        "--seed", type=int, default=int(time.time()), help="to repeat a soak (default: a new one each time)"
-    )
-    parser.add_argument("--no-shrink", action="store_true", help="print the first history that fails")
-    options = parser.parse_args()
+    options = parser("tests.functions.soak", __doc__)
+    options.add_argument("--no-shrink", action="store_true", help="print the first history that fails")
+    chosen = options.parse_args()
     logging.disable(logging.CRITICAL)
-    started = time.monotonic()
-    done, seed = 0, options.seed
-    print(f"the first seed is {seed + 1}", flush=True)
+
+    def play(seed: int) -> None:
+        try:
+            run(ROUND, seed=seed, shrink=not chosen.no_shrink)
+        except BaseException as error:
+            for note in getattr(error, "__notes__", []):
+                print(note)
+            raise
+
     with table():
-        while time.monotonic() - started < options.minutes * 60:
-            seed += 1
-            try:
-                run(ROUND, seed=seed, shrink=not options.no_shrink)
-            except BaseException as error:
-                for note in getattr(error, "__notes__", []):
-                    print(note)
-                raise
-            done += ROUND
-            minutes = (time.monotonic() - started) / 60
-            print(
-                f"{done} histories in {minutes:.1f} min ({done / minutes:.0f} a minute), no violation",
-                flush=True,
-            )
-    for fault, count in sorted(order_histories.faults_seen.items()):
-        print(f"{count:8} {fault}")
+        rounds(chosen, ROUND, play)
+    show(order_histories.faults_seen)
     return 0
 
 

@@ -26,6 +26,7 @@ from functions.order_intake.idempotency import LEASE_SECONDS, RETENTION_SECONDS,
 from functions.order_intake.order_service import OrderService
 from functions.order_intake.validation import MAX_BODY_BYTES
 from tests.functions.order_service_stub import OrderServiceStub
+from tests.functions.records import MOTO, TABLE, create_table
 
 ORDER = {
     "account_id": "acc-1",
@@ -36,7 +37,6 @@ ORDER = {
     "quantity": "10",
     "limit_price": "412.05",
 }
-TABLE = "orders-idempotency"
 
 
 @dataclass
@@ -110,24 +110,12 @@ def session() -> boto3.Session:
 
 @pytest.fixture
 def world(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in MOTO.items():
+        monkeypatch.setenv(name, value)
     service = OrderServiceStub()
     with mock_aws():
         client = session.client("dynamodb")
-        client.create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": "account_id", "KeyType": "HASH"},
-                {"AttributeName": "client_order_id", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "account_id", "AttributeType": "S"},
-                {"AttributeName": "client_order_id", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(client)
         yield World(OneWriterAtATime(client), service)
     service.stop()
 
@@ -695,18 +683,7 @@ def test_health_answers_in_time_while_one_address_is_dead(
 def other_region(world: World, session: boto3.Session) -> World:
     """The same order service, with the other region's copy of the table."""
     client = session.client("dynamodb", region_name="eu-west-1")
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[
-            {"AttributeName": "account_id", "KeyType": "HASH"},
-            {"AttributeName": "client_order_id", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "account_id", "AttributeType": "S"},
-            {"AttributeName": "client_order_id", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(client)
     return World(OneWriterAtATime(client), world.service)
 
 
