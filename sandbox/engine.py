@@ -4,7 +4,6 @@ afterwards."""
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import subprocess
@@ -111,9 +110,6 @@ class Session:
         self._cleanup.close()
 
     def _start(self) -> None:
-        # The providers read hundreds of classes of the SDK, which stay. By default, Python looks through them
-        # again after every few hundred objects, which takes a quarter of a session's time.
-        gc.set_threshold(100_000, 50)
         directory, later = self.sandbox.directory, self._cleanup
         held = later.enter_context(lock(directory))
         self._children = Children(hold=held.fileno())
@@ -139,14 +135,6 @@ class Session:
         later.callback(os.environ.__setitem__, "PATH", path)
         providers = self._providers()
         later.callback(self.api_servers.stop)
-        # Load the schemas of the deployed types while the API servers are starting.
-        types = {
-            item["type"]
-            for stack in self.sandbox.deployed_stacks()
-            for item in self.sandbox.deployment(stack).get("resources", [])
-        }
-        for provider in providers:
-            threading.Thread(target=provider.prepare, args=(types,), daemon=True).start()
         self.api_servers.start_existing()
         self.api_servers.write_kubeconfig(kubeconfig)
         add = provider_pb2_grpc.add_ResourceProviderServicer_to_server

@@ -162,9 +162,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- methods for subclasses ----------------------------------------------------------------
 
-    def prepare(self, types: Iterable[str]) -> None:
-        """Loads in advance what calls for these resource types will need."""
-
     def check_config(self, news: Properties) -> list[CheckFailure]:
         """Validates the provider's own inputs."""
         return []

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,12 +77,6 @@ class AwsProvider(Provider):
         self._planned: set[tuple[str, str]] = set()
 
     # -- configuration -------------------------------------------------------------------------
-
-    def prepare(self, types: Iterable[str]) -> None:
-        for token in types:
-            if sdk_schema.package_of(token) == "aws":
-                with suppress(sdk_schema.UnknownTypeError):
-                    cloudformation.replacing_paths(token)
 
     def check_config(self, news: Properties) -> list[CheckFailure]:
         failures = [
