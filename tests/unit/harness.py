@@ -441,8 +441,10 @@ def _deploy_main(stack: str, values: dict[str, Any]) -> Graph:
 def platforms_with_everything() -> dict[str, Graph]:
     """The platform's name → its graph. Together, the graphs contain every alarm.
 
-    An external issuer excludes the user pool and the canary, so only the small stack has one here.
+    An external issuer excludes the user pool and the canary, so only the small stack has one here. One of
+    its services names its image by a tag.
     """
     values = stack_values("small")
+    values["trading:services"]["accounts"] |= {"image": "ghcr.io/example/accounts:1.4.2"}
     values["trading:api"] |= {"jwt": {"issuer": "https://login.example.com", "audience": "trading"}}
     return {"trading-full": platform("full"), "trading-small": deploy_platform("small", values)}
