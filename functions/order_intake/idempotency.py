@@ -11,9 +11,10 @@ then *finished* with the answer that every retry gets.
   the *same* order takes the record over and submits the order again with the same idempotency key.
 - A pending record counts its attempts, because any attempt before the last one may have reached the order
   service. Only the first attempt can withdraw its record, and only while nobody has taken it over.
-- Pending records never expire, and no other order can take their key. `expires_at`, the table's TTL
-  attribute, is set when a record is finished. Because DynamoDB deletes late, this module treats an expired
-  record as absent.
+- Records of pending and of accepted orders never expire, and no other order can take their key. Without the
+  record, a retry that can't reach the order service would be told that the order was not accepted.
+- `expires_at`, the table's TTL attribute, is set when the order service has refused an order. Because
+  DynamoDB deletes late, this module treats an expired record as absent.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 30
 """Longer than the function's timeout, so the holder of an expired lease is normally no longer running."""
 RETENTION_SECONDS = 24 * 3600
-"""How long a retry gets the stored answer. Client order ids are unique within a trading day."""
+"""How long a retry gets the stored refusal. After that, the order service repeats it."""
 
 
 @dataclass(frozen=True)
@@ -128,18 +129,17 @@ class IdempotencyStore:
 
     def finish(self, claim: Claim, status: int, body: str) -> bool:
         """Stores the order service's answer. Returns false if another attempt has taken over the record."""
-        return self._update(
-            claim,
-            "SET #state = :finished, #status = :status, body = :body, expires_at = :expires_at "
-            "REMOVE attempts",
-            {"#state": "state", "#status": "status"},
-            {
-                ":finished": {"S": "finished"},
-                ":status": {"N": str(status)},
-                ":body": {"S": body},
-                ":expires_at": {"N": str(int(self._now()) + RETENTION_SECONDS)},
-            },
-        )
+        expression = "SET #state = :finished, #status = :status, body = :body"
+        values: dict[str, AttributeValueTypeDef] = {
+            ":finished": {"S": "finished"},
+            ":status": {"N": str(status)},
+            ":body": {"S": body},
+        }
+        if status >= 300:
+            expression += ", expires_at = :expires_at"
+            values[":expires_at"] = {"N": str(int(self._now()) + RETENTION_SECONDS)}
+        names = {"#state": "state", "#status": "status"}
+        return self._update(claim, f"{expression} REMOVE attempts", names, values)
 
     def end_lease(self, claim: Claim) -> bool:
         """Lets a retry take over at once, because this attempt has ended. Its outcome stays unknown."""

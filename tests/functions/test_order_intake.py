@@ -272,11 +272,21 @@ def test_callers_neither_share_nor_see_records(world: World) -> None:
     assert len({received.headers["Idempotency-Key"] for received in world.service.received}) == 2
 
 
-def test_id_may_be_used_again_once_the_record_has_expired_but_under_another_key(world: World) -> None:
+def test_id_of_a_refused_order_may_be_used_again_after_a_day_but_under_another_key(world: World) -> None:
+    world.service.status, world.service.body = 422, {"title": "insufficient funds"}
     world.send()
+    world.service.status, world.service.body = 201, {"order_id": "o-2"}
     world.now += RETENTION_SECONDS
     assert world.send(order={**ORDER, "quantity": "11"})[0] == 201
     assert len({received.headers["Idempotency-Key"] for received in world.service.received}) == 2
+
+
+def test_accepted_order_is_never_reported_as_not_accepted(world: World) -> None:
+    world.send()
+    world.now += 10 * RETENTION_SECONDS
+    world.service.stop()
+    assert world.send()[0] == 201
+    assert world.send(order={**ORDER, "quantity": "11"})[1]["type"] == "/problems/different-order"
 
 
 def test_order_of_unknown_outcome_never_expires(world: World) -> None:
@@ -287,9 +297,14 @@ def test_order_of_unknown_outcome_never_expires(world: World) -> None:
     assert world.send(order={**ORDER, "quantity": "11"})[0] == 409
 
 
-def test_record_expires_by_the_tables_ttl_attribute(world: World) -> None:
+@pytest.mark.parametrize(("status", "expires"), [(201, False), (400, True), (409, True), (422, True)])
+def test_record_of_a_refused_order_expires_by_the_tables_ttl_attribute(
+    world: World, status: int, expires: bool
+) -> None:
+    world.service.status = status
     world.send()
-    assert world.record()["expires_at"] == {"N": str(int(world.now) + RETENTION_SECONDS)}
+    found = world.record().get("expires_at")
+    assert found == ({"N": str(int(world.now) + RETENTION_SECONDS)} if expires else None)
 
 
 def test_same_order_sent_at_once_is_submitted_once(world: World) -> None:
