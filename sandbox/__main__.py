@@ -104,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--no-policies", action="store_true", help="do not enforce the rules of policy/pack"
             )
+        if function is _preview:
+            command.add_argument(
+                "--json", action="store_true", help="print all resources as JSON, also unchanged ones"
+            )
         command.set_defaults(function=function)
     status = commands.add_parser("status", help="show what is running and what the sandbox contains")
     status.add_argument("--json", action="store_true", help="print JSON")
@@ -146,7 +150,8 @@ def _preview(sandbox: Sandbox, options: argparse.Namespace) -> int:
     if not _settings_are_right(sandbox, options.stack):
         return 2
     with _session(sandbox) as session:
-        command = ["pulumi", "preview", "--stack", options.stack, "--diff"]
+        form = ["--json", "--show-sames"] if options.json else ["--diff"]
+        command = ["pulumi", "preview", "--stack", options.stack, *form]
         return session.run([*command, *_policies(sandbox, options)])
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from report.planned import PlannedError, planned, resources
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DEADLINE = 60
 
@@ -161,6 +163,20 @@ def test_up_deploys_and_a_second_up_changes_nothing(cli: Cli) -> None:
     assert second.returncode == 0
     assert "4 unchanged" in second.stdout
     assert "created" not in second.stdout
+
+
+def test_preview_as_json_has_all_resources_also_unchanged_ones(cli: Cli) -> None:
+    first = planned("local", cli.project)
+    assert cli.run("up").returncode == 0
+    second = resources(cli.run("preview", "--json").stdout, "the preview")
+    assert [item["urn"] for item in second] == [item["urn"] for item in first]
+    assert len(first) == 4  # the stack, a component and two resources
+
+
+def test_planning_reports_the_programs_errors(cli: Cli) -> None:
+    (cli.project / "__main__.py").write_text("raise ValueError('no such mode')")
+    with pytest.raises(PlannedError, match=r"the preview of stack local failed:\n(?s:.*)no such mode"):
+        planned("local", cli.project)
 
 
 def test_working_tree_is_not_written_to(cli: Cli) -> None:
