@@ -62,7 +62,7 @@ tools: $(INSTALLED)  ## build or fetch the engine, Helm, the API server, Checkov
 
 clean:  ## delete the sandbox, the tools and the virtual environment
 	@$(PYTHON) -m sandbox.folder
-	rm -rf .tools .venv
+	rm -rf .diff .tools .venv
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
