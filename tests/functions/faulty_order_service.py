@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import socket
 import struct
 import threading
@@ -75,7 +74,9 @@ class FaultyOrderService:
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self._port = 0
+        # Holds the port while the service is down. A socket that doesn't listen refuses connections.
+        self._holder = _bound(0)
+        self._port: int = self._holder.getsockname()[1]
         self.heal()
 
     @property
@@ -86,7 +87,6 @@ class FaultyOrderService:
         """Listens again on the same port."""
         if self._listener is None:
             self._listener = _listener(self._port)
-            self._port = self._listener.getsockname()[1]
             threading.Thread(target=self._listen, args=(self._listener,), daemon=True).start()
 
     def down(self) -> None:
@@ -101,6 +101,11 @@ class FaultyOrderService:
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Closes everything for good."""
+        self.down()
+        self._holder.close()
 
     def _listen(self, listener: socket.socket) -> None:
         while True:
@@ -210,16 +215,26 @@ class FaultyOrderService:
         return answer
 
 
+def _bound(port: int) -> socket.socket:
+    """A socket that may share its port with others, as long as none of them listens."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
 def _listener(port: int) -> socket.socket:
-    """Listens on a port, or on a free one that neither the kernel nor the sandbox uses while this service
-    is down."""
+    """Listens on a port."""
     # The kernel frees a port when the thread that accepts connections has noticed the end.
-    for candidate in [port] * 500 if port else random.sample(range(10_000, 20_000), 500):
+    for _ in range(500):
         try:
-            return socket.create_server(("127.0.0.1", candidate), backlog=64)
+            listener = _bound(port)
+            listener.listen(64)
         except OSError:
             time.sleep(0.02)
-    raise OSError(f"cannot listen on {port or 'any port'}")
+        else:
+            return listener
+    raise OSError(f"cannot listen on {port}")
 
 
 def _name(body: bytes) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import json
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +60,12 @@ class Attempt:
     `repeated` (applied, and sent again by the client library)."""
     free: bool
     """Whether it runs without stopping."""
-    started: int
     calls: int = 0
+    claimed: int = 0
+    """When it claimed the order's record. Before that, it could as well be an attempt that the client makes
+    later."""
+    withdrew: int = 0
+    """When it withdrew the record, counted together with the claims."""
     killed: bool = False
     answer: tuple[int, dict[str, Any], dict[str, str]] | None = None
     at: str = ""
@@ -79,8 +83,8 @@ class Attempt:
 class _Table:
     """The table's client for one execution environment, with the faults of the attempt that runs there."""
 
-    def __init__(self, client: Any, lock: threading.Lock) -> None:
-        self._client, self._lock = client, lock
+    def __init__(self, client: Any, lock: threading.Lock, clock: Iterator[int]) -> None:
+        self._client, self._lock, self._clock = client, lock, clock
         self.attempt: Attempt | None = None
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
@@ -96,6 +100,9 @@ class _Table:
                 faults_seen["table: not applied"] += 1
                 raise EndpointConnectionError(endpoint_url="dynamodb")
             with self._lock:  # moto is not atomic between threads; DynamoDB's writes to one item are
+                attempt.claimed = attempt.claimed or next(self._clock)
+                if operation == "delete_item":
+                    attempt.withdrew = next(self._clock)
                 if fault == "repeated":
                     # The client library repeats a write whose first answer was lost.
                     faults_seen["table: applied twice"] += 1
@@ -177,12 +184,12 @@ class Histories(RuleBasedStateMachine):
         self.environments = [self._environment(lock) for _ in range(2)]
         self.final: dict[Order, tuple[int, str]] = {}
         self.not_accepted: dict[Order, int] = {}
-        """The order → the number of the last answer that said so, counted together with attempts."""
+        """The order → when the record was withdrawn before the last answer that said so."""
         self.asked: list[Order] = []
         self.violations: list[str] = []
 
     def _environment(self, lock: threading.Lock) -> _Environment:
-        table = _Table(self.client, lock)
+        table = _Table(self.client, lock, self.time)
         store = IdempotencyStore(table, TABLE, lambda: self.now)  # type: ignore[arg-type]
         return _Environment(OrderIntake(store, OrderService(self.service.url, "/readyz"), LONG), table)
 
@@ -196,7 +203,7 @@ class Histories(RuleBasedStateMachine):
         finally:
             for attempt in self.attempts.values():
                 attempt.gave_up.set()
-            self.service.down()
+            self.service.close()
             for environment in self.environments:
                 environment.intake._order_service._close()
 
@@ -269,7 +276,7 @@ class Histories(RuleBasedStateMachine):
         seconds: int,
     ) -> Attempt:
         number = len(self.attempts)
-        attempt = Attempt(number, order, fault, table, free, next(self.time))
+        attempt = Attempt(number, order, fault, table, free)
         self.attempts[f"req-{number}"] = attempt
         environment.attempt = environment.table.attempt = attempt
         environment.intake._order_timeout = SHORT if fault.answer.startswith("hang") else LONG
@@ -316,23 +323,17 @@ class Histories(RuleBasedStateMachine):
     def _accept(self, request: str, body: bytes) -> None:
         """Called by the service when it accepts an order."""
         attempt = self.attempts[request]
-        told = self.not_accepted.get(attempt.order, 0)
-        if told > attempt.started:
+        if self.not_accepted.get(attempt.order, 0) > attempt.claimed:
             self.violations.append(f"{attempt.order} was accepted after its client was told that it was not")
 
     def _check(self, attempt: Attempt) -> None:
         assert attempt.answer
         status, body, headers = attempt.answer
         order, kind = attempt.order, body.get("type", "")
-        key_accepted = any(
-            json.loads(a.body)["client_order_id"] == order[1]
-            and json.loads(a.body)["quantity"] == order[2]
-            and self.attempts[a.request].order == order
-            for a in self.service.accepted.values()
-        )
         if kind in NOT_ACCEPTED:
-            self.not_accepted[order] = next(self.time)
-            if key_accepted:
+            self.not_accepted[order] = max(attempt.withdrew, self.not_accepted.get(order, 0))
+            accepted = [self.attempts[it.request] for it in self.service.accepted.values()]
+            if any(it.order == order and it.claimed < attempt.withdrew for it in accepted):
                 self.violations.append(f"{order} was accepted, and its client was told {status} {kind}")
         elif kind == "/problems/different-order":
             if not any(other[:2] == order[:2] and other != order for other in self.asked):

@@ -32,7 +32,7 @@ def right() -> Iterator[FaultyOrderService]:
     """The service that the histories of the order path use, without faults."""
     service = FaultyOrderService(lambda _: RIGHT, lambda _, __: None, lambda _: threading.Event())
     yield service
-    service.down()
+    service.close()
 
 
 @pytest.fixture
