@@ -62,11 +62,17 @@ class Registered:
     """Property names as Pulumi's engine spells them → plain values. A secret is replaced by `SECRET`."""
     depends_on: frozenset[str]
     """Logical names of everything that it depends on, by value or explicitly."""
+    dependencies: frozenset[str]
+    """URNs of everything that it depends on, by value or explicitly."""
     sources: dict[str, frozenset[str]]
     """Input → URNs of the resources whose outputs it contains."""
+    custom: bool
+    """Whether a provider creates it. Components are not custom."""
     protect: bool
     provider: str
     """Logical name of its provider, or an empty string for the default provider."""
+    provider_urn: str
+    """URN of its provider, or an empty string for the default provider."""
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
     delete_before_replace: bool
@@ -170,13 +176,16 @@ class _Monitor(mocks.MockMonitor):
                 parent=_name(request.parent),
                 parent_urn=request.parent,
                 inputs=recorded,
-                depends_on=frozenset(_dependencies(request)),
+                depends_on=frozenset(map(_name, _dependencies(request))),
+                dependencies=frozenset(_dependencies(request)),
                 sources={
                     name: frozenset(dependencies.urns)
                     for name, dependencies in request.propertyDependencies.items()
                 },
+                custom=request.custom,
                 protect=request.protect,
                 provider=request.provider.split("::")[-2] if request.provider else "",
+                provider_urn=request.provider.rpartition("::")[0],
                 ignore_changes=tuple(request.ignoreChanges),
                 replace_on_changes=tuple(request.replaceOnChanges),
                 delete_before_replace=request.deleteBeforeReplace,
@@ -295,11 +304,10 @@ def _plain(value: Any, secret: str | None) -> Any:
 
 
 def _dependencies(request: Any) -> Iterator[str]:
-    for urn in request.dependencies:
-        yield _name(urn)
+    """URNs of what a resource depends on."""
+    yield from request.dependencies
     for dependencies in request.propertyDependencies.values():
-        for urn in dependencies.urns:
-            yield _name(urn)
+        yield from dependencies.urns
 
 
 def _name(urn: str) -> str:
