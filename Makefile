@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
 
-.PHONY: help up preview down scan test test-fast lint golden bench soak lock install tools clean
+.PHONY: help up preview down scan makespan test test-fast lint golden bench soak lock install tools clean
 
 help:  ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +19,9 @@ up preview down: $(INSTALLED)
 
 scan: $(INSTALLED)  ## scan STACK, as deployed in the sandbox, with Checkov
 	@$(BIN)/python -m policy.scan --stack '$(STACK)'
+
+makespan: $(INSTALLED)  ## print how long a deployment of STACK to AWS takes, and what decides it
+	@$(BIN)/python -m report.makespan --stack '$(STACK)'
 
 test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine and API server
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster
@@ -36,6 +39,7 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 	$(BIN)/python -m tests.unit.architecture
 	$(BIN)/python -m tests.unit.alarms
 	$(BIN)/python -m tests.unit.quotas
+	$(BIN)/python -m tests.report.makespan
 	$(BIN)/python -m tests.policy.controls
 
 bench: $(INSTALLED) tools  ## measure how long common commands take

@@ -1,307 +1,188 @@
-"""How long a deployment to AWS takes, and which resources decide it.
+"""Prints how long a deployment of a stack to AWS takes, and which resources decide it.
 
-`python -m report.makespan --stack STACK` prints the makespan, the critical path and the slack of each tier for a
-first deployment (`up`), for adding a region to it, and for its destruction (`down`). The model needs no account: it
-combines the order in which Pulumi's engine works with the typical durations in `durations.yaml`.
-
-The engine's rules (pulumi/pulumi v3.255.0, `pkg/resource/deploy` and `sdk/python/lib/pulumi/runtime/resource.py`):
-
-- A resource is created once everything it depends on is: the resources whose outputs its inputs contain, those in
-  `depends_on`, and its provider. A dependency on a component is one on all resources in it. Its parent must be
-  registered, which takes no time if that is a component.
-- Deletions run in layers (`ScheduleDeletes`). A layer contains the resources that only deleted ones depend on, and
-  begins when the whole layer before it is deleted.
-- At most as many operations run at the same time as `--parallel` says (four per processor by default).
+`python -m report.makespan --stack STACK` prints the makespan, the critical path and the slack of each tier
+for a first deployment (`up`), for adding a region, and for the destruction (`down`). It needs no account: the
+real engine previews the stack in the sandbox. In the preview of a new stack, components of the Kubernetes
+provider, which has no cluster yet, have no dependencies (pulumi/pulumi v3.255.0: `Construct` in
+`pkg/resource/plugin/provider_plugin.go`), so the services' charts appear too early.
 """
 
 from __future__ import annotations
 
-import graphlib
-import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
-from functools import cached_property
+import argparse
+import copy
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import yaml
 
-from report.tiers import TIERS, tier_of
+from policy.scan.plan import State
+from report.planned import PlannedError, planned
+from report.schedule import SHORT, Makespan, Plan, Resource
+from settings import Region
+from settings.aws_values import zones
 
-Operation = Literal["create", "update", "delete"]
+PARALLEL = 16
+"""Operations at the same time on four processors, which a runner of GitHub has in a public repository."""
 
-DURATIONS = Path(__file__).with_name("durations.yaml")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resource:
-    """A resource of a stack, as far as the order of operations depends on it."""
-
-    urn: str
-    type: str
-    custom: bool
-    """Whether a provider creates it. Components are not custom."""
-    inputs: Mapping[str, Any]
-    parent: str
-    """URN; empty for the stack itself."""
-    provider: str
-    """URN; empty for a default provider."""
-    dependencies: Set[str]
-    """URNs of everything that it depends on."""
-    by_value: Mapping[str, Set[str]]
-    """Input → URNs of the resources whose outputs it contains."""
-    retained: bool
-    """Whether it stays on AWS when it is deleted from the stack."""
-
-    @property
-    def name(self) -> str:
-        """Logical name."""
-        return self.urn.rpartition("::")[2]
+Values = dict[str, Any]
 
 
-class Durations:
-    """The typical durations of operations, in seconds."""
-
-    def __init__(self, path: Path = DURATIONS) -> None:
-        data: dict[str, Any] = yaml.safe_load(path.read_text())
-        self.default: int = data["default"]["seconds"]
-        self.types: Mapping[str, Mapping[str, Any]] = data["types"]
-        self.unmeasured: Mapping[str, str] = data["unmeasured"]
-
-    def of(self, resource: Resource, operation: Operation) -> int:
-        """The duration of an operation on a custom resource, or on a component whose resources are unknown."""
-        known = self.types.get(resource.type, {})
-        if not resource.custom or resource.type.startswith(("pulumi:", "random:")):
-            return known.get(operation, 0)
-        if operation == "delete" and resource.retained:
-            return 0
-        return known.get(operation, self.default)
-
-    def wait(self, resource: Resource) -> tuple[str, int]:
-        """The type of resources whose deletion this one's waits for, and for how many seconds after it."""
-        after = self.types.get(resource.type, {}).get("deleteAfter", {"type": "", "seconds": 0})
-        return after["type"], after["seconds"]
+def resources_of(states: Iterable[State]) -> list[Resource]:
+    """The resources of a stack, from `planned` or a state."""
+    return [
+        Resource(
+            urn=state["urn"],
+            type=state["type"],
+            custom=bool(state.get("custom")),
+            inputs=state.get("inputs", {}),
+            parent=state.get("parent", ""),
+            provider=state.get("provider", "").rpartition("::")[0],
+            dependencies=frozenset(state.get("dependencies", ())),
+            by_value={name: frozenset(urns) for name, urns in _by_value(state).items()},
+            retained=bool(state.get("retainOnDelete")),
+        )
+        for state in states
+    ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One operation, in seconds since the deployment began."""
-
-    resource: Resource
-    start: int
-    end: int
-    slack: int
-    """How much longer it could take without delaying the end of the deployment."""
-
-    @property
-    def tier(self) -> str:
-        """The tier of its resource."""
-        return tier_of(self.resource.urn)
+def _by_value(state: State) -> Mapping[str, list[str]]:
+    return state.get("propertyDependencies") or {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Makespan:
-    """A schedule with as many operations at the same time as possible."""
+def another_region(config: Values) -> tuple[Values, Values]:
+    """A stack's configuration without a region, and with it.
 
-    operation: str
-    steps: Sequence[Step]
-    """All operations that take time, by start."""
-    path: Sequence[Step]
-    """The operations that decide the duration, one after the other."""
-
-    @cached_property
-    def seconds(self) -> int:
-        """Duration of the deployment."""
-        return max((step.end for step in self.steps), default=0)
-
-    def tiers(self) -> dict[str, tuple[int, int, int]]:
-        """Tier → seconds until its first operation starts and its last one ends, and its slack.
-
-        The slack is the least of its operations': how much longer its slowest chain could take.
-        """
-        found: dict[str, tuple[int, int, int]] = {}
-        for tier in TIERS:
-            steps = [step for step in self.steps if step.tier == tier]
-            if steps:
-                start, end = min(step.start for step in steps), max(step.end for step in steps)
-                found[tier] = start, end, min(step.slack for step in steps)
-        return found
+    The region is the stack's last one. A stack with one region gets the first one that it doesn't have.
+    """
+    without, added = copy.deepcopy(config), copy.deepcopy(config)
+    regions: list[Values] = added["trading:regions"]
+    if len(regions) > 1:
+        without["trading:regions"].pop()
+        return without, added
+    number = next(it for it in range(256) if not any(f"10.{it}." in str(region) for region in regions))
+    name = next(it for it in get_args(Region) if it not in {region["name"] for region in regions})
+    count = len(regions[0]["availabilityZones"])
+    new = {"name": name, "cidr": f"10.{number}.0.0/16", "availabilityZones": zones(name)[:count]}
+    regions.append({**regions[0], **new})
+    return without, added
 
 
-class Plan:
-    """The resources of a stack, and what each waits for."""
-
-    def __init__(self, resources: Iterable[Resource], durations: Durations | None = None) -> None:
-        self.durations = durations or Durations()
-        self.resources = {resource.urn: resource for resource in resources}
-        self._children: dict[str, set[str]] = {}
-        for resource in self.resources.values():
-            self._children.setdefault(resource.parent, set()).add(resource.urn)
-
-    def waits(self, resource: Resource, also: Collection[str] | None = None) -> set[str]:
-        """URNs of what must exist before the resource is created.
-
-        Args:
-            resource: one of the stack's.
-            also: what it depends on besides values, its provider and its parent; None for everything.
-        """
-        demanded = {urn for urns in resource.by_value.values() for urn in urns}
-        demanded |= set(resource.dependencies if also is None else also)
-        # A provider's own component is also its parent, which doesn't wait for its children.
-        found = {urn for item in demanded for urn in self._expanded(item)} - {resource.urn}
-        return (found | {resource.provider, resource.parent}) & self.resources.keys()
-
-    def _expanded(self, urn: str) -> set[str]:
-        """The resource, and everything inside it if it is a component."""
-        known = self.resources.get(urn)
-        if known is None or known.custom:
-            return {urn}
-        return {urn}.union(*(self._expanded(child) for child in self._children.get(urn, ())))
-
-    def all_waits(self) -> dict[str, set[str]]:
-        """URN → URNs of what must exist first."""
-        return {urn: self.waits(resource) for urn, resource in self.resources.items()}
-
-    def up(
-        self, waits: Mapping[str, Set[str]] | None = None, operations: Mapping[str, Operation] | None = None
-    ) -> Makespan:
-        """A deployment.
-
-        Args:
-            waits: URN → URNs of what must exist first; everything by default.
-            operations: URN → what happens to a resource. Resources that are not in it stay as they are. By
-                default, all are created.
-        """
-        if operations is None:
-            operations = dict.fromkeys(self.resources, "create")
-        seconds = {
-            urn: self._seconds(resource, operations[urn]) if urn in operations else 0
-            for urn, resource in self.resources.items()
-        }
-        return self._schedule("up", waits or self.all_waits(), seconds)
-
-    def add(self, before: Plan) -> Makespan:
-        """The deployment that turns another state of the stack, for example without a region, into this one.
-
-        A resource with other inputs is updated. None is replaced.
-        """
-        operations: dict[str, Operation] = {}
-        for urn, resource in self.resources.items():
-            known = before.resources.get(urn)
-            if known is None:
-                operations[urn] = "create"
-            elif known.inputs != resource.inputs:
-                operations[urn] = "update"
-        return self.up(operations=operations)
-
-    def _seconds(self, resource: Resource, operation: Operation) -> int:
-        contains = not resource.custom and resource.urn in self._children
-        return 0 if contains else self.durations.of(resource, operation)
-
-    def _schedule(
-        self, operation: str, waits: Mapping[str, Set[str]], seconds: Mapping[str, int]
-    ) -> Makespan:
-        """Each operation as early as possible, and by how much it could end later."""
-        order = list(graphlib.TopologicalSorter(waits).static_order())
-        start: dict[str, int] = {}
-        for urn in order:
-            start[urn] = max((start[other] + seconds[other] for other in waits[urn]), default=0)
-        total = max((start[urn] + seconds[urn] for urn in order), default=0)
-        latest = dict.fromkeys(order, total)
-        for urn in reversed(order):
-            for other in waits[urn]:
-                latest[other] = min(latest[other], latest[urn] - seconds[urn])
-        steps = {
-            urn: Step(
-                resource=self.resources[urn],
-                start=start[urn],
-                end=start[urn] + seconds[urn],
-                slack=latest[urn] - start[urn] - seconds[urn],
-            )
-            for urn in order
-        }
-        return Makespan(operation=operation, steps=_sorted(steps.values()), path=_path(steps, waits))
-
-    def layers(self) -> list[list[Resource]]:
-        """The resources in the order of their deletion: layers, of which each begins after the one before it."""
-        waits = self.all_waits()
-        depth: dict[str, int] = {}
-        for urn in graphlib.TopologicalSorter(waits).static_order():
-            depth[urn] = 1 + max((depth[other] for other in waits[urn]), default=-1)
-        found: list[list[Resource]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
-        for urn, layer in depth.items():
-            found[-1 - layer].append(self.resources[urn])
-        return found
-
-    def down(self) -> Makespan:
-        """The destruction of all resources."""
-        users: dict[str, set[str]] = {}
-        for resource in self.resources.values():
-            for urn in set[str]().union(*resource.by_value.values()):
-                users.setdefault(urn, set()).add(resource.urn)
-        ends: dict[str, int] = {}
-        steps: list[Step] = []
-        path: list[Step] = []
-        now = 0
-        for layer in self.layers():
-            for resource in layer:
-                ends[resource.urn] = self._deleted(resource, now, users.get(resource.urn, ()), ends)
-            last = max(ends[resource.urn] for resource in layer)
-            ended = [
-                Step(resource=it, start=now, end=ends[it.urn], slack=last - ends[it.urn]) for it in layer
-            ]
-            steps += ended
-            path.append(min((step for step in ended if not step.slack), key=lambda step: step.resource.urn))
-            now = last
-        return Makespan(operation="down", steps=_sorted(steps), path=_taking_time(path))
-
-    def _deleted(self, resource: Resource, start: int, users: Iterable[str], ends: Mapping[str, int]) -> int:
-        """When a deletion that starts then ends."""
-        token, seconds = self.durations.wait(resource)
-        freed = [ends[urn] + seconds for urn in users if self.resources[urn].type == token]
-        return max(start + self._seconds(resource, "delete"), *freed, 0)
-
-    def with_workers(self, workers: int) -> int:
-        """Seconds that a first deployment takes if at most this number of operations runs at the same time.
-
-        Operations that have everything that they need start in the order in which they got it.
-        """
-        waits = self.all_waits()
-        needed_by: dict[str, list[str]] = {urn: [] for urn in waits}
-        for urn, others in waits.items():
-            for other in others:
-                needed_by[other].append(urn)
-        missing = {urn: len(others) for urn, others in waits.items()}
-        ready = [(0, urn) for urn, count in missing.items() if not count]
-        heapq.heapify(ready)
-        running: list[tuple[int, str]] = []
-        now = 0
-        while ready or running:
-            while ready and len(running) < workers:
-                _, urn = heapq.heappop(ready)
-                heapq.heappush(running, (now + self._seconds(self.resources[urn], "create"), urn))
-            now, ended = heapq.heappop(running)
-            for urn in needed_by[ended]:
-                missing[urn] -= 1
-                if not missing[urn]:
-                    heapq.heappush(ready, (now, urn))
-        return now
+def makespans(first: Plan, without: Plan, added: Plan) -> dict[str, Makespan]:
+    """Name → makespan of a first deployment, of adding a region, and of the destruction."""
+    return {"up": first.up(), "add a region": added.add(without), "down": first.down()}
 
 
-def _sorted(steps: Iterable[Step]) -> list[Step]:
-    return sorted(_taking_time(steps), key=lambda step: (step.start, step.end, step.resource.urn))
+def duration(seconds: int) -> str:
+    """For example `42 min 15 s`."""
+    minutes, rest = divmod(seconds, 60)
+    return (
+        " ".join(text for text in (f"{minutes} min" if minutes else "", f"{rest} s" if rest else "") if text)
+        or "0 s"
+    )
 
 
-def _taking_time(steps: Iterable[Step]) -> list[Step]:
-    return [step for step in steps if step.end > step.start]
+def render(found: Mapping[str, Makespan], at_a_time: Mapping[int, int]) -> str:
+    """The makespans as text."""
+    lines: list[str] = []
+    for name, makespan in found.items():
+        lines += [f"{name}: {duration(makespan.seconds)}", "", "  critical path"]
+        lines += [
+            f"  {duration(step.start):>13} to {duration(step.end):<13} {step.resource.name} "
+            f"({step.resource.type})"
+            for step in makespan.path
+            if step.end - step.start > SHORT
+        ]
+        lines += ["", "  tier                           starts         ends           slack"]
+        lines += [
+            f"  {tier:<30} {duration(start):<14} {duration(end):<14} {duration(slack)}"
+            for tier, (start, end, slack) in makespan.tiers().items()
+        ]
+        lines.append("")
+    for workers, seconds in at_a_time.items():
+        lines.append(f"up with --parallel {workers}: {duration(seconds)}")
+    return "\n".join(lines)
 
 
-def _path(steps: Mapping[str, Step], waits: Mapping[str, Set[str]]) -> list[Step]:
-    """The chain of operations without a gap that ends last."""
-    path: list[Step] = []
-    found = max(steps.values(), key=lambda step: (step.end, step.resource.urn), default=None)
-    while found is not None:
-        path.append(found)
-        before = (steps[urn] for urn in waits[found.resource.urn])
-        found = max(before, key=lambda step: (step.end, step.resource.urn), default=None)
-    return _taking_time(reversed(path))
+def as_json(found: Mapping[str, Makespan], at_a_time: Mapping[int, int]) -> Values:
+    """The makespans, with times in seconds."""
+    return {
+        "makespans": {
+            name: {
+                "seconds": makespan.seconds,
+                "path": [
+                    {
+                        "name": step.resource.name,
+                        "type": step.resource.type,
+                        "tier": step.tier,
+                        "start": step.start,
+                        "end": step.end,
+                    }
+                    for step in makespan.path
+                ],
+                "tiers": {
+                    tier: {"start": start, "end": end, "slack": slack}
+                    for tier, (start, end, slack) in makespan.tiers().items()
+                },
+            }
+            for name, makespan in found.items()
+        },
+        "upWithParallel": {str(workers): seconds for workers, seconds in at_a_time.items()},
+    }
+
+
+def plan_of(stack: str, config: Values, program: Path) -> Plan:
+    """The plan of a stack, from a preview by the real engine.
+
+    Args:
+        stack: its name, which is part of names on AWS.
+        config: what a stack file would contain. The project needs no such file.
+        program: the folder of `Pulumi.yaml`.
+
+    Raises:
+        PlannedError: the preview failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="trading-makespan-") as folder:
+        project: Values = yaml.safe_load((program / "Pulumi.yaml").read_text())
+        main = str((program / project.get("main", ".")).resolve())
+        Path(folder, "Pulumi.yaml").write_text(yaml.safe_dump({**project, "main": main}))
+        Path(folder, f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))
+        return Plan(resources_of(planned(stack, Path(folder))))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m report.makespan", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--stack", required=True, help="a stack with a file Pulumi.STACK.yaml")
+    parser.add_argument("--json", action="store_true", help="print JSON, with times in seconds")
+    parser.add_argument(
+        "--parallel",
+        type=int,
+        default=PARALLEL,
+        help=f"how many operations Pulumi runs at the same time (default: {PARALLEL})",
+    )
+    options = parser.parse_args(arguments)
+    if options.parallel < 1:
+        parser.error(f"--parallel: {options.parallel} is not a number of operations: give 1 or more")
+    program = Path()
+    try:
+        config: Values = yaml.safe_load((program / f"Pulumi.{options.stack}.yaml").read_text())["config"]
+        without, added = (plan_of(options.stack, it, program) for it in another_region(config))
+    except (OSError, PlannedError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    first = added if len(config["trading:regions"]) > 1 else without
+    found = makespans(first, without, added)
+    at_a_time = {options.parallel: first.with_workers(options.parallel)}
+    print(json.dumps(as_json(found, at_a_time), indent=2) if options.json else render(found, at_a_time))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
