@@ -78,6 +78,8 @@ def base_of(revision: str, stack: str, project: Path) -> Base:
     Raises:
         BaseError: there is no such revision, or it does not contain the program.
     """
+    if not _git(project, "rev-parse", "--is-inside-work-tree", check=False):
+        raise BaseError(f"{project} is not in a Git repository, from which the base could be taken")
     commit = _git(project, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False).strip()
     if not commit:
         raise BaseError(
