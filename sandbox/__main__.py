@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sandbox import previewed
 from sandbox.apiserver import ApiServers
 from sandbox.aws.store import Row, Store
 from sandbox.folder import SandboxError, deleted, is_sandbox, lock, lock_holder
@@ -138,9 +139,15 @@ def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
         return 2
     # Rules over several resources are checked at the end of a preview. Without it, the deployment could
     # create resources that violate them. Without rules, nobody would look at the preview, so it is skipped.
-    rules = _policies(sandbox, options) or ["--skip-preview"]
+    rules = _policies(sandbox, options)
     with _session(sandbox) as session:
+        digest = previewed.digest(sandbox) if rules else ""
+        if not rules or previewed.last(sandbox, options.stack) == digest:
+            rules = [*rules, "--skip-preview"]
+        previewed.remember(sandbox, options.stack, "")
         status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", *rules])
+        if status == 0:
+            previewed.remember(sandbox, options.stack, digest)
     if status == 0:
         _print_tiers(sandbox.deployment(options.stack).get("resources", []))
     return status
@@ -201,6 +208,7 @@ def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:
         )
         return 1
     with _session(sandbox) as session:
+        previewed.remember(sandbox, stack, "")
         status = session.run(["pulumi", "destroy", "--stack", stack, "--yes", "--skip-preview"])
     left = sandbox.deployment(stack).get("resources", [])
     kept = _aws_rows(sandbox, stack)

@@ -34,6 +34,7 @@ ENTRIES = frozenset(
         "clusters",
         "kubeconfig",
         "lock",
+        "previewed",
         "project",
         "pulumi-home",
         "state",

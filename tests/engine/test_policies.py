@@ -144,3 +144,20 @@ def test_plain_secret_is_refused_and_a_secret_one_is_not(project: Checked) -> No
     assert "secretString is plain text" not in secret
     assert "secret-is-rotated" in secret
     assert "hunter2" not in secret
+
+
+def test_deployment_that_repeats_the_last_one_needs_no_preview(project: Checked) -> None:
+    """After any change, rules of several resources must hold before something is created."""
+    right = 'aws.kms.Key("key", enable_key_rotation=True, opts=kept)'
+    assert "Previewing update" in project.up(right)
+    assert "Previewing update" not in (repeated := project.up(right))
+    assert "unchanged" in repeated
+    wrong = f'{right}\nbucket("archive")'
+    assert "Previewing update" in project.up(wrong, expect=1)
+    assert project.buckets() == 0
+    assert "Previewing update" in project.up(right)
+    (project.folder / "Pulumi.local.yaml").write_text("config: {'trading:protect': false}")
+    assert "Previewing update" in project.up(right)
+    exceptions = project.folder / "exceptions.yaml"
+    exceptions.write_text("")
+    assert "Previewing update" in project.up(right)
