@@ -1,14 +1,8 @@
-"""`make bench`: measures how long common commands take on the fixture stacks, from the first deployment on.
-
-It only prints the times and checks nothing, because they depend on the machine.
-"""
+"""How many transfers the ledger takes, and how many orders order intake does."""
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 from functions.order_intake.handler import OrderIntake
 from functions.order_intake.idempotency import Claim, IdempotencyStore
@@ -16,21 +10,10 @@ from functions.order_intake.order_service import OrderService
 from functions.order_intake.validation import Order
 from tests.database import load, server
 from tests.database.ledger import add_assets, discrepancies, open_account, post
-from tests.engine.project import Project
 from tests.functions import soak
 from tests.functions.order_histories import Context, Histories, order_event
 from tests.functions.order_service_stub import OrderServiceStub
 from tests.functions.records import TABLE
-
-COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
-    ("up of small (first)", ("up", "--stack", "small")),
-    ("up of small (second)", ("up", "--stack", "small")),
-    ("preview of small", ("preview", "--stack", "small")),
-    ("preview of full", ("preview", "--stack", "full")),
-    ("… without policies", ("preview", "--stack", "full", "--no-policies")),
-    ("refresh of small", ("exec", "--", "pulumi", "refresh", "--stack", "small", "--yes", "--skip-preview")),
-    ("down of small", ("down", "--stack", "small")),
-)
 
 
 def ledger() -> None:
@@ -88,22 +71,3 @@ class _NoRecords(IdempotencyStore):
 
     def finish(self, claim: Claim, status: int, body: str) -> bool:
         return True
-
-
-def main() -> None:
-    """Runs every command once in a separate sandbox, and measures the ledger and order intake."""
-    ledger()
-    orders()
-    with tempfile.TemporaryDirectory() as directory:
-        project = Project.make(Path(directory))
-        first = 0.0
-        for title, command in COMMANDS:
-            start = time.perf_counter()
-            project.sandbox_command(*command)
-            seconds = time.perf_counter() - start
-            first = first or seconds
-            print(f"{title:<24} {seconds:6.1f} s  {seconds / first:5.2f} of the first", flush=True)
-
-
-if __name__ == "__main__":
-    main()
