@@ -20,7 +20,7 @@ from sandbox.folder import DIRECTORY_VARIABLE
 from tests.unit.harness import ROOT
 
 BASELINE = "1269f4e3"
-"""The last commit in which the program used the SDK as it is and the sandbox derived schemas at each start."""
+"""The last commit whose program used the SDK as it is, and whose sandbox derived schemas at each start."""
 
 FLAT = f"""
 import atexit, os, resource, sys
