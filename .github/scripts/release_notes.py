@@ -1,8 +1,8 @@
-"""Prints the notes of a release: the section of CHANGELOG.md for a tag such as `v0.3.0`.
+"""Prints the notes of a release: the section of CHANGELOG.md for a tag such as `v0.3.0`. With `--create`,
+creates the release on GitHub.
 
-Usage: python .github/scripts/release_notes.py TAG. It exits with a message if the tag is not the version of
-`pyproject.toml`, or the changelog has no dated section for it. It only needs Python 3.11.
-"""
+Usage: python .github/scripts/release_notes.py TAG [--create]. It exits with a message if the tag is not the
+version of `pyproject.toml`, or the changelog has no dated section for it. It only needs Python 3.11."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from github_api import GitHub, GitHubError
 
 
 def notes(tag: str, project: Path) -> str:
@@ -31,8 +35,19 @@ def notes(tag: str, project: Path) -> str:
     )
 
 
+def create(github: GitHub, tag: str, text: str) -> str:
+    """Creates the release of a tag that exists, and returns its address.
+
+    Raises:
+        GitHubError: there is no such tag (GitHub would create one), or it has a release.
+    """
+    github.get(f"git/ref/tags/{tag}")
+    return github.post("releases", {"tag_name": tag, "name": tag, "body": text})["html_url"]
+
+
 if __name__ == "__main__":
     try:
-        print(notes(sys.argv[1], Path()))
-    except ValueError as error:
+        section = notes(sys.argv[1], Path())
+        print(create(GitHub.of_job(), sys.argv[1], section) if "--create" in sys.argv else section)
+    except (ValueError, GitHubError) as error:
         sys.exit(f"error: {error}")
