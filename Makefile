@@ -29,10 +29,13 @@ test: test-fast  ## run all tests: fast ones on all cores, then those with the r
 test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine and API server: on every change
 	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/engine --ignore=tests/cluster
 
-lint: $(INSTALLED)  ## check style and types with Ruff and Pyright
+lint: $(INSTALLED)  ## check style and types with Ruff and Pyright, and the workflows with actionlint and zizmor
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	@$(BIN)/python -m sandbox.tools actionlint
+	.tools/bin/actionlint -shellcheck= -pyflakes=
+	$(BIN)/zizmor --offline --no-progress --quiet .github
 
 golden: $(INSTALLED)  ## update the golden resource graphs and generated docs after an intended change
 	$(BIN)/python -m tests.unit.golden

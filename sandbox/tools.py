@@ -1,8 +1,9 @@
 """Builds the programs for the sandbox, the scan and the tests in `.tools/`, at the versions pinned in
 `tools/`.
 
-`python -m sandbox.tools` builds all of them. A build holds a lock and ends with a rename, so two commands
-never build at the same time, and an interrupted build leaves nothing incomplete.
+`python -m sandbox.tools` builds all of them, and `python -m sandbox.tools NAME…` some Go programs. A build
+holds a lock and ends with a rename, so two commands never build at the same time, and an interrupted build
+leaves nothing incomplete.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Program:
     """Comma-separated build tags."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     only_tests: bool = False
-    """Whether only tests need it, and not the sandbox."""
+    """Whether only tests or `make lint` need it, and not the sandbox."""
 
 
 PROGRAMS = {
@@ -85,6 +86,10 @@ PROGRAMS = {
     ),
     "amtool": Program(
         "github.com/prometheus/alertmanager/cmd/amtool", module=MODULE / "alertmanager", only_tests=True
+    ),
+    # For `make lint`.
+    "actionlint": Program(
+        "github.com/rhysd/actionlint/cmd/actionlint", module=MODULE / "actionlint", only_tests=True
     ),
 }
 
@@ -375,7 +380,10 @@ def build_all() -> None:
 
 if __name__ == "__main__":
     try:
-        build_all()
+        for program in sys.argv[1:]:
+            tool(program)
+        if not sys.argv[1:]:
+            build_all()
     except ToolError as failure:
         sys.exit(f"error: {failure}")
     except KeyboardInterrupt:
