@@ -2,20 +2,28 @@
 
 A preview is reduced to its plan: each resource that it would change, how, and a digest of the values before
 and after. The deployment makes a preview of its own, and refuses if its plan differs.
-docs/decisions/0006-approved-previews.md says why it isn't one of the engine's update plans."""
+docs/decisions/0006-approved-previews.md says why it isn't one of the engine's update plans.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, cast
 
 FORMAT = 1
 """Number of the plan's format, so that a plan of another version is refused."""
 
 UNCHANGED = ("same", "read", "refresh")
 """Operations that change nothing."""
+
+CREATING = ("create", "replace", "create-replacement")
+
+RANDOM_NAME = re.compile(r"(-[0-9a-f]{7}|[0-9]{18}[0-9a-f]*)(\.fifo)?$")
+"""How an automatic name ends: with 7 hexadecimal digits (`NewUniqueName` in pulumi/pulumi's
+sdk/go/common/resource/resource_id.go, 3.255.0), or after a prefix with the time and a counter."""
 
 LISTED = 50
 """Differences that are listed."""
@@ -31,25 +39,57 @@ def digest_of(text: str) -> dict[str, Any]:
     """The JSON document of `pulumi preview --json`, without what the engine prints before it.
 
     Raises:
-        PlanError: there is none, or it isn't that of a preview that ended well.
+        PlanError: there is none.
     """
     begin = 0 if text.startswith("{") else text.find("\n{") + 1
     try:
         document = json.loads(text[begin:])
     except ValueError as error:
         raise PlanError(f"the preview is not a JSON document: {error}") from error
-    if not isinstance(document, dict) or "changeSummary" not in document:
-        raise PlanError("the preview has no summary of changes, so it did not end")
-    return document
+    if not isinstance(document, dict):
+        raise PlanError("the preview is not a JSON object")
+    return cast("dict[str, Any]", document)
 
 
 def plan(preview: Mapping[str, Any]) -> list[Entry]:
-    """What a preview would change, in an order that does not depend on the engine's."""
-    entries = [_entry(step) for step in preview.get("steps", []) if step["op"] not in UNCHANGED]
+    """What a preview would change, in an order that does not depend on the engine's.
+
+    Raises:
+        PlanError: the preview did not end: it has no summary.
+    """
+    if "changeSummary" not in preview:
+        raise PlanError("the preview has no summary of its changes, so it did not end")
+    steps = [step for step in preview.get("steps", []) if step["op"] not in UNCHANGED]
+    names = {name: f"<name of {step['urn']}>" for step in steps for name in _random_names(step)}
+    # Longer names first, because one may begin with another.
+    pattern = re.compile(
+        "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or r"(?!)"
+    )
+    entries = [_entry(step, lambda text: pattern.sub(lambda found: names[found[0]], text)) for step in steps]
     return sorted(entries, key=lambda entry: (entry["urn"], entry["operation"], entry["digest"]))
 
 
-def _entry(step: Mapping[str, Any]) -> Entry:
+def _random_names(step: Mapping[str, Any]) -> Generator[str]:
+    """The names that the provider would give to a new resource.
+
+    They end differently in each preview, and occur in other resources too, such as dashboards. A bridged
+    provider lists the properties that it added in `__defaults`, and the Kubernetes provider notes it as an
+    annotation.
+    """
+    if step["op"] not in CREATING:
+        return
+    inputs: Mapping[str, Any] = (step.get("newState") or {}).get("inputs") or {}
+    for key in inputs.get("__defaults", []):
+        if isinstance(inputs.get(key), str) and RANDOM_NAME.search(inputs[key]):
+            yield inputs[key]
+    metadata = inputs.get("metadata")
+    if isinstance(metadata, dict):
+        found = cast("dict[str, Any]", metadata)
+        if (found.get("annotations") or {}).get("pulumi.com/autonamed") == "true":
+            yield found["name"]
+
+
+def _entry(step: Mapping[str, Any], named: Callable[[str], str]) -> Entry:
     old, new = step.get("oldState") or {}, step.get("newState") or {}
     properties = sorted(step.get("detailedDiff") or step.get("diffReasons") or [])
     # Only what the engine decides by: no outputs, times or versions of the state.
@@ -58,7 +98,7 @@ def _entry(step: Mapping[str, Any]) -> Entry:
         *(old.get("id"), old.get("inputs"), bool(old.get("protect"))),
         *(new.get("inputs"), bool(new.get("protect"))),
     ]
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    canonical = named(json.dumps(values, sort_keys=True, separators=(",", ":")))
     return {
         "urn": step["urn"],
         "operation": step["op"],
