@@ -2,7 +2,8 @@
 
 Each folder has the `drift.json` of one environment. The issue is opened when something differs, updated while
 something does, and closed when nothing does. An environment that could not be checked is listed too, and
-keeps the issue open."""
+keeps the issue open.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +43,8 @@ def body(results: list[dict[str, Any]], link: str) -> str:
     text = "\n\n".join(
         [
             MARKER,
-            "Resources were changed or deleted in an account, and not by a deployment, and the next deployment "
-            "does not see that. [Drift](../blob/main/docs/deployment.md#drift) says how to decide.",
+            "Resources were changed or deleted in an account, and not by a deployment. A deployment does not "
+            "see that by itself. [Drift](../blob/main/docs/deployment.md#drift) says how to decide.",
             *parts,
         ]
     )

@@ -3,7 +3,8 @@ library.
 
 It follows the pages of a list, limits the size of what it reads, and never sends the token to another host
 than the API's: https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api (read
-2026-11-27)."""
+2026-11-27).
+"""
 
 from __future__ import annotations
 

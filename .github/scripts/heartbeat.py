@@ -42,6 +42,11 @@ class Heartbeat:
         self._ended.set()
         self._thread.join(TIMEOUT)
 
+    @property
+    def beats(self) -> bool:
+        """Whether it still reports."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         while True:
             for region in self._regions:

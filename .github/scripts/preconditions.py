@@ -2,7 +2,8 @@
 
 `preconditions.py check` reads what the workflow passes in the environment, and sets the output `engine` of
 the step. `preconditions.py session` explains why AWS refused the session; it runs only then. It only needs
-Python's standard library."""
+Python's standard library.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _reasons(log: Path) -> list[str]:
         except ValueError:
             continue
         diagnostic, policy = found.get("diagnosticEvent", {}), found.get("policyEvent", {})
-        if diagnostic.get("severity") in ("info", "error") and not diagnostic.get("ephemeral"):
+        if diagnostic and diagnostic["severity"] != "debug" and not diagnostic.get("ephemeral"):
             lines.append(f"{diagnostic.get('urn', '')} {diagnostic['message']}")
         elif policy.get("enforcementLevel") == "mandatory":
             lines.append(f"{policy.get('resourceUrn', '')} {policy['policyName']}: {policy['message']}")
@@ -153,7 +153,7 @@ def drift(stack: str, folder: Path) -> int:
     if found.status:
         result["error"] = "\n".join(found.reasons)
     else:
-        steps = digest_of(found.text)["steps"]
+        steps = digest_of(found.text).get("steps", [])
         result["changes"] = [_drifted(step) for step in steps if step["op"] not in UNCHANGED]
     (folder / "drift.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(f"{len(result['changes'])} resources differ", flush=True)

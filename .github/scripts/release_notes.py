@@ -2,7 +2,8 @@
 creates the release on GitHub.
 
 Usage: python .github/scripts/release_notes.py TAG [--create]. It exits with a message if the tag is not the
-version of `pyproject.toml`, or the changelog has no dated section for it. It only needs Python 3.11."""
+version of `pyproject.toml`, or the changelog has no dated section for it. It only needs Python 3.11.
+"""
 
 from __future__ import annotations
 

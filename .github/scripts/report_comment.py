@@ -7,7 +7,8 @@ not get to run because a newer one waits for the same thing leaves nothing out. 
 a pull request's own code wrote: `untrusted.py` says how they are treated.
 
 The pull request is not taken from them either. The event has the run's head commit and repository, and the
-API says which open pull request has them (`pull_requests` in the event is empty for a fork)."""
+API says which open pull request has them (`pull_requests` in the event is empty for a fork).
+"""
 
 from __future__ import annotations
 

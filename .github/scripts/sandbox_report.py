@@ -2,7 +2,8 @@
 
 It compares the pull request with its base by `make diff`, with the labels of the pull request, and fails if
 the gate blocks the change. There is a report in the folder in any case: if there is nothing to compare, it
-has the reason."""
+has the reason.
+"""
 
 from __future__ import annotations
 

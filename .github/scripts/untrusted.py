@@ -4,7 +4,8 @@ them.
 A workflow with more rights reads them as data: it never runs, imports or unpacks to disk anything from them,
 limits their sizes, and shows their text so that it can't act in GitHub's name: no mention of a person, no
 reference that appears in another issue, no hidden comment, no image or link of its own.
-https://docs.github.com/en/actions/reference/security/secure-use (read 2026-11-27)."""
+https://docs.github.com/en/actions/reference/security/secure-use (read 2026-11-27).
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from settings.aws_limits import ALARM_NAME_LENGTH, COMPOSITE_ALARM_CHILDREN
 
 DEPLOYMENTS_NAMESPACE = "Trading/Deployments"
 """Namespace of the metric that the pipeline reports every minute while a deployment is running; see
-`.github/actions/pulumi`."""
+`.github/scripts/heartbeat.py`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,9 @@ from components.monitoring import (
     Monitoring,
     MonitoringArgs,
 )
-from components.monitoring.monitoring import DEPLOYMENTS_NAMESPACE
 from components.monitoring.scraping import SCRAPE_CONFIGURATION
 from settings import MonitoringSettings, SlackSettings, SpendingSettings
-from tests.unit.harness import ROOT, Graph, context, deploy
+from tests.unit.harness import Graph, context, deploy
 
 CLUSTER_GROUP = "sg-0123456789abcdef0"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -270,12 +269,6 @@ def test_silence_ends_with_the_deployments_words() -> None:
     runs = _alarm(_monitoring(_region("eu-west-1", [pods])), "eu-west-1-deployment-runs")
     assert runs["treatMissingData"] == "notBreaching"
     assert runs["period"] * runs["evaluationPeriods"] == 60
-
-
-def test_pipeline_says_what_the_suppressor_listens_to() -> None:
-    action = (ROOT / ".github/actions/pulumi/action.yaml").read_text()
-    assert f"--namespace {DEPLOYMENTS_NAMESPACE}" in action
-    assert "MetricName=Running,Value=1,Dimensions=[{Name=Platform,Value=$platform}]" in action
 
 
 def test_more_alarms_than_a_composite_takes_are_refused() -> None:

@@ -2,7 +2,8 @@
 
 `github_api.json` has what the description says about the operations that the scripts use. A request with
 another path, parameter or property is a violation, and so is an answer of this server that has not the
-described fields."""
+described fields.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 Json = dict[str, Any]
@@ -260,7 +261,7 @@ def _fields(item: Json, described: dict[str, list[str]]) -> list[str]:
     for path, types in described.items():
         value: Any = item
         for key in path.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
+            value = cast("Json", value).get(key) if isinstance(value, dict) else None
         accepted = tuple(TYPES[name] for name in types)
         optional = path in ("pull_request", "head.repo.full_name", "head_repository.full_name")
         if not isinstance(value, accepted) and not (optional and value is None):
