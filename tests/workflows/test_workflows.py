@@ -20,6 +20,7 @@ import yaml
 from github_api import GitHub, GitHubError
 from real_stack import main
 
+from report.base import base_of
 from tests.unit.harness import ROOT
 from tests.workflows.github_server import GitHubServer
 
@@ -151,6 +152,8 @@ def test_report_is_uploaded_whatever_the_result() -> None:
     assert len(uploads) == 4
     for place, step in uploads:
         assert step["if"] == "${{ !cancelled() }}", place
+        for path in step["with"]["path"].split():
+            assert not (ROOT / path).parent.exists(), "a folder of the repository"
 
 
 def test_environment_that_waits_for_a_reviewer_holds_back_only_itself() -> None:
@@ -171,7 +174,7 @@ def test_prod_is_held_to_the_approved_plan() -> None:
     upload = jobs["preview-prod"]["steps"][-1]["with"]
     download, deploy = (step["with"] for step in jobs["prod"]["steps"][1:])
     assert upload["name"] == download["name"]
-    assert "report/plan.json" in upload["path"].split()
+    assert "out/plan.json" in upload["path"].split()
     assert deploy["approved"] == f"{download['path']}/plan.json"
     assert jobs["prod"]["environment"] == "prod"
 
@@ -232,6 +235,17 @@ def test_linters_of_the_workflows_load_nothing() -> None:
     recipe = (ROOT / "Makefile").read_text()
     assert "zizmor --offline --no-progress --quiet .github" in recipe
     assert ".tools/bin/actionlint -shellcheck= -pyflakes=" in recipe
+
+
+def test_cache_has_the_folder_of_the_bases(tmp_path: Path) -> None:
+    (cache,) = ACTIONS["bases (action)"]["runs"]["steps"]
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").touch()
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "base"]):
+        subprocess.run([*git, *command], check=True)
+    assert base_of("HEAD", "dev", folder).folder.parent == folder / cache["with"]["path"]
 
 
 def test_stack_files_are_listed(tmp_path: Path) -> None:
