@@ -14,8 +14,9 @@ LONGEST = (
     "test_rotation",
     "test_stack_files",
     "test_database",
+    "test_approved",
 )
-"""The files that deploy a whole platform or change one often. `make test` keeps this order."""
+"""The files that deploy a whole platform, or deploy often. `make test` keeps this order."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -104,7 +104,12 @@ def test_comment_is_found_among_hundreds(server: GitHubServer, post: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    "user", [{"login": "octocat", "type": "User"}, {"login": "github-actions[bot]", "type": "User"}]
+    "user",
+    [
+        {"login": "octocat", "type": "User"},
+        {"login": "github-actions[bot]", "type": "User"},
+        {"login": "dependabot[bot]", "type": "Bot"},
+    ],
 )
 def test_marker_in_a_comment_of_somebody_else_means_nothing(
     server: GitHubServer, post: Any, user: Json
@@ -206,6 +211,17 @@ def test_pull_request_of_a_fork_is_found_by_its_head(server: GitHubServer, post:
     server.artifact(1, "report-prod", archive(report__md="of the fork"))
     assert "of the fork" in post(run(**fork))
     assert server.comments[0]["issue"] == 8
+
+
+def test_other_repository_of_the_same_owner_is_not_the_head(server: GitHubServer, post: Any) -> None:
+    server.pulls, server.runs = [pull(5, "octo-org/fork"), pull(7)], [run()]
+    post(run())
+    assert [one["issue"] for one in server.comments] == [7]
+
+
+def test_newest_run_is_shown_in_whichever_order_they_are_listed(server: GitHubServer, post: Any) -> None:
+    server.pulls, server.runs = [pull()], [run(2), run(1, conclusion="failure")]
+    assert "| passed |" in post(run(1))
 
 
 def test_fork_can_not_show_a_preview_on_aws(server: GitHubServer, post: Any) -> None:
