@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
 
-.PHONY: help up preview down scan makespan test test-fast lint golden bench soak lock install tools clean
+.PHONY: help up preview down scan cost makespan test test-fast lint golden bench soak lock install tools clean
 
 help:  ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,9 @@ scan: $(INSTALLED)  ## scan STACK, as deployed in the sandbox, with Checkov
 
 makespan: $(INSTALLED)  ## print how long a deployment of STACK to AWS takes, and what decides it
 	@$(BIN)/python -m report.makespan --stack '$(STACK)'
+
+cost: $(INSTALLED)  ## show the fixed monthly cost of STACK at list prices, without deploying it
+	@$(BIN)/python -m report.cost --stack '$(STACK)'
 
 test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine and API server
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster

@@ -131,6 +131,7 @@ class _Children(Component):
     def __init__(self, component: Registered, provider: str) -> None:
         self.state: list[State] = []
         self._provider = provider
+        self._types = component.urn.rpartition("::")[0]
         super().__init__(
             provider_pb2.ConstructRequest(
                 type=component.type,
@@ -144,7 +145,7 @@ class _Children(Component):
     def _register(
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
-        urn = f"urn:pulumi:stack::project::{request.type}::{request.name}"
+        urn = f"{self._types}${request.type}::{request.name}"
         if request.custom:
             self.state.append(
                 {
