@@ -103,7 +103,8 @@ def load(path: Path = FILE) -> Prices:
     for (item, size, region), count in Counter((it.item, it.size, it.region) for it in prices.prices).items():
         if count > 1:
             raise PricesError(
-                f"{path}: {item} {size} has {count} prices in region {region}; it must have one"
+                f"{path}: {' '.join(filter(None, (item, size)))} has {count} prices in region {region}; "
+                "it must have one"
             )
     for price in prices.prices:
         if price.source not in prices.sources:
