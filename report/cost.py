@@ -109,7 +109,10 @@ def estimate(items: Iterable[State], prices: Prices | None = None) -> Estimate:
 
 
 def _estimate(lines: Iterable[Line], unpriced: Iterable[Unpriced], by_traffic: Mapping[str, int]) -> Estimate:
-    ordered = sorted((it for it in lines if it.monthly), key=lambda it: (-it.monthly, it.item, it.region))
+    ordered = sorted(
+        (it for it in lines if it.monthly),
+        key=lambda it: (-it.monthly, TIERS.index(it.tier), it.item, it.size, it.region),
+    )
     by_tier: defaultdict[str, Decimal] = defaultdict(Decimal)
     for line in ordered:
         by_tier[line.tier] += line.monthly

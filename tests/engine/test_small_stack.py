@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from report.cost import estimate
+from report.planned import planned
 from tests.engine.project import Project, Values
+from tests.policy.scans import fixture_state
 from tests.unit import golden
 
 SYSTEM_NAMESPACES = {"default", "kube-node-lease", "kube-public", "kube-system"}
@@ -47,6 +50,13 @@ def tiers(resources: list[dict[str, Any]]) -> set[str]:
                 path.append(current["type"].removeprefix("trading:tier:"))
         found.update(path[-1:])
     return found
+
+
+def test_planned_stack_costs_what_the_fixture_costs(project: Project) -> None:
+    """So the tests of the cost, which use the fixture, hold for what the engine previews."""
+    found, expected = estimate(planned("small", project.folder)), estimate(fixture_state("small"))
+    assert found.lines == expected.lines
+    assert (found.unpriced, found.by_traffic) == (expected.unpriced, expected.by_traffic)
 
 
 def test_up_deploys_every_tier(project: Project) -> None:

@@ -63,10 +63,11 @@ SMALL = [
     row(MONITORING, US, "alarm-metric", "188", "0.10", MONTH),
     row(MONITORING, US, "composite-alarm", "8", "0.50", MONTH),
     row(MONITORING, US, "dashboard", "7", "3", MONTH),
+    row(MONITORING, US, "kms-key", "1", "1", MONTH),
     row(SHARED, US, "interface-endpoint", "11", "0.01", HOUR),  # the API's in 3 zones, and 8 in one
     row(SHARED, US, "nat-gateway", "1", "0.045", HOUR),  # infracost: 32.85 a month
     row(SHARED, US, "public-ipv4", "1", "0.005", HOUR),  # of the NAT gateway
-    row(SHARED, US, "kms-key", "2", "1", MONTH),  # of the region, and of monitoring
+    row(SHARED, US, "kms-key", "1", "1", MONTH),
 ]
 
 # In two regions with three NAT gateways each.
@@ -77,7 +78,7 @@ FULL = [
     row(CLOUDFRONT, EU, "kms-key", "1", "1", MONTH),
     row(ROUTE_53, US, "health-check", "6", "0.50", MONTH),  # three for each region
     row(ROUTE_53, US, "health-check-option", "4", "1", MONTH),
-    row(ROUTE_53, US, "kms-key", "1", "1", MONTH),  # signs the zone
+    row(ROUTE_53, US, "kms-key", "2", "1", MONTH),  # of the signature, and of the log of queries
     row(ALB, US, "application-load-balancer", "1", "0.0225", HOUR),
     row(ALB, EU, "application-load-balancer", "1", "0.0252", HOUR),  # 15.00 for 595 hours
     *(row(ALB, region, "public-ipv4", "3", "0.005", HOUR) for region in (US, EU)),
@@ -101,6 +102,7 @@ FULL = [
     row(MONITORING, EU, "alarm-metric", "269", "0.10", MONTH),
     *(row(MONITORING, region, "composite-alarm", "8", "0.50", MONTH) for region in (US, EU)),
     row(MONITORING, US, "dashboard", "8", "3", MONTH),
+    row(MONITORING, US, "kms-key", "1", "1", MONTH),
     row(MONITORING, US, "canary-run", "43800", "0.0012", USE),  # each minute of 730 hours
     row(MONITORING, US, "secret", "1", "0.40", MONTH),  # of the canary
     row(SHARED, US, "interface-endpoint", "27", "0.01", HOUR),  # 9 in three zones
@@ -108,7 +110,7 @@ FULL = [
     row(SHARED, US, "nat-gateway", "3", "0.045", HOUR),
     row(SHARED, EU, "nat-gateway", "3", "0.048", HOUR),
     *(row(SHARED, region, "public-ipv4", "3", "0.005", HOUR) for region in (US, EU)),
-    row(SHARED, US, "kms-key", "3", "1", MONTH),
+    row(SHARED, US, "kms-key", "1", "1", MONTH),
     row(SHARED, EU, "kms-key", "1", "1", MONTH),
 ]
 
