@@ -1,0 +1,12 @@
+"""x"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from report.preview import Change
+
+
+def opened(change: Change, changes: Sequence[Change]) -> Iterator[str]:
+    """x"""
+    yield from ()
