@@ -6,14 +6,12 @@ Exit status: 0 if the change passes, 1 if it is blocked, 2 if there is no previe
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from report import document, gate, markdown, model, page, preview
-from report.model import Estimate
-from report.preview import Preview, PreviewError
+from report import output, preview
+from report.preview import PreviewError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,40 +21,11 @@ def main(arguments: Sequence[str]) -> int:
         text = _text(options.preview)
         events = _text(options.events) if options.events else ""
         found = preview.read(text, events)
-    except (OSError, PreviewError) as error:
-        return fail(str(error), options.out)
-    return write(found, labels=options.label, out=options.out)
-
-
-def write(
-    found: Preview,
-    labels: Iterable[str] = (),
-    before: Estimate | None = None,
-    after: Estimate | None = None,
-    out: Path | None = None,
-) -> int:
-    """Prints the report of a preview, and writes its files to the folder `out`. Returns the exit status."""
-    report = model.build(found, labels, before, after)
-    text = markdown.render(report)
-    if out:
-        _write(out, text, document.document(report), page.render(report))
-    print(text, end="")
-    return gate.STATUS[report.verdict]
-
-
-def fail(reason: str, out: Path | None = None) -> int:
-    """Reports that there is no preview that could be judged. Returns the exit status."""
-    if out:
-        _write(out, markdown.failed(reason), document.unreadable(reason), page.failed(reason))
-    print(f"error: {reason}", file=sys.stderr)
-    return gate.UNREADABLE
-
-
-def _write(out: Path, text: str, data: object, html: str) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.md").write_text(text)
-    (out / "report.json").write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-    (out / "report.html").write_text(html)
+        return output.write(found, labels=options.label, out=options.out)
+    except (OSError, UnicodeDecodeError, PreviewError) as error:
+        return output.fail(str(error), options.out)
+    except Exception as error:  # status 1 would mean that the change is blocked
+        return output.fail(f"the report failed: {error!r}", options.out)
 
 
 def _text(path: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy.rule import is_list, is_map
-from report.preview import ABSENT, Change, Difference, same
+from report.differences import ABSENT, Difference, same
+from report.preview import Change
 
 _TAGS = frozenset({"tags", "tagsAll", "defaultTags"})
 

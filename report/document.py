@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from report import gate
+from report.differences import ABSENT
 from report.model import Estimate, Report
-from report.preview import ABSENT
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "stack": report.preview.stack,
         "verdict": report.verdict,
-        "reasons": list(report.reasons),
+        "reasons": [{"text": reason.text, "label": reason.label or None} for reason in report.reasons],
         "counts": {**report.preview.counts, "same": report.preview.unchanged},
         "labels": sorted(report.labels),
         "cost": _cost(report.before, report.after),
@@ -24,7 +24,7 @@ def document(report: Report) -> dict[str, Any]:
                 "kind": danger.kind,
                 "text": danger.text,
                 "label": danger.label,
-                "allowed": danger.label in report.labels,
+                "allowed": gate.is_allowed(danger.label, report.labels),
             }
             for danger in report.dangers
         ],
@@ -60,7 +60,7 @@ def unreadable(reason: str) -> dict[str, Any]:
     """The document for a preview that can't be read."""
     return {
         "verdict": gate.BLOCKED,
-        "reasons": [reason],
+        "reasons": [{"text": reason, "label": None}],
         "counts": {},
         "dangers": [],
         "findings": [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from report.dangers import Danger
 from report.preview import Finding
@@ -18,17 +19,28 @@ UNREADABLE = 2
 """Exit status if there is no preview that could be judged."""
 
 
-def reasons(dangers: Sequence[Danger], findings: Sequence[Finding], labels: Collection[str]) -> list[str]:
+@dataclass(frozen=True)
+class Reason:
+    """Why the gate is closed."""
+
+    text: str
+    label: str = ""
+    """The label that opens it for this reason; empty if there is none."""
+
+
+def is_allowed(label: str, labels: Collection[str]) -> bool:
+    """Whether a danger's label is one of those of a pull request. Case doesn't matter, as on GitHub."""
+    return label.lower() in {item.strip().lower() for item in labels}
+
+
+def reasons(dangers: Sequence[Danger], findings: Sequence[Finding], labels: Collection[str]) -> list[Reason]:
     """What must be fixed or allowed before the change may be deployed. Empty if nothing must."""
-    allowed = {label.strip().lower() for label in labels}
-    counts = Counter(danger.label for danger in dangers if danger.label.lower() not in allowed)
-    blocking = [finding for finding in findings if finding.blocks]
+    counts = Counter(danger.kind for danger in dangers if not is_allowed(danger.label, labels))
     needed = [
-        f"{count} {'danger' if count == 1 else 'dangers'} of the kind “{label.removeprefix('allow: ')}” "
-        f"without the label “{label}”"
-        for label, count in counts.items()
+        Reason(f"{kind}: {count} {'time' if count == 1 else 'times'}", f"allow: {kind}")
+        for kind, count in counts.items()
     ]
-    if blocking:
-        some = "finding" if len(blocking) == 1 else "findings"
-        needed.append(f"{len(blocking)} {some} of the policy pack, for which there is no label")
+    if blocking := sum(finding.blocks for finding in findings):
+        some = "finding" if blocking == 1 else "findings"
+        needed.append(Reason(f"{blocking} {some} of the policy pack, which no label allows"))
     return needed

@@ -45,6 +45,8 @@ class Report:
 
     preview: Preview
     labels: frozenset[str]
+    explained: Sequence[Explained]
+    """The changes with their causes."""
     dangers: Sequence[Danger]
     findings: Sequence[Finding]
     before: Estimate | None
@@ -57,14 +59,9 @@ class Report:
         return gate.BLOCKED if self.reasons else gate.PASS
 
     @cached_property
-    def reasons(self) -> Sequence[str]:
+    def reasons(self) -> Sequence[gate.Reason]:
         """Why the gate is closed; empty if it is open."""
         return gate.reasons(self.dangers, self.findings, self.labels)
-
-    @cached_property
-    def explained(self) -> Sequence[Explained]:
-        """The changes with their causes."""
-        return causes.explain(self.preview.changes)
 
     def in_tier(self, tier: str) -> list[Explained]:
         """The changes of a tier, from the most to the least dangerous operation."""
@@ -91,10 +88,12 @@ def build(
         before: the cost of the stack before the change, if it is known.
         after: the cost of the stack after it.
     """
+    explained = causes.explain(preview.changes)
     return Report(
         preview=preview,
+        explained=explained,
         labels=frozenset(labels),
-        dangers=dangers.find(preview.changes),
+        dangers=dangers.find(explained),
         findings=preview.findings,
         before=before,
         after=after,

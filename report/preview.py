@@ -19,18 +19,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from functools import cached_property
 from typing import Any
 
-from policy.rule import SECRET, is_list, is_map
+from policy.rule import is_list, is_map
+from report.differences import ABSENT, UNKNOWN, Difference, at, compare, is_internal, overlap, properties
 from report.tiers import tier_of
-from sandbox import values
 
 State = Mapping[str, Any]
-
-UNKNOWN = "[unknown]"
-"""Placeholder for a value that is known only after the deployment."""
 
 OPERATIONS = ("delete", "replace", "update", "create", "import", "discard")
 """What can happen to a resource, from the most to the least dangerous. `discard` is the removal of what an
@@ -60,23 +56,6 @@ _KEPT = frozenset(
 )
 """The operations after which a resource belongs to the stack."""
 
-_UNKNOWN = frozenset(
-    {
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-        "030794c1-ac77-496b-92df-f27374a8bd58",
-        "e48ece36-62e2-4504-bad9-02848725956a",
-        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-    }
-)
-"""Boolean, number, string, list, asset, archive and object (pulumi/pulumi v3.255.0, `sdk/go/common/resource/
-plugin/rpc.go`)."""
-
-_ASSETS = frozenset({"c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"})
-"""Signatures of assets and archives (`sdk/go/common/resource/sig`)."""
-
 _OPTIONS = ("protect", "retainOnDelete", "provider", "deletedWith")
 """Resource options whose changes are shown, beside the properties."""
 
@@ -90,45 +69,6 @@ class PreviewError(Exception):
 
 class PreviewFailedError(PreviewError):
     """Raised for the document of a preview that failed. The text has the engine's errors."""
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Any = _Absent()
-"""The value of a property that is not there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A property that changes."""
-
-    path: str
-    """Such as `ingress[0].cidrBlocks[1]`, or `(protect)` for a resource option."""
-    old: Any
-    """The value before: plain data with `SECRET` and `UNKNOWN`, or `ABSENT`."""
-    new: Any
-    replaces: bool = False
-    """Whether this difference forces the replacement of the resource."""
-    generated: bool = False
-    """Whether both values are names that the engine generated."""
-
-    @property
-    def top(self) -> str:
-        """The property that contains the path."""
-        return re.split(r"[.\[]", self.path, maxsplit=1)[0] or self.path
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether a part of the value is a secret, before or after."""
-        return contains(self.old, SECRET) or contains(self.new, SECRET)
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether a part of the new value is known only after the deployment."""
-        return contains(self.new, UNKNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,20 +104,9 @@ class Change:
         """The tier's title."""
         return tier_of(self.urn)
 
-    @property
-    def is_component(self) -> bool:
-        """Whether the resource only groups others."""
-        return not (self.new_state or self.old_state).get("custom", True)
-
-    @cached_property
-    def outputs(self) -> Mapping[str, Any]:
-        """The outputs before."""
-        found = _clean(self.old_state.get("outputs") or {})
-        return found if is_map(found) else {}
-
     def sources(self, key: str) -> Sequence[str]:
         """URNs of the resources whose outputs the new value of a property uses."""
-        return (self.new_state.get("propertyDependencies") or {}).get(key) or ()
+        return dependencies(self.new_state, key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,15 +167,24 @@ def read(text: str, events: str = "") -> Preview:
     _check_result(document, diagnostics, policy)
     _check_complete(document, steps)
     same = _summary(document).get("same", 0)
-    shown = sum(step["op"] == "same" for step in steps)
+    same_urns = {step.urn for step in steps if step.op == "same"}
+    changes = list(_changes(steps))
     return Preview(
         stack=_stack(steps),
-        changes=list(_changes(steps)),
-        unchanged=same,
+        changes=changes,
+        # The engine also counts resources of which only the protection changes.
+        unchanged=same - len({change.urn for change in changes} & same_urns),
         findings=[*policy, *(found for found in diagnostics if found.severity == "warning")],
-        before=_states(steps, "oldState") if shown >= same else None,
-        after=_states(steps, "newState") if shown >= same else None,
+        before=_before(steps) if len(same_urns) >= same else None,
+        after=_after(steps) if len(same_urns) >= same else None,
     )
+
+
+def dependencies(state: State, key: str) -> Sequence[str]:
+    """URNs of the resources whose outputs a property uses."""
+    found = state.get("propertyDependencies")
+    urns = found.get(key) if is_map(found) else None
+    return [str(urn) for urn in urns] if is_list(urns) else []
 
 
 def type_of(urn: str) -> str:
@@ -283,27 +221,62 @@ def _document(text: str) -> Mapping[str, Any]:
 
 
 def _listed(document: Mapping[str, Any], key: str) -> Sequence[Any]:
-    found = document.get(key) or []
+    found: object = document.get(key) or []
     if not is_list(found):
         raise PreviewError(f"{key} is not a list")
     return found
 
 
-def _step(step: Any) -> Mapping[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """One step of the engine, checked."""
+
+    op: str
+    urn: str
+    old: State
+    new: State
+    detail: Mapping[str, Mapping[str, Any]]
+    """Path → kind of difference."""
+    reasons: Sequence[str]
+    replace_keys: Sequence[str]
+
+    @property
+    def meaning(self) -> str:
+        """One of `OPERATIONS`, or an empty string."""
+        return _MEANING.get(self.op, "")
+
+
+def _step(step: Any) -> _Step:
     urn = step.get("urn") if is_map(step) else None
-    if not is_map(step) or not isinstance(urn, str) or len(urn.split("::")) < 4:
+    if not is_map(step) or not isinstance(urn, str) or len(urn.split("::", 3)) < 4:
         raise PreviewError(f"a step has no URN of a resource: {json.dumps(step)[:200]}")
     if step.get("op") not in _KNOWN_OPERATIONS:
         raise PreviewError(
             f"the step of {urn} has the operation {step.get('op')!r}; known are "
             + ", ".join(sorted(_KNOWN_OPERATIONS))
         )
-    return step
+    detail = _map(step, "detailedDiff")
+    return _Step(
+        op=step["op"],
+        urn=urn,
+        old=_map(step, "oldState"),
+        new=_map(step, "newState"),
+        detail={path: found if is_map(found) else {} for path, found in detail.items()},
+        reasons=[str(key) for key in _listed(step, "diffReasons")],
+        replace_keys=[str(key) for key in _listed(step, "replaceReasons")],
+    )
+
+
+def _map(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found: object = document.get(key) or {}
+    if not is_map(found):
+        raise PreviewError(f"{key} is not an object")
+    return found
 
 
 def _summary(document: Mapping[str, Any]) -> Mapping[str, int]:
-    found = document.get("changeSummary")
-    return found if is_map(found) else {}
+    found = _map(document, "changeSummary")
+    return {key: count for key, count in found.items() if isinstance(count, int)}
 
 
 def _diagnostics(document: Mapping[str, Any]) -> Iterator[Finding]:
@@ -356,10 +329,10 @@ def _check_result(
         raise PreviewError("the preview ended before its summary: changeSummary is missing")
 
 
-def _check_complete(document: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> None:
+def _check_complete(document: Mapping[str, Any], steps: Sequence[_Step]) -> None:
     """Compares the steps with the engine's own counts."""
     for operation in ("create", "update", "delete", "replace", "import"):
-        there = sum(step["op"] == operation for step in steps)
+        there = sum(step.op == operation for step in steps)
         counted = _summary(document).get(operation, 0)
         if there < counted:
             raise PreviewError(
@@ -367,235 +340,119 @@ def _check_complete(document: Mapping[str, Any], steps: Sequence[Mapping[str, An
             )
 
 
-def _stack(steps: Sequence[Mapping[str, Any]]) -> str:
-    return steps[0]["urn"].split("::")[0].removeprefix("urn:pulumi:") if steps else ""
+def _stack(steps: Sequence[_Step]) -> str:
+    return steps[0].urn.split("::")[0].removeprefix("urn:pulumi:") if steps else ""
 
 
-def _states(steps: Sequence[Mapping[str, Any]], key: str) -> list[State]:
-    """The resources before or after, without copies that an interrupted deployment has left."""
-    found: dict[str, State] = {}
+def _before(steps: Sequence[_Step]) -> list[State]:
+    """The resources before, without copies that an interrupted deployment has left."""
+    return list(
+        {step.urn: step.old for step in reversed(steps) if step.old and step.meaning != "discard"}.values()
+    )[::-1]
+
+
+def _after(steps: Sequence[_Step]) -> list[State]:
+    return list({step.urn: step.new for step in steps if step.new and step.op in _KEPT}.values())
+
+
+def _changes(steps: Iterable[_Step]) -> Iterator[Change]:
+    by_urn: dict[str, list[_Step]] = {}
     for step in steps:
-        left_over = _MEANING.get(step["op"]) == "discard"
-        if step.get(key) and not left_over and (key == "oldState" or step["op"] in _KEPT):
-            found.setdefault(step["urn"], step[key])
-    return list(found.values())
-
-
-def _changes(steps: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
-    by_urn: dict[str, list[Mapping[str, Any]]] = {}
-    for step in steps:
-        by_urn.setdefault(step["urn"], []).append(step)
+        by_urn.setdefault(step.urn, []).append(step)
     for urn, own in by_urn.items():
-        operations = {_MEANING[step["op"]] for step in own if step["op"] in _MEANING}
-        protection = any(_protection(step) for step in own)
-        if not operations and not protection:
+        operations = {step.meaning for step in own if step.meaning}
+        if not operations and not any(_protection(step) for step in own):
             continue
         # A copy of the resource that is left over doesn't matter beside what happens to the resource.
         operation = min(operations - {"discard"}, key=OPERATIONS.index, default="")
         yield _change(urn, operation or ("discard" if operations else "update"), own)
 
 
-def _protection(step: Mapping[str, Any]) -> bool:
-    old, new = step.get("oldState"), step.get("newState")
-    return bool(old and new and bool(old.get("protect")) != bool(new.get("protect")))
+def _protection(step: _Step) -> bool:
+    """Whether the resource's protection changes, which the engine doesn't count as a change."""
+    return bool(step.old and step.new) and bool(step.old.get("protect")) != bool(step.new.get("protect"))
 
 
-def _change(urn: str, operation: str, steps: Sequence[Mapping[str, Any]]) -> Change:
-    meant = [step for step in steps if _MEANING.get(step["op"]) not in (None, "discard")] or steps
+def _change(urn: str, operation: str, steps: Sequence[_Step]) -> Change:
     # The steps of a replacement repeat each other, and so do those of a refresh and of the update after it.
-    old_state: State = next((step["oldState"] for step in meant if step.get("oldState")), {})
-    new_state: State = next((step["newState"] for step in reversed(meant) if step.get("newState")), {})
+    meant = [step for step in steps if step.meaning not in ("", "discard")] or steps
+    nothing: State = {}
+    old = next((step.old for step in meant if step.old), nothing)
+    new = next((step.new for step in reversed(meant) if step.new), nothing)
     if operation in ("delete", "discard"):
-        new_state = {}
+        new = nothing
     elif operation in ("create", "import"):
-        old_state = {}
-    old, new = _inputs(old_state), _inputs(new_state)
-    detailed = {path: detail for step in meant for path, detail in (step.get("detailedDiff") or {}).items()}
-    keys = list(dict.fromkeys(key for step in meant for key in step.get("replaceReasons") or []))
-    reasons = {key for step in meant for key in step.get("diffReasons") or []}
-    differences = (
-        list(_differences(old_state, new_state, detailed, reasons))
-        if old_state and new_state
-        else [
-            Difference(path=key, old=old.get(key, ABSENT), new=new.get(key, ABSENT))
-            for key in dict.fromkeys([*old, *new])
+        old = nothing
+    before, after = (properties(state.get("inputs")) for state in (old, new))
+    detail = {path: found for step in meant for path, found in step.detail.items()}
+    keys = list(dict.fromkeys(key for step in meant for key in step.replace_keys))
+    if old and new:
+        reasons = dict.fromkeys(key for step in meant for key in step.reasons)
+        found = list(_differences(old, new, detail, [*reasons, *keys]))
+    else:
+        found = [
+            Difference(path=key, old=before.get(key, ABSENT), new=after.get(key, ABSENT))
+            for key in dict.fromkeys([*before, *after])
         ]
-    )
-    forcing = {path for path, detail in detailed.items() if detail.get("kind", "").endswith("-replace")}
+    if operation == "replace":
+        forcing = [path for path, kind in detail.items() if str(kind.get("kind")).endswith("-replace")]
+        found = [replace(item, replaces=_forces(item, forcing, keys)) for item in found]
     return Change(
         urn=urn,
         operation=operation,
-        differences=[
-            _forced(difference, forcing, keys) if operation == "replace" else difference
-            for difference in differences
-        ],
-        old=old,
-        new=new,
+        differences=found,
+        old=before,
+        new=after,
         replace_keys=keys,
-        old_state=old_state,
-        new_state=new_state,
+        old_state=old,
+        new_state=new,
     )
 
 
-def _forced(difference: Difference, forcing: set[str], keys: Sequence[str]) -> Difference:
-    forces = any(_overlap(difference.path, path) for path in forcing) or (
-        not forcing and difference.top in keys
-    )
-    return replace(difference, replaces=forces)
+def _forces(item: Difference, forcing: Sequence[str], keys: Sequence[str]) -> bool:
+    if forcing:
+        return any(overlap(item.path, path) for path in forcing)
+    return item.top in keys
 
 
 def _differences(
-    old_state: State, new_state: State, detailed: Mapping[str, Any], reasons: set[str]
+    old: State, new: State, detail: Mapping[str, Mapping[str, Any]], reasons: Iterable[str]
 ) -> Iterator[Difference]:
     """The union of what differs between the inputs and of what the provider says."""
-    old, new = _inputs(old_state), _inputs(new_state)
-    found = list(compare(old, new))
+    before, after = (properties(state.get("inputs")) for state in (old, new))
+    found = list(compare(before, after))
     # The provider compares with the resource as it is on AWS, which can differ from its old inputs.
-    outputs = _clean(old_state.get("outputs") or {})
-    for path, detail in detailed.items():
-        if is_internal(path) or any(_overlap(path, other.path) for other in found):
+    outputs = properties(old.get("outputs"))
+    for path, kind in detail.items():
+        if is_internal(path) or any(overlap(path, other.path) for other in found):
             continue
-        before = _at(old if detail.get("inputDiff") else outputs, path)
-        before, after = _at(old, path) if before is ABSENT else before, _at(new, path)
-        if after is ABSENT and not detail.get("kind", "").startswith("delete"):
-            after = UNKNOWN  # the provider computes it
-        found.append(Difference(path=path, old=before, new=after))
-    for key in sorted(reasons):
+        was = at(before if kind.get("inputDiff") else outputs, path)
+        was, now = at(before, path) if was is ABSENT else was, at(after, path)
+        if now is ABSENT and not str(kind.get("kind")).startswith("delete"):
+            now = UNKNOWN  # the provider computes it
+        found.append(Difference(path=path, old=was, new=now))
+    for key in reasons:
         if not is_internal(key) and not any(other.top == key for other in found):
-            found.append(Difference(path=key, old=old.get(key, ABSENT), new=new.get(key, ABSENT)))
-    if any(difference.top not in _COMPUTED for difference in found):
-        found = [difference for difference in found if difference.top not in _COMPUTED]
-    generated = _generated(old_state) & _generated(new_state)
+            found.append(Difference(path=key, old=before.get(key, ABSENT), new=after.get(key, ABSENT)))
+    if any(item.top not in _COMPUTED for item in found):
+        found = [item for item in found if item.top not in _COMPUTED]
+    generated = _generated(old) & _generated(new)
     yield from (replace(item, generated=item.top in generated) for item in found)
     for option in _OPTIONS:
-        before, after = _option(old_state, option), _option(new_state, option)
-        if before != after:
-            yield Difference(path=f"({option})", old=before, new=after)
+        was, now = _option(old, option), _option(new, option)
+        if was != now:
+            yield Difference(path=f"({option})", old=was, new=now)
 
 
 def _generated(state: State) -> frozenset[str]:
     """The properties that the program doesn't give, such as names that the engine generates."""
-    defaults = (state.get("inputs") or {}).get("__defaults")
-    return frozenset(defaults if is_list(defaults) else ())
+    inputs = state.get("inputs")
+    defaults = inputs.get("__defaults") if is_map(inputs) else None
+    return frozenset(map(str, defaults)) if is_list(defaults) else frozenset()
 
 
 def _option(state: State, option: str) -> Any:
-    value = state.get(option, ABSENT)
+    value = state.get(option) or ABSENT
     if option == "provider" and isinstance(value, str):
         return value.rsplit("::", 1)[0]  # without the provider's ID, which each deployment can change
-    return value or ABSENT
-
-
-def compare(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
-    """The parts of a value that differ, each with its path. Equal elements of lists are aligned."""
-    if is_map(old) and is_map(new):
-        for key in dict.fromkeys([*old, *new]):
-            yield from compare(old.get(key, ABSENT), new.get(key, ABSENT), _below(path, key))
-    elif is_list(old) and is_list(new) and old and new:
-        yield from _compare_lists(old, new, path)
-    elif not same(old, new):
-        yield Difference(path=path, old=old, new=new)
-
-
-def _compare_lists(old: Sequence[Any], new: Sequence[Any], path: str) -> Iterator[Difference]:
-    before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
-    for kind, first, last, start, end in matcher.get_opcodes():
-        if kind == "equal":
-            continue
-        pairs = min(last - first, end - start)
-        for offset in range(pairs):
-            yield from compare(old[first + offset], new[start + offset], f"{path}[{start + offset}]")
-        for index in range(first + pairs, last):
-            yield Difference(path=f"{path}[{index}]", old=old[index], new=ABSENT)
-        for index in range(start + pairs, end):
-            yield Difference(path=f"{path}[{index}]", old=ABSENT, new=new[index])
-
-
-def same(old: Any, new: Any) -> bool:
-    """Whether two values are equal. A boolean is not equal to a number, unlike in Python."""
-    return json.dumps(_encodable(old), sort_keys=True) == json.dumps(_encodable(new), sort_keys=True)
-
-
-def _encodable(value: Any) -> Any:
-    return {"absent": []} if value is ABSENT else value
-
-
-def _below(path: str, key: str) -> str:
-    if re.fullmatch(r"[\w$-]+", key):
-        return f"{path}.{key}" if path else key
-    return f"{path}[{json.dumps(key)}]"
-
-
-def _overlap(path: str, other: str) -> bool:
-    """Whether one path is equal to the other, or contains it."""
-    shorter, longer = sorted((path, other), key=len)
-    return longer.startswith(shorter) and longer[len(shorter) : len(shorter) + 1] in ("", ".", "[")
-
-
-def is_internal(path: str) -> bool:
-    """Whether a path belongs to the bookkeeping of the engine or of a provider, such as `__defaults`."""
-    return any(part.startswith("__") for part in re.split(r"[.\[]", path))
-
-
-def _at(value: Any, path: str) -> Any:
-    for quoted, index, name in re.findall(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.\[\]]+)', path):
-        if index:
-            if not is_list(value) or int(index) >= len(value):
-                return ABSENT
-            value = value[int(index)]
-        elif not is_map(value) or (key := quoted or name) not in value:
-            return ABSENT
-        else:
-            value = value[key]
     return value
-
-
-def _inputs(state: State) -> Mapping[str, Any]:
-    found = _clean(state.get("inputs") or {})
-    if is_map(found) and "apiVersion" in found and found.get("kind") == "Secret":
-        # Only a cluster's base64 hides these, and a program can forget to mark them as secret.
-        return {key: SECRET if key in ("data", "stringData") else item for key, item in found.items()}
-    return found if is_map(found) else {}
-
-
-_SENSITIVE = frozenset(
-    {
-        *("authToken", "masterPassword", "password", "passwords", "privateKey", "secretBinary", "secretKey"),
-        *("secretString", "userPassword"),
-    }
-)
-"""Properties that are masked even if the program doesn't mark their value as secret."""
-
-
-def _clean(value: Any) -> Any:
-    """The value as plain data, without bookkeeping. Files are replaced by their digest."""
-    if is_map(value):
-        signature = value.get(values.SIGNATURE)
-        if signature == values.SECRET:
-            return SECRET
-        if signature in _ASSETS:
-            return f"sha256:{value.get('hash', '')}"
-        if signature == values.OUTPUT:
-            return SECRET if value.get("secret") else _clean(value.get("value", UNKNOWN))
-        if signature == values.RESOURCE:
-            return value.get("urn", "")
-        return {
-            key: SECRET if key in _SENSITIVE and item and not _is_unknown(item) else _clean(item)
-            for key, item in value.items()
-            if not key.startswith("__")
-        }
-    if is_list(value):
-        return [_clean(item) for item in value]
-    return UNKNOWN if _is_unknown(value) else value
-
-
-def _is_unknown(value: object) -> bool:
-    return isinstance(value, str) and value in _UNKNOWN
-
-
-def contains(value: Any, marker: str) -> bool:
-    """Whether a marker, `SECRET` or `UNKNOWN`, is a part of a value."""
-    if is_map(value):
-        return any(contains(item, marker) for item in value.values())
-    return any(contains(item, marker) for item in value) if is_list(value) else value == marker

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from policy.rule import is_list, is_map
-from report.preview import ABSENT, UNKNOWN, Change, Difference, compare
+from report.differences import ABSENT, UNKNOWN, Difference, compare
+from report.preview import Change
 
 SHORT = 100
 """Characters of a value that is shown within a line."""
@@ -51,10 +52,10 @@ def entries(change: Change, differences: Sequence[Difference]) -> list[Entry]:
     """
     if is_manifest(change) and change.old and change.new:
         options = [difference for difference in differences if difference.path.startswith("(")]
-        lines = text_diff(_yaml(_manifest(change.old)), _yaml(_manifest(change.new)))
+        lines = text_diff(block(_manifest(change.old)), block(_manifest(change.new)))
         replaces = any(difference.replaces for difference in differences)
-        block: list[Entry] = [Block(path="manifest", lines=lines, replaces=replaces)] if lines else []
-        return [*block, *(entry for option in options for entry in _entries(option))]
+        manifest: list[Entry] = [Block(path="manifest", lines=lines, replaces=replaces)] if lines else []
+        return [*manifest, *(entry for option in options for entry in _entries(option))]
     return [entry for difference in differences for entry in _entries(difference)]
 
 
@@ -129,11 +130,11 @@ def _readable(value: Any) -> str:
         return ""
     if isinstance(value, str):
         if (found := document(value)) is not None and len(value) > SHORT:
-            return _yaml(found)
+            return block(found)
         return value
     if is_map(value) or is_list(value):
         text = json.dumps(value, ensure_ascii=False)
-        return text if len(text) <= SHORT else _yaml(value)
+        return text if len(text) <= SHORT else block(value)
     return json.dumps(value)
 
 
@@ -179,6 +180,7 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _yaml(value: Any) -> str:
+def block(value: Any) -> str:
+    """A value as YAML."""
     plain = json.loads(json.dumps(value))
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000).rstrip("\n")

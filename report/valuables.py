@@ -62,8 +62,7 @@ VALUABLES: tuple[Valuable, ...] = (
     Valuable(
         noun="brokers",
         types=("aws:msk/cluster:Cluster", "aws:msk/serverlessCluster:ServerlessCluster"),
-        replaced="The new cluster has no topics, and its brokers have other addresses; the old one is deleted "
-        "with its events.",
+        replaced="The new cluster is empty and has other addresses; the old one is deleted.",
         deleted="All topics are deleted with their events.",
     ),
     Valuable(
@@ -81,7 +80,7 @@ VALUABLES: tuple[Valuable, ...] = (
     Valuable(
         noun="bucket",
         types=("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2"),
-        replaced="The new bucket is empty and can have another name. The old one must be empty to be deleted.",
+        replaced="The new bucket is empty and can have another name; the old one is deleted.",
         deleted="Its objects are deleted, or the deployment fails if it has any.",
     ),
     Valuable(
@@ -173,8 +172,8 @@ VALUABLES: tuple[Valuable, ...] = (
             "kubernetes:helm.sh/v3:Release",
             "kubernetes:eks.amazonaws.com/v1:TargetGroupBinding",
         ),
-        replaced="If the name stays, the old one is deleted first: its pods get no requests until the new ones "
-        "are ready.",
+        replaced="If the name stays, the old one is deleted first, and requests fail until the new one is "
+        "ready.",
         deleted="Its pods stop, or get no more requests.",
     ),
     Valuable(
@@ -230,8 +229,8 @@ VALUABLES: tuple[Valuable, ...] = (
             "aws:route53/keySigningKey:KeySigningKey",
             "aws:route53/hostedZoneDnsSec:HostedZoneDnsSec",
         ),
-        replaced="The name can't be resolved until the new one exists; resolvers remember that. A new zone has "
-        "other name servers, and a new signing key needs a new DS record.",
+        replaced="The name can't be resolved until the new one exists. A new zone has other name servers, "
+        "and a new signing key needs a new DS record.",
         deleted="The name can't be resolved any more.",
     ),
     Valuable(
@@ -255,8 +254,8 @@ VALUABLES: tuple[Valuable, ...] = (
             "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
             "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
         ),
-        replaced="Connections through it end, and addresses change; it can't be deleted while something uses it.",
-        deleted="Connections through it end; it can't be deleted while something uses it.",
+        replaced="Connections through it end, and addresses change.",
+        deleted="Connections through it end.",
     ),
 )
 
