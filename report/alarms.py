@@ -40,7 +40,7 @@ _ACTIONS = ("alarmActions", "okActions", "insufficientDataActions")
 def silenced(change: Change) -> Iterator[str]:
     """How a change makes an alarm disappear, or the way on which it reaches somebody."""
     if change.operation == "delete" and change.type in _ALARMS | _PATHS:
-        what = "is deleted" if change.type in _ALARMS else "is deleted: alarms that need it no longer work"
+        what = "deleted" if change.type in _ALARMS else "deleted: alarms that need it no longer work"
         yield what
     if not change.old or not change.new:
         return

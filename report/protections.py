@@ -250,7 +250,7 @@ def weakened(change: Change) -> Iterator[tuple[str, str]]:
     if change.operation in ("delete", "discard"):
         if change.type in GUARDS and change.operation == "delete":
             kind, meaning = GUARDS[change.type]
-            yield kind, f"is deleted: {meaning}"
+            yield kind, f"deleted: {meaning}"
         return
     seen: set[tuple[str, str]] = set()
     for difference in _parts(change):
