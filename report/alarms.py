@@ -42,7 +42,7 @@ def silenced(change: Change) -> Iterator[str]:
     if change.operation == "delete" and change.type in _ALARMS | _PATHS:
         what = "deleted" if change.type in _ALARMS else "deleted: alarms that need it no longer work"
         yield what
-    if not change.old or not change.new:
+    if not change.existed or not change.remains:
         return
     if change.type in _ALARMS:
         yield from _muted(change)

@@ -145,7 +145,7 @@ def _twin(change: Change, changes: Sequence[Change]) -> str:
 
 def _secrets(change: Change) -> Iterator[str]:
     """Secrets that change, in resources that stay."""
-    if not change.old or not change.new:
+    if not change.existed or not change.remains:
         return
     for difference in change.differences:
         if contains(difference.old, SECRET):

@@ -181,6 +181,8 @@ def clean(value: Any) -> Any:
         }
     if is_list(value):
         return [clean(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # the engine has no integers
     return UNKNOWN if _is_unknown(value) else value
 
 

@@ -34,9 +34,7 @@ _BROAD = re.compile(
 
 _RBAC = re.compile(r"kubernetes:rbac\.authorization\.k8s\.io/v1:(Cluster)?Role(Binding)?$")
 
-_DOCUMENTS = re.compile(
-    r"(policy|policies|policydocument|assumerolepolicy|accesspolicies|body)$", re.IGNORECASE
-)
+_DOCUMENTS = re.compile(r"polic(y|ies|ydocument)$", re.IGNORECASE)
 """Names of properties that hold policy documents."""
 
 
@@ -73,7 +71,7 @@ def granted(change: Change, changes: Sequence[Change]) -> Iterator[str]:
     elif _RBAC.match(change.type):
         yield from _kubernetes(change)
     for key in change.new:
-        if _DOCUMENTS.search(key) or list(_statements(change.new[key])):
+        if _DOCUMENTS.search(key) or any(map(_holds_policy, (change.old.get(key), change.new[key]))):
             yield from _document(change, key, changes)
     yield from _lifted(change, change.new)
 
@@ -89,7 +87,7 @@ def _document(change: Change, key: str, changes: Sequence[Change]) -> Iterator[s
     for grant in _grants(change, new, "Allow"):
         if any(other.covers(grant) for other in before):
             continue
-        if not change.old and not _matters(change, key, grant, changes):
+        if not change.existed and not _matters(change, key, grant, changes):
             continue
         who = grant.principal if grant.principal != owner else f"role {owner}"
         new_actions.setdefault((who, grant.resource, grant.condition), []).append(grant.action)
@@ -104,7 +102,7 @@ def _unreadable(change: Change, key: str, changes: Sequence[Change]) -> Iterator
         return
     created = {other.urn for other in changes if other.operation == "create"}
     existing = [urn for urn in change.sources(key) if urn not in created]
-    if change.old:
+    if change.existed:
         yield f"{key} changes, and its text is known only after the deployment"
     elif existing and not _is_trust(key):
         names = ", ".join(urn.rsplit("::", 1)[-1] for urn in existing)
@@ -173,6 +171,10 @@ def _statements(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _statements(item)
 
 
+def _holds_policy(value: Any) -> bool:
+    return any(True for _ in _statements(value))
+
+
 def _principals(statement: Mapping[str, Any]) -> list[str]:
     for key, prefix in (("Principal", ""), ("NotPrincipal", "everyone but ")):
         value = statement.get(key)
@@ -205,17 +207,17 @@ def _attached(change: Change, changes: Sequence[Change]) -> Iterator[str]:
     if what_key == "accessString":
         words = " ".join(old).split()
         added = [" ".join(word for word in " ".join(added).split() if word not in words and word[0] != "-")]
-    moved = bool(change.old) and change.old.get(who_key) != change.new.get(who_key)
+    moved = change.existed and change.old.get(who_key) != change.new.get(who_key)
     created = {other.urn for other in changes if other.operation == "create"}
     new_holder = any(urn in created for urn in change.sources(who_key))
-    if not change.old and new_holder and not any(_BROAD.search(item) for item in added):
+    if not change.existed and new_holder and not any(_BROAD.search(item) for item in added):
         return
-    if change.old and change.new.get(who_key) == UNKNOWN:
+    if change.existed and change.new.get(who_key) == UNKNOWN:
         moved = False  # the principal is replaced
     if moved and not added:
         added = [str(item) for item in listed(change.new.get(what_key))]
     added = [item for item in added if item]
-    if added or (not change.old and change.type.endswith("AccessEntry")):
+    if added or (not change.existed and change.type.endswith("AccessEntry")):
         who = shown(change.new.get(who_key, "somebody"))
         yield f"{who} now has {', '.join(map(shown, added)) or 'access to the cluster'}"
 

@@ -85,7 +85,7 @@ def opened(change: Change, changes: Sequence[Change]) -> Iterator[tuple[bool, st
         return
     if change.type in _LISTS:
         yield from _listed(change)
-    elif change.type == _POLICY and change.old:
+    elif change.type == _POLICY and change.existed:
         yield from _pods(change)
     elif change.type in _GROUPS or change.type in _RULES:
         yield from _group(change, changes)
@@ -93,7 +93,7 @@ def opened(change: Change, changes: Sequence[Change]) -> Iterator[tuple[bool, st
 
 def _group(change: Change, changes: Sequence[Change]) -> Iterator[tuple[bool, str]]:
     before = list(_openings(change, change.old))
-    new_group = (change.type in _GROUPS and not change.old) or _is_new(change, changes)
+    new_group = (change.type in _GROUPS and not change.existed) or _is_new(change, changes)
     for opening in _openings(change, change.new):
         internet = opening.direction == "ingress" and _is_internet(opening.peer)
         if any(old.covers(opening) for old in before):
@@ -115,10 +115,12 @@ def _is_new(change: Change, changes: Sequence[Change]) -> bool:
 
 
 def _same_sources(change: Change) -> bool:
-    return bool(change.old) and all(
-        {*change.sources(key)} <= {*dependencies(change.old_state, key)}
-        for key in (*_OTHERS, "ingress", "egress")
-        if key in change.new
+    keys = [
+        key for key in (*_NETWORKS, *_OTHERS, "ingress", "egress") if contains(change.new.get(key), UNKNOWN)
+    ]
+    return all(
+        change.sources(key) and {*change.sources(key)} <= {*dependencies(change.old_state, key)}
+        for key in keys
     )
 
 
@@ -154,7 +156,7 @@ def _listed(change: Change) -> Iterator[tuple[bool, str]]:
     before, after = (_networks(inputs, _LISTS[change.type]) for inputs in (change.old, change.new))
     for network in after:
         internet = _is_internet(network)
-        if any(_contains(old, network) for old in before) or not (change.old or internet):
+        if any(_contains(old, network) for old in before) or not (change.existed or internet):
             continue
         yield internet, f"admits {network}" + (f" (before: {', '.join(before)})" if before else "")
 

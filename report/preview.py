@@ -99,6 +99,16 @@ class Change:
         """The logical name."""
         return name_of(self.urn)
 
+    @property
+    def existed(self) -> bool:
+        """Whether the resource is there before the change."""
+        return bool(self.old_state)
+
+    @property
+    def remains(self) -> bool:
+        """Whether the resource is there after the change."""
+        return bool(self.new_state)
+
     @cached_property
     def tier(self) -> str:
         """The tier's title."""
@@ -221,7 +231,9 @@ def _document(text: str) -> Mapping[str, Any]:
 
 
 def _listed(document: Mapping[str, Any], key: str) -> Sequence[Any]:
-    found: object = document.get(key) or []
+    found: object = document.get(key)
+    if found is None:
+        return []
     if not is_list(found):
         raise PreviewError(f"{key} is not a list")
     return found
@@ -268,7 +280,9 @@ def _step(step: Any) -> _Step:
 
 
 def _map(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found: object = document.get(key) or {}
+    found: object = document.get(key)
+    if found is None:
+        return {}
     if not is_map(found):
         raise PreviewError(f"{key} is not an object")
     return found
@@ -410,9 +424,7 @@ def _change(urn: str, operation: str, steps: Sequence[_Step]) -> Change:
 
 
 def _forces(item: Difference, forcing: Sequence[str], keys: Sequence[str]) -> bool:
-    if forcing:
-        return any(overlap(item.path, path) for path in forcing)
-    return item.top in keys
+    return any(overlap(item.path, path) for path in forcing or keys)
 
 
 def _differences(
@@ -432,8 +444,8 @@ def _differences(
             now = UNKNOWN  # the provider computes it
         found.append(Difference(path=path, old=was, new=now))
     for key in reasons:
-        if not is_internal(key) and not any(other.top == key for other in found):
-            found.append(Difference(path=key, old=before.get(key, ABSENT), new=after.get(key, ABSENT)))
+        if not is_internal(key) and not any(overlap(key, other.path) for other in found):
+            found.append(Difference(path=key, old=at(before, key), new=at(after, key)))
     if any(item.top not in _COMPUTED for item in found):
         found = [item for item in found if item.top not in _COMPUTED]
     generated = _generated(old) & _generated(new)

@@ -258,7 +258,7 @@ def weakened(change: Change) -> Iterator[tuple[str, str]]:
         for item in _PROPERTIES:
             if not re.search(rf"(^|[.=→ ]){item.path}$", path):
                 continue
-            if not change.old and item.kind not in _FROM_START:
+            if not change.existed and item.kind not in _FROM_START:
                 continue
             old, new = (None if value is ABSENT else value for value in (difference.old, difference.new))
             if item.weaker(old, new) and (item.kind, path) not in seen:
@@ -279,7 +279,11 @@ def _parts(change: Change) -> Iterator[Difference]:
         for path in dict.fromkeys([*old, *new]):
             if (before := old.get(path, ABSENT)) != (after := new.get(path, ABSENT)):
                 yield Difference(path=path, old=before, new=after)
-    if change.type == "aws:lb/loadBalancer:LoadBalancer" and not change.old and "internal" not in change.new:
+    if (
+        change.type == "aws:lb/loadBalancer:LoadBalancer"
+        and not change.existed
+        and "internal" not in change.new
+    ):
         yield Difference(path="internal", old=True, new=ABSENT)  # by default it has public addresses
 
 

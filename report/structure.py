@@ -50,7 +50,7 @@ def entries(change: Change, differences: Sequence[Difference]) -> list[Entry]:
 
     A Kubernetes object that is updated or replaced is shown as the difference between its manifests.
     """
-    if is_manifest(change) and change.old and change.new:
+    if is_manifest(change) and change.existed and change.remains:
         options = [difference for difference in differences if difference.path.startswith("(")]
         lines = text_diff(block(_manifest(change.old)), block(_manifest(change.new)))
         replaces = any(difference.replaces for difference in differences)
