@@ -102,7 +102,8 @@ def trimmed(document: Mapping[str, Any], sames: bool = False) -> dict[str, Any]:
 
 
 def _is_unchanged(step: Mapping[str, Any]) -> bool:
-    old, new = step.get("oldState") or {}, step.get("newState") or {}
+    nothing: Mapping[str, Any] = {}
+    old, new = step.get("oldState", nothing), step.get("newState", nothing)
     return step["op"] == "same" and old.get("protect") == new.get("protect")
 
 
@@ -110,7 +111,8 @@ _UNREAD = ("stackTrace", "sourcePosition", "created", "modified", "dependencies"
 
 
 def _trimmed_step(step: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {path.split(".")[0].split("[")[0] for path in step.get("detailedDiff") or {}}
+    detail: Mapping[str, Any] = step.get("detailedDiff") or {}
+    shown = {path.split(".")[0].split("[")[0] for path in detail}
     trimmed = dict(step)
     for side in ("oldState", "newState"):
         if state := step.get(side):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -149,8 +150,11 @@ def test_text_before_the_document_is_ignored() -> None:
 
 
 def test_bookkeeping_of_providers_is_no_difference_and_a_programs_own_names_are() -> None:
-    old = {"__defaults": [], "environment": {"__defaults": [], "variables": {"__NAME": "a"}}}
-    new = {"__defaults": ["x"], "environment": {"__defaults": ["y"], "variables": {"__NAME": "b"}}}
+    old: dict[str, Any] = {"__defaults": [], "environment": {"__defaults": [], "variables": {"__NAME": "a"}}}
+    new: dict[str, Any] = {
+        "__defaults": ["x"],
+        "environment": {"__defaults": ["y"], "variables": {"__NAME": "b"}},
+    }
     (change,) = read(step("aws:lambda/function:Function", old, new, detail={"__defaults": "update"})).changes
     assert [item.path for item in change.differences] == ["environment.variables.__NAME"]
 
@@ -167,7 +171,7 @@ def test_difference_that_only_the_provider_sees_is_kept() -> None:
 
 
 def test_reasons_of_the_engine_are_properties_or_paths() -> None:
-    """`replaceReasons` can have a whole path, and is all that a provider without detailed differences gives."""
+    """`replaceReasons` can have whole paths. Some providers give nothing else."""
     (change,) = read(
         step(KEY, {"a": {"b": ["x"], "c": 1}}, {"a": {"b": ["y"], "c": 2}}, operation="replace",
              replace_keys=["a.b[0]", "d"])

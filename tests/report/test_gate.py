@@ -1,0 +1,100 @@
+"""What may be deployed, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from report import gate, model
+from report.dangers import KINDS
+from report.preview import Finding
+from tests.report.changes import document, read, step
+from tests.report.recordings import FOLDER
+from tests.unit.harness import ROOT
+
+REPLACED = step("aws:rds/cluster:Cluster", {"a": 1}, {"a": 2}, operation="replace", replace_keys=["a"])
+LABEL = "allow: replace database"
+
+
+def verdict(*labels: str) -> str:
+    return model.build(read(REPLACED), labels).verdict
+
+
+def test_danger_blocks_without_exactly_its_label() -> None:
+    assert verdict() == gate.BLOCKED
+    assert verdict(LABEL) == gate.PASS
+    assert verdict(" Allow: Replace Database ") == gate.PASS
+    others = [f"allow: {kind}" for kind in KINDS if f"allow: {kind}" != LABEL]
+    assert verdict(*others, "allow", "allow: *", "allow: replace") == gate.BLOCKED
+
+
+def test_reason_names_the_label() -> None:
+    (reason,) = model.build(read(REPLACED)).reasons
+    assert (reason.text, reason.label) == ("replace database: 1 time", LABEL)
+
+
+@pytest.mark.parametrize(
+    ("severity", "blocks"), [("mandatory", True), ("advisory", False), ("warning", False)]
+)
+def test_findings_block_if_the_deployment_would_fail(severity: str, blocks: bool) -> None:
+    finding = Finding(source="policy pack", severity=severity, urn="", text="exceptions.yaml: … expired")
+    reasons = gate.reasons([], [finding], [f"allow: {kind}" for kind in KINDS])
+    assert bool(reasons) == blocks
+    assert all(reason.label == "" for reason in reasons)
+
+
+def report(preview: str, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "report", "--preview", "-", "--out", str(folder), *options],
+        cwd=ROOT,
+        input=preview,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("preview", "options", "status", "printed"),
+    [
+        (document(REPLACED), [], 1, "**Blocked**"),
+        (document(REPLACED), ["--label", LABEL], 0, "**Pass**"),
+        ((FOLDER / "nothing.json").read_text(), [], 0, "touches no resource"),
+        ((FOLDER / "broken.json").read_text(), [], 2, "there is no such region"),
+        ((FOLDER / "changes.json").read_text(), [], 2, "--event-log FILE"),
+        (
+            (FOLDER / "changes.json").read_text(),
+            ["--events", str(FOLDER / "changes.events")],
+            1,
+            "**Blocked**",
+        ),
+        ("", [], 2, "it is empty"),
+        ("", ["--events", "/does/not/exist"], 2, "No such file"),
+    ],
+)
+def test_exit_status_and_files(
+    tmp_path: Path, preview: str, options: list[str], status: int, printed: str
+) -> None:
+    done = report(preview, *options, folder=tmp_path / "new" / "out")
+    assert (done.returncode, printed in done.stdout + done.stderr) == (status, True), done
+    written = json.loads((tmp_path / "new" / "out" / "report.json").read_text())
+    assert written["verdict"] == ("pass" if status == 0 else "blocked")
+    assert {"counts", "verdict", "dangers", "changes", "cost", "findings"} <= written.keys()
+    assert (tmp_path / "new" / "out" / "report.html").read_text().startswith("<!doctype html>")
+    markdown = (tmp_path / "new" / "out" / "report.md").read_text()
+    assert markdown == done.stdout if status < 2 else done.stderr.split("\n")[0][7:40] in markdown
+
+
+def test_json_has_dangers_changes_and_both_values_of_each_property(tmp_path: Path) -> None:
+    report(document(REPLACED), folder=tmp_path)
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["counts"] == {"replace": 1, "same": 0}
+    (danger,) = written["dangers"]
+    assert (danger["urn"], danger["kind"], danger["label"]) == (REPLACED["urn"], "replace database", LABEL)
+    assert danger["text"].startswith("replaced because of a: 1 → 2. ")
+    (change,) = written["changes"]
+    assert change["properties"] == {"a": {"old": 1, "new": 2, "replaces": True}}
+    assert written["cost"] == {"before": None, "after": None, "byTier": {}, "unpriced": [], "byTraffic": []}
