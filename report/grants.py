@@ -212,6 +212,8 @@ def _attached(change: Change, changes: Sequence[Change]) -> Iterator[str]:
     new_holder = any(urn in created for urn in change.sources(who_key))
     if not change.existed and new_holder and not any(_BROAD.search(item) for item in added):
         return
+    if any(urn in created for urn in change.sources(what_key)):
+        return  # a new role, whose own policies say what it may do
     if change.existed and change.new.get(who_key) == UNKNOWN:
         moved = False  # the principal is replaced
     if moved and not added:

@@ -98,6 +98,16 @@ def document(value: object) -> Any:
     return None
 
 
+def expanded(value: Any) -> Any:
+    """A value with JSON documents in place of their texts."""
+    found = document(value)
+    if found is not None:
+        return expanded(found)
+    if is_map(value):
+        return {key: expanded(item) for key, item in value.items()}
+    return [expanded(item) for item in value] if is_list(value) else value
+
+
 _IDS = ("Sid", "Id", "id", "name", "Name")
 
 

@@ -8,7 +8,7 @@ from report.causes import Explained, Group
 from report.dangers import Danger
 from report.model import Estimate, Report
 from report.preview import OPERATIONS, Change, name_of, type_of
-from report.structure import block
+from report.structure import block, expanded
 
 PAST = {
     "create": "created",
@@ -141,4 +141,4 @@ def short_type(token: str) -> str:
 def properties(change: Change) -> str:
     """The properties of a resource that is created or deleted, as YAML."""
     values = change.new or change.old
-    return block(values) if values else ""
+    return block(expanded(values)) if values else ""

@@ -122,7 +122,8 @@ def _trimmed_step(step: Mapping[str, Any]) -> dict[str, Any]:
     return trimmed
 
 
-def _policy_events(log: str) -> str:
+def policy_events(log: str) -> str:
+    """The findings of the policy pack in a file of events."""
     return "".join(f"{line}\n" for line in log.splitlines() if json.loads(line).get("policyEvent"))
 
 
@@ -207,7 +208,7 @@ def main() -> None:
             "nothing": project.document(BEFORE),
             "broken": project.document(BROKEN),
         }
-        (FOLDER / "changes.events").write_text(_policy_events(log.read_text()))
+        (FOLDER / "changes.events").write_text(policy_events(log.read_text()))
     with tempfile.TemporaryDirectory() as settings:
         documents |= dict(_record_settings(Path(settings)))
     for name, document in documents.items():

@@ -329,6 +329,14 @@ def test_new_role_of_new_resources_gets_no_access_to_what_exists() -> None:
     assert (danger.kind, "which uses orders" in danger.what) == ("grant access", True)
 
 
+def test_new_role_of_a_new_service_account_is_judged_by_its_own_policies() -> None:
+    role = step(ROLE, None, {"name": "role"}, name="role")
+    token = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+    inputs = {"serviceAccount": "orders", "roleArn": UNKNOWN}
+    assert kinds(role, step(token, None, inputs, sources={"roleArn": [urn(ROLE, "role")]})) == []
+    assert kinds(step(token, None, {**inputs, "roleArn": "arn:existing"})) == ["grant access"]
+
+
 def test_new_role_that_may_do_everything_is_dangerous() -> None:
     everything = {"role": "new", "policy": policy(allow("*", "*"))}
     assert kinds(step(ROLE_POLICY, None, everything)) == ["grant access"]

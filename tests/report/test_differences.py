@@ -31,8 +31,9 @@ def test_parts_that_differ(old: Any, new: Any, expected: list[tuple[str, Any, An
     assert [(item.path, item.old, item.new) for item in compare(old, new)] == expected
 
 
+SINGLE: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(-3, 3) | st.text('ab.["', max_size=3)
 VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.text('ab.["', max_size=3),
+    SINGLE,
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text('ab."', min_size=1, max_size=2), inner)
     ),

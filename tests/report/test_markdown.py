@@ -56,7 +56,12 @@ def test_change_that_touches_nothing_is_one_line() -> None:
 
 def test_cost_before_and_after() -> None:
     def costs(total: int, **more: Any) -> Estimate:
-        base = {"total": Decimal(total), "by_tier": {"MSK": Decimal(total)}, "unpriced": [], "by_traffic": []}
+        base: dict[str, Any] = {
+            "total": Decimal(total),
+            "by_tier": {"MSK": Decimal(total)},
+            "unpriced": [],
+            "by_traffic": [],
+        }
         return cast(Estimate, SimpleNamespace(**base | more))
 
     found = model.build(recorded("small-values"), (), costs(1000), costs(1200, unpriced=["aws:a:A"]))

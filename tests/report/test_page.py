@@ -57,7 +57,7 @@ def test_page_is_well_formed_and_loads_nothing(name: str) -> None:
     links = [str(attrs["href"]) for _, attrs in parsed.elements if "href" in attrs]
     assert all(link.startswith("#") for link in links)
     assert not re.search(r"url\((?!#)|@import|https?://", text)
-    (policy,) = [attrs["content"] for tag, attrs in parsed.elements if "http-equiv" in attrs]
+    (policy,) = [attrs["content"] for _, attrs in parsed.elements if "http-equiv" in attrs]
     assert str(policy).startswith("default-src 'none'")
 
 
