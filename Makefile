@@ -47,6 +47,7 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 	$(BIN)/python -m tests.unit.quotas
 	$(BIN)/python -m tests.report.makespan
 	$(BIN)/python -m tests.policy.controls
+	$(BIN)/python -m tests.report.kinds
 	$(BIN)/python -m tests.report.examples
 
 bench: $(INSTALLED) tools  ## measure how long common commands take

@@ -12,6 +12,7 @@ from report import causes, dangers
 from report.dangers import KINDS
 from report.valuables import OF_TYPE, VALUABLES
 from sandbox import values
+from tests.report import kinds as kinds_page
 from tests.report.changes import allow, dangers_of, kinds, policy, step, urn
 from tests.report.recordings import recorded
 from tests.unit.harness import ROOT, STACKS
@@ -47,6 +48,11 @@ def test_recorded_preview_has_each_danger_with_its_label() -> None:
     assert "may now s3:PutObject on arn:aws:s3:::a/*" in texts["grant access"]
     assert "s3:GetObject" not in texts["grant access"]
     assert "tcp 443 from 0.0.0.0/0 (before: tcp 443 from 203.0.113.0/24)" in texts["make public"]
+
+
+def test_page_has_all_kinds() -> None:
+    """After an intended change, run `make golden`."""
+    assert kinds_page.render(kinds_page.PAGE.read_text()) == kinds_page.PAGE.read_text()
 
 
 def test_kinds_are_labels_of_their_own() -> None:

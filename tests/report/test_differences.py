@@ -12,21 +12,20 @@ from policy.rule import SECRET
 from report.differences import ABSENT, UNKNOWN, at, clean, compare, properties, same
 from sandbox import values
 
+CASES: list[tuple[Any, Any, list[tuple[str, Any, Any]]]] = [
+    ({"a": 1}, {"a": 2}, [("a", 1, 2)]),
+    ({"a": {"b": 1}}, {"a": {}}, [("a.b", 1, ABSENT)]),
+    ({"a.b": 1}, {"a.b": 2}, [('["a.b"]', 1, 2)]),
+    ({"a": ["x", "y"]}, {"a": ["new", "x", "y"]}, [("a[0]", ABSENT, "new")]),
+    ({"a": ["x", "y", "z"]}, {"a": ["x", "z"]}, [("a[1]", "y", ABSENT)]),
+    ({"a": [{"n": 1, "m": 1}]}, {"a": [{"n": 2, "m": 1}]}, [("a[0].n", 1, 2)]),
+    ({"a": []}, {"a": ["x"]}, [("a", [], ["x"])]),
+    ({"a": True}, {"a": 1}, [("a", True, 1)]),
+    ({"a": "x"}, {"a": ["x"]}, [("a", "x", ["x"])]),
+]
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ({"a": 1}, {"a": 2}, [("a", 1, 2)]),
-        ({"a": {"b": 1}}, {"a": {}}, [("a.b", 1, ABSENT)]),
-        ({"a.b": 1}, {"a.b": 2}, [('["a.b"]', 1, 2)]),
-        ({"a": ["x", "y"]}, {"a": ["new", "x", "y"]}, [("a[0]", ABSENT, "new")]),
-        ({"a": ["x", "y", "z"]}, {"a": ["x", "z"]}, [("a[1]", "y", ABSENT)]),
-        ({"a": [{"n": 1, "m": 1}]}, {"a": [{"n": 2, "m": 1}]}, [("a[0].n", 1, 2)]),
-        ({"a": []}, {"a": ["x"]}, [("a", [], ["x"])]),
-        ({"a": True}, {"a": 1}, [("a", True, 1)]),
-        ({"a": "x"}, {"a": ["x"]}, [("a", "x", ["x"])]),
-    ],
-)
+
+@pytest.mark.parametrize(("old", "new", "expected"), CASES)
 def test_parts_that_differ(old: Any, new: Any, expected: list[tuple[str, Any, Any]]) -> None:
     assert [(item.path, item.old, item.new) for item in compare(old, new)] == expected
 
