@@ -82,6 +82,6 @@ def _cost(before: Estimate | None, after: Estimate | None) -> dict[str, Any]:
         }
         if before and after
         else {},
-        "unpriced": sorted({*(before.unpriced if before else ()), *(after.unpriced if after else ())}),
+        "unpriced": sorted({str(item) for side in (before, after) if side for item in side.unpriced}),
         "byTraffic": sorted({*(before.by_traffic if before else ()), *(after.by_traffic if after else ())}),
     }

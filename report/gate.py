@@ -41,6 +41,7 @@ def reasons(dangers: Sequence[Danger], findings: Sequence[Finding], labels: Coll
         for kind, count in counts.items()
     ]
     if blocking := sum(finding.blocks for finding in findings):
-        some = "finding" if blocking == 1 else "findings"
-        needed.append(Reason(f"{blocking} {some} of the policy pack, which no label allows"))
+        needed.append(
+            Reason(f"{blocking} {'finding' if blocking == 1 else 'findings'}, which no label allows")
+        )
     return needed

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Protocol
 
-from report import causes, dangers, gate
+from report import causes, dangers, gate, preflight
 from report.causes import Explained
 from report.dangers import Danger
 from report.preview import OPERATIONS, Finding, Preview
@@ -29,12 +29,12 @@ class Estimate(Protocol):
         ...
 
     @property
-    def unpriced(self) -> Sequence[str]:
-        """What has a fixed cost that isn't known, which the total leaves out."""
+    def unpriced(self) -> Iterable[object]:
+        """What has a fixed cost that isn't known, which the total leaves out. Each has a text (`str`)."""
         ...
 
     @property
-    def by_traffic(self) -> Sequence[str]:
+    def by_traffic(self) -> Iterable[str]:
         """What costs by traffic, which the total leaves out."""
         ...
 
@@ -79,6 +79,7 @@ def build(
     labels: Iterable[str] = (),
     before: Estimate | None = None,
     after: Estimate | None = None,
+    more: Iterable[Finding] = (),
 ) -> Report:
     """Judges a preview.
 
@@ -87,6 +88,7 @@ def build(
         labels: the labels of the pull request, such as `allow: replace database`.
         before: the cost of the stack before the change, if it is known.
         after: the cost of the stack after it.
+        more: findings of other checks than those of the preview.
     """
     explained = causes.explain(preview.changes)
     return Report(
@@ -94,7 +96,7 @@ def build(
         explained=explained,
         labels=frozenset(labels),
         dangers=dangers.find(explained),
-        findings=preview.findings,
+        findings=preflight.joined(preview.findings, more),
         before=before,
         after=after,
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from report import document, gate, markdown, model, page
+from report import document, gate, markdown, model, page, preflight
 from report.model import Estimate
 from report.preview import Preview
 
@@ -31,7 +31,7 @@ def write(
     Returns:
         The exit status, as in `gate.STATUS`.
     """
-    report = model.build(found, labels, before, after)
+    report = model.build(found, labels, before, after, preflight.findings())
     text = markdown.render(report)
     if out:
         _write(out, text, document.document(report), page.render(report))

@@ -213,7 +213,8 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
         where = ""
         if finding.urn.count("::") >= 3:
             where = f"{_text(short_type(type_of(finding.urn)))} {_code(name_of(finding.urn))}: "
-        yield f"<li><b>{_text(finding.severity)}</b> ({finding.source}) {where}{_text(finding.text)}</li>"
+        head = f"<b>{_text(finding.severity)}</b> ({_text(finding.source)})"
+        yield f"<li>{head} {where}{_text(finding.text)}</li>"
     yield "</ul>"
 
 

@@ -121,10 +121,10 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A remark of the policy pack or of the engine."""
+    """A remark of the policy pack, of the engine or of a check."""
 
     source: str
-    """`policy pack` or `engine`."""
+    """`policy pack`, `engine` or `exceptions`."""
     severity: str
     """`mandatory`, `advisory`, `error` or `warning`."""
     urn: str

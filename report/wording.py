@@ -60,7 +60,7 @@ def cost(before: Estimate | None, after: Estimate | None) -> list[str]:
     ]
     if tiers:
         lines[0] = f"{lines[0][:-1]}: {', '.join(tiers)}."
-    if unpriced := sorted({*before.unpriced, *after.unpriced}):
+    if unpriced := sorted({str(item) for side in (before, after) for item in side.unpriced}):
         lines += ["", f"Without a known price, and not in these sums: {', '.join(unpriced)}."]
     if by_traffic := sorted({*after.by_traffic} - {*before.by_traffic}):
         lines += ["", f"New, and paid by traffic: {', '.join(by_traffic)}."]

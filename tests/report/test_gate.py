@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from report import gate, model
+from policy.exceptions import RuleException
+from report import gate, model, preflight
 from report.dangers import KINDS
 from report.preview import Finding
 from tests.report.changes import document, read, step
@@ -45,6 +48,28 @@ def test_findings_block_if_the_deployment_would_fail(severity: str, blocks: bool
     reasons = gate.reasons([], [finding], [f"allow: {kind}" for kind in KINDS])
     assert bool(reasons) == blocks
     assert all(reason.label == "" for reason in reasons)
+
+
+ENTRY = {
+    "resources": ["logs"],
+    "reason": "they are right as they are",
+    "owner": "team",
+    "expires": "2026-01-31",
+}
+
+
+def test_exception_that_has_expired_blocks_also_if_it_is_from_a_check_of_checkov() -> None:
+    entries = [
+        RuleException.model_validate({"rule": rule, **ENTRY}) for rule in ("CKV_AWS_1", "bucket-is-encrypted")
+    ]
+    assert preflight.expired(entries, datetime.date(2026, 1, 31)) == []
+    found = preflight.expired(entries, datetime.date(2026, 2, 1))
+    assert [item.blocks for item in found] == [True, True]
+    # The policy pack reports those from its own rules in the same words.
+    preview = read(REPLACED)
+    built = model.build(replace(preview, findings=found[1:]), [LABEL], more=found)
+    assert len(built.findings) == 2
+    assert built.verdict == gate.BLOCKED
 
 
 def report(preview: str, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:
