@@ -15,6 +15,7 @@ from report.preview import Change
 from report.structure import document, shown
 
 _ATTACHED: Mapping[str, tuple[str, str]] = {
+    "aws:iam/role:Role": ("name", "managedPolicyArns"),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
     "aws:iam/userPolicyAttachment:UserPolicyAttachment": ("user", "policyArn"),
     "aws:iam/groupPolicyAttachment:GroupPolicyAttachment": ("group", "policyArn"),
@@ -238,6 +239,10 @@ def published(change: Change) -> Iterator[str]:
     for key, new in change.new.items():
         if _open(new) and not _open(change.old.get(key)):
             yield f"{key} allows everyone something, without a condition that names the caller"
+    if change.existed and (
+        opened := _without_token(change.new.get("body")) - _without_token(change.old.get("body"))
+    ):
+        yield f"body: callers need no token for {', '.join(sorted(opened))}"
     principals = [inputs.get("principal") for inputs in (change.old, change.new)]
     if change.type == "aws:lambda/permission:Permission" and principals[1] == "*" != principals[0]:
         yield "everyone may call the function"
@@ -248,6 +253,25 @@ def published(change: Change) -> Iterator[str]:
     anonymous = {"system:anonymous", "system:unauthenticated"} & (after - before)
     if anonymous and _RBAC.match(change.type):
         yield f"{', '.join(sorted(anonymous))} has rights in the cluster"
+
+
+_METHODS = frozenset(
+    {"delete", "get", "head", "patch", "post", "put", "trace", "x-amazon-apigateway-any-method"}
+)
+"""Methods of an OpenAPI document that do something. `options` only answers browsers."""
+
+
+def _without_token(body: Any) -> frozenset[str]:
+    """The operations of an OpenAPI document that need no identity (OpenAPI 3.0, "Operation Object")."""
+    api = document(body)
+    paths = api.get("paths") if is_map(api) else None
+    found = {
+        f"{method.upper()} {path}": operation.get("security", api.get("security"))
+        for path, methods in (paths.items() if is_map(paths) else ())
+        for method, operation in (methods.items() if is_map(methods) else ())
+        if method in _METHODS and is_map(operation)
+    }
+    return frozenset(name for name, security in found.items() if not security or {} in listed(security))
 
 
 def _open(value: Any) -> bool:

@@ -218,7 +218,8 @@ def _findings(findings: Sequence[Finding]) -> Iterator[_Piece]:
         yield _whole("### Findings")
     for finding in sorted(findings, key=lambda finding: not finding.blocks):
         where = f"{code(name_of(finding.urn))}: " if finding.urn.count("::") >= 3 else ""
-        text = f"- **{finding.severity}** ({finding.source}) {where}{escaped(finding.text)}"
+        head = f"- **{escaped(finding.severity)}** ({escaped(finding.source)})"
+        text = f"{head} {where}{escaped(finding.text)}"
         yield _Piece(text, "", 6_000 if finding.blocks else 50, "findings")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from policy.rule import SECRET, is_list, is_map
+from policy.rule import SECRET, is_list, is_map, listed
 from report.differences import ABSENT, UNKNOWN, Difference
 from report.preview import Change
 from report.structure import by_id, document, shown
@@ -39,10 +39,6 @@ def _shorter(old: Any, new: Any) -> bool:
     """Like `_lower`, for durations of which none, or -1, means forever."""
     before, after = _number(old), _number(new)
     return after is not None and after > 0 and (before is None or before <= 0 or after < before)
-
-
-def _removed(old: Any, new: Any) -> bool:
-    return old not in (None, "", [], {}) and new in (None, "", [], {})
 
 
 def _not_ours(old: Any, new: Any) -> bool:
@@ -161,7 +157,6 @@ _PROPERTIES: Sequence[_Property] = (
         BACKUPS, r"pointInTimeRecovery(\.enabled)?", _turned_off, "it can't be restored to a point in time"
     ),
     _Property(BACKUPS, r"enableContinuousBackup", _turned_off, "it can't be restored to a point in time"),
-    _Property(BACKUPS, r"(rules|resources|selectionTags|copyActions)", _removed, "less is backed up"),
     _Property(
         RETENTION,
         r"(retentionInDays|retentionPeriodInDays|messageRetentionSeconds|retentionPeriod|"
@@ -202,6 +197,7 @@ _PROPERTIES: Sequence[_Property] = (
         lambda old, new: isinstance(new, str) and new.startswith(("public", "authenticated")) and old != new,
         "everyone may read it",
     ),
+    _Property(PUBLIC, r"spec\.type", _to("LoadBalancer"), "it gets a load balancer of its own"),
     _Property(
         PUBLIC,
         r"(authorizationType|authorization)",
@@ -252,6 +248,8 @@ def weakened(change: Change) -> Iterator[tuple[str, str]]:
             kind, meaning = GUARDS[change.type]
             yield kind, f"deleted: {meaning}"
         return
+    yield from _filters(change)
+    yield from _unsaved(change)
     seen: set[tuple[str, str]] = set()
     for difference in _parts(change):
         path = re.sub(r"\[\d+\]", "", difference.path)
@@ -265,6 +263,45 @@ def weakened(change: Change) -> Iterator[tuple[str, str]]:
                 seen.add((item.kind, path))
                 was, now = ("not set" if value is None else shown(value) for value in (old, new))
                 yield item.kind, f"{difference.path}: {was} → {now}: {item.meaning}"
+
+
+def _filters(change: Change) -> Iterator[tuple[str, str]]:
+    """Rules of a web ACL that no longer block anything."""
+    if change.type != "aws:wafv2/webAcl:WebAcl" or not change.existed:
+        return
+    before, after = (
+        {str(rule.get("name")): rule for rule in listed(inputs.get("rules")) if is_map(rule)}
+        for inputs in (change.old, change.new)
+    )
+    for name, rule in before.items():
+        if name not in after:
+            yield PROTECTION, f"no longer has the rule {name}"
+        elif not _only_counts(rule) and _only_counts(after[name]):
+            yield PROTECTION, f"the rule {name} only counts requests"
+
+
+_SAVED = {"aws:backup/plan:Plan": "rules", "aws:backup/selection:Selection": "resources"}
+"""Type → the list of what is backed up, or how."""
+
+
+def _unsaved(change: Change) -> Iterator[tuple[str, str]]:
+    """Rules and resources that a backup plan no longer has."""
+    key = _SAVED.get(change.type, "")
+    if not key or not change.existed:
+        return
+    before, after = (
+        [str(item.get("ruleName") if is_map(item) else item) for item in listed(inputs.get(key))]
+        for inputs in (change.old, change.new)
+    )
+    lost = [item for item in before if item not in after]
+    # As many that are not known yet are the same resources, which are replaced.
+    if len(lost) > after.count(UNKNOWN):
+        yield BACKUPS, f"{key} no longer has {', '.join(lost)}"
+
+
+def _only_counts(rule: Mapping[str, Any]) -> bool:
+    actions = [rule.get(key) for key in ("action", "overrideAction")]
+    return any(is_map(action) and "count" in action for action in actions)
 
 
 def _parts(change: Change) -> Iterator[Difference]:

@@ -90,9 +90,7 @@ def test_renamed_resource_gets_a_hint_about_aliases() -> None:
     assert "orders is created: if that is a new name, an alias keeps the old resource" in danger.what
 
 
-@pytest.mark.parametrize(
-    ("token", "old", "new", "kind"),
-    [
+WEAKER: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         (CLUSTER, {"deletionProtection": True}, {"deletionProtection": False}, "remove protection"),
         (CLUSTER, {"deletionProtection": True}, {}, "remove protection"),
         (CLUSTER, {"skipFinalSnapshot": False}, {"skipFinalSnapshot": True}, "remove protection"),
@@ -125,6 +123,10 @@ def test_renamed_resource_gets_a_hint_about_aliases() -> None:
          {"pointInTimeRecovery": {"enabled": False}}, "reduce backups"),
         ("aws:backup/plan:Plan", {"rules": [{"ruleName": "a", "lifecycle": {"deleteAfter": 35}}]},
          {"rules": [{"ruleName": "a", "lifecycle": {"deleteAfter": 7}}]}, "reduce backups"),
+        ("aws:backup/plan:Plan", {"rules": [{"ruleName": "a"}, {"ruleName": "b"}]},
+         {"rules": [{"ruleName": "b"}]}, "reduce backups"),
+        ("aws:backup/selection:Selection", {"resources": ["a", "b"]}, {"resources": ["b"]},
+         "reduce backups"),
         ("aws:cloudwatch/logGroup:LogGroup", {"retentionInDays": 30}, {"retentionInDays": 7},
          "shorten retention"),
         ("aws:cloudwatch/logGroup:LogGroup", {}, {"retentionInDays": 7}, "shorten retention"),
@@ -137,10 +139,18 @@ def test_renamed_resource_gets_a_hint_about_aliases() -> None:
          {"blockPublicPolicy": False}, "make public"),
         ("aws:apigateway/restApi:RestApi", {"endpointConfiguration": {"types": "PRIVATE"}},
          {"endpointConfiguration": {"types": "REGIONAL"}}, "make public"),
+        ("kubernetes:core/v1:Service", {"apiVersion": "v1", "spec": {"type": "ClusterIP"}},
+         {"apiVersion": "v1", "spec": {"type": "LoadBalancer"}}, "make public"),
+        ("aws:wafv2/webAcl:WebAcl", {"rules": [{"name": "a", "action": {"block": {}}}]}, {"rules": []},
+         "remove protection"),
+        ("aws:wafv2/webAcl:WebAcl", {"rules": [{"name": "a", "action": {"block": {}}}]},
+         {"rules": [{"name": "a", "action": {"count": {}}}]}, "remove protection"),
         ("aws:eks/cluster:Cluster", {"vpcConfig": {"endpointPublicAccess": False}},
          {"vpcConfig": {"endpointPublicAccess": True}}, "make public"),
-    ],
-)  # fmt: skip
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("token", "old", "new", "kind"), WEAKER)
 def test_property_that_protects_less(
     token: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str
 ) -> None:
@@ -365,6 +375,7 @@ def test_role_that_another_account_may_assume() -> None:
     [
         ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", None, {"role": "a", "policyArn": "arn:b"}),
         ("aws:eks/accessEntry:AccessEntry", None, {"principalArn": "arn:a"}),
+        (ROLE, {"name": "a"}, {"name": "a", "managedPolicyArns": ["arn:b"]}),
         ("aws:lambda/permission:Permission", None,
          {"principal": "sns.amazonaws.com", "action": "lambda:Invoke"}),
         ("aws:elasticache/user:User", {"userId": "a", "accessString": "on ~a* +get"},
@@ -382,6 +393,19 @@ def test_grants_without_a_policy_document(
 def test_dashboard_that_is_not_known_yet_grants_nothing() -> None:
     token = "aws:cloudwatch/dashboard:Dashboard"
     assert kinds(step(token, {"dashboardBody": '{"widgets": []}'}, {"dashboardBody": UNKNOWN})) == []
+
+
+def test_operation_of_the_api_that_needs_no_token_any_more() -> None:
+    def api(**security: Any) -> dict[str, str]:
+        operations: dict[str, Any] = {"get": {"security": [{"token": []}]}, "post": security, "options": {}}
+        return {"body": json.dumps({"security": [{"token": []}], "paths": {"/orders": operations}})}
+
+    token = "aws:apigateway/restApi:RestApi"
+    (danger,) = dangers_of(step(token, api(), api(security=[])))
+    assert (danger.kind, danger.what) == ("make public", "body: callers need no token for POST /orders")
+    assert kinds(step(token, api(), api(security=[{"token": []}, {}]))) == ["make public"]
+    assert kinds(step(token, api(security=[]), api())) == []
+    assert kinds(step(token, None, api(security=[]))) == []
 
 
 def test_secret_that_changes() -> None:
