@@ -40,7 +40,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(st.text("ab", min_size=1), VALUES), st.dictionaries(st.text("ab", min_size=1), VALUES))
 def test_values_differ_exactly_if_a_part_does(old: dict[str, Any], new: dict[str, Any]) -> None:
     found = list(compare(old, new))

@@ -151,7 +151,7 @@ def test_nothing_from_a_pull_request_acts_in_a_comment() -> None:
     assert not re.search(r"^# Title|^- item", rest, re.MULTILINE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=30))
 @example("```\n</details>")
 @example("`")
