@@ -1,12 +1,13 @@
 # The commands of this project. Each builds its prerequisites first. `make help` lists those with a `##` comment.
 STACK ?= local
+BASE ?= origin/main
 MINUTES ?= 10
 PYTHON ?= python3
 BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
 
-.PHONY: help up preview down scan cost makespan test test-fast lint golden bench soak lock install tools clean
+.PHONY: help up preview down scan cost diff makespan test test-fast lint golden bench soak lock install tools clean
 
 help:  ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +20,10 @@ up preview down: $(INSTALLED)
 
 scan: $(INSTALLED)  ## scan STACK, as deployed in the sandbox, with Checkov
 	@$(BIN)/python -m policy.scan --stack '$(STACK)'
+
+diff: $(INSTALLED)  ## report what the working tree changes in STACK (default: prod), compared with BASE
+	@$(BIN)/python -m report.diff --base '$(BASE)' --stack '$(if $(filter file,$(origin STACK)),prod,$(STACK))' \
+	  $(if $(OUT),--out '$(OUT)')
 
 makespan: $(INSTALLED)  ## print how long a deployment of STACK to AWS takes, and what decides it
 	@$(BIN)/python -m report.makespan --stack '$(STACK)'

@@ -1,18 +1,28 @@
 """`make diff`: what the working tree would change in a stack as its base deploys it.
 
 The base is deployed into a sandbox of its own, in which the real engine then previews the working tree.
+
+Exit status: 0 if the change passes, 1 if it is blocked, 2 if there is no preview that could be judged.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from report import output, preview
 from report.base import Base, BaseError, base_of, deploy
-from sandbox.folder import DIRECTORY_VARIABLE
+from report.preview import PreviewError
+from sandbox import tools
+from sandbox.folder import DIRECTORY_VARIABLE, SandboxError
+
+LABELS_VARIABLE = "LABELS"
+"""Environment variable with the labels of a pull request, one in a line."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,10 @@ def preview_of_change(revision: str, stack: str, project: Path) -> Previewed:
         raise BaseError(f"STACK={stack}: the working tree has no Pulumi.{stack}.yaml")
     _check_settings(stack, project)
     base = base_of(revision, stack, project)
+    try:
+        tools.build_sandbox()  # so that the base links them and builds none itself
+    except SandboxError as error:
+        raise BaseError(str(error)) from None
     deploy(base, project)
     return _preview(base, project)
 
@@ -70,3 +84,28 @@ def _preview(base: Base, project: Path) -> Previewed:
         errors="replace",
     )
     return Previewed(done.stdout, events.read_text(errors="replace") if events.exists() else "")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns its exit status."""
+    options = _parser().parse_args(arguments)
+    labels = [line for line in os.environ.get(LABELS_VARIABLE, "").splitlines() if line.strip()]
+    try:
+        found = preview_of_change(options.base, options.stack, Path())
+        return output.write(preview.read(found.document, found.events), labels=labels, out=options.out)
+    except (BaseError, PreviewError) as error:
+        return output.fail(str(error), options.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make diff", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
+    parser.add_argument("--base", required=True, help="a branch, tag or commit, such as origin/main")
+    parser.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
+    parser.add_argument("--out", type=Path, help="also write report.md, report.json and report.html there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
