@@ -157,8 +157,11 @@ def _write_files(base: Base, project: Path, tree: str) -> None:
     partial = base.folder / "program.partial"
     remove(partial)
     partial.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(partial, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extractall(partial, filter="data")
+    except tarfile.FilterError as error:
+        raise BaseError(f"commit {base.revision[:12]} can't be written to {partial}: {error}") from None
     partial.rename(base.program)
 
 

@@ -148,3 +148,10 @@ def test_tools_are_linked_and_can_be_replaced(repository: Repository) -> None:
     assert (linked / "pulumi").readlink() == tools / "pulumi"
     assert not (linked / ".pulumi.stamp").is_symlink()
     assert sorted(path.name for path in linked.iterdir()) == [".pulumi.stamp", "pulumi"]
+
+
+def test_link_that_leads_out_of_the_repository_is_an_error(repository: Repository) -> None:
+    (repository.folder / "outside").symlink_to("/etc/hosts")
+    repository.commit()
+    with pytest.raises(BaseError, match="'outside' is a link to an absolute path"):
+        base_of("main", "dev", repository.folder)
