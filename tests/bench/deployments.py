@@ -19,7 +19,7 @@ from statistics import median
 from sandbox.folder import DIRECTORY_VARIABLE
 from tests.unit.harness import ROOT
 
-BASELINE = "1269f4e3"
+BASELINE = "1269f4eb"
 """The last commit whose program used the SDK as it is, and whose sandbox derived schemas at each start."""
 
 FLAT = f"""
