@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from report import gate
+from report import gate, wording
+from report.cost import Estimate
 from report.differences import ABSENT
-from report.model import Estimate, Report
+from report.model import Report
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -82,6 +83,8 @@ def _cost(before: Estimate | None, after: Estimate | None) -> dict[str, Any]:
         }
         if before and after
         else {},
-        "unpriced": sorted({str(item) for side in (before, after) if side for item in side.unpriced}),
+        "unpriced": sorted(
+            {wording.unpriced(item) for side in (before, after) if side for item in side.unpriced}
+        ),
         "byTraffic": sorted({*(before.by_traffic if before else ()), *(after.by_traffic if after else ())}),
     }

@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
-from typing import Protocol
 
-from report import causes, dangers, gate, preflight
+from report import causes, cost, dangers, gate, preflight
 from report.causes import Explained
+from report.cost import Estimate
 from report.dangers import Danger
 from report.preview import OPERATIONS, Finding, Preview
 from report.tiers import TIERS
-
-
-class Estimate(Protocol):
-    """The fixed monthly cost of a stack, as `report.cost` estimates it."""
-
-    @property
-    def total(self) -> Decimal:
-        """USD a month."""
-        ...
-
-    @property
-    def by_tier(self) -> Mapping[str, Decimal]:
-        """The tier's title → USD a month."""
-        ...
-
-    @property
-    def unpriced(self) -> Iterable[object]:
-        """What has a fixed cost that isn't known, which the total leaves out. Each has a text (`str`)."""
-        ...
-
-    @property
-    def by_traffic(self) -> Iterable[str]:
-        """What costs by traffic, which the total leaves out."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +47,17 @@ class Report:
     def tiers(self) -> Sequence[str]:
         """The titles of the tiers that change, in their order."""
         return [tier for tier in TIERS if any(item.change.tier == tier for item in self.explained)]
+
+
+def costs(preview: Preview) -> tuple[Estimate | None, Estimate | None]:
+    """The fixed cost before and after, or nothing if the preview leaves out unchanged resources.
+
+    Raises:
+        report.prices.PricesError: the file of prices is invalid.
+    """
+    if preview.before is None or preview.after is None:
+        return None, None
+    return cost.estimate(preview.before), cost.estimate(preview.after)
 
 
 def build(

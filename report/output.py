@@ -8,30 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from report import document, gate, markdown, model, page, preflight
-from report.model import Estimate
 from report.preview import Preview
 
 
-def write(
-    found: Preview,
-    labels: Iterable[str] = (),
-    before: Estimate | None = None,
-    after: Estimate | None = None,
-    out: Path | None = None,
-) -> int:
+def write(found: Preview, labels: Iterable[str] = (), out: Path | None = None) -> int:
     """Prints the report of a preview, and writes its files to the folder `out`.
 
     Args:
         found: what a deployment would change.
         labels: the labels of the pull request, such as `allow: replace database`.
-        before: the cost of the stack before the change, if it is known.
-        after: the cost of the stack after it.
         out: the folder for `report.md`, `report.json` and `report.html`; it is created.
 
     Returns:
         The exit status, as in `gate.STATUS`.
     """
-    report = model.build(found, labels, before, after, preflight.findings())
+    report = model.build(found, labels, *model.costs(found), preflight.findings())
     text = markdown.render(report)
     if out:
         _write(out, text, document.document(report), page.render(report))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from report.causes import Explained, Group
+from report.cost import Estimate, Unpriced
 from report.dangers import Danger
-from report.model import Estimate, Report
+from report.model import Report
 from report.preview import OPERATIONS, Change, name_of, type_of
 from report.structure import block, expanded
+from report.tiers import TIERS
 
 PAST = {
     "create": "created",
@@ -51,20 +54,37 @@ def cost(before: Estimate | None, after: Estimate | None) -> list[str]:
     """The lines about the fixed monthly cost."""
     if not before or not after:
         return ["Fixed monthly cost: not estimated."]
-    change = after.total - before.total
-    lines = [f"Fixed monthly cost: {before.total:,.0f} → {after.total:,.0f} USD ({change:+,.0f})."]
-    tiers = [
-        f"{tier} {delta:+,.0f}"
-        for tier in dict.fromkeys([*before.by_tier, *after.by_tier])
-        if round(delta := after.by_tier.get(tier, 0) - before.by_tier.get(tier, 0))
-    ]
-    if tiers:
-        lines[0] = f"{lines[0][:-1]}: {', '.join(tiers)}."
-    if unpriced := sorted({str(item) for side in (before, after) for item in side.unpriced}):
-        lines += ["", f"Without a known price, and not in these sums: {', '.join(unpriced)}."]
+    lines = [f"Fixed monthly cost: {before.total:,.0f} → {after.total:,.0f} USD{_change(before, after)}."]
+    sides = [{_place(item) for item in side.unpriced} for side in (before, after)]
+    if unknown := sorted(sides[0] | sides[1]):
+        lines += ["", f"Without a known price, and not in these sums: {', '.join(unknown)}."]
+    if differing := sorted(sides[0] ^ sides[1]):
+        reason = f"{', '.join(differing)} is only on one side"
+        lines += ["", f"The difference is not known, because {reason}."]
     if by_traffic := sorted({*after.by_traffic} - {*before.by_traffic}):
-        lines += ["", f"New, and paid by traffic: {', '.join(by_traffic)}."]
+        lines += ["", f"New, and paid by traffic: {', '.join(map(short_type, by_traffic))}."]
     return lines
+
+
+def _change(before: Estimate, after: Estimate) -> str:
+    """The difference between two costs, in all and by tier, if both leave out the same."""
+    if {_place(item) for item in before.unpriced} != {_place(item) for item in after.unpriced}:
+        return ""
+    tiers = [
+        f"{tier} {change:+,.0f}"
+        for tier in TIERS
+        if round(change := after.by_tier.get(tier, Decimal(0)) - before.by_tier.get(tier, Decimal(0)))
+    ]
+    return f" ({after.total - before.total:+,.0f}{': ' if tiers else ''}{', '.join(tiers)})"
+
+
+def _place(item: Unpriced) -> str:
+    return f"{item.what} in {item.region}" if item.region else item.what
+
+
+def unpriced(item: Unpriced) -> str:
+    """What has no known price, where, and why."""
+    return f"{_place(item)}: {item.reason}"
 
 
 def by_text(dangers: Sequence[Danger]) -> list[tuple[str, list[Danger]]]:

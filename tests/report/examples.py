@@ -2,7 +2,8 @@
 
 `python -m tests.report.examples` renews the reports, as `make golden` does. To add an example, run
 `python -m tests.report.examples NAME --preview FILE [--events FILE]` with the output of
-`pulumi preview --json` and the file of `--event-log`.
+`pulumi preview --json --show-sames` and the file of `--event-log`. The cost is recorded, too, because an
+example has only the resources that change.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from report import document, markdown, model, preview
+from report.cost import Estimate, Unpriced
 from report.model import Report
 from tests.report.recordings import policy_events, trimmed
 
@@ -31,7 +34,27 @@ def report_of(name: str) -> Report:
     folder = FOLDER / name
     events = folder / "events"
     found = preview.read((folder / "preview.json").read_text(), events.read_text() if events.exists() else "")
-    return model.build(found)
+    costs = folder / "cost.json"
+    sides: Mapping[str, Any] = json.loads(costs.read_text()) if costs.exists() else {}
+    return model.build(found, (), _estimate(sides.get("before")), _estimate(sides.get("after")))
+
+
+def _estimate(side: Mapping[str, Any] | None) -> Estimate | None:
+    if side is None:
+        return None
+    by_tier = {tier: Decimal(usd) for tier, usd in side["by_tier"].items()}
+    unpriced = [Unpriced(*item) for item in side["unpriced"]]
+    return Estimate(Decimal(side["total"]), by_tier, [], unpriced, side["by_traffic"])
+
+
+def _recorded(found: Estimate) -> dict[str, Any]:
+    """An estimate without its lines, which the report doesn't read."""
+    return {
+        "total": str(found.total),
+        "by_tier": {tier: str(usd) for tier, usd in found.by_tier.items()},
+        "unpriced": [[it.what, it.tier, it.region, None, it.reason] for it in found.unpriced],
+        "by_traffic": dict(found.by_traffic),
+    }
 
 
 def rendered(name: str) -> dict[str, str]:
@@ -52,8 +75,12 @@ def add(name: str, printed: str, events: str) -> None:
     folder = FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "preview.json").write_text(json.dumps(trimmed(whole), indent=1) + "\n")
-    if found := policy_events(events):
-        (folder / "events").write_text(found)
+    if findings := policy_events(events):
+        (folder / "events").write_text(findings)
+    before, after = model.costs(preview.read(printed, events))
+    if before and after:
+        costs = {"before": _recorded(before), "after": _recorded(after)}
+        (folder / "cost.json").write_text(json.dumps(costs, indent=1) + "\n")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -19,4 +19,4 @@ def test_each_example_has_its_files() -> None:
     assert names()
     for name in names():
         files = {path.name for path in (FOLDER / name).iterdir()}
-        assert files - {"events"} == {"preview.json", "report.md", "verdict.json"}
+        assert files - {"events", "cost.json"} == {"preview.json", "report.md", "verdict.json"}

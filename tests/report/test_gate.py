@@ -16,7 +16,7 @@ from report import gate, model, preflight
 from report.dangers import KINDS
 from report.preview import Finding
 from tests.report.changes import document, read, step
-from tests.report.recordings import FOLDER
+from tests.report.recordings import FOLDER, recorded
 from tests.unit.harness import ROOT
 
 REPLACED = step("aws:rds/cluster:Cluster", {"a": 1}, {"a": 2}, operation="replace", replace_keys=["a"])
@@ -72,6 +72,14 @@ def test_exception_that_has_expired_blocks_also_if_it_is_from_a_check_of_checkov
     assert built.verdict == gate.BLOCKED
 
 
+def test_cost_is_estimated_if_unchanged_resources_are_shown() -> None:
+    before, after = model.costs(recorded("all"))
+    assert before
+    assert after
+    assert 0 < after.total < before.total  # one alarm less
+    assert model.costs(recorded("changes", policies=True)) == (None, None)
+
+
 def report(preview: str, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "report", "--preview", "-", "--out", str(folder), *options],
@@ -122,4 +130,4 @@ def test_json_has_dangers_changes_and_both_values_of_each_property(tmp_path: Pat
     assert danger["text"].startswith("replaced because of a: 1 → 2. ")
     (change,) = written["changes"]
     assert change["properties"] == {"a": {"old": 1, "new": 2, "replaces": True}}
-    assert written["cost"] == {"before": None, "after": None, "byTier": {}, "unpriced": [], "byTraffic": []}
+    assert written["cost"] == {"before": 0, "after": 0, "byTier": {}, "unpriced": [], "byTraffic": []}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from report import markdown, model
-from report.model import Estimate, Report
+from report.cost import Estimate, Unpriced
+from report.model import Report
 from report.tiers import TIERS
 from tests.report.changes import read, step
 from tests.report.recordings import recorded
@@ -55,20 +54,29 @@ def test_change_that_touches_nothing_is_one_line() -> None:
 
 
 def test_cost_before_and_after() -> None:
-    def costs(total: int, **more: Any) -> Estimate:
-        base: dict[str, Any] = {
-            "total": Decimal(total),
-            "by_tier": {"MSK": Decimal(total)},
-            "unpriced": [],
-            "by_traffic": [],
-        }
-        return cast(Estimate, SimpleNamespace(**base | more))
+    def costs(total: int, *unpriced: Unpriced) -> Estimate:
+        return Estimate(
+            Decimal(total), {"MSK": Decimal(total)}, [], unpriced, {"aws:a/a:A": 1} if unpriced else {}
+        )
 
-    found = model.build(recorded("small-values"), (), costs(1000), costs(1200, unpriced=["aws:a:A"]))
-    text = markdown.render(found)
-    assert "Fixed monthly cost: 1,000 → 1,200 USD (+200): MSK +200." in text
-    assert "Without a known price, and not in these sums: aws:a:A." in text
+    volume = Unpriced("volume gp9", "MSK", "us-east-1", None, "report/prices.yaml has no price for it")
+    text = markdown.render(
+        model.build(recorded("small-values"), (), costs(1000, volume), costs(1200, volume))
+    )
+    assert "Fixed monthly cost: 1,000 → 1,200 USD (+200: MSK +200)." in text
+    assert "not in these sums: volume gp9 in us-east-1." in text
     assert "Fixed monthly cost: not estimated." in markdown.render(report())
+
+
+def test_price_that_is_missing_on_one_side_makes_nothing_cheaper() -> None:
+    before = Estimate(Decimal(1000), {"MSK": Decimal(1000)}, [], [], {})
+    volume = Unpriced("volume gp9", "MSK", "us-east-1", None, "there is no price")
+    after = Estimate(Decimal(800), {"MSK": Decimal(800)}, [], [volume], {"aws:lambda/function:Function": 1})
+    text = markdown.render(model.build(recorded("small-values"), (), before, after))
+    assert "Fixed monthly cost: 1,000 → 800 USD.\n" in text
+    assert "-200" not in text
+    assert "The difference is not known, because volume gp9 in us-east-1 is only on one side." in text
+    assert "New, and paid by traffic: lambda Function." in text
 
 
 def many(count: int, name: str = "resource") -> Report:
