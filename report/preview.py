@@ -143,7 +143,7 @@ class Preview:
 
     stack: str
     changes: Sequence[Change]
-    """In the engine's order. Resources that don't change are left out."""
+    """By URN. Resources that don't change are left out."""
     unchanged: int
     findings: Sequence[Finding]
     before: Sequence[State] | None
@@ -178,7 +178,8 @@ def read(text: str, events: str = "") -> Preview:
     _check_complete(document, steps)
     same = _summary(document).get("same", 0)
     same_urns = {step.urn for step in steps if step.op == "same"}
-    changes = list(_changes(steps))
+    # The engine's own order differs from run to run, because it works on several resources at a time.
+    changes = sorted(_changes(steps), key=lambda change: change.urn)
     return Preview(
         stack=_stack(steps),
         changes=changes,

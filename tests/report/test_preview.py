@@ -145,6 +145,12 @@ def test_damaged_events_give_one_clear_error() -> None:
         preview.read(text("changes"), events("changes").replace("\n", "\n{", 1))
 
 
+def test_order_of_the_engines_steps_does_not_matter() -> None:
+    whole = json.loads(text("changes"))
+    turned = json.dumps({**whole, "steps": whole["steps"][::-1]})
+    assert preview.read(turned, events("changes")).changes == recorded("changes", policies=True).changes
+
+
 def test_text_before_the_document_is_ignored() -> None:
     assert preview.read(f"warning: a new version is available\n{text('nothing')}").changes == []
 
