@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from policy.rule import SECRET, is_list, is_map, is_public, listed
 from report.differences import UNKNOWN
-from report.preview import Change
+from report.preview import Change, name_of
 from report.structure import document, shown
 
 _ATTACHED: Mapping[str, tuple[str, str]] = {
@@ -24,6 +24,7 @@ _ATTACHED: Mapping[str, tuple[str, str]] = {
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": ("serviceAccount", "roleArn"),
     "aws:lambda/permission:Permission": ("principal", "action"),
     "aws:elasticache/user:User": ("userId", "accessString"),
+    "aws:elasticache/userGroup:UserGroup": ("userGroupId", "userIds"),
     "aws:kms/grant:Grant": ("granteePrincipal", "operations"),
 }
 """Types that grant without a policy document → the properties of the principal and of what it may do."""
@@ -32,6 +33,18 @@ _BROAD = re.compile(
     r"(AdministratorAccess|PowerUserAccess|IAMFullAccess|\w*FullAccess|\w*ClusterAdminPolicy)$"
 )
 """Names of AWS's policies that allow nearly everything."""
+
+_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
+"""Its policy only limits callers that are in the VPC already and have permissions of their own (AWS
+PrivateLink Guide, "Control access to VPC endpoints using endpoint policies")."""
+
+_TARGETS: Mapping[str, str] = {
+    "aws:lambda/permission:Permission": "function",
+    "aws:eks/accessEntry:AccessEntry": "clusterName",
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": "clusterName",
+    "aws:kms/grant:Grant": "keyId",
+}
+"""Types that grant something on one resource → the property that names it."""
 
 _RBAC = re.compile(r"kubernetes:rbac\.authorization\.k8s\.io/v1:(Cluster)?Role(Binding)?$")
 
@@ -48,6 +61,8 @@ class _Grant:
     resource: str
     condition: str
     """As JSON; empty if there is none."""
+    names_principal: bool
+    """Whether the policy is one of a resource, which names principals."""
 
     def covers(self, other: _Grant) -> bool:
         """Whether it allows all that another one allows."""
@@ -72,6 +87,8 @@ def granted(change: Change, changes: Sequence[Change]) -> Iterator[str]:
     elif _RBAC.match(change.type):
         yield from _kubernetes(change)
     for key in change.new:
+        if change.type == _ENDPOINT and not change.existed:
+            continue  # without a policy, it would allow everything
         if _DOCUMENTS.search(key) or any(map(_holds_policy, (change.old.get(key), change.new[key]))):
             yield from _document(change, key, changes)
     yield from _lifted(change, change.new)
@@ -100,26 +117,45 @@ def _document(change: Change, key: str, changes: Sequence[Change]) -> Iterator[s
 def _unreadable(change: Change, key: str, changes: Sequence[Change]) -> Iterator[str]:
     if change.new[key] == SECRET:
         yield f"{key} is secret, so nobody can see what it allows"
-        return
-    created = {other.urn for other in changes if other.operation == "create"}
-    existing = [urn for urn in change.sources(key) if urn not in created]
-    if change.existed:
+    elif change.existed:
         yield f"{key} changes, and its text is known only after the deployment"
-    elif existing and not _is_trust(key):
-        names = ", ".join(urn.rsplit("::", 1)[-1] for urn in existing)
-        yield f"{key} is new, and its text, which uses {names}, is known only after the deployment"
+    elif change.type.startswith("aws:iam/"):
+        existing = _existing(change, [key], changes)
+        if existing and not _is_trust(key):
+            names = ", ".join(map(name_of, existing))
+            yield f"{key} is new, and its text, which uses {names}, is known only after the deployment"
+    elif _is_about_existing(change, key, changes):
+        yield f"{key} is new, and its text is known only after the deployment"
 
 
 def _matters(change: Change, key: str, grant: _Grant, changes: Sequence[Change]) -> bool:
     """Whether a new policy allows something on what existed before, or nearly everything."""
-    if grant.action == "*" or (grant.action.endswith(":*") and grant.resource == "*"):
-        return True
     if _is_trust(key):
         return not grant.principal.endswith(".amazonaws.com")
-    created = {other.urn for other in changes if other.operation == "create"}
-    existing = [urn for urn in change.sources(key) if urn not in created]
+    if grant.names_principal:
+        return _is_about_existing(change, key, changes)
+    if grant.action == "*" or (grant.action.endswith(":*") and grant.resource == "*"):
+        return True
     # An ARN that is known in a preview belongs to something that exists, or that the program names itself.
-    return bool(existing) and not grant.principal.endswith(".amazonaws.com")
+    return bool(_existing(change, [key], changes))
+
+
+def _is_about_existing(change: Change, key: str, changes: Sequence[Change]) -> bool:
+    """Whether a new policy with principals belongs to a resource that existed before.
+
+    A policy that is a property of a new resource does not. If a policy is a resource of its own, its other
+    properties name the resource.
+    """
+    if not change.type.endswith("Policy"):
+        return False
+    others = [other for other in change.new if other != key]
+    return bool(_existing(change, others, changes)) or not any(change.sources(other) for other in others)
+
+
+def _existing(change: Change, keys: Iterable[str], changes: Sequence[Change]) -> list[str]:
+    """URNs of resources that are not created, and whose outputs some properties use."""
+    created = {other.urn for other in changes if other.operation == "create"}
+    return [urn for key in keys for urn in change.sources(key) if urn not in created]
 
 
 def _is_trust(key: str) -> bool:
@@ -148,10 +184,11 @@ def _grants(change: Change, value: Any, effect: str) -> Iterator[_Grant]:
             continue
         condition = statement.get("Condition")
         text = json.dumps(condition, sort_keys=True) if condition else ""
-        for principal in _principals(statement) or [_owner(change)]:
+        named = _principals(statement)
+        for principal in named or [_owner(change)]:
             for action in _items(statement, "Action"):
                 for resource in _items(statement, "Resource") or ["this resource"]:
-                    yield _Grant(principal, action, resource, text)
+                    yield _Grant(principal, action, resource, text, bool(named))
 
 
 def _statements(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -208,6 +245,12 @@ def _attached(change: Change, changes: Sequence[Change]) -> Iterator[str]:
     if what_key == "accessString":
         words = " ".join(old).split()
         added = [" ".join(word for word in " ".join(added).split() if word not in words and word[0] != "-")]
+    target = _TARGETS.get(change.type, "")
+    if not change.existed and (
+        change.type.startswith("aws:elasticache/")  # a group that exists must get the user
+        or (change.sources(target) and not _existing(change, [target], changes))
+    ):
+        return
     moved = change.existed and change.old.get(who_key) != change.new.get(who_key)
     created = {other.urn for other in changes if other.operation == "create"}
     new_holder = any(urn in created for urn in change.sources(who_key))
@@ -237,7 +280,7 @@ def _kubernetes(change: Change) -> Iterator[str]:
 def published(change: Change) -> Iterator[str]:
     """Policies that allow everyone something, and did not before."""
     for key, new in change.new.items():
-        if _open(new) and not _open(change.old.get(key)):
+        if change.type != _ENDPOINT and _open(new) and not _open(change.old.get(key)):
             yield f"{key} allows everyone something, without a condition that names the caller"
     if change.existed and (
         opened := _without_token(change.new.get("body")) - _without_token(change.old.get("body"))

@@ -22,10 +22,13 @@ def write(found: Preview, labels: Iterable[str] = (), out: Path | None = None) -
     Returns:
         The exit status, as in `gate.STATUS`.
     """
-    report = model.build(found, labels, *model.costs(found), preflight.findings())
-    text = markdown.render(report)
+    try:
+        report = model.build(found, labels, *model.costs(found), preflight.findings())
+        text, data, html = markdown.render(report), document.document(report), page.render(report)
+    except Exception as error:  # status 1 would mean that the change is blocked
+        return fail(f"the report failed: {error!r}", out)
     if out:
-        _write(out, text, document.document(report), page.render(report))
+        _write(out, text, data, html)
     print(text, end="")
     return gate.STATUS[report.verdict]
 

@@ -443,6 +443,9 @@ def _differences(
         was, now = at(before, path) if was is ABSENT else was, at(after, path)
         if now is ABSENT and not str(kind.get("kind")).startswith("delete"):
             now = UNKNOWN  # the provider computes it
+        top = Difference(path=path, old=was, new=now).top
+        if was is ABSENT and any(other.top == top for other in found):
+            continue  # a position in a set, whose other elements are found already
         found.append(Difference(path=path, old=was, new=now))
     for key in reasons:
         if not is_internal(key) and not any(overlap(key, other.path) for other in found):

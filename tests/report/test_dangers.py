@@ -325,7 +325,7 @@ def test_new_principal_of_a_resource_policy_is_named() -> None:
 
 def test_policy_for_everyone_is_public() -> None:
     everyone = policy(allow("s3:GetObject", Principal="*"))
-    assert kinds(step(BUCKET_POLICY, None, {"policy": everyone})) == ["make public"]
+    assert kinds(step(BUCKET_POLICY, None, {"policy": everyone})) == ["make public", "grant access"]
     assert kinds(step(BUCKET_POLICY, {"policy": READ}, {"policy": everyone})) == [
         "make public",
         "grant access",
@@ -351,6 +351,41 @@ def test_new_role_of_a_new_service_account_is_judged_by_its_own_policies() -> No
     inputs = {"serviceAccount": "orders", "roleArn": UNKNOWN}
     assert kinds(role, step(token, None, inputs, sources={"roleArn": [urn(ROLE, "role")]})) == []
     assert kinds(step(token, None, {**inputs, "roleArn": "arn:existing"})) == ["grant access"]
+
+
+def test_policy_of_a_new_resource_gives_no_access_to_what_exists() -> None:
+    account = policy(allow("kms:*", "*", Principal={"AWS": "arn:aws:iam::123456789012:root"}))
+    assert kinds(step("aws:kms/key:Key", None, {"policy": account})) == []
+    bucket = step(BUCKET, None, {}, name="bucket")
+    of_new = {"bucket": [urn(BUCKET, "bucket")], "policy": [urn(BUCKET, "bucket"), urn(BUCKET, "other")]}
+    inputs = {"bucket": UNKNOWN, "policy": UNKNOWN}
+    assert kinds(bucket, step(BUCKET_POLICY, None, inputs, sources=of_new)) == []
+    of_other = {**of_new, "bucket": [urn(BUCKET, "other")]}
+    assert kinds(bucket, step(BUCKET_POLICY, None, inputs, sources=of_other)) == ["grant access"]
+
+
+def test_policy_of_a_new_endpoint_limits_and_of_an_existing_one_can_be_wider() -> None:
+    token, ours = "aws:ec2/vpcEndpoint:VpcEndpoint", {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
+    narrow = {"policy": policy(allow("*", "*", Principal="*", Condition=ours))}
+    wide = {"policy": policy(allow("*", "*", Principal="*"))}
+    assert kinds(step(token, None, wide)) == []
+    assert kinds(step(token, narrow, wide)) == ["grant access"]
+
+
+def test_permission_to_call_a_new_function_gives_no_access_to_what_exists() -> None:
+    token, function = "aws:lambda/permission:Permission", "aws:lambda/function:Function"
+    inputs = {"function": UNKNOWN, "principal": "apigateway.amazonaws.com", "action": "lambda:InvokeFunction"}
+    permission = step(token, None, inputs, sources={"function": [urn(function, "f")]})
+    assert kinds(step(function, None, {}, name="f"), permission) == []
+    assert kinds(permission) == ["grant access"]
+
+
+def test_new_user_of_a_cache_gets_access_with_the_group() -> None:
+    assert (
+        kinds(step("aws:elasticache/user:User", None, {"userId": "a", "accessString": "on ~* +@all"})) == []
+    )
+    old, new = ({"userGroupId": "g", "userIds": users} for users in (["a"], ["a", "b"]))
+    assert kinds(step("aws:elasticache/userGroup:UserGroup", old, new)) == ["grant access"]
 
 
 def test_new_role_that_may_do_everything_is_dangerous() -> None:

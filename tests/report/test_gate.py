@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from policy.exceptions import RuleException
-from report import gate, model, preflight
+from report import gate, model, output, page, preflight
 from report.dangers import KINDS
 from report.preview import Finding
 from tests.report.changes import document, read, step
@@ -78,6 +78,15 @@ def test_cost_is_estimated_if_unchanged_resources_are_shown() -> None:
     assert after
     assert 0 < after.total < before.total  # one alarm less
     assert model.costs(recorded("changes", policies=True)) == (None, None)
+
+
+def test_failure_of_the_report_itself_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> str:
+        raise KeyError("x")
+
+    monkeypatch.setattr(page, "render", broken)
+    assert output.write(read(REPLACED), [LABEL], tmp_path) == gate.UNREADABLE
+    assert json.loads((tmp_path / "report.json").read_text())["verdict"] == gate.BLOCKED
 
 
 def report(preview: str, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:

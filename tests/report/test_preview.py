@@ -189,6 +189,12 @@ def test_reasons_of_the_engine_are_properties_or_paths() -> None:
     ]
 
 
+def test_position_in_a_set_that_no_side_has_is_no_difference() -> None:
+    detail = {"origins[4].customHeaders": "delete", "description": "update"}
+    (change,) = read(step(KEY, {"origins": ["a"]}, {"origins": ["a", "b"]}, detail=detail)).changes
+    assert [item.path for item in change.differences] == ["origins[1]", "description"]
+
+
 def test_computed_tags_are_left_out_beside_their_cause_only() -> None:
     detail = {"tags.team": "update", "tagsAll.team": "update"}
     (with_cause,) = read(step(KEY, {"tags": {"team": "a"}}, {"tags": {"team": "b"}}, detail=detail)).changes
