@@ -91,7 +91,8 @@ def preview(stack: str, folder: Path) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         # They hold every property, and the report and the plan are enough.
         document, log = Path(temporary) / "preview.json", Path(temporary) / "events.json"
-        found = previewed(["preview", "--stack", stack, *POLICIES], log)
+        # The report estimates the cost of the unchanged resources too.
+        found = previewed(["preview", "--stack", stack, "--show-sames", *POLICIES], log)
         document.write_text(found.text, encoding="utf-8")
         log.touch()
         allowed = [argument for label in labels(event()) for argument in ("--label", label)]

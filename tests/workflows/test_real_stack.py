@@ -98,7 +98,7 @@ def test_preview_is_reported_with_the_labels_and_its_plan_saved(job: Job) -> Non
     assert (saved["commit"], saved["stack"]) == (COMMIT, "prod")
     assert [(entry["operation"], entry["properties"]) for entry in saved["plan"]] == [("update", ["size"])]
     (call,) = job.programs.calls("pulumi")
-    assert call[:5] == ["preview", "--stack", "prod", "--policy-pack", "policy/pack"]
+    assert call[:6] == ["preview", "--stack", "prod", "--show-sames", "--policy-pack", "policy/pack"]
     assert {path.name for path in (job.folder / "out").iterdir()} == {"report.md", "plan.json"}
 
 
