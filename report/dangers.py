@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -23,6 +24,7 @@ ALARM = "remove alarm"
 KINDS: Mapping[str, str] = {
     **{f"delete {item.noun}": item.deleted for item in VALUABLES},
     **{f"replace {item.noun}": item.replaced for item in VALUABLES},
+    **{f"restart {item.noun}": item.restarted for item in VALUABLES if item.restarts},
     PUBLIC: "Something that was not public can be reached by everyone.",
     ACCESS: "A principal may do more than before.",
     NETWORK: "A security group, or another list of networks, admits more than before.",
@@ -91,6 +93,7 @@ _Found = Iterator[tuple[str, str]]
 def _all(item: Explained, changes: Sequence[Change]) -> _Found:
     change = item.change
     yield from _lost(item, changes)
+    yield from _restarted(change)
     yield from protections.weakened(change)
     for public, text in networks.opened(change, changes):
         yield PUBLIC if public else NETWORK, text
@@ -116,6 +119,16 @@ def _lost(item: Explained, changes: Sequence[Change]) -> _Found:
     twin = _twin(change, changes)
     renamed = f"; {twin} is created: if that is a new name, an alias keeps the old resource" if twin else ""
     yield f"delete {valuable.noun}", f"deleted{renamed}"
+
+
+def _restarted(change: Change) -> _Found:
+    """The interruption of what stays."""
+    valuable = OF_TYPE.get(change.type)
+    if valuable and change.operation == "update":
+        for part in change.differences:
+            if re.sub(r"\[\d+\]", "", part.path) in valuable.restarts:
+                what = f"restarts because of {part.path}: {_side(part.old)} → {_side(part.new)}"
+                yield f"restart {valuable.noun}", what
 
 
 def _because(item: Explained) -> str:

@@ -16,6 +16,10 @@ class Valuable:
     replaced: str
     """What a replacement means for data, traffic and addresses. Empty if it is harmless."""
     deleted: str
+    restarts: tuple[str, ...] = ()
+    """Paths whose change interrupts it, although it stays."""
+    restarted: str = ""
+    """What that means. Sources were read on 2026-11-27."""
 
 
 VALUABLES: tuple[Valuable, ...] = (
@@ -24,6 +28,9 @@ VALUABLES: tuple[Valuable, ...] = (
         types=("aws:rds/cluster:Cluster", "aws:rds/globalCluster:GlobalCluster", "aws:rds/instance:Instance"),
         replaced="The new database is empty and has another address; the old one is deleted with its data.",
         deleted="Its data is deleted; only a final snapshot and backups remain.",
+        restarts=("engineVersion",),
+        # Pulumi Registry, `aws.rds.Instance`: an immediate change can cause a brief downtime.
+        restarted="All instances restart with the new version, and connections end.",
     ),
     Valuable(
         noun="database instance",
@@ -31,6 +38,8 @@ VALUABLES: tuple[Valuable, ...] = (
         replaced="Connections to the instance end. The cluster's data stays; if it is the writer, a reader "
         "takes over.",
         deleted="Connections to the instance end, and the cluster has one instance less.",
+        restarts=("instanceClass",),
+        restarted="Connections to the instance end. If it is the writer, a reader takes over.",
     ),
     Valuable(
         noun="database proxy",
@@ -58,12 +67,18 @@ VALUABLES: tuple[Valuable, ...] = (
         ),
         replaced="The new cache is empty and has another address.",
         deleted="Its entries are deleted, and the services lose their cache.",
+        restarts=("nodeType", "engineVersion"),
+        # ElastiCache User Guide, "Upgrade considerations" and "Online vertical scaling".
+        restarted="Writes fail for some seconds while new nodes take over, and connections end.",
     ),
     Valuable(
         noun="brokers",
         types=("aws:msk/cluster:Cluster", "aws:msk/serverlessCluster:ServerlessCluster"),
         replaced="The new cluster is empty and has other addresses; the old one is deleted.",
         deleted="All topics are deleted with their events.",
+        restarts=("kafkaVersion", "brokerNodeGroupInfo.instanceType"),
+        # MSK Developer Guide, "Update the Amazon MSK cluster broker size".
+        restarted="The brokers restart one at a time. Partitions with one replica are unavailable meanwhile.",
     ),
     Valuable(
         noun="topic",

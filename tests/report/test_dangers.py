@@ -74,6 +74,29 @@ def test_replacement_and_deletion_are_different_kinds(token: str) -> None:
     assert kinds(step(token, {"name": "a"}, {"name": "b"})) == []
 
 
+@pytest.mark.parametrize(
+    ("token", "old", "new"),
+    [
+        (CLUSTER, {"engineVersion": "17.4"}, {"engineVersion": "17.5"}),
+        ("aws:rds/clusterInstance:ClusterInstance", {"instanceClass": "a"}, {"instanceClass": "b"}),
+        ("aws:elasticache/replicationGroup:ReplicationGroup", {"nodeType": "a"}, {"nodeType": "b"}),
+        (
+            "aws:msk/cluster:Cluster",
+            {"brokerNodeGroupInfo": {"instanceType": "a"}},
+            {"brokerNodeGroupInfo": {"instanceType": "b"}},
+        ),
+    ],
+)
+def test_change_that_interrupts_what_stays_is_a_restart(
+    token: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> None:
+    (found,) = dangers_of(step(token, old, new))
+    assert found.kind == f"restart {OF_TYPE[token].noun}"
+    assert "a → b" in found.text or "17.4 → 17.5" in found.text
+    assert KINDS[found.kind]
+    assert kinds(step(token, old, None)) == [f"delete {OF_TYPE[token].noun}"]
+
+
 def test_everything_that_production_protects_is_valuable() -> None:
     """Whatever the platform protects holds data, so that losing it is a danger."""
     structural = ("eks:index:ServiceRole", "aws:iam/", "pulumi:providers:", "trading:")
