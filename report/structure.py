@@ -71,6 +71,8 @@ def _manifest(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _entries(difference: Difference) -> Iterator[Entry]:
     old, new, path, forces = difference.old, difference.new, difference.path, difference.replaces
+    if old is ABSENT and new is ABSENT:
+        return  # the engine names a property that only the provider knows
     documents = document(old), document(new)
     if documents[0] is not None and documents[1] is not None:
         # The parts of a document that stay the same are left out.
