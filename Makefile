@@ -7,10 +7,10 @@ BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
 
-.PHONY: help up preview down scan cost diff makespan test test-fast lint golden bench soak lock install tools clean
+.PHONY: help up preview down scan cost diff makespan deployer-policy test test-fast lint golden bench soak lock install tools clean
 
 help:  ## list these commands (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up:  ## deploy STACK (default: local) in the sandbox: start here
 preview:  ## show what a deployment of STACK would change
@@ -30,6 +30,9 @@ makespan: $(INSTALLED)  ## print how long a deployment of STACK to AWS takes, an
 
 cost: $(INSTALLED)  ## show the fixed monthly cost of STACK at list prices, without deploying it
 	@$(BIN)/python -m report.cost --stack '$(STACK)'
+
+deployer-policy: $(INSTALLED)  ## print the IAM policies that the role that deploys STACK to AWS needs
+	@$(BIN)/python -m account policy --stack '$(STACK)'
 
 test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine and API server
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster
@@ -67,8 +70,8 @@ lock:  ## update requirements.txt and tools/*/requirements.txt from pyproject.to
 	$(PYTHON) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && \
 	compile() { "$$uv/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --no-header --no-emit-index-url "$$@"; }; \
-	compile --group pyproject.toml:sandbox --group pyproject.toml:policy --group pyproject.toml:test \
-	  --group pyproject.toml:lint pyproject.toml -o requirements.txt && \
+	compile --group pyproject.toml:sandbox --group pyproject.toml:policy --group pyproject.toml:account \
+	  --group pyproject.toml:test --group pyproject.toml:lint pyproject.toml -o requirements.txt && \
 	compile --group pyproject.toml:scan -o tools/checkov/requirements.txt && \
 	compile --group pyproject.toml:postgresql -o tools/postgresql/requirements.txt
 
