@@ -7,22 +7,62 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
+import boto3
+import yaml
+
+from account import question
 from account.permissions import UnknownActionError, UnknownTypeError
 from account.policy import Deployer, PolicyError, deployer
+from account.preflight import SECRETS_PROVIDER, Stack, caller, questions, secrets_key, secrets_provider
+from account.question import answers
+from policy.scan.plan import State
 from report.planned import PlannedError, planned
+from settings import Settings, SettingsError
+from settings.aws_limits import EDGE_REGION
+from settings.stack_file import StackFileError, read, stack_path
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command in the project's folder. Returns 2 for an error that the user can fix."""
     options = _parser().parse_args(arguments)
     try:
-        found = deployer(planned(options.stack))
-    except (PlannedError, PolicyError, UnknownActionError, UnknownTypeError) as error:
+        resources = planned(options.stack)
+        if options.command == "preflight":
+            return _preflight(options.stack, resources, options.json)
+        found = deployer(resources)
+    except (
+        PlannedError,
+        PolicyError,
+        SettingsError,
+        StackFileError,
+        UnknownActionError,
+        UnknownTypeError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(as_json(found), indent=2) if options.json else "\n".join(lines(found)))
     return 0
+
+
+def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
+    file = read(stack_path(Path(), name))
+    document = yaml.safe_load(Path(file.name).read_text())
+    session: Any = boto3.Session()
+    stack = Stack(
+        settings=Settings.parse(file.values()),
+        resources=resources,
+        secrets_key=secrets_key(document),
+        caller=caller(session.client("sts", region_name=EDGE_REGION)),
+    )
+    found = [
+        (SECRETS_PROVIDER, secrets_provider(document)),
+        *answers([*questions(stack)], lambda service, region: session.client(service, region_name=region)),
+    ]
+    print(json.dumps(question.as_json(found), indent=2) if is_json else "\n".join(question.table(found)))
+    return question.exit_status(found)
 
 
 def as_json(found: Deployer) -> dict[str, object]:
@@ -53,8 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m account", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     policy = commands.add_parser("policy", help="print the policies that the role that deploys needs")
-    policy.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
-    policy.add_argument("--json", action="store_true", help="print JSON")
+    preflight = commands.add_parser(
+        "preflight",
+        help="ask the account whether it is ready for a deployment. The exit status is 0 if it is, 1 if a "
+        "check fails, and 3 if one is unknown and none fails",
+    )
+    for command in (policy, preflight):
+        command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
+        command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 

@@ -118,6 +118,9 @@ ECR_LAYERS_BUCKET = "prod-{region}-starport-layer-bucket"
 """S3 bucket in which Amazon ECR stores the layers of a region's private repositories (ECR User Guide, "Amazon
 ECR interface VPC endpoints")."""
 
+UNSUPPORTED_LINK_ZONES = frozenset({"use1-az3"})
+"""Ids of zones of the platform's regions in which API Gateway has no VPC links (API Gateway Developer Guide,
+"Set up VPC links V2 in API Gateway")."""
 LEAST_ZONES = 2
 """Minimum number of zones for an ALB, a cluster, brokers and a DB subnet group (the user guides of ELB, EKS,
 MSK and RDS)."""

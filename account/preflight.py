@@ -1,0 +1,485 @@
+"""The questions that a stack has for its account, from its resources and settings."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from account import checks
+from account.policy import deployer
+from account.question import Answer, Client, Question
+from policy.scan.plan import State
+from report.planned import region_of
+from settings import Settings
+from settings.aws_limits import CLOUDFRONT_PREFIX_LIST_WEIGHT, EDGE_REGION
+
+SESSION_SECONDS = 7200
+"""Duration of the pipelines' sessions (`session-seconds` in `.github/workflows/deploy.yaml`)."""
+_PAYER_REGION = "us-east-1"  # Cost Explorer has one endpoint (AWS General Reference, "AWS Billing endpoints")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks."""
+
+    account: str
+    arn: str
+
+    @property
+    def role(self) -> str | None:
+        """The name of the role, if the caller has assumed one."""
+        kind, _, rest = self.arn.rpartition(":")[2].partition("/")
+        return rest.partition("/")[0] if kind == "assumed-role" else None
+
+    @property
+    def principal(self) -> str:
+        """The ARN whose policies decide. The session of a role has those of the role."""
+        return f"arn:aws:iam::{self.account}:role/{self.role}" if self.role else self.arn
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What the questions are about."""
+
+    settings: Settings
+    resources: Sequence[State]
+    secrets_key: str | None
+    """Key of the secrets provider in KMS, if the stack has such a provider."""
+    caller: Caller | None
+    """None if the account didn't say."""
+
+    @functools.cached_property
+    def known(self) -> Mapping[str, State]:
+        """URN → resource."""
+        return {item["urn"]: item for item in self.resources}
+
+    @property
+    def platform(self) -> str:
+        """The value of the tag that all resources carry."""
+        return self.settings.platform
+
+    def of(self, token: str, region: str | None = None) -> list[Mapping[str, Any]]:
+        """The inputs of the resources of a type, in one region if it is given."""
+        return [
+            item.get("inputs", {})
+            for item in self.resources
+            if item["type"] == token and region in (None, region_of(item, self.known))
+        ]
+
+    def values(self, token: str, region: str, *keys: str) -> list[tuple[Any, ...]]:
+        """The distinct values of inputs of the resources of a type in a region."""
+        return sorted({tuple(item.get(key) for key in keys) for item in self.of(token, region)}, key=str)
+
+
+def caller(sts: Client) -> Caller | None:
+    """Who the account says asks; None if it doesn't say."""
+    try:
+        found = sts.get_caller_identity()
+    except (BotoCoreError, ClientError):
+        return None  # the question about the identity reports the reason
+    return Caller(found["Account"], found["Arn"])
+
+
+SECRETS_PROVIDER = Question(
+    "secrets-provider",
+    "the stack's key, committed in its file",
+    "none",
+    "none",
+    (),
+    lambda _: Answer("pass", ""),
+)
+"""A question that the stack file answers."""
+
+
+def secrets_provider(document: Mapping[str, Any]) -> Answer:
+    """Whether the stack file has what `pulumi stack init` writes, which pipelines need.
+
+    Args:
+        document: the whole stack file.
+    """
+    if "encryptionsalt" in document:
+        return Answer(
+            "fail",
+            "the stack file has a passphrase's salt",
+            "run `pulumi stack change-secrets-provider awskms://…`, and commit the stack file",
+        )
+    missing = [key for key in ("secretsprovider", "encryptedkey") if key not in document]
+    if missing:
+        return Answer(
+            "fail",
+            f"the stack file has no {' and no '.join(missing)}",
+            "run `pulumi stack init --secrets-provider=awskms://…`, and commit the stack file",
+        )
+    return Answer("pass", str(document["secretsprovider"]))
+
+
+def secrets_key(document: Mapping[str, Any]) -> str | None:
+    """The key in KMS that a stack file names."""
+    scheme, _, key = str(document.get("secretsprovider", "")).partition("://")
+    return key.partition("?")[0].lstrip("/") if scheme == "awskms" else None
+
+
+def questions(stack: Stack) -> Iterator[Question]:
+    """All questions, those about the account first."""
+    yield from _account(stack)
+    for region in stack.settings.regions:
+        yield from _region(region.name, region.availability_zones)
+        yield from _offers(stack, region.name, region.availability_zones)
+        yield from _quotas(stack, region.name)
+        yield from _names(stack, region.name)
+        yield from _network(stack, region.name)
+
+
+def _account(stack: Stack) -> Iterator[Question]:
+    regions = [region.name for region in stack.settings.regions]
+    yield _ask("identity", "requests are signed by a role", "sts", "GetCallerIdentity", checks.identity)
+    yield _ask("regions", "the regions are enabled", "ec2", "DescribeRegions", checks.regions, regions)
+    zone = stack.settings.domain.zone
+    yield _ask(
+        "hosted-zone", f"one public zone {zone}", "route53", "ListHostedZonesByName", checks.hosted_zone, zone
+    )
+    yield _ask(
+        "spot-role",
+        "EC2's role for Spot instances",
+        "iam",
+        "GetRole",
+        checks.service_linked_role,
+        "AWSServiceRoleForEC2Spot",
+        "spot.amazonaws.com",
+    )
+    need = len(stack.of("aws:iam/role:Role"))
+    yield _ask("roles", f"room for {need} roles", "iam", "GetAccountSummary", checks.roles, need)
+    if stack.caller:
+        yield from _caller(stack, stack.caller)
+    if stack.secrets_key:
+        key = stack.secrets_key
+        yield _ask("state-key", "the secrets provider's key", "kms", "DescribeKey", checks.state_key, key)
+    if stack.settings.monitoring.spending:
+        yield _ask(
+            "cost-tag",
+            "the cost allocation tag platform",
+            "ce",
+            "ListCostAllocationTags",
+            checks.cost_tag,
+            "platform",
+            region=_PAYER_REGION,
+        )
+    if stack.settings.web.shield_advanced:
+        yield _ask(
+            "shield", "a subscription to Shield Advanced", "shield", "GetSubscriptionState", checks.shield
+        )
+
+
+def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
+    yield _ask(
+        "session-duration",
+        f"sessions of {SESSION_SECONDS} seconds, for pipelines",
+        "iam",
+        "GetRole",
+        checks.session_duration,
+        caller.role,
+        SESSION_SECONDS,
+    )
+    statements = [
+        statement for policy in deployer(stack.resources).policies for statement in policy["Statement"]
+    ]
+    yield _ask(
+        "permissions",
+        "the permissions of a deployment",
+        "iam",
+        "SimulatePrincipalPolicy",
+        checks.permissions,
+        caller.principal,
+        statements,
+    )
+    for (domain,) in stack.values("aws:cognito/userPoolDomain:UserPoolDomain", EDGE_REGION, "domain"):
+        yield _ask(
+            "login-domain",
+            f"the user pool's domain {domain}",
+            "cognito-idp",
+            "DescribeUserPoolDomain",
+            checks.login_domain,
+            domain,
+            caller.account,
+        )
+
+
+def _region(region: str, zones: Sequence[str]) -> Iterator[Question]:
+    here = functools.partial(_ask, region=region, named=True)
+    yield here("zones", "the zones", "ec2", "DescribeAvailabilityZones", checks.zones, zones)
+    yield here("backup", "AWS Backup's opt-in", "backup", "DescribeRegionSettings", checks.backup_opt_in)
+
+
+def _offers(stack: Stack, region: str, zones: Sequence[str]) -> Iterator[Question]:
+    here = functools.partial(_ask, region=region, named=True)
+    is_global = bool(stack.of("aws:rds/globalCluster:GlobalCluster"))
+    for engine, version in stack.values("aws:rds/cluster:Cluster", region, "engine", "engineVersion"):
+        yield here(
+            "database-version",
+            f"{engine} {version}",
+            "rds",
+            "DescribeDBEngineVersions",
+            checks.database_version,
+            engine,
+            version,
+            is_global,
+        )
+        for (name,) in stack.values("aws:rds/clusterInstance:ClusterInstance", region, "instanceClass"):
+            yield here(
+                f"database-class {name}",
+                f"{name} in every zone",
+                "rds",
+                "DescribeOrderableDBInstanceOptions",
+                checks.database_class,
+                engine,
+                version,
+                name,
+                zones,
+            )
+    for engine, version, node in stack.values(
+        "aws:elasticache/replicationGroup:ReplicationGroup", region, "engine", "engineVersion", "nodeType"
+    ):
+        yield here(
+            "cache-version",
+            f"{engine} {version}",
+            "elasticache",
+            "DescribeCacheEngineVersions",
+            checks.cache_version,
+            engine,
+            version,
+        )
+        yield here(
+            "cache-node", node, "elasticache", "DescribeReservedCacheNodesOfferings", checks.cache_node, node
+        )
+    for (version,) in stack.values("aws:msk/cluster:Cluster", region, "kafkaVersion"):
+        yield here("kafka-version", version, "kafka", "ListKafkaVersions", checks.kafka_version, version)
+    for (kubernetes,) in stack.values("aws:eks/cluster:Cluster", region, "version"):
+        yield here(
+            "kubernetes-version",
+            f"Kubernetes {kubernetes}",
+            "eks",
+            "DescribeClusterVersions",
+            checks.kubernetes_version,
+            kubernetes,
+        )
+        for name, build in stack.values("aws:eks/addon:Addon", region, "addonName", "addonVersion"):
+            yield here(
+                f"addon {name}",
+                f"the build {build}",
+                "eks",
+                "DescribeAddonVersions",
+                checks.addon,
+                name,
+                build,
+                kubernetes,
+            )
+    for (runtime,) in stack.values("aws:synthetics/canary:Canary", region, "runtimeVersion"):
+        yield here(
+            "canary-runtime", runtime, "synthetics", "DescribeRuntimeVersions", checks.canary_runtime, runtime
+        )
+    yield from _rule_groups(stack, region)
+    yield from _parameters(stack, region)
+
+
+def _rule_groups(stack: Stack, region: str) -> Iterator[Question]:
+    for scope in ("REGIONAL", "CLOUDFRONT"):
+        wanted = sorted(
+            {
+                statement["name"]
+                for acl in stack.of("aws:wafv2/webAcl:WebAcl", region)
+                if acl.get("scope") == scope
+                for rule in acl.get("rules", ())
+                if (statement := rule["statement"].get("managedRuleGroupStatement"))
+            }
+        )
+        if wanted:
+            yield _ask(
+                f"rule-groups {scope.lower()}",
+                "AWS's rule groups",
+                "wafv2",
+                "ListAvailableManagedRuleGroups",
+                checks.rule_groups,
+                scope,
+                wanted,
+                region=region,
+                named=True,
+            )
+
+
+def _parameters(stack: Stack, region: str) -> Iterator[Question]:
+    here = functools.partial(_ask, region=region, named=True)
+    for of, token, operation in (
+        ("cluster", "clusterParameterGroup:ClusterParameterGroup", "DescribeEngineDefaultClusterParameters"),
+        ("instance", "parameterGroup:ParameterGroup", "DescribeEngineDefaultParameters"),
+    ):
+        for group in stack.of(f"aws:rds/{token}", region):
+            wanted = {item["name"]: item.get("applyMethod", "immediate") for item in group["parameters"]}
+            yield here(
+                f"{of}-parameters",
+                f"parameters of {group['family']}",
+                "rds",
+                operation,
+                checks.database_parameters,
+                of,
+                group["family"],
+                wanted,
+            )
+    for group in stack.of("aws:elasticache/parameterGroup:ParameterGroup", region):
+        names = [item["name"] for item in group["parameters"]]
+        yield here(
+            "cache-parameters",
+            f"parameters of {group['family']}",
+            "elasticache",
+            "DescribeEngineDefaultParameters",
+            checks.cache_parameters,
+            group["family"],
+            names,
+        )
+
+
+def _quotas(stack: Stack, region: str) -> Iterator[Question]:
+    here = functools.partial(_ask, region=region, named=True)
+    addresses = len(stack.of("aws:ec2/eip:Eip", region))
+    yield here(
+        "elastic-ips",
+        f"{addresses} elastic IP addresses",
+        "ec2",
+        ("DescribeAccountAttributes", "DescribeAddresses"),
+        checks.free_addresses,
+        addresses,
+        stack.platform,
+    )
+    endpoints = sum(
+        item.get("vpcEndpointType") == "Interface"
+        for item in stack.of("aws:ec2/vpcEndpoint:VpcEndpoint", region)
+    )
+    yield here(
+        "interface-endpoints",
+        f"{endpoints} interface endpoints in a VPC",
+        "service-quotas",
+        "GetServiceQuota",
+        checks.quota,
+        "vpc",
+        "L-29B6F2EB",
+        endpoints,
+        "interface endpoints per VPC",
+    )
+    rules = _most_rules(stack, region)
+    yield here(
+        "security-group-rules",
+        f"{rules} inbound rules in a security group",
+        "service-quotas",
+        "GetServiceQuota",
+        checks.quota,
+        "vpc",
+        "L-0EA8095F",
+        rules,
+        "rules per security group",
+    )
+    functions = stack.of("aws:lambda/function:Function", region)
+    reserved = sum(item.get("reservedConcurrentExecutions") or 0 for item in functions)
+    names = [item["name"] for item in functions if isinstance(item.get("name"), str)]
+    yield here(
+        "lambda-concurrency",
+        f"{reserved} executions to reserve",
+        "lambda",
+        ("GetAccountSettings", "GetFunctionConcurrency"),
+        checks.concurrency,
+        reserved,
+        names,
+    )
+    policies = [
+        item["policyName"] for item in stack.of("aws:cloudwatch/logResourcePolicy:LogResourcePolicy", region)
+    ]
+    yield here(
+        "log-policies",
+        f"room for {len(policies)} resource policies of CloudWatch Logs",
+        "logs",
+        "DescribeResourcePolicies",
+        checks.log_policies,
+        policies,
+    )
+
+
+def _most_rules(stack: Stack, region: str) -> int:
+    """The inbound rules of the security group that has most. A prefix list counts with its weight."""
+    rules: dict[str, int] = defaultdict(int)
+    for item in stack.resources:
+        ours = item["type"] == "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+        if ours and region_of(item, stack.known) == region:
+            group = str(item.get("propertyDependencies", {}).get("securityGroupId"))
+            listed = "prefixListId" in item.get("inputs", {})
+            rules[group] += CLOUDFRONT_PREFIX_LIST_WEIGHT if listed else 1
+    return max(rules.values(), default=0)
+
+
+def _names(stack: Stack, region: str) -> Iterator[Question]:
+    here = functools.partial(_ask, region=region, named=True)
+    for (name,) in stack.values("aws:eks/cluster:Cluster", region, "name"):
+        yield here(
+            "cluster-name",
+            f"the name {name} for the cluster",
+            "eks",
+            "DescribeCluster",
+            checks.cluster_name,
+            name,
+            stack.platform,
+        )
+    for (name,) in stack.values("aws:rds/cluster:Cluster", region, "clusterIdentifier"):
+        yield here(
+            "database-name",
+            f"the name {name} for the database",
+            "rds",
+            "DescribeDBClusters",
+            checks.database_name,
+            name,
+            stack.platform,
+        )
+
+
+def _network(stack: Stack, region: str) -> Iterator[Question]:
+    for item in stack.settings.regions:
+        if item.name == region and item.existing_vpc:
+            services = sorted(
+                endpoint["serviceName"]
+                for endpoint in stack.of("aws:ec2/vpcEndpoint:VpcEndpoint", region)
+                if endpoint.get("privateDnsEnabled")
+            )
+            yield _ask(
+                "existing-endpoints",
+                "no other interface endpoints with private DNS",
+                "ec2",
+                "DescribeVpcEndpoints",
+                checks.existing_endpoints,
+                item.existing_vpc.id,
+                services,
+                stack.platform,
+                region=region,
+                named=True,
+            )
+
+
+def _ask(
+    check: str,
+    needs: str,
+    service: str,
+    operations: str | tuple[str, ...],
+    ask: Callable[..., Answer],
+    *arguments: object,
+    region: str = EDGE_REGION,
+    named: bool = False,
+) -> Question:
+    """A question. The name of one that is asked in each region ends in the region."""
+    return Question(
+        check=f"{check} {region}" if named else check,
+        needs=needs,
+        service=service,
+        region=region,
+        operations=(operations,) if isinstance(operations, str) else operations,
+        ask=lambda client: ask(client, *arguments),
+    )

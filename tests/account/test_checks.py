@@ -1,0 +1,614 @@
+"""Each check with answers that pass and fail, validated against botocore's service models, and refused."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from account import checks
+from account.preflight import Caller, secrets_key, secrets_provider
+from account.question import Answer, Question, WritingError, exit_status, table
+
+Json = Mapping[str, Any]
+Response = Json | str
+"""A response, or the code of an error."""
+
+OPTED_IN = {"Aurora": True, "DynamoDB": True}
+STATEMENT = {
+    "Action": ["ec2:CreateVpc", "ec2:DeleteVpc"],
+    "Resource": ["*"],
+    "Condition": {"StringEquals": {"aws:RequestedRegion": ["us-east-1", "eu-west-1"]}},
+}
+
+
+def zone(name: str, identifier: str, state: str = "available") -> Json:
+    return {"ZoneName": name, "ZoneId": identifier, "State": state}
+
+
+def parameter(name: str, kind: str = "dynamic", modifiable: bool = True) -> Json:
+    return {"ParameterName": name, "ApplyType": kind, "IsModifiable": modifiable}
+
+
+def defaults(*parameters: Json) -> Json:
+    return {"EngineDefaults": {"Parameters": parameters}}
+
+
+def quota(value: float) -> Json:
+    return {"Quota": {"Value": value}}
+
+
+def limit(total: int, free: int) -> Json:
+    return {"AccountLimit": {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": free}}
+
+
+def addresses(count: int) -> Json:
+    return {"Addresses": [{"PublicIp": "192.0.2.1", "Tags": []}] * count}
+
+
+def most_addresses(count: int) -> Json:
+    values = [{"AttributeValue": str(count)}]
+    return {"AccountAttributes": [{"AttributeName": "vpc-max-elastic-ips", "AttributeValues": values}]}
+
+
+def role(**more: Any) -> Json:
+    fields = {
+        "Path": "/",
+        "RoleName": "deploy",
+        "RoleId": "A" * 16,
+        "Arn": "arn:aws:iam::123456789012:role/deploy",
+    }
+    return {"Role": {**fields, "CreateDate": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), **more}}
+
+
+def runtime(name: str, end: datetime.datetime | None = None) -> Json:
+    return {"RuntimeVersions": [{"VersionName": name, **({"DeprecationDate": end} if end else {})}]}
+
+
+def simulated(*decisions: str) -> Json:
+    names = ("ec2:CreateVpc", "ec2:DeleteVpc")
+    return {
+        "EvaluationResults": [
+            {"EvalActionName": name, "EvalDecision": decision}
+            for name, decision in zip(names, decisions, strict=True)
+        ]
+    }
+
+
+def endpoint(private: bool, *tags: Json) -> Json:
+    return {
+        "VpcEndpoints": [
+            {
+                "VpcEndpointId": "vpce-1",
+                "ServiceName": "com.amazonaws.us-east-1.sts",
+                "PrivateDnsEnabled": private,
+                "Tags": tags,
+            }
+        ]
+    }
+
+
+@dataclass(frozen=True)
+class Case:
+    """A check, and the responses to its operations that pass and fail."""
+
+    ask: Callable[..., Answer]
+    service: str
+    arguments: Sequence[Any]
+    operations: Sequence[str]
+    """As botocore names them, in the order of the calls."""
+    passing: Sequence[Response]
+    failing: Sequence[Response]
+    found: str
+    """Part of what the failing answer found."""
+    remedy: str = ""
+    """Part of what the failing answer advises."""
+    unsure: bool = False
+    """Whether a negative response leaves the answer unknown."""
+
+
+CASES = [
+    Case(
+        checks.identity,
+        "sts",
+        (),
+        ["get_caller_identity"],
+        [{"Arn": "arn:aws:sts::123456789012:assumed-role/deploy/me"}],
+        [{"Arn": "arn:aws:iam::123456789012:root"}],
+        ":root",
+        "sign in as a role",
+    ),
+    Case(
+        checks.regions,
+        "ec2",
+        (["us-east-1", "ap-east-1"],),
+        ["describe_regions"],
+        [
+            {
+                "Regions": [
+                    {"RegionName": "us-east-1", "OptInStatus": "opt-in-not-required"},
+                    {"RegionName": "ap-east-1", "OptInStatus": "opted-in"},
+                ]
+            }
+        ],
+        [
+            {
+                "Regions": [
+                    {"RegionName": "us-east-1", "OptInStatus": "opt-in-not-required"},
+                    {"RegionName": "ap-east-1", "OptInStatus": "not-opted-in"},
+                ]
+            }
+        ],
+        "ap-east-1 is not-opted-in",
+        "enable the regions",
+    ),
+    Case(
+        checks.zones,
+        "ec2",
+        (["us-east-1a", "us-east-1b"],),
+        ["describe_availability_zones"],
+        [{"AvailabilityZones": [zone("us-east-1a", "use1-az1"), zone("us-east-1b", "use1-az2")]}],
+        [
+            {
+                "AvailabilityZones": [
+                    zone("us-east-1a", "use1-az3"),
+                    zone("us-east-1b", "use1-az2", "impaired"),
+                    zone("us-east-1c", "use1-az4"),
+                ]
+            }
+        ],
+        "us-east-1a is use1-az3, where API Gateway has no VPC links; us-east-1b is impaired",
+        "such as us-east-1c",
+    ),
+    Case(
+        checks.hosted_zone,
+        "route53",
+        ("example.com",),
+        ["list_hosted_zones_by_name"],
+        [
+            {
+                "HostedZones": [
+                    {"Id": "/hostedzone/Z1", "Name": "example.com.", "CallerReference": "1"},
+                    {
+                        "Id": "/hostedzone/Z2",
+                        "Name": "example.com.",
+                        "CallerReference": "2",
+                        "Config": {"PrivateZone": True},
+                    },
+                ],
+                "IsTruncated": False,
+                "MaxItems": "100",
+            }
+        ],
+        [{"HostedZones": [], "IsTruncated": False, "MaxItems": "100"}],
+        "0 public hosted zones are named example.com",
+        "delegate to it",
+    ),
+    Case(
+        checks.database_version,
+        "rds",
+        ("aurora-postgresql", "17.11", True),
+        ["describe_db_engine_versions"],
+        [{"DBEngineVersions": [{"EngineVersion": "17.11", "SupportsGlobalDatabases": True}]}],
+        [{"DBEngineVersions": [{"EngineVersion": "17.11", "SupportsGlobalDatabases": False}]}],
+        "supports no global database",
+        "database.engineVersion",
+    ),
+    Case(
+        checks.database_class,
+        "rds",
+        ("aurora-postgresql", "17.11", "db.r8g.large", ["us-east-1a", "us-east-1b"]),
+        ["describe_orderable_db_instance_options"],
+        [
+            {
+                "OrderableDBInstanceOptions": [
+                    {"AvailabilityZones": [{"Name": "us-east-1a"}, {"Name": "us-east-1b"}]}
+                ]
+            }
+        ],
+        [{"OrderableDBInstanceOptions": [{"AvailabilityZones": [{"Name": "us-east-1a"}]}]}],
+        "us-east-1b has no db.r8g.large",
+        "database.instanceClass",
+    ),
+    Case(
+        checks.cache_version,
+        "elasticache",
+        ("valkey", "8.1"),
+        ["describe_cache_engine_versions"],
+        [{"CacheEngineVersions": [{"EngineVersion": "8.1"}]}],
+        [{"CacheEngineVersions": [{"EngineVersion": "8.0"}, {"EngineVersion": "8.10"}]}],
+        "valkey 8.1 is not among 8.0, 8.10",
+        "cache.engineVersion",
+    ),
+    Case(
+        checks.cache_node,
+        "elasticache",
+        ("cache.r7g.large",),
+        ["describe_reserved_cache_nodes_offerings"],
+        [{"ReservedCacheNodesOfferings": [{"CacheNodeType": "cache.r7g.large"}]}],
+        [{"ReservedCacheNodesOfferings": []}],
+        "has no reservations",
+        unsure=True,
+    ),
+    Case(
+        checks.kafka_version,
+        "kafka",
+        ("3.9.x.kraft",),
+        ["list_kafka_versions"],
+        [{"KafkaVersions": [{"Version": "3.9.x.kraft", "Status": "ACTIVE"}]}],
+        [{"KafkaVersions": [{"Version": "3.9.x.kraft", "Status": "DEPRECATED"}]}],
+        "3.9.x.kraft is DEPRECATED",
+    ),
+    Case(
+        checks.kubernetes_version,
+        "eks",
+        ("1.36",),
+        ["describe_cluster_versions"],
+        [{"clusterVersions": [{"clusterVersion": "1.36", "versionStatus": "STANDARD_SUPPORT"}]}],
+        [{"clusterVersions": [{"clusterVersion": "1.36", "versionStatus": "UNSUPPORTED"}]}],
+        "1.36 is UNSUPPORTED",
+    ),
+    Case(
+        checks.addon,
+        "eks",
+        ("metrics-server", "v0.9.0-eksbuild.11", "1.36"),
+        ["describe_addon_versions"],
+        [{"addons": [{"addonVersions": [{"addonVersion": "v0.9.0-eksbuild.11"}]}]}],
+        [{"addons": [{"addonVersions": [{"addonVersion": "v0.8.0-eksbuild.1"}]}]}],
+        "is not among v0.8.0-eksbuild.1",
+    ),
+    Case(
+        checks.canary_runtime,
+        "synthetics",
+        ("syn-python-selenium-14.0",),
+        ["describe_runtime_versions"],
+        [runtime("syn-python-selenium-14.0")],
+        [runtime("syn-python-selenium-14.0", datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC))],
+        "is deprecated since 2026-01-02",
+    ),
+    Case(
+        checks.rule_groups,
+        "wafv2",
+        ("REGIONAL", ["AWSManagedRulesCommonRuleSet"]),
+        ["list_available_managed_rule_groups"],
+        [{"ManagedRuleGroups": [{"Name": "AWSManagedRulesCommonRuleSet"}]}],
+        [{"ManagedRuleGroups": []}],
+        "AWSManagedRulesCommonRuleSet is not on offer",
+    ),
+    Case(
+        checks.database_parameters,
+        "rds",
+        (
+            "cluster",
+            "aurora-postgresql17",
+            {"log_connections": "immediate", "rds.force_ssl": "pending-reboot"},
+        ),
+        ["describe_engine_default_cluster_parameters"],
+        [defaults(parameter("log_connections"), parameter("rds.force_ssl", "static"))],
+        [defaults(parameter("log_connections", "static"))],
+        "log_connections is static, so it can't be set with `immediate`; rds.force_ssl doesn't exist",
+    ),
+    Case(
+        checks.database_parameters,
+        "rds",
+        ("instance", "aurora-postgresql17", {"auto_explain.log_min_duration": "immediate"}),
+        ["describe_engine_default_parameters"],
+        [defaults(parameter("auto_explain.log_min_duration"))],
+        [defaults(parameter("auto_explain.log_min_duration", modifiable=False))],
+        "auto_explain.log_min_duration can't be modified",
+    ),
+    Case(
+        checks.cache_parameters,
+        "elasticache",
+        ("valkey8", ["maxmemory-policy"]),
+        ["describe_engine_default_parameters"],
+        [defaults({"ParameterName": "maxmemory-policy", "IsModifiable": True})],
+        [defaults()],
+        "maxmemory-policy doesn't exist in valkey8",
+    ),
+    Case(
+        checks.quota,
+        "service-quotas",
+        ("vpc", "L-29B6F2EB", 12, "interface endpoints per VPC"),
+        ["get_service_quota"],
+        [quota(12)],
+        [quota(11)],
+        "11 interface endpoints per VPC, and the stack needs 12",
+        "--quota-code L-29B6F2EB --desired-value 12",
+    ),
+    Case(
+        checks.free_addresses,
+        "ec2",
+        (3, "trading-prod"),
+        ["describe_account_attributes", "describe_addresses"],
+        [most_addresses(5), addresses(2)],
+        [most_addresses(5), addresses(3)],
+        "others use 3 of 5 addresses, and the stack needs 3",
+        "--desired-value 6",
+    ),
+    Case(
+        checks.concurrency,
+        "lambda",
+        (500, ["intake"]),
+        ["get_account_settings", "get_function_concurrency"],
+        [limit(1000, 100), {"ReservedConcurrentExecutions": 500}],
+        [limit(500, 500), "ResourceNotFoundException"],
+        "500 of 500 executions are unreserved, and the stack reserves 500, but 100 must remain",
+        "--desired-value 600",
+    ),
+    Case(
+        checks.roles,
+        "iam",
+        (30,),
+        ["get_account_summary"],
+        [{"SummaryMap": {"Roles": 970, "RolesQuota": 1000}}],
+        [{"SummaryMap": {"Roles": 971, "RolesQuota": 1000}}],
+        "971 of 1000 roles exist, and the stack needs 30",
+    ),
+    Case(
+        checks.log_policies,
+        "logs",
+        (["alb", "edge"],),
+        ["describe_resource_policies"],
+        [{"resourcePolicies": [{"policyName": f"other-{number}"} for number in range(8)]}],
+        [{"resourcePolicies": [{"policyName": f"other-{number}"} for number in range(9)]}],
+        "9 other resource policies exist, and the stack needs 2, but only 10 are possible",
+    ),
+    Case(
+        checks.cluster_name,
+        "eks",
+        ("trading-prod-us-east-1", "trading-prod"),
+        ["describe_cluster"],
+        ["ResourceNotFoundException"],
+        [{"cluster": {"tags": {"platform": "trading-old"}}}],
+        "exists, and belongs to trading-old",
+        "choose another `environment`",
+    ),
+    Case(
+        checks.database_name,
+        "rds",
+        ("trading-prod", "trading-prod"),
+        ["describe_db_clusters"],
+        [{"DBClusters": [{"TagList": [{"Key": "platform", "Value": "trading-prod"}]}]}],
+        [{"DBClusters": [{"TagList": []}]}],
+        "exists, and belongs to nobody",
+    ),
+    Case(
+        checks.database_name,
+        "rds",
+        ("trading-prod", "trading-prod"),
+        ["describe_db_clusters"],
+        ["DBClusterNotFoundFault"],
+        [{"DBClusters": [{}]}],
+        "exists",
+    ),
+    Case(
+        checks.login_domain,
+        "cognito-idp",
+        ("trade-example-com", "123456789012"),
+        ["describe_user_pool_domain"],
+        [{"DomainDescription": {}}],
+        [{"DomainDescription": {"AWSAccountId": "210987654321"}}],
+        "trade-example-com belongs to account 210987654321",
+    ),
+    Case(
+        checks.backup_opt_in,
+        "backup",
+        (),
+        ["describe_region_settings"],
+        [
+            {
+                "ResourceTypeOptInPreference": OPTED_IN,
+                "ResourceTypeManagementPreference": {"DynamoDB": True},
+            }
+        ],
+        [{"ResourceTypeOptInPreference": {"Aurora": False, "DynamoDB": True}}],
+        "backups of Aurora are off; DynamoDB's backups have no features of AWS Backup",
+        "aws backup update-region-settings",
+    ),
+    Case(
+        checks.service_linked_role,
+        "iam",
+        ("AWSServiceRoleForEC2Spot", "spot.amazonaws.com"),
+        ["get_role"],
+        [role()],
+        ["NoSuchEntity"],
+        "AWSServiceRoleForEC2Spot doesn't exist",
+        "create-service-linked-role --aws-service-name spot.amazonaws.com",
+    ),
+    Case(
+        checks.session_duration,
+        "iam",
+        ("deploy", 7200),
+        ["get_role"],
+        [role(MaxSessionDuration=7200)],
+        [role(MaxSessionDuration=3600)],
+        "deploy allows sessions of 3600 seconds, and the pipelines ask for 7200",
+        "--max-session-duration 7200",
+    ),
+    Case(
+        checks.permissions,
+        "iam",
+        ("arn:aws:iam::123456789012:role/deploy", [STATEMENT]),
+        ["simulate_principal_policy"],
+        [simulated("allowed", "allowed")],
+        [simulated("allowed", "implicitDeny")],
+        "1 of 2 actions are denied: ec2:DeleteVpc",
+        "make deployer-policy",
+    ),
+    Case(
+        checks.state_key,
+        "kms",
+        ("alias/pulumi",),
+        ["describe_key"],
+        [{"KeyMetadata": {"KeyId": "1", "KeyState": "Enabled"}}],
+        [{"KeyMetadata": {"KeyId": "1", "KeyState": "PendingDeletion"}}],
+        "alias/pulumi is PendingDeletion",
+    ),
+    Case(
+        checks.existing_endpoints,
+        "ec2",
+        ("vpc-1", ["com.amazonaws.us-east-1.sts"], "trading-prod"),
+        ["describe_vpc_endpoints"],
+        [endpoint(True, {"Key": "platform", "Value": "trading-prod"})],
+        [endpoint(True)],
+        "vpce-1 of vpc-1 has private DNS for com.amazonaws.us-east-1.sts",
+        "existingVpc.interfaceEndpoints",
+    ),
+    Case(
+        checks.cost_tag,
+        "ce",
+        ("platform",),
+        ["list_cost_allocation_tags"],
+        [{"CostAllocationTags": [{"TagKey": "platform", "Type": "UserDefined", "Status": "Active"}]}],
+        [{"CostAllocationTags": []}],
+        "the tag platform is not known to the bill",
+    ),
+    Case(
+        checks.shield,
+        "shield",
+        (),
+        ["get_subscription_state"],
+        [{"SubscriptionState": "ACTIVE"}],
+        [{"SubscriptionState": "INACTIVE"}],
+        "the subscription is INACTIVE",
+    ),
+]
+
+BOTO: Any = boto3
+
+
+def new_client(service: str) -> Any:
+    return BOTO.client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.ask.__name__)
+
+
+def ask(case: Case, responses: Sequence[Response]) -> Answer:
+    client = new_client(case.service)
+    question = Question(
+        check="check",
+        needs="something",
+        service=case.service,
+        region="us-east-1",
+        operations=tuple(client.meta.method_to_api_mapping[name] for name in case.operations),
+        ask=lambda client: case.ask(client, *case.arguments),
+    )
+    with Stubber(client) as stub:
+        for operation, response in zip(case.operations, responses, strict=False):
+            if isinstance(response, str):
+                stub.add_client_error(operation, response)
+            else:
+                stub.add_response(operation, dict(response))
+        return question.answer(client)
+
+
+@every_case
+def test_check_passes(case: Case) -> None:
+    assert ask(case, case.passing).status == "pass"
+
+
+@every_case
+def test_check_fails_and_says_what_to_do(case: Case) -> None:
+    answer = ask(case, case.failing)
+    assert answer.status == ("unknown" if case.unsure else "fail")
+    assert case.found in answer.found
+    assert case.remedy in answer.remedy
+    assert answer.remedy
+
+
+@every_case
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
+def test_check_that_may_not_be_asked_is_unknown(case: Case, code: str) -> None:
+    answer = ask(case, [code])
+    assert answer.status == "unknown"
+    assert answer.found.startswith("not allowed to call ")
+    assert answer.remedy.startswith("allow ")
+
+
+def test_every_check_has_a_case() -> None:
+    functions = {
+        name
+        for name, value in vars(checks).items()
+        if callable(value)
+        and getattr(value, "__module__", "") == checks.__name__
+        and not name.startswith("_")
+    }
+    assert functions == {case.ask.__name__ for case in CASES}
+
+
+def test_other_errors_are_unknown() -> None:
+    answer = ask(CASES[0], ["ThrottlingException"])
+    assert answer == Answer("unknown", answer.found, "try again, or check by hand")
+    assert "ThrottlingException" in answer.found
+
+
+def test_check_cannot_call_what_it_does_not_declare_or_what_writes() -> None:
+    client = new_client("sns")
+
+    def question(*operations: str) -> Question:
+        return Question("check", "", "sns", "us-east-1", operations, lambda sns: sns.create_topic(Name="x"))
+
+    for operations in ((), ("CreateTopic",)):
+        with pytest.raises(WritingError, match="sns:CreateTopic"):
+            question(*operations).answer(client)
+
+
+def test_zone_that_does_not_exist_is_named() -> None:
+    case = next(case for case in CASES if case.ask is checks.zones)
+    assert "us-east-1a doesn't exist" in ask(case, [{"AvailabilityZones": []}]).found
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "found"),
+    [
+        ({"secretsprovider": "awskms://alias/pulumi", "encryptedkey": "x"}, "pass", "awskms://alias/pulumi"),
+        ({"secretsprovider": "awskms://alias/pulumi"}, "fail", "no encryptedkey"),
+        ({}, "fail", "no secretsprovider and no encryptedkey"),
+        ({"encryptionsalt": "v1:x"}, "fail", "a passphrase's salt"),
+    ],
+)
+def test_secrets_provider_must_be_committed(document: Json, status: str, found: str) -> None:
+    answer = secrets_provider(document)
+    assert answer.status == status
+    assert found in answer.found
+
+
+def test_key_of_the_secrets_provider() -> None:
+    assert secrets_key({"secretsprovider": "awskms://alias/pulumi?region=us-east-1"}) == "alias/pulumi"
+    assert secrets_key({"secretsprovider": "awskms:///arn:aws:kms:x"}) == "arn:aws:kms:x"
+    assert secrets_key({"secretsprovider": "passphrase"}) is None
+
+
+def test_policies_of_a_session_are_those_of_its_role() -> None:
+    session = Caller("123456789012", "arn:aws:sts::123456789012:assumed-role/deploy/me")
+    assert session.role == "deploy"
+    assert session.principal == "arn:aws:iam::123456789012:role/deploy"
+    user = Caller("123456789012", "arn:aws:iam::123456789012:user/me")
+    assert (user.role, user.principal) == (None, user.arn)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"), [(("pass",), 0), (("pass", "unknown"), 3), (("unknown", "fail"), 1), ((), 0)]
+)
+def test_exit_status_is_that_of_the_worst_answer(statuses: Sequence[Any], expected: int) -> None:
+    question = Question("check", "", "sts", "us-east-1", (), lambda _: Answer("pass", ""))
+    assert exit_status([(question, Answer(status, "")) for status in statuses]) == expected
+
+
+def test_table_says_what_is_needed_and_what_to_do() -> None:
+    question = Question("zones", "the zones", "ec2", "us-east-1", (), lambda _: Answer("pass", ""))
+    lines = table([(question, Answer("fail", "gone", "name others")), (question, Answer("pass", "here"))])
+    assert [line.split() for line in lines] == [
+        ["fail", "zones", "gone"],
+        ["needs:", "the", "zones"],
+        ["do:", "name", "others"],
+        ["pass", "zones", "here"],
+        ["1", "pass,", "1", "fail,", "0", "unknown"],
+    ]
