@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
-SECRET = "[secret]"  # noqa: S105 (not a secret)
-"""Placeholder that rules see in place of a secret value."""
+from pulumi_policy.proxy import UnknownValueError
+
+from policy.documents.parse import Document, documents
+from policy.values import SECRET, Text, collected, is_list, is_map, listed, texts
+
+__all__ = ["SECRET", "is_list", "is_map", "listed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,36 @@ class Resource:
     def refers_to(self) -> frozenset[str]:
         """URNs of the resources whose outputs are used in the properties."""
         return frozenset[str]().union(*self.sources.values())
+
+    def documents(self) -> Iterator[Document]:
+        """The policy documents in the properties.
+
+        Raises:
+            UnknownValueError: a preview doesn't know a property yet. The documents in the others come first.
+        """
+        found, unknown = self._documents
+        yield from found
+        if unknown:
+            raise unknown
+
+    def texts(self) -> Iterator[Text]:
+        """The texts in the properties, at any depth.
+
+        Raises:
+            UnknownValueError: a preview doesn't know a property yet. The texts in the others come first.
+        """
+        found, unknown = self._texts
+        yield from found
+        if unknown:
+            raise unknown
+
+    @functools.cached_property
+    def _documents(self) -> tuple[list[Document], UnknownValueError | None]:
+        return collected(documents(self.properties))
+
+    @functools.cached_property
+    def _texts(self) -> tuple[list[Text], UnknownValueError | None]:
+        return collected(texts(self.properties))
 
     @property
     def default_tags(self) -> Mapping[str, str]:
@@ -160,66 +195,6 @@ def must_be_at_least(resource: Resource, path: str, least: float) -> Iterator[st
         yield f"{path} {'is not set' if value is None else f'{what} {size:g}'}: {wanted}"
 
 
-def statements(document: Any) -> list[Mapping[str, Any]]:
-    """The statements of a policy document, which can be JSON. A secret document yields none."""
-    if isinstance(document, str):
-        document = json.loads(document) if document.startswith("{") else {}
-    if not is_map(document):
-        return []
-    found = document.get("Statement")
-    return [found] if is_map(found) else [item for item in listed(found) if is_map(item)]
-
-
-def allowed(document: Any) -> list[Mapping[str, Any]]:
-    """The statements of a policy document whose effect is Allow."""
-    return [statement for statement in statements(document) if statement.get("Effect") == "Allow"]
-
-
-def principals(statement: Mapping[str, Any]) -> list[str]:
-    """The principals of a statement."""
-    principal = statement.get("Principal")
-    if is_map(principal):
-        return [item for value in principal.values() for item in listed(value)]
-    return listed(principal)
-
-
-_NAMING = frozenset(
-    {
-        *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths"),
-        *("aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:sourceorgid", "aws:sourceowner"),
-        *("aws:sourcevpc", "aws:sourcevpce", "kms:calleraccount"),
-    }
-)
-"""Condition keys that identify the caller or the source, in lower case (IAM User Guide, "AWS global condition
-context keys"). S3 uses nearly the same keys to decide whether a policy is public."""
-
-
-def is_public(document: Any) -> bool:
-    """Whether a policy document allows something to everyone, without a condition that identifies the
-    caller."""
-    return any(
-        ("*" in principals(statement) or "NotPrincipal" in statement)
-        and not _names_somebody(statement.get("Condition"))
-        for statement in allowed(document)
-    )
-
-
-def _names_somebody(condition: Any) -> bool:
-    return any(
-        key.lower() in _NAMING and not any(set(str(value)) <= {"*", "?"} for value in listed(values))
-        for operator, keys in (condition.items() if is_map(condition) else ())
-        if "Not" not in operator and not operator.endswith("IfExists") and is_map(keys)
-        for key, values in keys.items()
-    )
-
-
-def listed(value: Any) -> list[Any]:
-    """The value as a list, because policy documents contain single values or lists."""
-    if value is None:
-        return []
-    return list(value) if is_list(value) else [value]
-
-
 def default_tags(provider: Mapping[str, Any]) -> Mapping[str, str]:
     """The default tags of a provider, which the engine stores as JSON."""
     value = provider.get("defaultTags")
@@ -227,16 +202,6 @@ def default_tags(provider: Mapping[str, Any]) -> Mapping[str, str]:
         value = json.loads(value)
     tags = value.get("tags") if is_map(value) else None
     return tags if is_map(tags) else {}
-
-
-def is_map(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether the value is an object, which the engine can wrap in a proxy."""
-    return isinstance(value, Mapping)
-
-
-def is_list(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether the value is a list, which the engine can wrap in a proxy."""
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _shown(value: object) -> str:

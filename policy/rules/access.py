@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
-from policy.rule import (
-    SECRET,
-    Resource,
-    Stack,
-    allowed,
-    is_list,
-    is_map,
-    is_public,
-    listed,
-    must_be,
-    principals,
-    rule,
-    stack_rule,
-)
+from policy.ours import OURS
+from policy.rule import SECRET, Resource, Stack, is_list, is_map, must_be, rule, stack_rule
 
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -31,25 +18,6 @@ KEY_POLICY = "aws:kms/keyPolicy:KeyPolicy"
 SECRET_VALUE_HOLDER = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a type)
 ROTATION = "aws:secretsmanager/secretRotation:SecretRotation"
 
-ACTIONS_WITHOUT_RESOURCES = re.compile(
-    r"ec2:(Describe\w+|(Create|Delete)NetworkInterface|(Una|A)ssignPrivateIpAddresses)"
-    r"|xray:Put(TelemetryRecords|TraceSegments)"
-    r"|cloudwatch:PutMetricData"
-    r"|logs:Describe\w+"
-    r"|s3:ListAllMyBuckets"
-    r"|secretsmanager:GetRandomPassword"
-)
-"""Actions that don't support resource-level permissions, or whose resources aren't known beforehand (Service
-Authorization Reference; for network interfaces: Lambda Developer Guide, "Giving functions access to resources
-in an Amazon VPC")."""
-
-ANY_RESOURCE = re.compile(r"[*?]+|arn:[^:]*:[^:]*:[^:]*:([^:]*:|[^:]+:[\w-]+[/:])[*?]+([/:].*)?")
-"""Matches all resources, or all of a service or of a type. A bucket's ARN has no account, and begins with the
-bucket's name."""
-
-DECRYPTING = ("kms:decrypt", "kms:reencryptfrom")
-"""Actions in lower case, because IAM ignores the case of actions."""
-
 SECRET_NAME = re.compile(
     r"(password|passphrase|secret|secretstring|token|privatekey|accesskey|secretkey|apikey)(wo)?$"
 )
@@ -58,63 +26,29 @@ SECRET_NAME = re.compile(
 _UNITS = "tokenValidityUnits"
 
 
+_KEY = re.compile(r"arn:aws[a-z-]*:kms:[^:]*:(\d+):(key|alias)/(.+)")
+
+
 def is_our_key(key: object) -> bool:
-    """Whether a property names a customer managed key."""
-    return bool(key) and not re.search(r"(^|:)alias/aws/", str(key))
+    """Whether a property names a customer managed key in one of our accounts."""
+    return _foreign_key(key) is None
 
 
 def must_be_our_key(resource: Resource, path: str) -> Iterator[str]:
-    """Yields a problem if a property doesn't name a customer managed key."""
-    key = resource.get(path)
-    if not is_our_key(key):
-        yield f"{path} is {'an AWS managed key' if key else 'not set'}: use the region's key"
+    """Yields a problem if a property doesn't name a customer managed key in one of our accounts."""
+    if problem := _foreign_key(resource.get(path)):
+        yield f"{path} {problem}: use the region's key"
 
 
-@rule(
-    "No policy allows all actions of AWS or of a service", ROLE_POLICY, POLICY, controls=["IAM.1", "IAM.21"]
-)
-def policy_names_its_actions(policy: Resource) -> Iterator[str]:
-    for statement in allowed(policy.get("policy")):
-        if "NotAction" in statement:
-            yield "a statement allows all actions except some (NotAction): name the actions that are needed"
-        for action in listed(statement.get("Action")):
-            if action == "*" or action.endswith(":*"):
-                yield f"allows {action}: name the actions that are needed"
-
-
-@rule("No role has one of AWS's broad policies", ATTACHMENT, controls=["IAM.1"])
-def role_has_no_broad_policy(attachment: Resource) -> Iterator[str]:
-    name = str(attachment.get("policyArn") or "").rsplit("/", 1)[-1]
-    if name in ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess") or name.endswith("FullAccess"):
-        yield f"policyArn is {name}: write a policy that allows only what is needed"
-
-
-@rule("A policy names its resources", ROLE_POLICY, POLICY)
-def policy_names_its_resources(policy: Resource) -> Iterator[str]:
-    for statement in allowed(policy.get("policy")):
-        if "NotResource" in statement:
-            yield "a statement covers all resources except some (NotResource): name the resources"
-        for resource in filter(ANY_RESOURCE.fullmatch, listed(statement.get("Resource"))):
-            for action in listed(statement.get("Action")):
-                if resource != "*" or not ACTIONS_WITHOUT_RESOURCES.fullmatch(action):
-                    yield f'allows {action} on "{resource}": name the resources'
-
-
-@rule("No policy allows decryption with every key", ROLE_POLICY, POLICY, controls=["KMS.1", "KMS.2"])
-def policy_decrypts_with_named_keys(policy: Resource) -> Iterator[str]:
-    for statement in allowed(policy.get("policy")):
-        allows = [str(action).lower() for action in listed(statement.get("Action"))]
-        if not any(fnmatchcase(action, pattern) for action in DECRYPTING for pattern in allows):
-            continue
-        for resource in filter(ANY_RESOURCE.fullmatch, listed(statement.get("Resource"))):
-            yield f"allows decryption with {resource}: name the keys"
-
-
-@rule("A role names who can assume it", ROLE)
-def role_trusts_somebody(role: Resource) -> Iterator[str]:
-    for statement in allowed(role.get("assumeRolePolicy")):
-        if "NotPrincipal" in statement or any("*" in principal for principal in principals(statement)):
-            yield "assumeRolePolicy trusts everyone: name who can assume the role"
+def _foreign_key(key: object) -> str | None:
+    if not key:
+        return "is not set"
+    if re.search(r"(^|:)alias/aws/", str(key)):
+        return "is an AWS managed key"
+    found = _KEY.fullmatch(str(key))
+    if found and found[1] not in OURS.accounts:
+        return f"is a key of the account {found[1]}, which is not in policy/ours.yaml"
+    return None
 
 
 @rule(
@@ -143,12 +77,6 @@ def key_is_hard_to_delete(key: Resource) -> Iterator[str]:
 def key_is_rotated(key: Resource) -> Iterator[str]:
     if key.get("keyUsage") in (None, "ENCRYPT_DECRYPT"):  # other keys can't be rotated
         yield from must_be(key, "enableKeyRotation", True)
-
-
-@rule("Keys are not public", KEY, KEY_POLICY, controls=["KMS.5"])
-def key_is_not_public(key: Resource) -> Iterator[str]:
-    if is_public(key.get("policy")):
-        yield "policy lets everyone use the key: name a principal, or add a condition"
 
 
 @stack_rule("A secret is rotated", SECRET_VALUE_HOLDER, controls=["SecretsManager.1", "SecretsManager.4"])

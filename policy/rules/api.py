@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policy.documents.admission import SERVICE, is_ours
+from policy.documents.patterns import WILDCARD
+from policy.ours import OURS
 from policy.rule import Resource, Stack, must_be, must_be_at_least, must_be_set, rule, stack_rule
 from policy.rules.access import must_be_our_key
 from settings.aws_limits import LAMBDA_RUNTIMES, LEAST_ZONES
@@ -63,15 +66,26 @@ def api_domain_uses_modern_tls(domain: Resource) -> Iterator[str]:
         yield f"securityPolicy is {policy or 'not set'}: set it to TLS_1_2"
 
 
-@rule("No function can be invoked by everyone", PERMISSION, controls=["Lambda.1"])
+@rule("Only we can invoke a function", PERMISSION, controls=["Lambda.1"])
 def lambda_is_not_public(permission: Resource) -> Iterator[str]:
-    principal = str(permission.get("principal") or "")
-    if principal == "*":
-        yield 'principal is "*": name who can invoke the function'
-    elif principal.endswith(".amazonaws.com") and not any(
-        permission.get(key) for key in ("sourceArn", "sourceAccount")
-    ):
-        yield f"{principal} can invoke the function for any account: set sourceArn or sourceAccount"
+    principal = str(permission.get("principal") or "").strip()
+    if permission.get("functionUrlAuthType") == "NONE":
+        yield "functionUrlAuthType is NONE, so callers need no identity: set it to AWS_IAM"
+    if WILDCARD.search(principal):
+        if not OURS.organization or permission.get("principalOrgId") != OURS.organization:
+            yield f'principal is "{principal}": name who can invoke the function'
+    elif not SERVICE.fullmatch(principal):
+        if not is_ours(principal):
+            yield f"{principal} is in none of the accounts in policy/ours.yaml: remove it, or add it there"
+    elif not is_for_us(permission):
+        yield f"{principal} can invoke the function for any account: set sourceAccount to ours"
+
+
+def is_for_us(permission: Resource) -> bool:
+    """Whether a service acts for one of our accounts. The ARN of a bucket doesn't contain its account."""
+    account = permission.get("sourceAccount")
+    source = str(permission.get("sourceArn") or "").split(":")
+    return account in OURS.accounts or (account is None and len(source) > 4 and source[4] in OURS.accounts)
 
 
 @rule("A function's runtime is supported", FUNCTION, controls=["Lambda.2"])

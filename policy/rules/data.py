@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policy.documents.parse import Principal, Statement
+from policy.documents.patterns import covers
 from policy.rule import (
     Resource,
     Stack,
-    allowed,
     is_map,
-    is_public,
     listed,
     must_be,
     must_be_at_least,
     must_be_set,
-    principals,
     rule,
     stack_rule,
-    statements,
 )
 from policy.rules.access import KEY, SECRET_VALUE_HOLDER, is_our_key, must_be_our_key
 from settings.aws_limits import BROKER_ZONES, LEAST_ZONES
@@ -54,12 +52,12 @@ STATEFUL = (
     SECRET_VALUE_HOLDER,
 )
 
-FOREIGN_BUCKET_ACTIONS = {
-    *("s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutBucketPolicy", "s3:PutEncryptionConfiguration"),
-    *("s3:PutObjectAcl", "s3:*", "*"),
-}
-"""Actions that S3.6 denies other accounts (Security Hub User Guide, "Security Hub controls for Amazon
-S3")."""
+FOREIGN_BUCKET_ACTIONS = (
+    *("s3:deletebucketpolicy", "s3:putbucketacl", "s3:putbucketpolicy", "s3:putencryptionconfiguration"),
+    "s3:putobjectacl",
+)
+"""Actions, in lower case, that S3.6 denies other accounts (Security Hub User Guide, "Security Hub controls
+for Amazon S3")."""
 
 
 @rule("Pulumi protects data stores in production from deletion", *STATEFUL)
@@ -293,12 +291,6 @@ def topic_is_encrypted(topic: Resource) -> Iterator[str]:
     yield from must_be_our_key(topic, "kmsMasterKeyId")
 
 
-@rule("Topics and queues are not public", TOPIC_POLICY, QUEUE_POLICY, controls=["SNS.4", "SQS.3"])
-def topic_is_not_public(policy: Resource) -> Iterator[str]:
-    if is_public(policy.get("policy")):
-        yield "policy gives everyone access: name a principal, or add a condition"
-
-
 @rule("A queue is encrypted with the platform's key", QUEUE, controls=["SQS.1"])
 def queue_is_encrypted(queue: Resource) -> Iterator[str]:
     yield from must_be_our_key(queue, "kmsMasterKeyId")
@@ -330,26 +322,35 @@ def bucket_blocks_public_access(bucket: Resource, stack: Stack) -> Iterator[str]
 @stack_rule("A bucket denies requests without TLS", BUCKET, controls=["S3.5"])
 def bucket_wants_tls(bucket: Resource, stack: Stack) -> Iterator[str]:
     for policy in stack.companions(bucket, BUCKET_POLICY):
-        for statement in statements(policy.get("policy")):
-            condition = statement.get("Condition")
-            plain = condition.get("Bool") if is_map(condition) else None
-            if (
-                statement.get("Effect") == "Deny"
-                and "*" in principals(statement)
-                and is_map(plain)
-                and str(plain.get("aws:SecureTransport")).lower() == "false"
-            ):
-                return
-    yield "no BucketPolicy denies requests where aws:SecureTransport is false: add one"
+        if any(_denies_plain_http(item) for document in policy.documents() for item in document.statements):
+            return
+    yield "no BucketPolicy denies everyone everything in it where aws:SecureTransport is false: add one"
+
+
+def _denies_plain_http(statement: Statement) -> bool:
+    """Whether a statement denies everyone all actions on the bucket and its objects without TLS."""
+    condition = {operator.removesuffix("IfExists"): keys for operator, keys in statement.condition.items()}
+    buckets = [text for text in statement.resources if "/" not in text]
+    return (
+        not statement.allows
+        and Principal("AWS", "*") in statement.principals
+        and any(covers(action, "s3:*") for action in statement.actions)
+        # With a second key, the statement would deny only the requests that match both.
+        and condition == {"Bool": {"aws:securetransport": ("false",)}}
+        and len(statement.condition) == 1
+        and any(covers(text, f"{name}/*") for name in buckets for text in statement.resources)
+    )
 
 
 @rule("No bucket policy gives away control of the bucket", BUCKET_POLICY, controls=["S3.6"])
 def bucket_policy_gives_no_control(policy: Resource) -> Iterator[str]:
-    for statement in allowed(policy.get("policy")):
-        for action in sorted(FOREIGN_BUCKET_ACTIONS.intersection(listed(statement.get("Action")))):
-            yield f"policy allows {action}: name the actions that are needed"
-    if is_public(policy.get("policy")):
-        yield "policy gives everyone access: name a principal, or add a condition"
+    for document in policy.documents():
+        for statement in document.allowed:
+            if statement.not_actions:
+                yield "policy allows all actions except some (NotAction): name the actions that are needed"
+            for action in statement.actions:
+                if any(covers(action, control) for control in FOREIGN_BUCKET_ACTIONS):
+                    yield f"policy allows {action}: name the actions that are needed"
 
 
 @stack_rule("A bucket keeps versions, and deletes old ones", BUCKET, controls=["S3.10", "S3.13", "S3.14"])

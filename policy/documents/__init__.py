@@ -1,0 +1,1 @@
+"""Policy documents: where they are, what they allow, and whom they admit."""

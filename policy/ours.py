@@ -1,0 +1,64 @@
+"""Whom the rules take for us: `ours.yaml`, with the accounts, networks and partners of the platform."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from settings import is_the_internet
+
+FILE = Path(__file__).with_name("ours.yaml")
+
+
+def _network(value: str) -> str:
+    network = ipaddress.ip_network(value)
+    if is_the_internet(value) or network.is_private:
+        raise ValueError("must be a public network of your own, such as 203.0.113.0/24")
+    return value
+
+
+Account = Annotated[str, Field(pattern=r"^\d{12}$")]
+Network = Annotated[str, AfterValidator(_network)]
+Partner = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:(iam|sts)::[\w]+:[^*?]")]
+ManagedPolicy = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:(iam|eks)::aws:[\w/.-]+$")]
+Subject = Annotated[str, Field(pattern=r"^[^*?]{3}")]
+
+
+class Ours(BaseModel):
+    """The content of `ours.yaml`, which explains each value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accounts: tuple[Account, ...] = Field(min_length=1)
+    organization: str | None = Field(pattern=r"^o-[a-z0-9]{10,32}$")
+    partners: tuple[Partner, ...]
+    networks: tuple[Network, ...]
+    identity_providers: dict[str, tuple[Subject, ...]] = Field(alias="identityProviders")
+    managed_policies: tuple[ManagedPolicy, ...] = Field(alias="managedPolicies")
+
+    def has_network(self, block: str) -> bool:
+        """Whether an address or block lies in one of the networks."""
+        try:
+            inner = ipaddress.ip_network(block)
+        except ValueError:
+            return False
+        return any(
+            inner.version == outer.version and inner.subnet_of(outer)  # pyright: ignore[reportArgumentType]
+            for outer in map(ipaddress.ip_network, self.networks)
+        )
+
+
+def load(path: Path = FILE) -> Ours:
+    """Reads the file.
+
+    Raises:
+        pydantic.ValidationError: a value is missing, unknown or too wide.
+    """
+    return Ours.model_validate(yaml.safe_load(path.read_text()))
+
+
+OURS = load()
