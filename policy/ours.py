@@ -14,9 +14,15 @@ from settings import is_the_internet
 FILE = Path(__file__).with_name("ours.yaml")
 
 
+_PRIVATE = [
+    ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+]
+"""Networks that anybody can have."""
+
+
 def _network(value: str) -> str:
     network = ipaddress.ip_network(value)
-    if is_the_internet(value) or network.is_private:
+    if is_the_internet(value) or any(network.overlaps(private) for private in _PRIVATE):
         raise ValueError("must be a public network of your own, such as 203.0.113.0/24")
     return value
 

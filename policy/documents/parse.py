@@ -159,18 +159,18 @@ def _in_text(text: str, path: str, unknown: list[UnknownValueError]) -> Iterator
 def _parsed(text: str) -> Any:
     """The JSON or YAML of a text; None if it is neither."""
     stripped = text.strip().lstrip("\ufeff").strip()
+    problem = "is neither valid JSON nor YAML: write the policy as JSON"
     if stripped.startswith(("{", "[", '"')):
         try:
             return json.loads(stripped, object_pairs_hook=_without_repetition)
         except ValueError as error:
-            if not _YAML_POLICY.search(stripped):
-                raise DocumentError(f"is not valid JSON ({error}): write the policy as JSON") from None
-    if _YAML_POLICY.search(stripped):
-        try:
-            return json.loads(json.dumps(yaml.safe_load(stripped), default=str))
-        except (yaml.YAMLError, ValueError, TypeError) as error:
-            raise DocumentError(f"is neither valid JSON nor YAML ({error})".replace("\n", " ")) from None
-    return None
+            problem = f"is not valid JSON ({error}): write the policy as JSON"
+    elif not _YAML_POLICY.search(stripped):
+        return None
+    try:
+        return json.loads(json.dumps(yaml.safe_load(stripped), default=str))
+    except (yaml.YAMLError, ValueError, TypeError):
+        raise DocumentError(problem) from None
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -71,15 +71,15 @@ BORROWING = (
 """Actions with which a holder uses the permissions of a role, so that the policy must name the resources.
 
 Both lists: Rhino Security Labs, "AWS IAM Privilege Escalation: Methods and Mitigation"; Bishop Fox, "5
-Privesc Attack Vectors in AWS"; Datadog, pathfinding.cloud; as in `PRIVILEGE_ESCALATION_METHODS` of cloudsplaining
-(commit 126e052, 2026) and parliament 1.6.4."""
+Privesc Attack Vectors in AWS"; Datadog, pathfinding.cloud; as in cloudsplaining's
+`PRIVILEGE_ESCALATION_METHODS` (commit 126e052, 2026) and parliament 1.6.4."""
 
 POLICY_ARN = re.compile(r"(policyArns?|managedPolicyArns?)$", re.IGNORECASE)
 """Names of properties that attach managed policies, such as `policyArn` and `managedPolicyArns`."""
 
 PRINCIPAL_NAME = re.compile(
-    r"((^|allowed|grantee|retiring)principals?|principalarns?|grantee|(^|shared|target|recipient)accounts?"
-    r"|(^|owner|source)accountids?)$",
+    r"(allowed|grantee|retiring)?principals?|principalarns?|grantee|(shared|target|recipient)?accounts?"
+    r"|(owner|source)?accountids?",
     re.IGNORECASE,
 )
 """Names of properties that grant something to an account or a principal, without a policy document."""
@@ -114,7 +114,7 @@ def document_is_readable(resource: Resource) -> Iterator[str]:
             yield f"{document.path} {document.problem}"
 
 
-@rule("No policy document admits strangers", controls=["KMS.5", "SNS.4", "SQS.3"])
+@rule("No policy document admits strangers", controls=["KMS.5", "Lambda.1", "SNS.4", "SQS.3"])
 def document_admits_only_us(resource: Resource) -> Iterator[str]:
     for document in _granting(resource):
         for problem in admission.strangers(document):
@@ -219,7 +219,12 @@ def nothing_is_shared_with_strangers(resource: Resource) -> Iterator[str]:
     if not resource.type.startswith("aws:") or resource.type == PERMISSION:
         return
     for text in resource.texts():
-        if PRINCIPAL_NAME.search(text.name) and _is_stranger(text.value.strip()):
+        # Names in policy documents begin with capitals.
+        if (
+            text.name[:1].islower()
+            and PRINCIPAL_NAME.fullmatch(text.name)
+            and _is_stranger(text.value.strip())
+        ):
             yield f"{text.path} is {text.value}, which is not in policy/ours.yaml: remove it, or add it there"
 
 

@@ -61,6 +61,19 @@ def policy(type_: str, key: str = "policy", **statement: Any) -> Resource:
     return resource(type_, {key: json.dumps({"Statement": [{"Effect": "Allow", **statement}]})})
 
 
+def deny(**changes: Any) -> Resource:
+    """A bucket's policy that denies requests without TLS."""
+    bucket = "arn:aws:s3:::reports"
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket, f"{bucket}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return other(data.BUCKET_POLICY, {"policy": json.dumps({"Statement": [statement | changes]})})
+
+
 @dataclass(frozen=True)
 class Case:
     good: list[Resource]
@@ -116,18 +129,11 @@ BLOCKED: dict[str, Any] = dict.fromkeys(
     ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
 )
 ALL_METHODS = {"methodPath": "*/*", "settings": {"loggingLevel": "ERROR"}}
-TLS_ONLY = {
-    "policy": json.dumps(
-        {
-            "Statement": [
-                {"Effect": "Deny", "Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-            ]
-        }
-    )
-}
 BY_KEY = {"rules": [{"applyServerSideEncryptionByDefault": {"kmsMasterKeyId": OUR_KEY}}]}
 BY_AWS = {"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]}
 LAMBDA = "lambda.amazonaws.com"
+OURS = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+ROOT = {"AWS": "arn:aws:iam::123456789012:root"}
 DEPLOYMENT = kubernetes.WORKLOADS[0]
 LIMITS = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
 VIEWER = {
@@ -285,7 +291,7 @@ CASES = {
     ),
     "lambda-is-not-public": one(
         api.PERMISSION,
-        {"principal": LAMBDA, "sourceArn": "arn"},
+        {"principal": LAMBDA, "sourceArn": "arn:aws:events:us-east-1:123456789012:rule/a"},
         {"principal": LAMBDA},
         "for any account",
     ),
@@ -470,11 +476,6 @@ CASES = {
     "topic-is-encrypted": one(
         data.TOPIC, {"kmsMasterKeyId": OUR_KEY}, {"kmsMasterKeyId": "alias/aws/sns"}, "an AWS managed key"
     ),
-    "topic-is-not-public": Case(
-        [policy(data.TOPIC_POLICY, Principal={"Service": LAMBDA}, Action="sns:Publish")],
-        [policy(data.TOPIC_POLICY, Principal={"AWS": "*"}, Action="sns:Publish")],
-        "gives everyone access",
-    ),
     "queue-is-encrypted": one(data.QUEUE, {"kmsMasterKeyId": OUR_KEY}, {}, "kmsMasterKeyId is not set"),
     "workspace-is-encrypted": one(data.WORKSPACE, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
     "backup-vault-is-encrypted": one(data.BACKUP_VAULT, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
@@ -484,11 +485,11 @@ CASES = {
         "restrictPublicBuckets is false",
         [other(data.PUBLIC_ACCESS_BLOCK, {**BLOCKED, "restrictPublicBuckets": False})],
     ),
-    "bucket-wants-tls": pair(data.BUCKET, other(data.BUCKET_POLICY, TLS_ONLY), "aws:SecureTransport"),
+    "bucket-wants-tls": pair(data.BUCKET, deny(), "aws:SecureTransport"),
     "bucket-policy-gives-no-control": Case(
-        [policy(data.BUCKET_POLICY, Principal={"Service": LAMBDA}, Action=["s3:GetObject"])],
-        [policy(data.BUCKET_POLICY, Principal={"AWS": "123456789012"}, Action="s3:PutBucketPolicy")],
-        "allows s3:PutBucketPolicy",
+        [policy(data.BUCKET_POLICY, Principal=ROOT, Action=["s3:GetObject"])],
+        [policy(data.BUCKET_POLICY, Principal=ROOT, Action="s3:PutBucketPolicy")],
+        "allows s3:putbucketpolicy",
     ),
     "bucket-keeps-versions": Case(
         [
@@ -516,32 +517,6 @@ CASES = {
         [other(data.ENCRYPTION, BY_AWS)],
     ),
     # -- access
-    "policy-names-its-actions": Case(
-        [policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="arn")],
-        [policy(access.ROLE_POLICY, Action=["s3:*"], Resource="arn")],
-        "allows s3:*",
-    ),
-    "role-has-no-broad-policy": one(
-        access.ATTACHMENT,
-        {"policyArn": "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"},
-        {"policyArn": "arn:aws:iam::aws:policy/AmazonS3FullAccess"},
-        "AmazonS3FullAccess",
-    ),
-    "policy-names-its-resources": Case(
-        [policy(access.ROLE_POLICY, Action="ec2:DescribeSubnets", Resource="*")],
-        [policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="*")],
-        'allows s3:GetObject on "*"',
-    ),
-    "policy-decrypts-with-named-keys": Case(
-        [policy(access.ROLE_POLICY, Action="kms:Decrypt", Resource=OUR_KEY)],
-        [policy(access.ROLE_POLICY, Action="kms:Decrypt", Resource="arn:aws:kms:*:123456789012:key/*")],
-        "name the keys",
-    ),
-    "role-trusts-somebody": Case(
-        [policy(access.ROLE, "assumeRolePolicy", Principal={"Service": LAMBDA}, Action="sts:AssumeRole")],
-        [policy(access.ROLE, "assumeRolePolicy", Principal={"AWS": "*"}, Action="sts:AssumeRole")],
-        "trusts everyone",
-    ),
     "no-iam-users": Case([resource(access.ROLE)], [resource("aws:iam/user:User")], "use a role"),
     "key-is-hard-to-delete": one(
         access.KEY,
@@ -550,11 +525,6 @@ CASES = {
         "deletionWindowInDays is 7: set it to 30",
     ),
     "key-is-rotated": one(access.KEY, {"enableKeyRotation": True}, {}, "enableKeyRotation is not set"),
-    "key-is-not-public": Case(
-        [policy(access.KEY, Principal={"AWS": "123456789012"}, Action="kms:*")],
-        [policy(access.KEY, Principal="*", Action="kms:*")],
-        "lets everyone use the key",
-    ),
     "secret-is-rotated": pair(access.SECRET_VALUE_HOLDER, other(access.ROTATION), "SecretRotation"),
     "secret-is-encrypted": one(access.SECRET_VALUE_HOLDER, {"kmsKeyId": OUR_KEY}, {}, "kmsKeyId is not set"),
     "secrets-are-secret": one(
@@ -562,6 +532,65 @@ CASES = {
         {"masterPassword": SECRET, "tokenValidityUnits": {"accessToken": "minutes"}},
         {"masterPassword": "hunter2"},
         "masterPassword is plain text",
+    ),
+    # -- documents
+    "document-is-readable": Case(
+        [policy(data.TOPIC_POLICY, Principal=ROOT, Action="sns:Publish")],
+        [resource(data.TOPIC_POLICY, {"policy": SECRET})],
+        "policy is secret as a whole",
+    ),
+    "document-admits-only-us": Case(
+        [policy(data.TOPIC_POLICY, Principal={"Service": LAMBDA}, Action="sns:Publish", Condition=OURS)],
+        [policy(data.TOPIC_POLICY, Principal={"AWS": "*"}, Action="sns:Publish")],
+        "policy allows sns:publish to everyone (*): name principals",
+    ),
+    "endpoint-reaches-only-us": Case(
+        [policy(network.ENDPOINT, Principal="*", Action="s3:GetObject", Resource="arn:aws:s3:::reports/*")],
+        [policy(network.ENDPOINT, Principal="*", Action="s3:GetObject", Resource="*")],
+        'lets everyone through to "*"',
+    ),
+    "policy-names-its-actions": Case(
+        [policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="arn")],
+        [policy(access.ROLE_POLICY, Action=["s3:*"], Resource="arn")],
+        "policy allows s3:*: name the actions",
+    ),
+    "policy-names-its-resources": Case(
+        [policy(access.ROLE_POLICY, Action="ec2:DescribeSubnets", Resource="*")],
+        [policy(access.ROLE_POLICY, Action="s3:GetObject", Resource="*")],
+        'policy allows s3:getobject on "*"',
+    ),
+    "policy-decrypts-with-named-keys": Case(
+        [policy(access.ROLE_POLICY, Action="kms:Decrypt", Resource=OUR_KEY)],
+        [policy(access.ROLE_POLICY, Action="kms:Decrypt", Resource="arn:aws:kms:*:123456789012:key/*")],
+        "name the keys",
+    ),
+    "policy-gives-no-way-up": Case(
+        [policy(access.ROLE_POLICY, Action="iam:PassRole", Resource="arn:aws:iam::123456789012:role/a")],
+        [policy(access.ROLE_POLICY, Action="iam:PassRole", Resource="arn:aws:iam::123456789012:role/a*")],
+        "name each resource, without a wildcard",
+    ),
+    "managed-policy-is-listed": one(
+        access.ATTACHMENT,
+        {"policyArn": "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"},
+        {"policyArn": "arn:aws:iam::aws:policy/AmazonS3FullAccess"},
+        "policyArn is AmazonS3FullAccess",
+    ),
+    "attached-policy-is-known": Case(
+        [
+            replace(
+                resource(access.ATTACHMENT, {"policyArn": "arn:aws:iam::123456789012:policy/a"}),
+                sources={"policyArn": frozenset(["urn:other"])},
+            ),
+            other(access.POLICY),
+        ],
+        [resource(access.ATTACHMENT, {"policyArn": "arn:aws:iam::123456789012:policy/a"})],
+        "which no rule can check",
+    ),
+    "nothing-is-shared-with-strangers": one(
+        "aws:kms/grant:Grant",
+        {"granteePrincipal": "arn:aws:iam::123456789012:role/a"},
+        {"granteePrincipal": "arn:aws:iam::999999999999:role/a"},
+        "granteePrincipal is arn:aws:iam::999999999999:role/a",
     ),
     # -- operations
     "resource-is-tagged": one(
@@ -776,7 +805,7 @@ WRONG_TOO = [
     ),
     *(
         (
-            "topic-is-not-public",
+            "document-admits-only-us",
             policy(data.TOPIC_POLICY, Principal="*", Action="sns:Publish", Condition=condition),
         )
         for condition in (
@@ -787,11 +816,19 @@ WRONG_TOO = [
         )
     ),
     (
-        "role-trusts-somebody",
+        "document-admits-only-us",
         policy(access.ROLE, "assumeRolePolicy", NotPrincipal={"AWS": "1"}, Action="sts:AssumeRole"),
     ),
-    ("topic-is-not-public", policy(data.TOPIC_POLICY, NotPrincipal={"AWS": "1"}, Action="sns:Publish")),
-    ("bucket-policy-gives-no-control", policy(data.BUCKET_POLICY, Principal="*", Action="s3:GetObject")),
+    ("document-admits-only-us", policy(data.TOPIC_POLICY, NotPrincipal={"AWS": "1"}, Action="sns:Publish")),
+    ("document-admits-only-us", policy(data.BUCKET_POLICY, Principal="*", Action="s3:GetObject")),
+    ("bucket-policy-gives-no-control", policy(data.BUCKET_POLICY, Principal=ROOT, NotAction="s3:GetObject")),
+    *(
+        ("table-is-encrypted", resource(data.TABLE, {"serverSideEncryption": {"kmsKeyArn": key}}))
+        for key in (
+            "arn:aws:kms:us-east-1:999999999999:key/1",
+            "arn:aws:kms:us-east-1:999999999999:alias/ours",
+        )
+    ),
     (
         "lambda-is-traced-and-encrypted",
         resource(
@@ -816,7 +853,7 @@ RIGHT_TOO = [
         ),
     ),
     (
-        "topic-is-not-public",
+        "document-admits-only-us",
         policy(
             data.TOPIC_POLICY,
             Principal="*",
@@ -893,8 +930,29 @@ def test_rule_finds_nothing_wrong_in_what_a_preview_does_not_know(name: str) -> 
 def test_rule_finds_nothing_wrong_in_a_secret(name: str) -> None:
     for key in ("policy", "assumeRolePolicy"):
         for it in CASES[name].bad[:1]:
-            if key in it.properties:
+            if key in it.properties and name != "document-is-readable":
                 assert list(judge(name, [replace(it, properties={key: SECRET})])) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Effect": "Allow"},
+        {"Principal": {"AWS": "123456789012"}},
+        {"Action": "s3:GetObject"},
+        {"Resource": "arn:aws:s3:::reports"},
+        {"Resource": "arn:aws:s3:::reports/*"},
+        {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        {"Condition": {"Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"}}},
+        {"Condition": {"Bool": {"aws:SecureTransport": "false"}, "StringEquals": {"aws:UserAgent": "a"}}},
+        {"Condition": {"Bool": {"aws:SecureTransport": ["false", "true"]}}},
+    ],
+)
+def test_deny_of_plain_http_covers_everyone_and_everything(changes: dict[str, Any]) -> None:
+    """The last change denies more than needed, even requests with TLS, which can't be meant."""
+    bucket = resource(data.BUCKET)
+    assert list(judge("bucket-wants-tls", [bucket, deny()])) == []
+    assert len(list(judge("bucket-wants-tls", [bucket, deny(**changes)]))) == 1
 
 
 @pytest.mark.parametrize(
