@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from policy.rule import SECRET, is_list, is_map, is_public, listed
+from policy.documents.admission import is_public
+from policy.documents.parse import documents
+from policy.rule import SECRET, is_list, is_map, listed
 from report.differences import UNKNOWN
 from report.preview import Change, name_of
 from report.structure import document, shown
@@ -318,4 +320,4 @@ def _without_token(body: Any) -> frozenset[str]:
 
 
 def _open(value: Any) -> bool:
-    return any(is_public({"Statement": [statement]}) for statement in _statements(value))
+    return any(map(is_public, documents({"policy": value})))
