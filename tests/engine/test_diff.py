@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Clone:
 
     def diff(self, expect: int, stack: str = "dev", labels: str = "") -> tuple[str, dict[str, Any]]:
         """Compares the working tree with HEAD: both outputs, and report.json."""
-        command = [str(ROOT / ".venv/bin/python"), "-m", "report.diff", "--base", "HEAD", "--stack", stack]
+        command = [sys.executable, "-m", "report.diff", "--base", "HEAD", "--stack", stack]
         done = subprocess.run(
             [*command, "--out", "out"],
             cwd=self.folder,
@@ -58,26 +59,9 @@ class Clone:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     folder = tmp_path_factory.mktemp("clone") / "project"
-    files = subprocess.run(
-        [
-            "git",
-            "ls-files",
-            "-z",
-            "sandbox",
-            "settings",
-            "report",
-            "policy",
-            "tools",
-            "requirements.txt",
-            ".gitignore",
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, files.split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in ("sandbox", "settings", "report", "policy", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("requirements.txt", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "settings" / "__main__.py").unlink()  # the small program has no settings
     (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")

@@ -6,6 +6,7 @@ services, routes, topics and tables, and other sizes.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 import yaml
 
 from tests.engine.project import Project
-from tests.unit.harness import FIXTURES, config_of
+from tests.unit.harness import FIXTURES, ROOT, config_of
 
 STACK = "live"
+ACCOUNT = "210987654321"
 OWN = """\
 config:
   trading:settingsVersion: 2
@@ -139,6 +141,12 @@ def pairs(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project.make(tmp_path_factory.mktemp("own"))
     (project.folder / f"Pulumi.{STACK}.yaml").write_text(OWN)
+    # The stack file names a role of the user's account, which the rules have to know.
+    policy = project.folder / "policy"
+    policy.unlink()
+    shutil.copytree(ROOT / "policy", policy, ignore=shutil.ignore_patterns("__pycache__"))
+    ours = policy / "ours.yaml"
+    ours.write_text(ours.read_text().replace("accounts: [", f'accounts: ["{ACCOUNT}", '))
     return project
 
 
