@@ -57,6 +57,7 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 	$(BIN)/python -m tests.unit.alarms
 	$(BIN)/python -m tests.unit.quotas
 	$(BIN)/python -m tests.report.makespan
+	$(BIN)/python -m tests.policy.aliases
 	$(BIN)/python -m tests.policy.controls
 	$(BIN)/python -m tests.report.kinds
 	$(BIN)/python -m tests.report.examples

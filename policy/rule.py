@@ -10,7 +10,9 @@ from typing import Any
 
 from pulumi_policy.proxy import UnknownValueError
 
+from policy import places
 from policy.documents.parse import Document, documents
+from policy.types import canonical
 from policy.values import SECRET, Text, collected, is_list, is_map, listed, texts
 
 __all__ = ["SECRET", "is_list", "is_map", "listed"]
@@ -21,7 +23,7 @@ class Resource:
     """A resource as rules see it: its inputs, before it is created."""
 
     type: str
-    """Pulumi's type token, such as `aws:rds/cluster:Cluster`."""
+    """Pulumi's type token, such as `aws:rds/cluster:Cluster`. Other tokens of the type become this one."""
     name: str
     """The resource's logical name."""
     urn: str
@@ -35,6 +37,11 @@ class Resource:
     """Property → URNs of the resources whose outputs are used in it. Empty for rules over one resource."""
     is_production: bool
     """Whether the rules for production apply to the stack; see `policy.production`."""
+    is_component: bool = False
+    """Whether no provider creates it, so that it has nothing but children."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "type", canonical(self.type))
 
     def get(self, path: str) -> Any:
         """The property at a path such as `encryptionInfo.encryptionInTransit.inCluster`, or None."""
@@ -44,6 +51,11 @@ class Resource:
                 return None
             value = value.get(key)
         return value
+
+    @property
+    def place(self) -> str:
+        """The types of its parents, its type and its name, as in its URN."""
+        return places.place(self.urn)
 
     @property
     def refers_to(self) -> frozenset[str]:

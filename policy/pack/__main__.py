@@ -82,6 +82,7 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         protect=args.opts.protect,
         sources={},
         is_production=production.by_configuration(_config),
+        is_component=_is_component(args.resource_type, args.provider),
     )
     _asked[args.urn] = args.props
     for rule in RULES:
@@ -124,7 +125,14 @@ def _resource(resource: PolicyResource) -> Resource:
             for key, others in resource.property_dependencies.items()
         },
         is_production=production.by_configuration(_config),
+        is_component=_is_component(resource.resource_type, resource.provider),
     )
+
+
+def _is_component(type_: str, provider: PolicyProviderResource | None) -> bool:
+    # The engine gives every resource that a provider creates its provider (pulumi/pulumi 3.255,
+    # `pkg/resource/deploy/step_generator.go`, `getProviderResource`). Only providers have none of their own.
+    return provider is None and not type_.startswith("pulumi:providers:")
 
 
 def _properties(provider: PolicyProviderResource | None) -> Mapping[str, Any]:

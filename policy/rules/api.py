@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from policy.documents.admission import SERVICE, is_ours
 from policy.documents.patterns import WILDCARD
 from policy.ours import OURS
-from policy.rule import Resource, Stack, must_be, must_be_at_least, must_be_set, rule, stack_rule
+from policy.rule import Resource, Stack, listed, must_be, must_be_at_least, must_be_set, rule, stack_rule
 from policy.rules.access import must_be_our_key
 from settings.aws_limits import LAMBDA_RUNTIMES, LEAST_ZONES
 
@@ -17,7 +17,14 @@ METHOD_SETTINGS = "aws:apigateway/methodSettings:MethodSettings"
 DOMAIN_NAME = "aws:apigateway/domainName:DomainName"
 FUNCTION = "aws:lambda/function:Function"
 PERMISSION = "aws:lambda/permission:Permission"
+USER_POOL_CLIENT = "aws:cognito/userPoolClient:UserPoolClient"
 USER_POOL = "aws:cognito/userPool:UserPool"
+
+PASSWORD_FLOWS = (
+    *("ADMIN_NO_SRP_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"),
+    *("ALLOW_USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH"),
+)
+"""Flows that send the password itself (Cognito Developer Guide, "Authentication flows")."""
 
 
 @stack_rule("Every method of an API writes execution logs", STAGE, controls=["APIGateway.1"])
@@ -128,3 +135,15 @@ def user_pool_wants_strong_passwords(pool: Resource) -> Iterator[str]:
 def user_pool_is_protected(pool: Resource) -> Iterator[str]:
     if pool.is_production:
         yield from must_be(pool, "deletionProtection", "ACTIVE")
+
+
+@rule("An app client gets tokens by a code, or with its own secret", USER_POOL_CLIENT)
+def user_pool_client_uses_codes(client: Resource) -> Iterator[str]:
+    flows = [str(flow) for flow in listed(client.get("allowedOauthFlows"))]
+    if "implicit" in flows:
+        yield "allowedOauthFlows contains implicit, which shows tokens in addresses: use code"
+    for flow in listed(client.get("explicitAuthFlows")):
+        if flow in PASSWORD_FLOWS:
+            yield f"explicitAuthFlows contains {flow}, which sends the password: use ALLOW_USER_SRP_AUTH"
+    if "client_credentials" in flows:
+        yield from must_be(client, "generateSecret", True)

@@ -32,9 +32,11 @@ TABLE = "aws:dynamodb/table:Table"
 TABLE_REPLICA = "aws:dynamodb/tableReplica:TableReplica"
 SCALING_TARGET = "aws:appautoscaling/target:Target"
 CACHE = "aws:elasticache/replicationGroup:ReplicationGroup"
+CACHE_USER = "aws:elasticache/user:User"
 BROKERS = "aws:msk/cluster:Cluster"
 TOPIC = "aws:sns/topic:Topic"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
+SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 QUEUE = "aws:sqs/queue:Queue"
 QUEUE_POLICY = "aws:sqs/queuePolicy:QueuePolicy"
 WORKSPACE = "aws:amp/workspace:Workspace"
@@ -254,6 +256,15 @@ def cache_is_in_vpc(cache: Resource) -> Iterator[str]:
         yield f"subnetGroupName is {name or 'not set'}: name a subnet group"
 
 
+@rule("A cache's user must authenticate", CACHE_USER, controls=["ElastiCache.6"])
+def cache_user_authenticates(user: Resource) -> Iterator[str]:
+    kind = user.get("authenticationMode.type")
+    if user.get("noPasswordRequired") or kind == "no-password-required":
+        yield "it needs no password: set authenticationMode.type to iam or password"
+    elif kind is None and not user.get("passwords"):
+        yield "authenticationMode is not set: set its type to iam or password"
+
+
 # -- MSK -----------------------------------------------------------------------------------------
 
 
@@ -289,6 +300,12 @@ def brokers_span_zones(brokers: Resource) -> Iterator[str]:
 @rule("A topic is encrypted with the platform's key", TOPIC, controls=["SNS.1"])
 def topic_is_encrypted(topic: Resource) -> Iterator[str]:
     yield from must_be_our_key(topic, "kmsMasterKeyId")
+
+
+@rule("A topic's messages are delivered encrypted", SUBSCRIPTION)
+def subscription_is_encrypted(subscription: Resource) -> Iterator[str]:
+    if subscription.get("protocol") == "http":
+        yield 'protocol is "http": use https'
 
 
 @rule("A queue is encrypted with the platform's key", QUEUE, controls=["SQS.1"])

@@ -20,6 +20,7 @@ from settings.aws_limits import EDGE_REGION, LEAST_ZONES, STRONG_KEYS, VIEWER_TL
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 LOG_DELIVERY_SOURCE = "aws:cloudwatch/logDeliverySource:LogDeliverySource"
+ORIGIN_ACCESS_CONTROL = "aws:cloudfront/originAccessControl:OriginAccessControl"
 CERTIFICATE = "aws:acm/certificate:Certificate"
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
@@ -88,6 +89,11 @@ def cloudfront_has_origin_access_control(distribution: Resource) -> Iterator[str
     for origin in _origins(distribution):
         if not is_map(origin.get("customOriginConfig")) and not origin.get("originAccessControlId"):
             yield f"origin {origin.get('originId')}: originAccessControlId is not set: set it"
+
+
+@rule("An origin access control signs every request", ORIGIN_ACCESS_CONTROL, controls=["CloudFront.13"])
+def origin_access_control_signs(control: Resource) -> Iterator[str]:
+    yield from must_be(control, "signingBehavior", "always")
 
 
 @rule("ACM can renew a certificate automatically", CERTIFICATE, controls=["ACM.1"])

@@ -18,6 +18,7 @@ from settings import (
 
 COMPONENT = "eks:index:Cluster"
 CLUSTER = "aws:eks/cluster:Cluster"
+ACCESS_ENTRY = "aws:eks/accessEntry:AccessEntry"
 NODE_CLASS = "kubernetes:eks.amazonaws.com/v1:NodeClass"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 CHART = "kubernetes:helm.sh/v4:Chart"
@@ -66,6 +67,13 @@ def cluster_endpoint_is_not_open(cluster: Resource) -> Iterator[str]:
     networks = listed(cluster.get(f"{place}publicAccessCidrs"))
     if not networks or any(map(is_the_internet, networks)):
         yield "publicAccessCidrs allows the whole internet: name the networks that you deploy from"
+
+
+@rule("No role is in a group with all rights of the cluster", ACCESS_ENTRY)
+def access_entry_names_no_masters(entry: Resource) -> Iterator[str]:
+    for group in listed(entry.get("kubernetesGroups")):
+        if str(group).startswith("system:"):
+            yield f"kubernetesGroups contains {group}: use a group of your own, or an access policy"
 
 
 @rule("Nodes' disks are encrypted with the platform's key", NODE_CLASS, controls=["EC2.3"])

@@ -47,6 +47,22 @@ def default_security_group_is_empty(vpc: Resource, stack: Stack) -> Iterator[str
                 yield f"{group.name} has {key} rules: remove them"
 
 
+@rule("A default security group has no rules of its own", DEFAULT_SECURITY_GROUP, controls=["EC2.2"])
+def default_security_group_admits_nobody(group: Resource) -> Iterator[str]:
+    for key in ("ingress", "egress"):
+        if listed(group.get(key)):
+            yield f"has {key} rules: remove them"
+
+
+@rule(
+    "A flow log records rejected traffic",
+    FLOW_LOG,
+    controls=["EC2.6"],
+)
+def flow_log_records_rejections(log: Resource) -> Iterator[str]:
+    yield from must_be(log, "trafficType", "ALL", "REJECT")
+
+
 @stack_rule("A VPC writes flow logs", VPC, controls=["EC2.6"])
 def vpc_has_flow_logs(vpc: Resource, stack: Stack) -> Iterator[str]:
     logs = list(stack.companions(vpc, FLOW_LOG))

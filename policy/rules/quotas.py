@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from policy.rule import Resource, Stack, is_map, listed, rule, stack_rule
 from policy.rules.access import ATTACHMENT, KEY, KEY_POLICY, POLICY, ROLE, ROLE_POLICY
-from policy.rules.api import DOMAIN_NAME, FUNCTION, REST_API
+from policy.rules.api import DOMAIN_NAME, FUNCTION, REST_API, USER_POOL_CLIENT
 from policy.rules.data import BROKERS, BUCKET_POLICY, CACHE, DB_CLUSTER, DB_PROXY, QUEUE_POLICY, TOPIC_POLICY
 from policy.rules.edge import CERTIFICATE, DISTRIBUTION, LISTENER, LOAD_BALANCER, WEB_ACL
 from policy.rules.kubernetes import CLUSTER
@@ -31,7 +31,6 @@ NETWORK_ACL_RULE = "aws:ec2/networkAclRule:NetworkAclRule"
 LOG_POLICY = "aws:cloudwatch/logResourcePolicy:LogResourcePolicy"
 METRIC_FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
 DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
-USER_POOL_CLIENT = "aws:cognito/userPoolClient:UserPoolClient"
 RESOURCE_SERVER = "aws:cognito/resourceServer:ResourceServer"
 CACHE_USERS = "aws:elasticache/userGroup:UserGroup"
 SECRET_POLICY = "aws:secretsmanager/secretPolicy:SecretPolicy"  # noqa: S105 (a type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import tempfile
@@ -14,18 +15,20 @@ from typing import Any
 import yaml
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
-from policy import exceptions
-from policy.rule import Resource, is_list, is_map
+from policy import exceptions, production
+from policy.rule import Resource, Stack, is_list, is_map
 from policy.rules import NAMES
 from policy.scan.checkov import Report, judge, run
 from policy.scan.manifests import Manifests, manifests
-from policy.scan.plan import Plan, State, plan
+from policy.scan.plan import Plan, State, logical_name, plan
+from policy.secrets import without_secrets
 from sandbox import tools, values
 from sandbox.construct import Component
 from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.kubernetes import helm
 from sandbox.rpc import from_struct, to_struct
-from tests.policy.stacks import TODAY, stack_state
+from settings import REQUIRED_TAGS
+from tests.policy.stacks import TODAY, fixture, stack_state
 from tests.unit.harness import ROOT, SECRET, Graph, Registered, platform
 
 CHART = "kubernetes:helm.sh/v4:Chart"
@@ -159,20 +162,21 @@ class _Children(Component):
     def _register(
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
-        urn = f"{self._types}${request.type}::{request.name}"
+        if request.type == EKS_CLUSTER:  # the component itself, which the graph has
+            return resource_pb2.RegisterResourceResponse(urn=f"{self._types}::{request.name}")
+        urn = f"{request.parent.rpartition('::')[0]}${request.type}::{request.name}"
+        item: State = {"urn": urn, "type": request.type}
         if request.custom:
-            self.state.append(
-                {
-                    "urn": urn,
-                    "type": request.type,
-                    "id": request.name,
-                    "provider": self._provider,
-                    "inputs": values.plain_properties(from_struct(request.object)),
-                    "propertyDependencies": {
-                        name: list(item.urns) for name, item in request.propertyDependencies.items()
-                    },
-                }
-            )
+            item = item | {
+                "id": request.name,
+                "provider": self._provider,
+                "inputs": values.plain_properties(from_struct(request.object)),
+                "propertyDependencies": {
+                    name: list(dependencies.urns)
+                    for name, dependencies in request.propertyDependencies.items()
+                },
+            }
+        self.state.append(item)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=request.name)
 
 
@@ -183,6 +187,31 @@ def _sealed(value: Any) -> Any:
     if is_list(value):
         return [_sealed(item) for item in value]
     return SECRET_VALUE if value == SECRET else value
+
+
+@functools.cache
+def whole(stack: str) -> Stack:
+    """A fixture stack with the resources that only the engine knows: the children of other components."""
+    graph = platform(stack)
+    known = {item.urn for item in graph.resources}
+    is_production = production.by_state([stack_state(graph)])
+    tags = {"defaultTags": {"tags": dict.fromkeys((*REQUIRED_TAGS, "environment"), "a")}}
+    children = [
+        Resource(
+            type=item["type"],
+            name=logical_name(item),
+            urn=item["urn"],
+            properties=without_secrets(item.get("inputs", {})),
+            provider=tags,
+            protect=False,
+            sources={},
+            is_production=is_production,
+            is_component="id" not in item,
+        )
+        for item in state_of(graph)
+        if item["urn"] not in known
+    ]
+    return Stack([*fixture(stack).resources, *children])
 
 
 @dataclass(frozen=True)

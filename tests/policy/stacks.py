@@ -35,6 +35,7 @@ def stack_of(graph: Graph) -> Stack:
                 protect=resource.protect,
                 sources=resource.sources,
                 is_production=is_production,
+                is_component=not resource.custom,
             )
             for resource in graph.resources
         ]

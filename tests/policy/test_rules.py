@@ -163,6 +163,12 @@ CASES = {
         "ingress rules: remove",
         [other(network.DEFAULT_SECURITY_GROUP, {"ingress": [{"protocol": "-1"}]})],
     ),
+    "default-security-group-admits-nobody": one(
+        network.DEFAULT_SECURITY_GROUP, {}, {"egress": [{"protocol": "-1"}]}, "has egress rules: remove them"
+    ),
+    "flow-log-records-rejections": one(
+        network.FLOW_LOG, {"trafficType": "ALL"}, {"trafficType": "ACCEPT"}, 'trafficType is "ACCEPT"'
+    ),
     "vpc-has-flow-logs": pair(network.VPC, other(network.FLOW_LOG, {"trafficType": "ALL"}), "FlowLog"),
     "subnet-assigns-no-public-addresses": one(
         "aws:ec2/subnet:Subnet",
@@ -217,6 +223,12 @@ CASES = {
         {"origins": [{"originId": "app", "originAccessControlId": "E1"}]},
         {"origins": [{"originId": "app"}]},
         "origin app: originAccessControlId",
+    ),
+    "origin-access-control-signs": one(
+        edge.ORIGIN_ACCESS_CONTROL,
+        {"signingBehavior": "always"},
+        {"signingBehavior": "no-override"},
+        'signingBehavior is "no-override": set it to "always"',
     ),
     "certificate-renews-itself": one(
         edge.CERTIFICATE, {"validationMethod": "DNS"}, {"validationMethod": "EMAIL"}, '"DNS"'
@@ -443,6 +455,21 @@ CASES = {
         data.CACHE, {"transitEncryptionEnabled": True}, {}, "transitEncryptionEnabled is not set"
     ),
     "cache-clients-sign-in": one(data.CACHE, {"userGroupIds": ["ours"]}, {}, "user group"),
+    "cache-user-authenticates": one(
+        data.CACHE_USER,
+        {"authenticationMode": {"type": "iam"}},
+        {"authenticationMode": {"type": "no-password-required"}},
+        "it needs no password: set authenticationMode.type",
+    ),
+    "subscription-is-encrypted": one(
+        data.SUBSCRIPTION, {"protocol": "https"}, {"protocol": "http"}, 'protocol is "http": use https'
+    ),
+    "user-pool-client-uses-codes": one(
+        api.USER_POOL_CLIENT,
+        {"allowedOauthFlows": ["client_credentials"], "generateSecret": True},
+        {"allowedOauthFlows": ["code", "implicit"]},
+        "allowedOauthFlows contains implicit",
+    ),
     "cache-is-in-vpc": one(data.CACHE, {"subnetGroupName": "a"}, {"subnetGroupName": "default"}, "default"),
     "brokers-are-encrypted": one(
         data.BROKERS,
@@ -671,6 +698,18 @@ CASES = {
         {"spec": {"triggers": [trigger("true")], "fallback": {"replicas": 3}}},
         "ignoreNullValues",
     ),
+    "access-entry-names-no-masters": one(
+        kubernetes.ACCESS_ENTRY,
+        {"kubernetesGroups": ["readers"]},
+        {"kubernetesGroups": ["system:masters"]},
+        "kubernetesGroups contains system:masters",
+    ),
+    # -- types
+    "type-is-known": Case(
+        [resource(data.BUCKET)],
+        [resource("aws:lambda/functionUrl:FunctionUrl")],
+        "no rule checks aws:lambda/functionUrl:FunctionUrl",
+    ),
     # -- quotas
     "policy-fits": one(
         access.ROLE,
@@ -759,6 +798,16 @@ CASES = {
 }
 
 WRONG_TOO = [
+    ("cache-user-authenticates", resource(data.CACHE_USER, {"noPasswordRequired": True})),
+    ("cache-user-authenticates", resource(data.CACHE_USER)),
+    (
+        "user-pool-client-uses-codes",
+        resource(api.USER_POOL_CLIENT, {"explicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"]}),
+    ),
+    (
+        "user-pool-client-uses-codes",
+        resource(api.USER_POOL_CLIENT, {"allowedOauthFlows": ["client_credentials"]}),
+    ),
     ("policy-fits", resource(data.BUCKET_POLICY, {"policy": " " * 20_481})),
     ("policy-fits", resource(access.KEY, {"policy": "é" * 16_385})),
     ("text-fits", resource(operations.COMPOSITE_ALARM, {"alarmRule": "x" * 10_241})),
