@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from policy import switches
 from report import output, preview
 from report.base import Base, BaseError, base_of, deploy
 from report.preview import PreviewError
@@ -75,7 +76,7 @@ def _preview(base: Base, project: Path) -> Previewed:
         [sys.executable, "-m", "sandbox", "exec", "--", *preview, *pack],
         cwd=project,
         env={
-            **os.environ,
+            **switches.without(os.environ),
             DIRECTORY_VARIABLE: str(base.sandbox),
             "PULUMI_DEBUG_COMMANDS": "true",  # without it, there is no --event-log
         },

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from policy import switches
+from policy.switches import RESULT_VARIABLE, RulesError
 from sandbox import previewed
 from sandbox.apiserver import ApiServers
 from sandbox.aws.store import Row, Store
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         _bad(str(error))
     try:
         return options.function(sandbox, options)
-    except SandboxError as error:
+    except (RulesError, SandboxError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -141,12 +143,15 @@ def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
     # create resources that violate them. Without rules, nobody would look at the preview, so it is skipped.
     rules = _policies(sandbox, options)
     with _session(sandbox) as session:
+        result = _result_file(session)
         digest = previewed.digest(sandbox) if rules else ""
         if not rules or previewed.last(sandbox, options.stack) == digest:
             rules = [*rules, "--skip-preview"]
         previewed.remember(sandbox, options.stack, "")
         status = session.run(["pulumi", "up", "--stack", options.stack, "--yes", *rules])
         if status == 0:
+            if not options.no_policies:
+                print(switches.proof(result, preview=False))
             previewed.remember(sandbox, options.stack, digest)
     if status == 0:
         _print_tiers(sandbox.deployment(options.stack).get("resources", []))
@@ -156,10 +161,23 @@ def _up(sandbox: Sandbox, options: argparse.Namespace) -> int:
 def _preview(sandbox: Sandbox, options: argparse.Namespace) -> int:
     if not _settings_are_right(sandbox, options.stack):
         return 2
+    rules = _policies(sandbox, options)
     with _session(sandbox) as session:
+        result = _result_file(session)
         form = ["--json", "--show-sames"] if options.json else ["--diff"]
-        command = ["pulumi", "preview", "--stack", options.stack, *form]
-        return session.run([*command, *_policies(sandbox, options)])
+        status = session.run(["pulumi", "preview", "--stack", options.stack, *form, *rules])
+    if status == 0 and not options.no_policies:
+        # Standard output can be JSON.
+        print(switches.proof(result, preview=True), file=sys.stderr)
+    return status
+
+
+def _result_file(session: Session) -> Path:
+    """An empty place for the result of the policy pack, which gets it through the environment."""
+    path = session.sandbox.directory / "rules"
+    path.unlink(missing_ok=True)
+    session.environment[RESULT_VARIABLE] = str(path)
+    return path
 
 
 def _settings_are_right(sandbox: Sandbox, stack: str) -> bool:
@@ -185,9 +203,21 @@ def _settings_are_right(sandbox: Sandbox, stack: str) -> bool:
 
 
 def _policies(sandbox: Sandbox, options: argparse.Namespace) -> list[str]:
-    """The engine's options for the project's policy pack, if there is one."""
+    """The engine's options for the project's policy pack.
+
+    Raises:
+        RulesError: the pack is missing, or the environment could weaken it.
+    """
+    if options.no_policies:
+        return []
+    switches.refuse(os.environ)
     pack = sandbox.project / "policy" / "pack"
-    return ["--policy-pack", str(pack)] if pack.is_dir() and not options.no_policies else []
+    if not (pack / "PulumiPolicy.yaml").is_file():
+        raise RulesError(
+            f"{pack} has no policy pack, so no rule would be checked: restore it, or leave the rules out "
+            "with --no-policies"
+        )
+    return ["--policy-pack", str(pack)]
 
 
 def _down(sandbox: Sandbox, options: argparse.Namespace) -> int:

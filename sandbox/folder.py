@@ -37,6 +37,7 @@ ENTRIES = frozenset(
         "previewed",
         "project",
         "pulumi-home",
+        "rules",
         "state",
     }
 )

@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from approved import UNCHANGED, PlanError, differences, digest_of, load, plan, refusal, save
@@ -30,6 +31,9 @@ from commands import TAIL, fail, failed_report, streamed, summarize, write_repor
 from github_api import event
 from heartbeat import Heartbeat
 from sandbox_report import labels
+
+from policy import switches
+from policy.switches import RESULT_VARIABLE, RulesError
 
 POLICIES = ("--policy-pack", "policy/pack")
 
@@ -56,7 +60,12 @@ def previewed(arguments: Sequence[str], log: Path) -> Previewed:
     # The document has neither errors nor violated policies, but the log of the events has. Pulumi's
     # Automation API uses the option too; without the variable it does not exist.
     command = ["pulumi", *arguments, "--non-interactive", "--json", "--event-log", str(log)]
-    environment = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true", "PULUMI_OPTION_COLOR": "never"}
+    environment = {
+        **os.environ,
+        "PULUMI_DEBUG_COMMANDS": "true",
+        "PULUMI_OPTION_COLOR": "never",
+        RESULT_VARIABLE: str(_result(log)),
+    }
     print(f"$ {' '.join(command)}", flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment)
     text = done.stdout[0 if done.stdout.startswith("{") else done.stdout.find("\n{") + 1 :]
@@ -65,6 +74,11 @@ def previewed(arguments: Sequence[str], log: Path) -> Previewed:
         reasons = [*reasons[-TAIL:], f"pulumi {arguments[0]} ended with {done.returncode}"]
         print("\n".join(reasons), file=sys.stderr, flush=True)
     return Previewed(done.returncode, text, reasons)
+
+
+def _result(log: Path) -> Path:
+    """The file in which the policy pack says what the rules did, beside the log of the engine's events."""
+    return log.with_name("rules.json")
 
 
 def _reasons(log: Path) -> list[str]:
@@ -93,6 +107,8 @@ def preview(stack: str, folder: Path) -> int:
         document, log = Path(temporary) / "preview.json", Path(temporary) / "events.json"
         # The report estimates the cost of the unchanged resources too.
         found = previewed(["preview", "--stack", stack, "--show-sames", *POLICIES], log)
+        if not found.status:
+            print(switches.proof(_result(log), preview=True), flush=True)
         document.write_text(found.text, encoding="utf-8")
         log.touch()
         allowed = [argument for label in labels(event()) for argument in ("--label", label)]
@@ -115,22 +131,26 @@ def preview(stack: str, folder: Path) -> int:
 def deploy(stack: str, approved: Path | None) -> int:
     """Deploys the stack, and returns the exit status of the step."""
     with tempfile.TemporaryDirectory() as temporary:
+        log = Path(temporary) / "events.json"
         # `up` gets no preview of its own below, at whose end rules over several resources are checked.
-        found = previewed(["preview", "--stack", stack, *POLICIES], Path(temporary) / "events.json")
-    if found.status:
-        return fail(f"the deployment of {stack} did not begin: its preview failed")
-    try:
-        current = plan(digest_of(found.text))
-        if approved:
-            wanted = load(approved.read_text(encoding="utf-8"), os.environ["GITHUB_SHA"], stack)
-            if lines := differences(wanted, current):
-                return fail(refusal(lines))
-    except (PlanError, OSError) as error:
-        return fail(f"the deployment of {stack} did not begin: {error}")
-    print(f"{len(current)} changes" + (", as approved" if approved else ""), flush=True)
-    command = ["pulumi", "up", "--stack", stack, "--yes", "--skip-preview", "--non-interactive", "--diff"]
-    with Heartbeat(*_platform(stack)):
-        status, _ = streamed([*command, *POLICIES])
+        found = previewed(["preview", "--stack", stack, *POLICIES], log)
+        if found.status:
+            return fail(f"the deployment of {stack} did not begin: its preview failed")
+        print(switches.proof(_result(log), preview=True), flush=True)
+        try:
+            current = plan(digest_of(found.text))
+            if approved:
+                wanted = load(approved.read_text(encoding="utf-8"), os.environ["GITHUB_SHA"], stack)
+                if lines := differences(wanted, current):
+                    return fail(refusal(lines))
+        except (PlanError, OSError) as error:
+            return fail(f"the deployment of {stack} did not begin: {error}")
+        print(f"{len(current)} changes" + (", as approved" if approved else ""), flush=True)
+        command = ["pulumi", "up", "--stack", stack, "--yes", "--skip-preview", "--non-interactive", "--diff"]
+        with Heartbeat(*_platform(stack)):
+            status, _ = streamed([*command, *POLICIES], {RESULT_VARIABLE: str(_result(log))})
+        if not status:
+            print(switches.proof(_result(log), preview=False), flush=True)
     return status
 
 
@@ -183,9 +203,13 @@ def main(arguments: Sequence[str]) -> int:
         else:
             command.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
-    if options.command == "deploy":
-        return deploy(options.stack, options.approved)
-    return (preview if options.command == "preview" else drift)(options.stack, options.folder)
+    try:
+        switches.refuse(os.environ)
+        if options.command == "deploy":
+            return deploy(options.stack, options.approved)
+        return (preview if options.command == "preview" else drift)(options.stack, options.folder)
+    except RulesError as error:
+        return fail(str(error))
 
 
 if __name__ == "__main__":

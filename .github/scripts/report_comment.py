@@ -52,6 +52,16 @@ SOURCES = (
     Source(".github/workflows/preview-prod.yaml", "On AWS: prod", forks=False),
 )
 
+GUARDS = ("policy/", ".github/")
+"""Folders that hold every change to the rules. `.github/CODEOWNERS` names who must approve a change."""
+
+MOST_FILES = 3_000
+"""Files that GitHub lists of a pull request at most (REST API, "List pull requests files", read
+2026-11-27)."""
+
+SHOWN_GUARDS = 20
+"""Changed files of these folders that the comment names."""
+
 _STATES = {
     "success": "passed",
     "failure": "**failed**",
@@ -160,10 +170,35 @@ def _line(text: str) -> str:
     return harmless(re.sub(r"[\s*_`|<>\[\]\\]+", " ", text))[:80].strip()
 
 
+def changed_guards(github: GitHub, number: int) -> list[str]:
+    """The files of a pull request that decide what every change is held to, also those that it moves away."""
+    files = list(github.pages(f"pulls/{number}/files"))
+    names = {str(one[key]) for one in files for key in ("filename", "previous_filename") if key in one}
+    unknown = ["policy/ and .github/ (too many files to list)"] if len(files) >= MOST_FILES else []
+    return sorted(name for name in names if name.startswith(GUARDS)) + unknown
+
+
+def _guards(github: GitHub, number: int) -> list[str]:
+    found = changed_guards(github, number)
+    if not found:
+        return []
+    shown = [f"- `{_line(name)}`" for name in found[:SHOWN_GUARDS]]
+    more = [f"- and {len(found) - SHOWN_GUARDS} more"] if len(found) > SHOWN_GUARDS else []
+    return [
+        "**This pull request changes the rules or the workflows, so the results below may not mean what they "
+        "usually do.** Read these files first. A code owner of them must approve it:",
+        "",
+        *shown,
+        *more,
+        "",
+    ]
+
+
 def comment(github: GitHub, pull: dict[str, Any], runs: dict[Source, dict[str, Any]]) -> str:
     """The comment's text: what GitHub says about the runs first, then the reports."""
     head = pull["head"]["sha"]
-    begin = [MARKER, f"### Previews of {head[:10]}", "", "| preview | result |", "|---|---|"]
+    guards = _guards(github, int(pull["number"]))
+    begin = [MARKER, f"### Previews of {head[:10]}", "", *guards, "| preview | result |", "|---|---|"]
     parts: list[tuple[str, str, str]] = []
     for source, of_run in sorted(runs.items(), key=lambda item: SOURCES.index(item[0])):
         link = f"https://github.com/{github.repository}/actions/runs/{int(of_run['id'])}"

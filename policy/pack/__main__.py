@@ -6,17 +6,20 @@ pulumi_policy deserializes every resource again for each policy, which takes min
 
 from __future__ import annotations
 
-import contextlib
 import datetime
+import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 # The engine runs this file by its path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import grpc
 import pulumi_policy.policy
+from pulumi.runtime.proto import analyzer_pb2
 from pulumi_policy import (
     EnforcementLevel,
     PolicyPack,
@@ -35,6 +38,7 @@ from policy import exceptions, production
 from policy.rule import Resource, Rule, Stack, StackRule
 from policy.rules import NAMES, RULES, STACK_RULES
 from policy.secrets import without_secrets
+from policy.switches import RESULT_VARIABLE, Result
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 EXCEPTIONS = exceptions.load(known_rules=NAMES)
@@ -56,8 +60,22 @@ _config: dict[str, str] = {}
 """The stack's configuration. Until the engine has sent it, every stack counts as production."""
 
 
+@dataclass
+class _Counts:
+    """What the rules did."""
+
+    preview: bool = False
+    problems: int = 0
+    excepted: int = 0
+    waiting: int = 0
+
+
+_counts = _Counts()
+
+
 class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignore[reportPrivateUsage]
-    """Records the configuration that the engine sends before it analyzes any resource.
+    """Records the configuration that the engine sends before it analyzes any resource, and refuses to be
+    weakened.
 
     The engine sends it to every pack with ConfigureStack, but pulumi_policy keeps only the stack's tags. The
     engine sets PULUMI_CONFIG only for packs in languages without a language host, and Python has one
@@ -66,7 +84,24 @@ class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignor
 
     def ConfigureStack(self, request: Any, _context: Any) -> Any:  # noqa: N802 (the protocol's name)
         _config.update(request.config)
+        _counts.preview = request.dry_run
         return super().ConfigureStack(request, _context)  # pyright: ignore[reportUnknownMemberType]
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802 (the protocol's name)
+        """Refuses a configuration of the pack with which a policy is not mandatory."""
+        weakened = sorted(
+            name
+            for name, config in request.policyConfig.items()
+            if config.enforcementLevel != analyzer_pb2.MANDATORY
+        )
+        if weakened:
+            context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"the pack's configuration changes the enforcement level of {', '.join(weakened)}: only "
+                "mandatory is accepted. For a resource that has to break a rule, add an entry to "
+                "policy/exceptions.yaml",
+            )
+        return super().Configure(request, context)  # pyright: ignore[reportUnknownMemberType]
 
 
 pulumi_policy.policy._PolicyAnalyzerServicer = _Servicer  # pyright: ignore[reportPrivateUsage]
@@ -98,18 +133,41 @@ def _validate_stack(args: StackValidationArgs, report: ReportViolation) -> None:
                 _judge(rule, resource, lambda rule=rule, it=resource: rule.check(it, stack), report)
     # Exceptions to Checkov's checks only concern the scan: deployments don't run Checkov.
     for problem in exceptions.ended([entry for entry in EXCEPTIONS if entry.rule in NAMES], TODAY):
+        _counts.problems += 1
         report(problem, None)
+    _conclude(len(stack.resources))
+
+
+def _conclude(resources: int) -> None:
+    """Says what the rules did, and stores it for the command that runs the engine."""
+    result = Result(
+        preview=_counts.preview,
+        rules=len(NAMES),
+        resources=resources,
+        problems=_counts.problems,
+        excepted=_counts.excepted,
+        waiting=_counts.waiting,
+    )
+    print(result, file=sys.stderr, flush=True)
+    if path := os.environ.get(RESULT_VARIABLE):
+        result.save(Path(path))
 
 
 def _judge(
     rule: Rule | StackRule, resource: Resource, check: Callable[[], Any], report: ReportViolation
 ) -> None:
-    # A preview doesn't know every value. The deployment checks the rule before it creates the resource.
-    with contextlib.suppress(UnknownValueError):
+    try:
         for problem in check():
-            if text := exceptions.judged(EXCEPTIONS, rule.name, resource, problem, TODAY):
-                controls = f" [{', '.join(rule.controls)}]" if rule.controls else ""
-                report(f"{rule.name}{controls}: {rule.title}. {resource.name}: {text}", resource.urn)
+            text = exceptions.judged(EXCEPTIONS, rule.name, resource, problem, TODAY)
+            if text is None:
+                _counts.excepted += 1
+                continue
+            _counts.problems += 1
+            controls = f" [{', '.join(rule.controls)}]" if rule.controls else ""
+            report(f"{rule.name}{controls}: {rule.title}. {resource.name}: {text}", resource.urn)
+    except UnknownValueError:
+        # A preview doesn't know every value. The deployment checks the rule before it creates the resource.
+        _counts.waiting += 1
 
 
 def _resource(resource: PolicyResource) -> Resource:

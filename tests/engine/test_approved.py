@@ -61,8 +61,13 @@ class Pipeline:
         (self.folder / "__main__.py").write_text(PROGRAM)
         (self.folder / "policy/pack/PulumiPolicy.yaml").write_text("{runtime: python}")
         (self.folder / "policy/pack/__main__.py").write_text(
-            "from pulumi_policy import PolicyPack, ResourceValidationPolicy\n"
-            "PolicyPack('small', [ResourceValidationPolicy('none', 'allows all', lambda *_: None)])\n"
+            "import json, os, pathlib\n"
+            "from pulumi_policy import PolicyPack, StackValidationPolicy\n"
+            "def judge(*_):\n"
+            "    path = pathlib.Path(os.environ['TRADING_RULES_RESULT'])\n"
+            "    counts = dict(rules=1, resources=1, problems=0, excepted=0, waiting=0)\n"
+            "    path.write_text(json.dumps(dict(counts, preview=not path.exists())))\n"
+            "PolicyPack('small', [StackValidationPolicy('none', 'allows all', judge)])\n"
         )
         # A stand-in for the report, which has tests of its own.
         (self.folder / "report/__init__.py").touch()

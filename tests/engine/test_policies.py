@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -120,7 +121,35 @@ def test_what_keeps_the_rules_or_is_excepted_passes(project: Checked) -> None:
         'bucket("foundation-eu-west-1-logs")  # policy/exceptions.yaml names it\n'
     )
     assert "[mandatory]" not in output
+    assert re.search(r"Rules: \d+ checked the \d+ resources of the deployment: 0 problems, [1-9]", output)
     assert project.buckets() == 14
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"all": "disabled"},
+        {"all": "advisory"},
+        {"resource-rules": "advisory"},
+        {"stack-rules": {"enforcementLevel": "disabled"}},
+        {"all": "mandatory", "stack-rules": "advisory"},
+    ],
+)
+def test_configuration_of_the_pack_does_not_weaken_it(project: Checked, configuration: object) -> None:
+    (project.folder / "__main__.py").write_text(PROGRAM + 'aws.s3.Bucket("archive", opts=opts)')
+    path = project.folder / "off.json"
+    path.write_text(json.dumps(configuration))
+    pack = ["--policy-pack", str(project.folder / "policy/pack"), "--policy-pack-config", str(path)]
+    output = project.pulumi("up", "--stack", "local", "--yes", "--skip-preview", *pack, expect=1)
+    assert "the pack's configuration changes the enforcement level of" in output
+    assert project.buckets() == 0
+
+
+def test_pack_says_what_it_did_without_our_commands_too(project: Checked) -> None:
+    (project.folder / "__main__.py").write_text(PROGRAM)
+    pack = ["--policy-pack", str(project.folder / "policy/pack")]
+    output = project.pulumi("preview", "--stack", "local", *pack)
+    assert re.search(r"Rules: \d+ checked the [1-9]\d* resources of the preview: 0 problems", output)
 
 
 def test_exception_that_has_ended_fails_what_is_right(project: Checked) -> None:

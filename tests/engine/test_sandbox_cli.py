@@ -147,7 +147,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_up_deploys_and_a_second_up_changes_nothing(cli: Cli) -> None:
-    first = cli.run("up")
+    first = cli.run("up", "--no-policies")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "+ 4 created" in first.stdout
     assert "the program runs" in first.stdout
@@ -159,7 +159,7 @@ def test_up_deploys_and_a_second_up_changes_nothing(cli: Cli) -> None:
         ["total", "4"],
     ]
 
-    second = cli.run("up")
+    second = cli.run("up", "--no-policies")
     assert second.returncode == 0
     assert "4 unchanged" in second.stdout
     assert "created" not in second.stdout
@@ -167,8 +167,8 @@ def test_up_deploys_and_a_second_up_changes_nothing(cli: Cli) -> None:
 
 def test_preview_as_json_has_all_resources_also_unchanged_ones(cli: Cli) -> None:
     first = planned("local", cli.project)
-    assert cli.run("up").returncode == 0
-    second = resources(cli.run("preview", "--json").stdout, "the preview")
+    assert cli.run("up", "--no-policies").returncode == 0
+    second = resources(cli.run("preview", "--no-policies", "--json").stdout, "the preview")
     assert [item["urn"] for item in second] == [item["urn"] for item in first]
     assert len(first) == 4  # the stack, a component and two resources
 
@@ -181,21 +181,21 @@ def test_planning_reports_the_programs_errors(cli: Cli) -> None:
 
 def test_working_tree_is_not_written_to(cli: Cli) -> None:
     before = files(cli.project)
-    assert cli.run("up").returncode == 0
+    assert cli.run("up", "--no-policies").returncode == 0
     assert cli.run(*cli.pulumi_up(mode="other")).returncode == 0
-    assert cli.run("preview").returncode == 0
+    assert cli.run("preview", "--no-policies").returncode == 0
     assert files(cli.project) == before
 
 
 def test_stack_file_is_read_as_the_engine_reads_it_but_for_what_only_its_owner_can_open(cli: Cli) -> None:
-    assert cli.run("up").returncode == 0
+    assert cli.run("up", "--no-policies").returncode == 0
     outputs = json.loads(cli.run("exec", "--", "pulumi", "stack", "output", "--json").stdout)
     assert outputs["mode"] == "yes"
     assert outputs["token"] == "sandbox-dummy-secret"
 
 
 def test_secrets_stay_secret(cli: Cli) -> None:
-    up = cli.run("up")
+    up = cli.run("up", "--no-policies")
     assert "key  : [secret]" in up.stdout
     export = cli.run("exec", "--", "pulumi", "stack", "export").stdout
     password = next(
@@ -218,7 +218,7 @@ def test_exec_has_the_status_and_the_output_of_its_command(cli: Cli) -> None:
 
 
 def test_files_that_a_command_names_are_the_users_own(cli: Cli, tmp_path: Path) -> None:
-    assert cli.run("up").returncode == 0
+    assert cli.run("up", "--no-policies").returncode == 0
     command = f"cd '{tmp_path}' && pulumi stack export --file state.json"
     assert cli.run("exec", "--", "sh", "-c", command).returncode == 0
     assert json.loads((tmp_path / "state.json").read_text())["deployment"]["resources"]
@@ -243,7 +243,7 @@ def test_interrupt_cancels_in_order_and_the_next_command_goes_on(cli: Cli, numbe
     assert "terminating\n" not in output
     assert processes_of(cli) == []
 
-    again = cli.run("up")
+    again = cli.run("up", "--no-policies")
     assert again.returncode == 0, again.stdout
     assert "+ 1 created" in again.stdout
 
@@ -253,7 +253,7 @@ def test_kill_leaves_nothing_running_and_the_next_command_goes_on(cli: Cli) -> N
     process.kill()
     process.communicate(timeout=DEADLINE)
 
-    again = cli.run("up")
+    again = cli.run("up", "--no-policies")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "+ 1 created" in again.stdout
     assert processes_of(cli) == []
@@ -284,7 +284,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_engine_once(cli: Cli) -> None:
 def test_creation_interrupted_by_a_crash_does_not_block_the_next_command(cli: Cli) -> None:
     program = 'import pulumi_aws as aws\naws.sns.Topic("orders", name="orders", region="us-east-1")\n'
     (cli.project / "__main__.py").write_text(program)
-    assert cli.run("up").returncode == 0
+    assert cli.run("up", "--no-policies").returncode == 0
     state = json.loads(cli.state().read_text())
     latest = state["checkpoint"]["latest"]
     topic = next(item for item in latest["resources"] if item["type"].endswith(":Topic"))
@@ -294,7 +294,7 @@ def test_creation_interrupted_by_a_crash_does_not_block_the_next_command(cli: Cl
     cli.state().write_text(json.dumps(state))
 
     # The topic exists, but the engine knows only that it was about to be created.
-    result = cli.run("up")
+    result = cli.run("up", "--no-policies")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "interrupted in 1 operations" in result.stderr
     assert "+ 1 created" in result.stdout
@@ -314,7 +314,7 @@ def test_program_gets_the_environment_of_the_command_that_runs_the_engine(cli: C
 
 def test_second_command_on_the_same_sandbox_is_refused(cli: Cli) -> None:
     process = cli.start(*cli.pulumi_up(started=cli.started))
-    second = cli.run("up")
+    second = cli.run("up", "--no-policies")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=DEADLINE)
     assert second.returncode == 1
@@ -324,7 +324,7 @@ def test_second_command_on_the_same_sandbox_is_refused(cli: Cli) -> None:
 
 
 def test_down_leaves_nothing(cli: Cli) -> None:
-    assert cli.run("up").returncode == 0
+    assert cli.run("up", "--no-policies").returncode == 0
     down = cli.run("down")
     assert down.returncode == 0, down.stdout
     assert "- 4 deleted" in down.stdout
@@ -341,7 +341,7 @@ def test_down_of_a_protected_stack_refuses_and_says_what_would_allow_it(cli: Cli
     assert "`trading:protect: false` in Pulumi.local.yaml" in down.stderr
     assert cli.state().read_bytes() == before
 
-    assert cli.run("up").returncode == 0
+    assert cli.run("up", "--no-policies").returncode == 0
     assert cli.run("down").returncode == 0
 
 
@@ -408,7 +408,7 @@ def test_commands_that_the_sandbox_does_not_have_are_refused(
 
 def test_stack_file_that_is_not_yaml_is_named(cli: Cli) -> None:
     (cli.project / "Pulumi.local.yaml").write_text("config: [\n")
-    result = cli.run("up")
+    result = cli.run("up", "--no-policies")
     assert result.returncode == 2
     assert f"{cli.project}/Pulumi.local.yaml is not valid YAML" in result.stderr
     assert not cli.directory.exists()

@@ -15,6 +15,7 @@ from typing import IO, NoReturn
 
 import pytest
 
+from policy import switches
 from sandbox import __main__ as command
 from sandbox import folder, shims
 from sandbox.aws.provider import AwsProvider
@@ -60,6 +61,8 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     project.mkdir()
     (project / "Pulumi.yaml").write_text(PROJECT)
     (project / "Pulumi.local.yaml").write_text(STACK)
+    (project / "policy" / "pack").mkdir(parents=True)
+    (project / "policy" / "pack" / "PulumiPolicy.yaml").touch()
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "sandbox"))
 
     def refuse(_: Session) -> NoReturn:
@@ -483,3 +486,99 @@ def test_right_settings_are_not_mentioned(
 def test_stack_of_wrong_settings_can_be_destroyed(checked: Sandbox) -> None:
     with pytest.raises(SessionStarted):
         run(checked, "down", "--stack", "wrong")
+
+
+# Rules can't be left out by accident
+
+
+SWITCHES = [
+    "PULUMI_OPTION_POLICY_PACK_CONFIG",
+    "PULUMI_OPTION_POLICY_PACK",
+    "PULUMI_OPTION_SKIP_PREVIEW",
+    "PULUMI_OPTION_CONFIG",
+    "PULUMI_OPTION_CONFIG_FILE",
+    "PULUMI_OPTION_EXCLUDE",
+    "PULUMI_OPTION_TARGET",
+    "PULUMI_OPTION_CLIENT",
+    "PULUMI_OPTION_ANYTHING_NEW",
+    "PULUMI_CONTINUE_ON_ERROR",
+    "PULUMI_DISABLE_PROVIDER_PREVIEW",
+    "PULUMI_PYTHON_CMD",
+]
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("command", ["up", "preview"])
+def test_variable_that_could_weaken_the_rules_is_refused(
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+) -> None:
+    monkeypatch.setenv(name, "true")
+    assert run(sandbox, command) == 1
+    assert f"error: the environment sets {name}, with which the engine could leave out rules" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(SessionStarted):
+        run(sandbox, command, "--no-policies")
+
+
+def test_variables_that_only_change_what_is_shown_are_accepted(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PULUMI_OPTION_COLOR", "PULUMI_OPTION_PARALLEL", "PULUMI_HOME", "PULUMI_SKIP_CHECKPOINTS"):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(SessionStarted):
+        run(sandbox, "up")
+
+
+@pytest.mark.parametrize("missing", ["policy", "policy/pack", "policy/pack/PulumiPolicy.yaml"])
+@pytest.mark.parametrize("command", ["up", "preview"])
+def test_missing_policy_pack_is_refused(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], command: str, missing: str
+) -> None:
+    folder.remove(sandbox.project / missing)
+    assert run(sandbox, command) == 1
+    assert "policy/pack has no policy pack, so no rule would be checked" in capsys.readouterr().err
+    with pytest.raises(SessionStarted):
+        run(sandbox, command, "--no-policies")
+
+
+class _Silent:
+    """A session whose engine succeeds, with or without a result of the rules."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.environment: dict[str, str] = {}
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, _command: list[str]) -> int:
+        return 0
+
+
+class _Judging(_Silent):
+    def run(self, _command: list[str]) -> int:
+        result = switches.Result(preview=False, rules=3, resources=2, problems=0, excepted=1, waiting=0)
+        result.save(Path(self.environment[switches.RESULT_VARIABLE]))
+        return 0
+
+
+def test_deployment_says_what_the_rules_did_or_fails(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.__main__._session", _Judging)
+    assert run(sandbox, "up") == 0
+    assert "Rules: 3 checked the 2 resources of the deployment: 0 problems, 1 exceptions." in (
+        capsys.readouterr().out
+    )
+    assert run(sandbox, "preview") == 1  # that of a deployment proves nothing about a preview
+    monkeypatch.setattr("sandbox.__main__._session", _Silent)
+    assert run(sandbox, "up") == 1
+    assert "the rules did not run in the deployment" in capsys.readouterr().err

@@ -44,6 +44,8 @@ class GitHubServer:
     repository: str = "octo-org/octo-repo"
     token: str = "token-of-the-job"
     pulls: list[Json] = field(default_factory=list[Json])
+    files: list[Json] = field(default_factory=list[Json])
+    """The files that every pull request changes."""
     runs: list[Json] = field(default_factory=list[Json])
     artifacts: dict[int, list[Json]] = field(default_factory=dict[int, list[Json]])
     """Run → its artifacts. `content` is the archive's."""
@@ -94,6 +96,8 @@ class GitHubServer:
                     for pull in self.pulls
                     if pull["state"] == query["state"] and pull["head"]["label"] == query.get("head")
                 ]
+            case "pulls/list-files":
+                return self.files
             case "actions/list-workflow-runs-for-repo":
                 return [run for run in self.runs if run["head_sha"] == query["head_sha"]]
             case "actions/list-workflow-run-artifacts":

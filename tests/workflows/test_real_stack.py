@@ -44,6 +44,7 @@ class Job:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.programs = folder, Programs(folder / "bin", monkeypatch)
         self._monkeypatch = monkeypatch
+        self.judged = "True"
         monkeypatch.chdir(folder)
         for stack in ("dev", "prod"):
             stack_file(folder, stack)
@@ -58,6 +59,10 @@ class Job:
         lines = "".join(json.dumps(one) + "\n" for one in events)
         self.programs.add(
             "pulumi",
+            "if rules := os.environ.get('TRADING_RULES_RESULT'):\n"
+            "    done = dict(preview=arguments[0] == 'preview', rules=1, resources=2)\n"
+            "    done |= dict(problems=0, excepted=0, waiting=0)\n"
+            f"    {self.judged} and pathlib.Path(rules).write_text(json.dumps(done))\n"
             f"if arguments[0] == 'up':\n    {up or 'sys.exit(0)'}\n"
             "log = pathlib.Path(arguments[arguments.index('--event-log') + 1])\n"
             "assert os.environ['PULUMI_DEBUG_COMMANDS'] == 'true'\n"
@@ -167,6 +172,44 @@ def test_deployment_does_what_was_approved_while_the_heartbeat_runs(job: Job) ->
     assert up[-2:] == ["--policy-pack", "policy/pack"]
     assert {call[3] for call in job.programs.calls("aws")} == {"us-east-1", "eu-west-1"}
     assert all("Value=trading-prod" in call[-1] for call in job.programs.calls("aws"))
+
+
+@pytest.mark.parametrize("judged", ["False", "arguments[0] == 'preview'"])
+def test_run_without_the_rules_fails(job: Job, capsys: pytest.CaptureFixture[str], judged: str) -> None:
+    """The preview's result does not prove that the rules ran in the deployment."""
+    job.judged = judged
+    job.engine(DIGEST)
+    assert job.run("deploy", "dev") == 1
+    assert "the rules did not run in the " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("deploy", "dev"), ("preview", "dev", "out"), ("drift", "dev", "out")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PULUMI_OPTION_POLICY_PACK_CONFIG", "off.json"),
+        ("PULUMI_OPTION_POLICY_PACK", "other"),
+        ("PULUMI_OPTION_SKIP_PREVIEW", "true"),
+        ("PULUMI_OPTION_CONFIG", "trading:protect=false"),
+        ("PULUMI_OPTION_CONFIG_FILE", "other.yaml"),
+        ("PULUMI_OPTION_TARGET", "urn"),
+        ("PULUMI_OPTION_ANYTHING_NEW", "1"),
+        ("PULUMI_DISABLE_PROVIDER_PREVIEW", "true"),
+        ("PULUMI_CONTINUE_ON_ERROR", ""),
+    ],
+)
+def test_environment_that_could_weaken_the_rules_is_refused(
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert job.run(*command) == 1
+    assert f"the environment sets {name}, with which" in capsys.readouterr().err
+    assert job.programs.calls("pulumi") == []
 
 
 def test_deployment_fails_as_the_engine_does(job: Job) -> None:

@@ -83,6 +83,40 @@ def test_report_becomes_a_comment_and_is_updated_in_place(server: GitHubServer, 
     assert "**2 replaced**" not in server.comments[0]["body"]
 
 
+def test_change_of_the_rules_or_the_workflows_is_reported_first(server: GitHubServer, post: Any) -> None:
+    server.pulls, server.runs = [pull()], [run()]
+    server.files = [
+        {"filename": "components/web/web.py", "status": "modified"},
+        {"filename": "policy/exceptions.yaml", "status": "modified"},
+        {
+            "filename": "other/checks.yaml",
+            "status": "renamed",
+            "previous_filename": ".github/workflows/checks.yaml",
+        },
+        {"filename": "tests/policy/stacks.py", "status": "added"},
+    ]
+    body = post(run())
+    first, rest = body.split("| preview | result |")
+    assert "**This pull request changes the rules or the workflows" in first
+    assert "- `.github/workflows/checks.yaml`\n- `policy/exceptions.yaml`\n" in first
+    assert "components/web" not in body
+    assert "passed" in rest
+    server.files = server.files[:1]
+    assert "changes the rules" not in post(run())
+
+
+def test_many_changed_rules_are_counted(server: GitHubServer, post: Any) -> None:
+    server.pulls, server.runs = [pull()], [run()]
+    server.files = [{"filename": f"policy/rules/{n:03}.py", "status": "added"} for n in range(250)]
+    assert "policy/rules/019.py`\n- and 230 more\n" in post(run())
+
+
+def test_more_files_than_github_lists_count_as_changed_rules(server: GitHubServer, post: Any) -> None:
+    server.pulls, server.runs = [pull()], [run()]
+    server.files = [{"filename": f"docs/{n}.md", "status": "added"} for n in range(3_000)]
+    assert "- `policy/ and .github/ (too many files to list)`" in post(run())
+
+
 def test_comment_that_stays_the_same_is_not_written(server: GitHubServer, post: Any) -> None:
     server.pulls, server.runs = [pull()], [run()]
     post(run())
