@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from policy import places
+from policy.places import Pattern
 from policy.rule import Resource
 
 FILE = Path(__file__).with_name("exceptions.yaml")
+
+MOST_DAYS = 366
+"""Days for which an exception can apply before it is renewed."""
 
 CHECKOV_ID = re.compile(r"CKV2?_(AWS|K8S)_\d+")
 """Id of one of Checkov's checks, which `python -m policy.scan` runs. The policy pack ignores these
@@ -31,8 +35,9 @@ class RuleException(BaseModel):
 
     rule: str
     """Name of the rule, or id of Checkov's check."""
-    resources: list[str] = Field(min_length=1)
-    """Patterns of logical names, with the wildcards `*` and `?`."""
+    resources: list[Pattern] = Field(min_length=1)
+    """Patterns of places: the types of the parents and of the resource, and its logical name. A name alone
+    would cover any resource that somebody gives this name."""
     production: bool | None = None
     """Limits the exception to production stacks (`policy.production`), or to all others."""
     reason: str = Field(min_length=20)
@@ -46,7 +51,7 @@ class RuleException(BaseModel):
         """Whether the exception applies to this rule and resource."""
         return (
             rule == self.rule
-            and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
+            and any(places.covers(pattern, resource.urn) for pattern in self.resources)
             and self.production in (None, resource.is_production)
         )
 
@@ -73,14 +78,17 @@ def ended(exceptions: Sequence[RuleException], today: datetime.date) -> list[str
     ]
 
 
-def load(path: Path = FILE, known_rules: Sequence[str] = ()) -> list[RuleException]:
+def load(
+    path: Path = FILE, known_rules: Sequence[str] = (), today: datetime.date | None = None
+) -> list[RuleException]:
     """Reads the entries of the file.
 
     Raises:
-        ExceptionsError: an entry is incomplete or invalid, or names an unknown rule.
+        ExceptionsError: an entry is incomplete or invalid, names an unknown rule, or applies for too long.
     """
     entries = yaml.safe_load(path.read_text())["exceptions"]
     exceptions: list[RuleException] = []
+    last = (today or datetime.datetime.now(datetime.UTC).date()) + datetime.timedelta(days=MOST_DAYS)
     for index, entry in enumerate(entries):
         try:
             exception = RuleException.model_validate(entry)
@@ -93,6 +101,11 @@ def load(path: Path = FILE, known_rules: Sequence[str] = ()) -> list[RuleExcepti
             raise ExceptionsError(
                 f"{path.name}: exceptions[{index}].rule: {exception.rule}: unknown rule; "
                 "docs/controls.md lists the rules"
+            )
+        if exception.expires > last:
+            raise ExceptionsError(
+                f"{path.name}: exceptions[{index}].expires: {exception.expires} is over {MOST_DAYS} days "
+                f"away: name a day until {last}, and renew the entry then"
             )
         exceptions.append(exception)
     return exceptions

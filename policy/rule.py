@@ -37,6 +37,8 @@ class Resource:
     """Property → URNs of the resources whose outputs are used in it. Empty for rules over one resource."""
     is_production: bool
     """Whether the rules for production apply to the stack; see `policy.production`."""
+    environment: str = ""
+    """The environment's name in the stack's settings; empty if it is not known."""
     is_component: bool = False
     """Whether no provider creates it, so that it has nothing but children."""
 

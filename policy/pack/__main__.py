@@ -56,8 +56,16 @@ def _deserialize(props: dict[str, Any], proxy_secrets: bool = False) -> dict[str
 # one.
 pulumi_policy.policy.deserialize_properties = _deserialize  # pyright: ignore[reportPrivateImportUsage]
 
-_config: dict[str, str] = {}
-"""The stack's configuration. Until the engine has sent it, every stack counts as production."""
+
+@dataclass
+class _StackFacts:
+    """What the engine says about the stack. Until it has, every stack counts as production."""
+
+    is_production: bool = True
+    environment: str = ""
+
+
+_stack = _StackFacts()
 
 
 @dataclass
@@ -83,7 +91,9 @@ class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignor
     """
 
     def ConfigureStack(self, request: Any, _context: Any) -> Any:  # noqa: N802 (the protocol's name)
-        _config.update(request.config)
+        config = dict(request.config)
+        _stack.is_production = production.by_configuration(config, request.stack, dict(request.tags))
+        _stack.environment = production.environment_of(config)
         _counts.preview = request.dry_run
         return super().ConfigureStack(request, _context)  # pyright: ignore[reportUnknownMemberType]
 
@@ -116,7 +126,8 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         provider=_properties(args.provider),
         protect=args.opts.protect,
         sources={},
-        is_production=production.by_configuration(_config),
+        is_production=_stack.is_production,
+        environment=_stack.environment,
         is_component=_is_component(args.resource_type, args.provider),
     )
     _asked[args.urn] = args.props
@@ -182,7 +193,8 @@ def _resource(resource: PolicyResource) -> Resource:
             key: frozenset(other.urn for other in others)
             for key, others in resource.property_dependencies.items()
         },
-        is_production=production.by_configuration(_config),
+        is_production=_stack.is_production,
+        environment=_stack.environment,
         is_component=_is_component(resource.resource_type, resource.provider),
     )
 

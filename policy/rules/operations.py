@@ -30,6 +30,16 @@ def resource_is_tagged(resource: Resource) -> Iterator[str]:
         yield f"its provider's defaultTags do not contain {', '.join(missing)}: use the region's provider"
 
 
+@rule("Every AWS provider tags its resources with the environment of the stack's settings", PROVIDER)
+def provider_names_the_environment(provider: Resource) -> Iterator[str]:
+    tag = default_tags(provider.properties).get("environment")
+    if provider.environment and tag != provider.environment:
+        yield (
+            f"the tag environment in defaultTags is {tag or 'not set'}, but the stack's settings say "
+            f"{provider.environment}: use the region's provider"
+        )
+
+
 @rule("Resources are only in approved regions")
 def region_is_allowed(resource: Resource) -> Iterator[str]:
     if resource.type == PROVIDER or resource.type.startswith("aws:"):

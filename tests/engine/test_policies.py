@@ -18,15 +18,16 @@ provider = aws.Provider("ireland", region="eu-west-1", default_tags={"tags": tag
 opts = pulumi.ResourceOptions(provider=provider)
 kept = pulumi.ResourceOptions(provider=provider, protect=True)
 
-def bucket(name, key_id=None, opts=kept):
-    bucket = aws.s3.Bucket(name, opts=opts)
+def bucket(name, key_id=None, parent=None):
+    below = pulumi.ResourceOptions(provider=provider, protect=True, parent=parent)
+    bucket = aws.s3.Bucket(name, opts=below)
     plain = {"Bool": {"aws:SecureTransport": "false"}}
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": bucket.arn, "Condition": plain}
     policy = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [deny]})
     by_key = {"sse_algorithm": "aws:kms", "kms_master_key_id": key_id}
     rule = {"apply_server_side_encryption_by_default": by_key if key_id else {"sse_algorithm": "AES256"}}
     end = {"id": "end", "status": "Enabled", "filter": {"prefix": ""}, "expiration": {"days": 9}}
-    rest = pulumi.ResourceOptions(provider=provider)
+    rest = pulumi.ResourceOptions(provider=provider, parent=parent)
     on = {"status": "Enabled"}
     aws.s3.BucketPolicy(name, bucket=bucket.id, policy=policy, opts=rest)
     aws.s3.BucketServerSideEncryptionConfiguration(name, bucket=bucket.id, rules=[rule], opts=rest)
@@ -39,6 +40,11 @@ def bucket(name, key_id=None, opts=kept):
         ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"), True
     )
     aws.s3.BucketPublicAccessBlock(name, bucket=bucket.id, **block, opts=rest)
+
+class Foundation(pulumi.ComponentResource):
+    "The component whose bucket of logs policy/exceptions.yaml names."
+    def __init__(self):
+        super().__init__("trading:tier:Foundation", "foundation")
 
 class Raw(pulumi.CustomResource):
     "Registers without the SDK, which would make secrets of some inputs."
@@ -88,14 +94,29 @@ def test_resource_against_a_rule_is_never_created(project: Checked) -> None:
     assert project.buckets() == 1
 
 
-def test_rules_of_production_hold_by_the_setting_and_not_by_the_name(project: Checked) -> None:
-    """The stack is named local and its resources are tagged dev; the previous test had no setting."""
+@pytest.mark.parametrize(
+    ("settings", "is_production"),
+    [
+        ("'trading:protect': true, 'trading:environment': dev", True),
+        ("'trading:protect': false", True),  # the resources have the tag dev, but no setting says so
+        ("'trading:protect': false, 'trading:environment': ' PROD '", True),
+        ("'trading:protect': 'no', 'trading:environment': dev", True),
+        ("'trading:protect': false, 'trading:environment': dev", False),
+    ],
+)
+def test_rules_of_production_hold_by_the_settings(
+    project: Checked, settings: str, is_production: bool
+) -> None:
     unprotected = 'aws.kms.Key("key", enable_key_rotation=True, opts=opts)'
-    settings = project.folder / "Pulumi.local.yaml"
-    settings.write_text("config: {'trading:protect': true}")
-    assert "key: is not protected: set protect=True" in project.preview_of(unprotected, expect=1)
-    settings.write_text("config: {'trading:protect': false}")
-    project.preview_of(unprotected)
+    (project.folder / "Pulumi.local.yaml").write_text(f"config: {{{settings}}}")
+    output = project.preview_of(unprotected, expect=is_production)
+    assert ("key: is not protected: set protect=True" in output) == is_production
+
+
+def test_provider_must_have_the_tag_of_the_settings(project: Checked) -> None:
+    (project.folder / "Pulumi.local.yaml").write_text("config: {'trading:environment': test}")
+    output = project.preview_of("", expect=1)
+    assert "the tag environment in defaultTags is dev, but the stack's settings say test" in output
 
 
 def test_what_breaks_a_rule_of_several_resources_is_never_created(project: Checked) -> None:
@@ -118,11 +139,16 @@ def test_what_keeps_the_rules_or_is_excepted_passes(project: Checked) -> None:
     output = project.up(
         'key = aws.kms.Key("key", enable_key_rotation=True, opts=kept)\n'
         'bucket("archive", key.arn)\n'
-        'bucket("foundation-eu-west-1-logs")  # policy/exceptions.yaml names it\n'
+        'bucket("foundation-eu-west-1-logs", parent=Foundation())  # policy/exceptions.yaml names it\n'
     )
     assert "[mandatory]" not in output
     assert re.search(r"Rules: \d+ checked the \d+ resources of the deployment: 0 problems, [1-9]", output)
     assert project.buckets() == 14
+
+
+def test_name_alone_is_no_exception(project: Checked) -> None:
+    output = project.preview_of('bucket("foundation-eu-west-1-logs")', expect=1)
+    assert "[S3.17]" in output
 
 
 @pytest.mark.parametrize(
@@ -185,7 +211,7 @@ def test_deployment_that_repeats_the_last_one_needs_no_preview(project: Checked)
     assert "Previewing update" in project.up(wrong, expect=1)
     assert project.buckets() == 0
     assert "Previewing update" in project.up(right)
-    (project.folder / "Pulumi.local.yaml").write_text("config: {'trading:protect': false}")
+    (project.folder / "Pulumi.local.yaml").write_text("config: {'trading:environment': dev}")
     assert "Previewing update" in project.up(right)
     exceptions = project.folder / "exceptions.yaml"
     exceptions.write_text("")

@@ -7,7 +7,7 @@ import functools
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,41 +80,27 @@ def fixture_state(stack: str) -> list[State]:
 def state_of(graph: Graph) -> list[State]:
     """The parts of `pulumi stack export` that a scan reads, for a graph."""
     by_urn = {item.urn: item for item in graph.resources}
-    engines = {urn: _engines_urn(urn, by_urn) for urn in by_urn}
-    providers = {item.name: f"{engines[item.urn]}::{item.id}" for item in graph.of("pulumi:providers:aws")}
+    providers = {item.name: f"{item.urn}::{item.id}" for item in graph.of("pulumi:providers:aws")}
     state: list[State] = [stack_state(graph)]
     state += [
         {
-            "urn": engines[item.urn],
+            "urn": item.urn,
             "type": item.type,
             "id": item.id,
             "provider": providers.get(item.provider, ""),
             "inputs": _sealed(item.inputs),
-            "propertyDependencies": {
-                name: sorted(engines.get(urn, urn) for urn in urns) for name, urns in item.sources.items()
-            },
+            "propertyDependencies": {name: sorted(urns) for name, urns in item.sources.items()},
         }
         for item in graph.resources
     ]
     for item in graph.of(EKS_CLUSTER):
         # The mocks do not show which provider a component passes to its children. It is the one of its VPC.
         neighbour = by_urn[min(item.sources["vpcId"])]
-        component = _Children(item, engines[item.urn], providers[neighbour.provider])
+        component = _Children(item, providers[neighbour.provider])
         with component:
             _Cluster(component).build()
         state += component.state
     return [*state, *_children_of_charts(graph)]
-
-
-def _engines_urn(urn: str, known: Mapping[str, Registered]) -> str:
-    """The URN as the engine forms it, with the types of all parents. The mocks' has only the nearest one's
-    type."""
-    item = known[urn]
-    project, name = urn.rsplit("::", 2)[0], item.name
-    types = [item.type]
-    while item := known.get(item.parent_urn):
-        types.insert(0, item.type)
-    return f"{project}::{'$'.join(types)}::{name}"
 
 
 def _children_of_charts(graph: Graph) -> Iterator[State]:
@@ -145,10 +131,9 @@ def _objects(parent: Registered, text: str) -> Iterator[State]:
 class _Children(Component):
     """Records what the EKS component registers in a preview that knows no outputs."""
 
-    def __init__(self, component: Registered, urn: str, provider: str) -> None:
+    def __init__(self, component: Registered, provider: str) -> None:
         self.state: list[State] = []
-        self._provider = provider
-        self._types = urn.rpartition("::")[0]
+        self._urn, self._provider = component.urn, provider
         super().__init__(
             provider_pb2.ConstructRequest(
                 type=component.type,
@@ -163,7 +148,7 @@ class _Children(Component):
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
         if request.type == EKS_CLUSTER:  # the component itself, which the graph has
-            return resource_pb2.RegisterResourceResponse(urn=f"{self._types}::{request.name}")
+            return resource_pb2.RegisterResourceResponse(urn=self._urn)
         urn = f"{request.parent.rpartition('::')[0]}${request.type}::{request.name}"
         item: State = {"urn": urn, "type": request.type}
         if request.custom:

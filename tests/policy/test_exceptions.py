@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,20 @@ from tests.unit.harness import STACKS
 LAST_DAY = datetime.date(2026, 12, 31)
 NEXT_DAY = datetime.date(2027, 1, 1)
 RULE = "rds-cluster-is-encrypted"
+TYPES = "trading:tier:Database$aws:rds/cluster:Cluster"
 ENTRY = RuleException(
     rule=RULE,
-    resources=["database-*"],
+    resources=[f"{TYPES}::database-*"],
     reason="there is a good reason for it",
     owner="team-data",
     expires=LAST_DAY,
 )
+
+
+def cluster(name: str, types: str = TYPES, *, is_production: bool = True) -> Resource:
+    """A resource with a name, below parents of these types."""
+    it = resource(types.rsplit("$", 1)[-1], name=name, is_production=is_production)
+    return replace(it, urn=f"urn:pulumi:dev::trading::{types}::{name}")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +49,28 @@ ENTRY = RuleException(
 def test_exception_holds_for_its_rule_and_resources_until_it_ends(
     rule: str, name: str, today: datetime.date, expected: str | None
 ) -> None:
-    assert judged([ENTRY], rule, resource("aws:rds/cluster:Cluster", name=name), "wrong", today) == expected
+    assert judged([ENTRY], rule, cluster(name), "wrong", today) == expected
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        "aws:rds/cluster:Cluster",
+        "trading:tier:Cache$aws:rds/cluster:Cluster",
+        "trading:tier:Database$trading:tier:Other$aws:rds/cluster:Cluster",
+        "other:tier:Database$aws:rds/cluster:Cluster",
+        "trading:tier:Database$aws:s3/bucket:Bucket",
+        "trading:tier:Database$aws:docdb/cluster:Cluster",
+    ],
+)
+def test_name_alone_excepts_nothing(types: str) -> None:
+    """Anybody can give a resource of another type, or elsewhere in the program, a name that is excepted."""
+    assert not ENTRY.covers(RULE, cluster("database-us-east-1", types))
+
+
+@pytest.mark.parametrize("name", ["Database-x", " database-x", "x-database-", "database", "database -x"])
+def test_another_spelling_of_a_name_excepts_nothing(name: str) -> None:
+    assert not ENTRY.covers(RULE, cluster(name))
 
 
 @pytest.mark.parametrize(("narrowed", "holds_in"), [(None, [True, False]), (True, [True]), (False, [False])])
@@ -52,9 +81,7 @@ def test_exception_can_be_for_production_alone_or_for_all_else(
     found = [
         is_production
         for is_production in (True, False)
-        if entry.covers(
-            RULE, resource("aws:rds/cluster:Cluster", name="database-us-east-1", is_production=is_production)
-        )
+        if entry.covers(RULE, cluster("database-us-east-1", is_production=is_production))
     ]
     assert found == holds_in
 
@@ -62,7 +89,8 @@ def test_exception_can_be_for_production_alone_or_for_all_else(
 def test_ended_entry_is_named() -> None:
     assert ended([ENTRY], LAST_DAY) == []
     assert ended([ENTRY], NEXT_DAY) == [
-        "exceptions.yaml: exceptions[0] (rds-cluster-is-encrypted, database-*) expired on 2026-12-31: "
+        "exceptions.yaml: exceptions[0] (rds-cluster-is-encrypted, "
+        "trading:tier:Database$aws:rds/cluster:Cluster::database-*) expired on 2026-12-31: "
         "team-data must fix the resources and delete the entry, or renew it"
     ]
 
@@ -83,16 +111,16 @@ def test_every_committed_entry_is_needed() -> None:
 
 
 def test_exception_for_one_stack_is_needed_there_and_a_stale_one_nowhere() -> None:
-    mine = ENTRY.model_copy(update={"resources": ["database-mine-*", "database-gone-*"]})
-    found = resource("aws:rds/cluster:Cluster", name="database-mine-1")
-    assert unneeded([mine], [[], [(RULE, found)]]) == [f"{RULE}: database-gone-*"]
-    narrowed = mine.model_copy(update={"resources": ["database-mine-*"], "production": False})
-    assert unneeded([narrowed], [[(RULE, found)]]) == [f"{RULE}: database-mine-*"]
+    mine = ENTRY.model_copy(update={"resources": [f"{TYPES}::database-mine-*", f"{TYPES}::database-gone-*"]})
+    found = cluster("database-mine-1")
+    assert unneeded([mine], [[], [(RULE, found)]]) == [f"{RULE}: {TYPES}::database-gone-*"]
+    narrowed = mine.model_copy(update={"resources": [f"{TYPES}::database-mine-*"], "production": False})
+    assert unneeded([narrowed], [[(RULE, found)]]) == [f"{RULE}: {TYPES}::database-mine-*"]
 
 
 def test_stacks_are_only_deployed_while_an_entry_is_not_needed_yet() -> None:
     def stacks() -> Iterator[list[tuple[str, Resource]]]:
-        yield [(RULE, resource("aws:rds/cluster:Cluster", name="database-1"))]
+        yield [(RULE, cluster("database-1"))]
         raise AssertionError("nothing was left to look for")
 
     assert unneeded([ENTRY], stacks()) == []
@@ -105,6 +133,21 @@ def test_stacks_are_only_deployed_while_an_entry_is_not_needed_yet() -> None:
         ("rule: CKV_AWS", "exceptions[0].rule: CKV_AWS: unknown rule"),
         ("owner: ''", "exceptions[0].owner: "),
         ("resources: []", "exceptions[0].resources: "),
+        ("resources: ['*']", "exceptions[0].resources.0: Value error, '*' is not a place"),
+        (
+            "resources: ['foundation-*']",
+            "Value error, 'foundation-*' is not a place",
+        ),
+        ("resources: ['*::foundation-*']", "has a wildcard in the types: name them"),
+        ("resources: ['a:b:?::foundation-*']", "has a wildcard in the types: name them"),
+        ("resources: ['a:b:C::*']", "holds for nearly every name: give at least 3 letters of the name"),
+        ("resources: ['a:b:C::*-?*']", "holds for nearly every name: give at least 3 letters of the name"),
+        ("resources: ['a:b:C::[a-z]*[!-]*']", "holds for nearly every name: give at least 3 letters"),
+        (
+            "expires: 2999-12-31",
+            "exceptions[0].expires: 2999-12-31 is over 366 days away: name a day",
+        ),
+        ("expires: 2027-11-29", "exceptions[0].expires: 2027-11-29 is over 366 days away"),
         ("reason: because", "exceptions[0].reason: "),
         ("expires: never", "exceptions[0].expires: "),
         ("until: 2027-01-01", "exceptions[0].until: "),
@@ -114,7 +157,7 @@ def test_stacks_are_only_deployed_while_an_entry_is_not_needed_yet() -> None:
 def test_wrong_entry_is_named(tmp_path: Path, change: str, error: str) -> None:
     lines = [
         "rule: key-is-rotated",
-        "resources: [foundation-*]",
+        "resources: ['trading:tier:Foundation$aws:kms/key:Key::foundation-*']",
         "reason: there is a good reason for it",
         "owner: team",
         "expires: 2027-01-01",
@@ -124,5 +167,5 @@ def test_wrong_entry_is_named(tmp_path: Path, change: str, error: str) -> None:
     path = tmp_path / "exceptions.yaml"
     path.write_text("exceptions:\n  - " + "\n    ".join([*kept, change]) + "\n")
     with pytest.raises(ExceptionsError) as raised:
-        exceptions.load(path, known_rules=NAMES)
+        exceptions.load(path, known_rules=NAMES, today=datetime.date(2026, 11, 27))
     assert error in str(raised.value)

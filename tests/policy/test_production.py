@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -18,23 +19,75 @@ def test_setting_is_one_that_a_stack_file_has_and_is_true_by_default() -> None:
     assert (field.annotation, field.default) == (bool, True)
 
 
+NOT: dict[str, str] = {"trading:protect": "false", "trading:environment": "dev"}
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
         ({}, True),
         ({"trading:protect": "true"}, True),
-        ({"trading:protect": "false"}, False),
-        ({"trading:protect": "False"}, False),
-        ({"trading:protect": "nonsense"}, True),
+        (NOT, False),
+        (NOT | {"trading:protect": "False"}, False),
+        (NOT | {"trading:protect": "nonsense"}, True),
+        (NOT | {"trading:protect": " false"}, True),
+        (NOT | {"trading:protect": "no"}, True),
+        (NOT | {"trading:protect": "0"}, True),
         ({"trading:environment": "dev"}, True),
-        ({"trading:environment": "live", "trading:protect": "true"}, True),
-        ({"trading:environment": "prod", "trading:protect": "false"}, False),
+        ({"trading:protect": "false"}, True),
+        (NOT | {"trading:environment": " "}, True),
+        (NOT | {"trading:environment": "live", "trading:protect": "true"}, True),
+        *(
+            (NOT | {"trading:environment": name}, True)
+            for name in ("prod", "Prod", "PROD ", "production", "eu-prod", "prod_2", "prod2", "live", "prd")
+        ),
+        *(
+            (NOT | {"trading:environment": name}, False)
+            for name in ("product-tests", "reproduction", "liveness", "dev", "local", "small")
+        ),
     ],
 )
 def test_configuration_that_does_not_say_otherwise_is_productions(
     config: dict[str, str], expected: bool
 ) -> None:
     assert production.by_configuration(config) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "expected"),
+    [
+        ("dev", {}, False),
+        ("prod", {}, True),
+        ("Production-eu", {}, True),
+        ("dev", {"environment": "dev"}, False),
+        ("dev", {"Environment ": "Live"}, True),
+        ("dev", {"owner": "production"}, False),
+    ],
+)
+def test_name_and_tags_of_a_stack_can_only_make_it_production(
+    name: str, tags: dict[str, str], expected: bool
+) -> None:
+    assert production.by_configuration(NOT, name, tags) is expected
+    assert production.by_configuration(NOT | {"trading:protect": "true"}, name, tags)
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "expected"),
+    [
+        ("dev", {}, False),
+        ("dev", {"environment": "dev"}, False),
+        ("dev", {"environment": "prod"}, True),
+        ("dev", {" ENVIRONMENT": "Prod"}, True),
+        ("prod", {}, True),
+    ],
+)
+def test_state_of_a_stack_with_a_name_or_tag_of_production_is_productions(
+    name: str, tags: dict[str, str], expected: bool
+) -> None:
+    item = {"urn": f"urn:pulumi:{name}::trading::pulumi:pulumi:Stack::x", "type": "pulumi:pulumi:Stack"}
+    given = {"defaultTags": json.dumps({"tags": tags})}
+    provider = {"urn": "provider", "type": "pulumi:providers:aws", "inputs": given}
+    assert production.by_state([{**item, "outputs": {"protected": False}}, provider]) is expected
 
 
 def stack(outputs: dict[str, Any] | None) -> State:
@@ -55,5 +108,6 @@ def stack(outputs: dict[str, Any] | None) -> State:
 )
 def test_state_that_does_not_say_otherwise_is_productions(state: list[State], expected: bool) -> None:
     assert production.by_state(state) is expected
-    made = plan([*state, PROVIDER, resource("aws:sns/topic:Topic")])
+    provider: State = {**PROVIDER, "inputs": {"region": "eu-west-1"}}
+    made = plan([*state, provider, resource("aws:sns/topic:Topic")])
     assert {it.is_production for it in made.resources.values()} == {expected}

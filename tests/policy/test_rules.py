@@ -39,6 +39,7 @@ def resource(
     refers_to: str = "",
     protect: bool = True,
     is_production: bool = True,
+    environment: str = "",
 ) -> Resource:
     return Resource(
         type=type_,
@@ -49,6 +50,7 @@ def resource(
         protect=protect,
         sources={"it": frozenset([f"urn:{refers_to}"])} if refers_to else {},
         is_production=is_production,
+        environment=environment,
     )
 
 
@@ -625,6 +627,13 @@ CASES = {
         {"defaultTags": json.dumps({"tags": TAGS})},
         {"defaultTags": {"tags": {**TAGS, "owner": ""}}},
         "do not contain owner",
+    ),
+    "provider-names-the-environment": one(
+        operations.PROVIDER,
+        {"defaultTags": {"tags": {"environment": "dev"}}},
+        {"defaultTags": json.dumps({"tags": {"environment": "Dev"}})},
+        "the tag environment in defaultTags is Dev, but the stack's settings say dev",
+        environment="dev",
     ),
     "region-is-allowed": one(
         operations.PROVIDER, {"region": "us-east-1"}, {"region": "me-south-1"}, 'region is "me-south-1"'

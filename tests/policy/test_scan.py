@@ -49,7 +49,7 @@ def excepted(days: int) -> RuleException:
     return RuleException.model_validate(
         {
             "rule": "CKV_AWS_26",
-            "resources": ["loud"],
+            "resources": [f"trading:tier:Tier${TOPIC}::loud"],
             "reason": "it says nothing that is worth hiding",
             "owner": "team-data",
             "expires": TODAY.fromordinal(TODAY.toordinal() + days),

@@ -162,6 +162,11 @@ class _Monitor(mocks.MockMonitor):
         self.aws = _Aws(directory, check_references, account)
         self.regions: dict[str, str] = {}
 
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """The engine's URN, which has the types of all parents but the stack. Pulumi's mocks have one."""
+        types = "" if not parent or "::pulumi:pulumi:Stack::" in parent else f"{parent.split('::')[2]}$"
+        return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{types}{type_}::{name}"
+
     def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == "pulumi:pulumi:Stack":
