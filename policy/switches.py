@@ -6,7 +6,7 @@ It only uses Python's standard library, because the scripts of the workflows use
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,6 +61,8 @@ class Result:
     """Findings that an exception covers."""
     waiting: int
     """Checks of a preview that depend on values which only the deployment knows."""
+    data: Sequence[str] = ()
+    """URNs of the resources that hold data."""
 
     def __str__(self) -> str:
         waiting = f", and {self.waiting} checks wait for values of the deployment" if self.waiting else ""

@@ -10,7 +10,7 @@ import datetime
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from pulumi_policy.proxy import UnknownValueError
 from policy import exceptions, production
 from policy.rule import Resource, Rule, Stack, StackRule
 from policy.rules import NAMES, RULES, STACK_RULES
+from policy.rules.data import STATEFUL
 from policy.secrets import without_secrets
 from policy.switches import RESULT_VARIABLE, Result
 
@@ -63,6 +64,9 @@ class _StackFacts:
 
     is_production: bool = True
     environment: str = ""
+    previewed: Result | None = None
+    """The result of the preview with which a deployment began, if the command that runs the engine keeps it.
+    The engine runs the pack anew for each, and tells it only which of both it is."""
 
 
 _stack = _StackFacts()
@@ -76,6 +80,7 @@ class _Counts:
     problems: int = 0
     excepted: int = 0
     waiting: int = 0
+    data: set[str] = field(default_factory=set[str])
 
 
 _counts = _Counts()
@@ -95,6 +100,8 @@ class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignor
         _stack.is_production = production.by_configuration(config, request.stack, dict(request.tags))
         _stack.environment = production.environment_of(config)
         _counts.preview = request.dry_run
+        if not request.dry_run and (path := os.environ.get(RESULT_VARIABLE)):
+            _stack.previewed = Result.load(Path(path))
         return super().ConfigureStack(request, _context)  # pyright: ignore[reportUnknownMemberType]
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802 (the protocol's name)
@@ -131,9 +138,28 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         is_component=_is_component(args.resource_type, args.provider),
     )
     _asked[args.urn] = args.props
+    if resource.type in STATEFUL:
+        _counts.data.add(args.urn)
+        _hold_to_preview(resource, report)
     for rule in RULES:
         if rule.applies_to(resource):
             _judge(rule, resource, lambda rule=rule: rule.check(resource), report)
+
+
+def _hold_to_preview(resource: Resource, report: ReportViolation) -> None:
+    """Refuses data that was not in the preview: no rule over several resources has judged it.
+
+    Those rules run at the end, when a deployment has already created the resource.
+    """
+    previewed = _stack.previewed
+    if previewed and previewed.preview and resource.urn not in previewed.data:
+        _counts.problems += 1
+        report(
+            f"{resource.name} holds data and was not in the preview of this deployment, so rules over "
+            "several resources have not checked it: make the program register it in previews too, or preview "
+            "again if something has changed since",
+            resource.urn,
+        )
 
 
 def _validate_stack(args: StackValidationArgs, report: ReportViolation) -> None:
@@ -158,6 +184,7 @@ def _conclude(resources: int) -> None:
         problems=_counts.problems,
         excepted=_counts.excepted,
         waiting=_counts.waiting,
+        data=sorted(_counts.data),
     )
     print(result, file=sys.stderr, flush=True)
     if path := os.environ.get(RESULT_VARIABLE):

@@ -29,15 +29,14 @@ PASSWORD_FLOWS = (
 
 @stack_rule("Every method of an API writes execution logs", STAGE, controls=["APIGateway.1"])
 def api_stage_is_logged(stage: Resource, stack: Stack) -> Iterator[str]:
-    settings = [
-        settings
-        for settings in stack.companions(stage, METHOD_SETTINGS)
-        if settings.get("methodPath") == "*/*"
-    ]
-    if not settings:
+    settings = stack.companions(stage, METHOD_SETTINGS)
+    if not any(item.get("methodPath") == "*/*" for item in settings):
         yield "has no MethodSettings for */*: add them"
-    for item in settings:
-        yield from must_be(item, "settings.loggingLevel", "ERROR", "INFO")
+
+
+@rule("Method settings write execution logs", METHOD_SETTINGS, controls=["APIGateway.1"])
+def method_settings_write_logs(settings: Resource) -> Iterator[str]:
+    yield from must_be(settings, "settings.loggingLevel", "ERROR", "INFO")
 
 
 @rule("An API's stage is traced", STAGE, controls=["APIGateway.3"])

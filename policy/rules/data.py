@@ -159,14 +159,17 @@ def rds_instance_is_monitored(instance: Resource) -> Iterator[str]:
 
 @stack_rule("Aurora's failure and maintenance events reach a topic", DB_CLUSTER, controls=["RDS.19"])
 def rds_events_reach_somebody(cluster: Resource, stack: Stack) -> Iterator[str]:
-    subscriptions = list(stack.companions(cluster, EVENT_SUBSCRIPTION))
-    if not subscriptions:
+    if not any(stack.companions(cluster, EVENT_SUBSCRIPTION)):
         yield "has no EventSubscription: add one"
-    for subscription in subscriptions:
-        categories = listed(subscription.get("eventCategories"))
-        missing = {"maintenance", "failure"}.difference(categories)
-        if categories and missing:
-            yield f"{subscription.name}: eventCategories lacks {', '.join(sorted(missing))}: add it"
+
+
+@rule("A subscription to events includes failures and maintenance", EVENT_SUBSCRIPTION, controls=["RDS.19"])
+def event_subscription_has_failures(subscription: Resource) -> Iterator[str]:
+    categories = listed(subscription.get("eventCategories"))
+    missing = {"maintenance", "failure"}.difference(categories)
+    if categories and missing:
+        yield f"eventCategories lacks {', '.join(sorted(missing))}: add it"
+    yield from must_be(subscription, "enabled", True, unset=True)
 
 
 @rule("Aurora accepts only encrypted connections", DB_PARAMETERS, controls=["RDS.38"])
@@ -326,14 +329,20 @@ def backup_vault_is_encrypted(vault: Resource) -> Iterator[str]:
 # -- S3 ------------------------------------------------------------------------------------------
 
 
+# A preview doesn't know the values of companions that depend on the bucket or the key, so each companion is
+# also checked alone, before it is created.
+
+
 @stack_rule("A bucket blocks public access", BUCKET, controls=["S3.2", "S3.3", "S3.8"])
 def bucket_blocks_public_access(bucket: Resource, stack: Stack) -> Iterator[str]:
-    blocks = list(stack.companions(bucket, PUBLIC_ACCESS_BLOCK))
-    if not blocks:
+    if not any(stack.companions(bucket, PUBLIC_ACCESS_BLOCK)):
         yield "has no BucketPublicAccessBlock: add one"
-    for block in blocks:
-        for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
-            yield from must_be(block, key, True)
+
+
+@rule("A block of public access is complete", PUBLIC_ACCESS_BLOCK, controls=["S3.2", "S3.3", "S3.8"])
+def public_access_block_is_complete(block: Resource) -> Iterator[str]:
+    for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
+        yield from must_be(block, key, True)
 
 
 @stack_rule("A bucket denies requests without TLS", BUCKET, controls=["S3.5"])
@@ -373,27 +382,48 @@ def bucket_policy_gives_no_control(policy: Resource) -> Iterator[str]:
 @stack_rule("A bucket keeps versions, and deletes old ones", BUCKET, controls=["S3.10", "S3.13", "S3.14"])
 def bucket_keeps_versions(bucket: Resource, stack: Stack) -> Iterator[str]:
     versionings = list(stack.companions(bucket, VERSIONING))
-    if {item.get("versioningConfiguration.status") for item in versionings} != {"Enabled"}:
-        yield "has no BucketVersioning with status Enabled: add one"
+    if not versionings:
+        yield "has no BucketVersioning: add one"
     # A lifecycle configuration for old versions depends on versioning, so it can refer to that for the name.
     if not any(any(stack.companions(owner, LIFECYCLE)) for owner in (bucket, *versionings)):
         yield "has no BucketLifecycleConfiguration: add one"
 
 
+@rule("Versioning is enabled", VERSIONING, controls=["S3.14"])
+def versioning_is_enabled(versioning: Resource) -> Iterator[str]:
+    yield from must_be(versioning, "versioningConfiguration.status", "Enabled")
+
+
+@rule("A lifecycle configuration has a rule in force", LIFECYCLE, controls=["S3.10", "S3.13"])
+def lifecycle_is_in_force(lifecycle: Resource) -> Iterator[str]:
+    rules = [entry for entry in listed(lifecycle.get("rules")) if is_map(entry)]
+    if not any(entry.get("status") == "Enabled" for entry in rules):
+        yield "no rule has status Enabled: enable one"
+
+
 @stack_rule("A bucket has no access control lists", BUCKET, controls=["S3.12"])
 def bucket_has_no_acls(bucket: Resource, stack: Stack) -> Iterator[str]:
-    owners = {item.get("rule.objectOwnership") for item in stack.companions(bucket, OWNERSHIP)}
-    if owners != {"BucketOwnerEnforced"}:
-        yield "has no BucketOwnershipControls with BucketOwnerEnforced: add them"
+    if not any(stack.companions(bucket, OWNERSHIP)):
+        yield "has no BucketOwnershipControls: add them"
 
 
-@stack_rule("A bucket is encrypted with the platform's key", BUCKET, controls=["S3.17"])
+@rule("Ownership controls turn access control lists off", OWNERSHIP, controls=["S3.12"])
+def ownership_excludes_acls(controls: Resource) -> Iterator[str]:
+    yield from must_be(controls, "rule.objectOwnership", "BucketOwnerEnforced")
+
+
+@stack_rule("A bucket has a default encryption", BUCKET, controls=["S3.17"])
 def bucket_is_encrypted(bucket: Resource, stack: Stack) -> Iterator[str]:
-    configurations = list(stack.companions(bucket, ENCRYPTION))
-    if not configurations:
+    if not any(stack.companions(bucket, ENCRYPTION)):
         yield "has no BucketServerSideEncryptionConfiguration: add one"
-    for configuration in configurations:
-        for entry in listed(configuration.get("rules")):
-            default = entry.get("applyServerSideEncryptionByDefault")
-            if not is_map(default) or not is_our_key(default.get("kmsMasterKeyId")):
-                yield f"{configuration.name}: a rule does not use the region's key: set kmsMasterKeyId"
+
+
+@rule("A bucket's default encryption uses the platform's key", ENCRYPTION, controls=["S3.17"])
+def bucket_encryption_uses_our_key(configuration: Resource) -> Iterator[str]:
+    rules = listed(configuration.get("rules"))
+    if not rules:
+        yield "rules is not set: add one with the region's key"
+    for entry in rules:
+        default = entry.get("applyServerSideEncryptionByDefault") if is_map(entry) else None
+        if not is_map(default) or not is_our_key(default.get("kmsMasterKeyId")):
+            yield "a rule does not use the region's key: set kmsMasterKeyId"

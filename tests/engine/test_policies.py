@@ -120,17 +120,39 @@ def test_provider_must_have_the_tag_of_the_settings(project: Checked) -> None:
 
 
 def test_what_breaks_a_rule_of_several_resources_is_never_created(project: Checked) -> None:
-    output = project.up('bucket("archive")', expect=1)
+    alone = 'aws.s3.Bucket("archive", opts=kept)'
+    output = project.up(alone, expect=1)
     assert "bucket-is-encrypted [S3.17]" in output
     assert project.buckets() == 0
     project.sandbox_command("up", "--stack", "local", "--no-policies")
-    assert project.buckets() == 7
+    assert project.buckets() == 1
 
 
-def test_rules_of_several_resources_hold_at_preview(project: Checked) -> None:
-    """For resources that do not exist yet, ids are unknown, so companions are found by their references."""
+def test_companion_is_refused_when_its_value_becomes_known(project: Checked) -> None:
+    """The preview knows neither the key nor what depends on it, so the rule waits for the deployment."""
+    managed = 'key = aws.kms.Key("key", enable_key_rotation=True, opts=kept)\n'
+    managed += 'bucket("archive", key.arn.apply(lambda arn: "alias/aws/s3"))'
+    output = project.up(managed, expect=1)
+    assert "Previewing update" in output
+    assert "bucket-encryption-uses-our-key [S3.17]" in output.split("Updating (local)")[1]
+    assert not [it for it in project.resources("local") if "ServerSideEncryption" in it["type"]]
+
+
+def test_data_that_was_not_previewed_is_never_created(project: Checked) -> None:
+    """The stack rules would see such a bucket only at the end of the deployment, when it exists."""
+    hidden = 'if not pulumi.runtime.is_dry_run():\n    aws.s3.Bucket("archive", opts=kept)'
+    output = project.up(hidden, expect=1)
+    assert "archive holds data and was not in the preview of this deployment" in output
+    assert project.buckets() == 0
+
+
+def test_companions_are_found_at_preview(project: Checked) -> None:
+    """For resources that do not exist yet, ids are unknown, so companions are found by their references.
+
+    Only the one with a wrong value is refused; the bucket has all that it needs.
+    """
     output = project.preview_of('bucket("archive")', expect=1)
-    assert "bucket-is-encrypted [S3.17]" in output
+    assert "bucket-encryption-uses-our-key [S3.17]" in output
     assert "archive: a rule does not use the region's key: set kmsMasterKeyId" in output
     assert output.count("[mandatory]") == 1
 

@@ -160,10 +160,7 @@ CASES = {
         network.INGRESS_RULE, {"cidrIpv4": "10.0.0.0/16"}, {"cidrIpv4": "0.0.0.0/0"}, "allows 0.0.0.0/0"
     ),
     "default-security-group-is-empty": pair(
-        network.VPC,
-        other(network.DEFAULT_SECURITY_GROUP),
-        "ingress rules: remove",
-        [other(network.DEFAULT_SECURITY_GROUP, {"ingress": [{"protocol": "-1"}]})],
+        network.VPC, other(network.DEFAULT_SECURITY_GROUP), "its default security group has AWS's rules"
     ),
     "default-security-group-admits-nobody": one(
         network.DEFAULT_SECURITY_GROUP, {}, {"egress": [{"protocol": "-1"}]}, "has egress rules: remove them"
@@ -281,8 +278,14 @@ CASES = {
     "api-stage-is-logged": pair(
         api.STAGE,
         other(api.METHOD_SETTINGS, ALL_METHODS),
+        "has no MethodSettings for */*",
+        [other(api.METHOD_SETTINGS, {**ALL_METHODS, "methodPath": "orders/GET"})],
+    ),
+    "method-settings-write-logs": one(
+        api.METHOD_SETTINGS,
+        {"settings": {"loggingLevel": "INFO"}},
+        {"settings": {"loggingLevel": "OFF"}},
         'loggingLevel is "OFF"',
-        [other(api.METHOD_SETTINGS, {**ALL_METHODS, "settings": {"loggingLevel": "OFF"}})],
     ),
     "api-stage-is-traced": one(api.STAGE, {"xrayTracingEnabled": True}, {}, "xrayTracingEnabled"),
     "api-stage-has-access-log": one(
@@ -406,10 +409,13 @@ CASES = {
         "monitoringInterval is 0",
     ),
     "rds-events-reach-somebody": pair(
-        data.DB_CLUSTER,
-        other(data.EVENT_SUBSCRIPTION, {"eventCategories": ["failure", "maintenance"]}),
+        data.DB_CLUSTER, other(data.EVENT_SUBSCRIPTION), "has no EventSubscription"
+    ),
+    "event-subscription-has-failures": one(
+        data.EVENT_SUBSCRIPTION,
+        {"eventCategories": ["failure", "maintenance"]},
+        {"eventCategories": ["failure"]},
         "eventCategories lacks maintenance",
-        [other(data.EVENT_SUBSCRIPTION, {"eventCategories": ["failure"]})],
     ),
     "rds-parameters-want-tls": one(
         data.DB_PARAMETERS,
@@ -509,10 +515,13 @@ CASES = {
     "workspace-is-encrypted": one(data.WORKSPACE, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
     "backup-vault-is-encrypted": one(data.BACKUP_VAULT, {"kmsKeyArn": OUR_KEY}, {}, "kmsKeyArn is not set"),
     "bucket-blocks-public-access": pair(
-        data.BUCKET,
-        other(data.PUBLIC_ACCESS_BLOCK, BLOCKED),
+        data.BUCKET, other(data.PUBLIC_ACCESS_BLOCK), "has no BucketPublicAccessBlock"
+    ),
+    "public-access-block-is-complete": one(
+        data.PUBLIC_ACCESS_BLOCK,
+        BLOCKED,
+        {**BLOCKED, "restrictPublicBuckets": False},
         "restrictPublicBuckets is false",
-        [other(data.PUBLIC_ACCESS_BLOCK, {**BLOCKED, "restrictPublicBuckets": False})],
     ),
     "bucket-wants-tls": pair(data.BUCKET, deny(), "aws:SecureTransport"),
     "bucket-policy-gives-no-control": Case(
@@ -523,27 +532,39 @@ CASES = {
     "bucket-keeps-versions": Case(
         [
             resource(data.BUCKET),
-            other(data.VERSIONING, {"versioningConfiguration": {"status": "Enabled"}}),
+            other(data.VERSIONING),
             resource(data.LIFECYCLE, name="third", refers_to="other"),
         ],
         [
             resource(data.BUCKET),
-            other(data.VERSIONING, {"versioningConfiguration": {"status": "Suspended"}}),
-            resource(data.LIFECYCLE, name="third", refers_to="other"),
+            resource(data.LIFECYCLE, name="third", refers_to="it"),
         ],
-        "no BucketVersioning with status Enabled",
+        "has no BucketVersioning: add one",
     ),
-    "bucket-has-no-acls": pair(
-        data.BUCKET,
-        other(data.OWNERSHIP, {"rule": {"objectOwnership": "BucketOwnerEnforced"}}),
+    "bucket-has-no-acls": pair(data.BUCKET, other(data.OWNERSHIP), "has no BucketOwnershipControls"),
+    "ownership-excludes-acls": one(
+        data.OWNERSHIP,
+        {"rule": {"objectOwnership": "BucketOwnerEnforced"}},
+        {"rule": {"objectOwnership": "ObjectWriter"}},
         "BucketOwnerEnforced",
-        [other(data.OWNERSHIP, {"rule": {"objectOwnership": "ObjectWriter"}})],
+    ),
+    "versioning-is-enabled": one(
+        data.VERSIONING,
+        {"versioningConfiguration": {"status": "Enabled"}},
+        {"versioningConfiguration": {"status": "Suspended"}},
+        'status is "Suspended": set it to "Enabled"',
+    ),
+    "lifecycle-is-in-force": one(
+        data.LIFECYCLE,
+        {"rules": [{"status": "Disabled"}, {"status": "Enabled"}]},
+        {"rules": [{"status": "Disabled"}]},
+        "no rule has status Enabled",
     ),
     "bucket-is-encrypted": pair(
-        data.BUCKET,
-        other(data.ENCRYPTION, BY_KEY),
-        "does not use the region's key",
-        [other(data.ENCRYPTION, BY_AWS)],
+        data.BUCKET, other(data.ENCRYPTION), "has no BucketServerSideEncryptionConfiguration"
+    ),
+    "bucket-encryption-uses-our-key": one(
+        data.ENCRYPTION, BY_KEY, BY_AWS, "a rule does not use the region's key: set kmsMasterKeyId"
     ),
     # -- access
     "no-iam-users": Case([resource(access.ROLE)], [resource("aws:iam/user:User")], "use a role"),
