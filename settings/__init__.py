@@ -23,7 +23,7 @@ from settings.countries import COUNTRIES
 from settings.database import DatabaseSettings, ServerlessCapacity
 from settings.domain import DomainSettings
 from settings.errors import SettingsError
-from settings.images import reachable_image
+from settings.images import reachable_image, trusted_image
 from settings.load_balancer import (
     RULE_PRIORITIES,
     FixedResponseSettings,
@@ -114,4 +114,5 @@ __all__ = [
     "pinned_image",
     "reachable_image",
     "stack_schema",
+    "trusted_image",
 ]

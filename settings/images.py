@@ -25,6 +25,11 @@ pulls by client address, which all nodes behind a NAT gateway share. Sources, re
 knowledge base, article 000004313, for Docker Hub; kubernetes/k8s.io #4214 for registry.k8s.io.
 """
 
+TRUSTED_REGISTRIES = ("ghcr.io", "public.ecr.aws")
+"""Registries from which images may come, besides private ones of Amazon ECR."""
+
+_PRIVATE_ECR = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.[a-z]{2}(-[a-z]+)+-\d\.amazonaws\.com(\.cn)?")
+
 _ALIASES = {
     "index.docker.io": DOCKER_HUB,
     "registry-1.docker.io": DOCKER_HUB,
@@ -53,6 +58,20 @@ def reachable_image(image: str) -> str:
             f"comes from {registry}, which nodes can't pull from: the VPC's endpoint for S3 refuses "
             f"{LAYERS_BEYOND_REACH[registry]}. Use an image of ECR, public.ecr.aws or ghcr.io, or name "
             f"a mirror of {registry} in cluster.imageMirrors"
+        )
+    return image
+
+
+def trusted_image(image: str) -> str:
+    """Returns the image if its registry is a trusted one.
+
+    Raises:
+        ValueError: it comes from another registry.
+    """
+    registry = registry_of(image)
+    if registry not in TRUSTED_REGISTRIES and not _PRIVATE_ECR.fullmatch(registry):
+        raise ValueError(
+            f"comes from {registry}: use a private registry of Amazon ECR, {' or '.join(TRUSTED_REGISTRIES)}"
         )
     return image
 

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from policy.rule import Rule, StackRule
-from policy.rules import access, api, data, documents, edge, known, kubernetes, network, operations, quotas
+from policy.rules import (
+    access,
+    api,
+    cluster_access,
+    data,
+    documents,
+    edge,
+    known,
+    kubernetes,
+    network,
+    operations,
+    pods,
+    quotas,
+)
 
-_MODULES = (network, edge, api, data, access, documents, operations, kubernetes, quotas, known)
+_MODULES = (
+    *(network, edge, api, data, access, documents, operations, kubernetes, pods, cluster_access),
+    *(quotas, known),
+)
 
 RULES: tuple[Rule, ...] = tuple(
     item for module in _MODULES for item in vars(module).values() if isinstance(item, Rule)

@@ -6,10 +6,21 @@ from collections.abc import Iterator
 
 from policy import types
 from policy.rule import Resource, Rule, StackRule, rule
-from policy.rules import access, api, data, documents, edge, kubernetes, network, operations
+from policy.rules import (
+    access,
+    api,
+    cluster_access,
+    data,
+    documents,
+    edge,
+    kubernetes,
+    network,
+    operations,
+    pods,
+)
 from policy.types import TypeEntry, carries_others
 
-JUDGING = (network, edge, api, data, access, documents, operations, kubernetes)
+JUDGING = (network, edge, api, data, access, documents, operations, kubernetes, pods, cluster_access)
 """The modules whose rules count. Those about quotas only check sizes."""
 
 CHECKED = frozenset(

@@ -1,10 +1,9 @@
-"""Rules about Kubernetes: the cluster, its nodes and its workloads."""
+"""Rules about the Kubernetes cluster, its nodes, its charts and its autoscaling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from policy.rule import Resource, is_map, listed, must_be, must_be_set, rule
 from policy.rules.access import must_be_our_key
@@ -12,8 +11,6 @@ from settings import (
     is_the_internet,
     oldest_version_in_standard_support,
     pinned_chart,
-    pinned_image,
-    reachable_image,
 )
 
 COMPONENT = "eks:index:Cluster"
@@ -23,12 +20,6 @@ NODE_CLASS = "kubernetes:eks.amazonaws.com/v1:NodeClass"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 CHART = "kubernetes:helm.sh/v4:Chart"
 SCALED_OBJECT = "kubernetes:keda.sh/v1alpha1:ScaledObject"
-WORKLOADS = (
-    "kubernetes:apps/v1:Deployment",
-    "kubernetes:apps/v1:StatefulSet",
-    "kubernetes:apps/v1:DaemonSet",
-    "kubernetes:batch/v1:Job",
-)
 
 
 @rule("A cluster's Kubernetes version is supported", CLUSTER, COMPONENT, controls=["EKS.2"])
@@ -96,42 +87,6 @@ def chart_is_pinned(chart: Resource) -> Iterator[str]:
             yield from _refusal(pinned_chart, "version", version)
 
 
-@rule("Images have a pinned version", CHART, *WORKLOADS)
-def image_is_pinned(resource: Resource) -> Iterator[str]:
-    for image in _images(resource):
-        yield from _refusal(pinned_image, "image", image)
-
-
-@rule("Nodes can pull images from their registry", CHART, *WORKLOADS)
-def image_is_reachable(resource: Resource) -> Iterator[str]:
-    for image in _images(resource):
-        yield from _refusal(reachable_image, "image", image)
-
-
-@rule("Containers have no privileges", *WORKLOADS)
-def containers_have_no_privileges(workload: Resource) -> Iterator[str]:
-    pod = _map(workload.get("spec.template.spec.securityContext"))
-    for container in _containers(workload):
-        context = _map(container.get("securityContext"))
-        name = container.get("name")
-        if context.get("privileged"):
-            yield f"container {name} is privileged: remove privileged"
-        if context.get("allowPrivilegeEscalation") is not False:
-            yield f"container {name}: allowPrivilegeEscalation is not false: set it to false"
-        own = context.get("runAsNonRoot")
-        if not (own if own is not None else pod.get("runAsNonRoot")):
-            yield f"container {name}: runAsNonRoot is not true, for the container or the pod: set it to true"
-
-
-@rule("Containers have resource requests and a memory limit", *WORKLOADS)
-def containers_have_limits(workload: Resource) -> Iterator[str]:
-    for container in _containers(workload):
-        resources = _map(container.get("resources"))
-        for kind, name in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
-            if not _map(resources.get(kind)).get(name):
-                yield f"container {container.get('name')}: resources.{kind}.{name} is not set: set it"
-
-
 @rule("Autoscaling doesn't scale down when metrics are missing", SCALED_OBJECT)
 def scaling_survives_missing_metrics(scaled: Resource) -> Iterator[str]:
     triggers = [trigger for trigger in listed(scaled.get("spec.triggers")) if is_map(trigger)]
@@ -162,21 +117,3 @@ def _is_shell(component: Resource) -> bool:
     """Whether it is a component that its provider registers without inputs. Its children are checked
     instead."""
     return component.type in (COMPONENT, CHART) and not component.properties
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if is_map(value) else {}
-
-
-def _images(resource: Resource) -> Iterator[str]:
-    images = [resource.get("values.image")] if resource.type == CHART else []
-    images += [container.get("image") for container in _containers(resource)]
-    yield from (image for image in images if isinstance(image, str))
-
-
-def _containers(workload: Resource) -> list[Mapping[str, Any]]:
-    pod = workload.get("spec.template.spec")
-    if not is_map(pod):
-        return []
-    found = [*listed(pod.get("initContainers")), *listed(pod.get("containers"))]
-    return [container for container in found if is_map(container)]

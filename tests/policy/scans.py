@@ -28,7 +28,7 @@ from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.kubernetes import helm
 from sandbox.rpc import from_struct, to_struct
 from settings import REQUIRED_TAGS
-from tests.policy.stacks import TODAY, fixture, stack_state
+from tests.policy.stacks import TODAY, stack_of, stack_state
 from tests.unit.harness import ROOT, SECRET, Graph, Registered, platform
 
 CHART = "kubernetes:helm.sh/v4:Chart"
@@ -176,8 +176,12 @@ def _sealed(value: Any) -> Any:
 
 @functools.cache
 def whole(stack: str) -> Stack:
-    """A fixture stack with the resources that only the engine knows: the children of other components."""
-    graph = platform(stack)
+    """A fixture stack with the resources that only the engine knows."""
+    return with_children(platform(stack))
+
+
+def with_children(graph: Graph) -> Stack:
+    """The resources of a graph, and those that only the engine knows: the children of other components."""
     known = {item.urn for item in graph.resources}
     is_production = production.by_state([stack_state(graph)])
     tags = {"defaultTags": {"tags": dict.fromkeys((*REQUIRED_TAGS, "environment"), "a")}}
@@ -196,7 +200,7 @@ def whole(stack: str) -> Stack:
         for item in state_of(graph)
         if item["urn"] not in known
     ]
-    return Stack([*fixture(stack).resources, *children])
+    return Stack([*stack_of(graph).resources, *children])
 
 
 @dataclass(frozen=True)

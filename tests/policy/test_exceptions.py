@@ -12,11 +12,12 @@ import pytest
 
 from policy import exceptions
 from policy.exceptions import ExceptionsError, RuleException, ended, judged
-from policy.rule import Resource
+from policy.rule import Resource, Stack
 from policy.rules import NAMES
-from tests.policy.stacks import TODAY, all_findings, fixture, stack_of, unneeded, users_graphs
+from tests.policy.scans import whole, with_children
+from tests.policy.stacks import TODAY, all_findings, stack_of, unneeded, users_graphs
 from tests.policy.test_rules import resource
-from tests.unit.harness import STACKS
+from tests.unit.harness import STACKS, platforms_with_everything
 
 LAST_DAY = datetime.date(2026, 12, 31)
 NEXT_DAY = datetime.date(2027, 1, 1)
@@ -99,12 +100,18 @@ def test_no_committed_entry_has_ended() -> None:
     assert ended(exceptions.load(), TODAY) == []
 
 
+def _others() -> Iterator[Stack]:
+    """The small stack with images by tag, and the stacks of the project's stack files."""
+    yield with_children(platforms_with_everything()["trading-small"])
+    yield from map(stack_of, users_graphs())
+
+
 def test_every_committed_entry_is_needed() -> None:
     """Each pattern covers something that a rule finds in a fixture stack or in one of the stack files.
 
     For Checkov's checks see `test_checkov.py`.
     """
-    stacks = itertools.chain(map(fixture, STACKS), map(stack_of, users_graphs()))
+    stacks = itertools.chain(map(whole, STACKS), _others())
     found = ([(rule, it) for rule, it, _ in all_findings(stack)] for stack in stacks)
     entries = [entry for entry in exceptions.load(known_rules=NAMES) if entry.rule in NAMES]
     assert unneeded(entries, found) == [], "nothing is found there any more: delete it"

@@ -17,6 +17,7 @@ from policy.rules import (
     STACK_RULES,
     access,
     api,
+    cluster_access,
     data,
     edge,
     kubernetes,
@@ -136,7 +137,7 @@ BY_AWS = {"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES
 LAMBDA = "lambda.amazonaws.com"
 OURS = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 ROOT = {"AWS": "arn:aws:iam::123456789012:root"}
-DEPLOYMENT = kubernetes.WORKLOADS[0]
+DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 LIMITS = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
 VIEWER = {
     "acmCertificateArn": "arn",
@@ -710,11 +711,38 @@ CASES = {
     "image-is-reachable": one(
         DEPLOYMENT, container(image=PINNED), container(image="nginx:1.29.4"), "comes from docker.io"
     ),
+    "image-has-digest": one(
+        DEPLOYMENT,
+        container(image=PINNED),
+        container(image="ghcr.io/example/orders:1.4.2"),
+        "image ghcr.io/example/orders:1.4.2 has no digest",
+    ),
+    "image-is-trusted": one(
+        DEPLOYMENT,
+        container(image=PINNED),
+        container(image=PINNED.replace("ghcr.io", "ghcr.example.com")),
+        "comes from ghcr.example.com: use a private registry of Amazon ECR",
+    ),
+    "pods-are-isolated": one(
+        DEPLOYMENT, container(), {"spec": {"template": {"spec": {"hostNetwork": True}}}}, "hostNetwork is set"
+    ),
     "containers-have-no-privileges": one(
         DEPLOYMENT,
-        container(securityContext={"allowPrivilegeEscalation": False, "runAsNonRoot": True}),
+        container(securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}),
         container(securityContext={"allowPrivilegeEscalation": False}),
-        "container app: runAsNonRoot",
+        "container app: capabilities.drop does not contain ALL: add it",
+    ),
+    "containers-run-as-users": one(
+        DEPLOYMENT,
+        container(securityContext={"runAsNonRoot": True}),
+        container(securityContext={"runAsNonRoot": True, "runAsUser": 0}),
+        "container app: runAsUser is 0: use another user",
+    ),
+    "containers-are-confined": one(
+        DEPLOYMENT,
+        container(securityContext={"seccompProfile": {"type": "Localhost"}}),
+        container(securityContext={"seccompProfile": {"type": "Unconfined"}}),
+        "container app: seccompProfile.type is Unconfined: set it to RuntimeDefault",
     ),
     "containers-have-limits": one(
         DEPLOYMENT,
@@ -733,6 +761,30 @@ CASES = {
         {"kubernetesGroups": ["readers"]},
         {"kubernetesGroups": ["system:masters"]},
         "kubernetesGroups contains system:masters",
+    ),
+    "cluster-role-is-narrow": one(
+        "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole",
+        {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+        {"rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]},
+        "a rule allows secrets of the whole cluster",
+    ),
+    "cluster-binding-is-narrow": one(
+        "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
+        {"roleRef": {"name": "reader"}, "subjects": [{"kind": "Group", "name": "operators"}]},
+        {"roleRef": {"name": "reader"}, "subjects": [{"kind": "Group", "name": "system:authenticated"}]},
+        "subjects contains system:authenticated",
+    ),
+    "namespace-is-restricted": one(
+        cluster_access.NAMESPACES[0],
+        {"metadata": {"labels": {cluster_access.ENFORCE: "restricted"}}},
+        {"metadata": {"labels": {cluster_access.ENFORCE: "baseline"}}},
+        "enforce is baseline: set it to restricted",
+    ),
+    "service-is-internal": one(
+        cluster_access.SERVICES[0],
+        {"spec": {"type": "ClusterIP"}},
+        {"spec": {"type": "LoadBalancer"}},
+        "spec.type is LoadBalancer: use ClusterIP and a TargetGroupBinding",
     ),
     # -- types
     "type-is-known": Case(
