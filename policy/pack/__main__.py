@@ -38,6 +38,7 @@ from policy import exceptions, production
 from policy.rule import Resource, Rule, Stack, StackRule
 from policy.rules import NAMES, RULES, STACK_RULES
 from policy.rules.data import STATEFUL
+from policy.rules.secrets import CONFIGURATION, STACK
 from policy.secrets import without_secrets
 from policy.switches import RESULT_VARIABLE, Result
 
@@ -64,6 +65,8 @@ class _StackFacts:
 
     is_production: bool = True
     environment: str = ""
+    configuration: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The configuration that isn't secret."""
     previewed: Result | None = None
     """The result of the preview with which a deployment began, if the command that runs the engine keeps it.
     The engine runs the pack anew for each, and tells it only which of both it is."""
@@ -99,6 +102,8 @@ class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignor
         config = dict(request.config)
         _stack.is_production = production.by_configuration(config, request.stack, dict(request.tags))
         _stack.environment = production.environment_of(config)
+        secret = set(request.config_secret_keys)
+        _stack.configuration = {key: value for key, value in config.items() if key not in secret}
         _counts.preview = request.dry_run
         if not request.dry_run and (path := os.environ.get(RESULT_VARIABLE)):
             _stack.previewed = Result.load(Path(path))
@@ -213,7 +218,9 @@ def _resource(resource: PolicyResource) -> Resource:
         type=resource.resource_type,
         name=resource.name,
         urn=resource.urn,
-        properties=_asked.get(resource.urn, resource.props),
+        properties=_shown(resource)
+        if resource.resource_type == STACK
+        else _asked.get(resource.urn, resource.props),
         provider=_properties(resource.provider),
         protect=resource.opts.protect,
         sources={
@@ -224,6 +231,11 @@ def _resource(resource: PolicyResource) -> Resource:
         environment=_stack.environment,
         is_component=_is_component(resource.resource_type, resource.provider),
     )
+
+
+def _shown(stack: PolicyResource) -> Mapping[str, Any]:
+    """What a stack shows to everybody who can read its state or its file."""
+    return {"outputs": stack.props, CONFIGURATION: _stack.configuration}
 
 
 def _is_component(type_: str, provider: PolicyProviderResource | None) -> bool:

@@ -16,10 +16,12 @@ from policy.rules import (
     operations,
     pods,
     quotas,
+    secrets,
 )
 
 _MODULES = (
     *(network, edge, api, data, access, documents, operations, kubernetes, pods, cluster_access),
+    secrets,
     *(quotas, known),
 )
 

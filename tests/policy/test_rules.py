@@ -24,6 +24,7 @@ from policy.rules import (
     network,
     operations,
     quotas,
+    secrets,
 )
 from tests.unit import harness
 
@@ -786,6 +787,22 @@ CASES = {
         {"spec": {"type": "LoadBalancer"}},
         "spec.type is LoadBalancer: use ClusterIP and a TargetGroupBinding",
     ),
+    # -- secrets
+    "values-are-no-secrets": one(
+        "kubernetes:core/v1:ConfigMap",
+        {"data": {"settings": "region=us-east-1"}},
+        {"data": {"settings": "key=" + "AKIA" + "Z7QWERTYUIOPASDF"}},
+        "data.settings contains an AWS access key",
+    ),
+    "stack-shows-no-secrets": one(
+        secrets.STACK,
+        {
+            "outputs": {"url": "https://trade.example.com"},
+            secrets.CONFIGURATION: {"trading:environment": "dev"},
+        },
+        {"outputs": {"login": "postgres://app:" + "hunter2@db/trading"}},
+        "outputs.login contains a password in an address",
+    ),
     # -- types
     "type-is-known": Case(
         [resource(data.BUCKET)],
@@ -880,6 +897,10 @@ CASES = {
 }
 
 WRONG_TOO = [
+    *(
+        ("stack-shows-no-secrets", resource(secrets.STACK, {place: {"a": "q7Rt2Vx9Lm4Zp8Kd3Ws6Yb1N"}}))
+        for place in ("outputs", secrets.CONFIGURATION)
+    ),
     ("cache-user-authenticates", resource(data.CACHE_USER, {"noPasswordRequired": True})),
     ("cache-user-authenticates", resource(data.CACHE_USER)),
     (
