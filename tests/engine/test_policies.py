@@ -21,8 +21,9 @@ kept = pulumi.ResourceOptions(provider=provider, protect=True)
 def bucket(name, key_id=None, parent=None):
     below = pulumi.ResourceOptions(provider=provider, protect=True, parent=parent)
     bucket = aws.s3.Bucket(name, opts=below)
+    where = [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")]
     plain = {"Bool": {"aws:SecureTransport": "false"}}
-    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": bucket.arn, "Condition": plain}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": where, "Condition": plain}
     policy = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [deny]})
     by_key = {"sse_algorithm": "aws:kms", "kms_master_key_id": key_id}
     rule = {"apply_server_side_encryption_by_default": by_key if key_id else {"sse_algorithm": "AES256"}}

@@ -525,7 +525,12 @@ CASES = {
         {**BLOCKED, "restrictPublicBuckets": False},
         "restrictPublicBuckets is false",
     ),
-    "bucket-wants-tls": pair(data.BUCKET, deny(), "aws:SecureTransport"),
+    "bucket-wants-tls": pair(data.BUCKET, deny(), "has no BucketPolicy"),
+    "bucket-policy-wants-tls": Case(
+        [deny()],
+        [policy(data.BUCKET_POLICY, Principal=ROOT, Action="s3:GetObject")],
+        "where aws:SecureTransport is false: deny it",
+    ),
     "bucket-policy-gives-no-control": Case(
         [policy(data.BUCKET_POLICY, Principal=ROOT, Action=["s3:GetObject"])],
         [policy(data.BUCKET_POLICY, Principal=ROOT, Action="s3:PutBucketPolicy")],
@@ -1102,9 +1107,8 @@ def test_rule_finds_nothing_wrong_in_a_secret(name: str) -> None:
 )
 def test_deny_of_plain_http_covers_everyone_and_everything(changes: dict[str, Any]) -> None:
     """The last change denies more than needed, even requests with TLS, which can't be meant."""
-    bucket = resource(data.BUCKET)
-    assert list(judge("bucket-wants-tls", [bucket, deny()])) == []
-    assert len(list(judge("bucket-wants-tls", [bucket, deny(**changes)]))) == 1
+    assert list(judge("bucket-policy-wants-tls", [deny()])) == []
+    assert len(list(judge("bucket-policy-wants-tls", [deny(**changes)]))) == 1
 
 
 @pytest.mark.parametrize(
