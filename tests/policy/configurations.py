@@ -1,8 +1,8 @@
 """Insecure configurations, generated from secure ones by changing one thing, and how many of them pass.
 
-`python -m tests.policy.configurations` prints the table; `tests/policy/attacks.py` has the attacks on the rules about
-policy documents. Only rules over one resource count, because those refuse a
-resource before it is created.
+`python -m tests.policy.configurations` prints the table. `tests/policy/attacks.py` has the attacks on the
+rules about policy documents. Only rules over one resource count, because those refuse a resource before it
+is created.
 """
 
 from __future__ import annotations
