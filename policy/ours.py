@@ -29,6 +29,7 @@ def _network(value: str) -> str:
 
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 Network = Annotated[str, AfterValidator(_network)]
+NetworkId = Annotated[str, Field(pattern=r"^vpce?-[0-9a-f]+$")]
 Partner = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:(iam|sts)::[\w]+:[^*?]")]
 ManagedPolicy = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:(iam|eks)::aws:[\w/.-]+$")]
 Subject = Annotated[str, Field(pattern=r"^[^*?]{3}")]
@@ -43,6 +44,7 @@ class Ours(BaseModel):
     organization: str | None = Field(pattern=r"^o-[a-z0-9]{10,32}$")
     partners: tuple[Partner, ...]
     networks: tuple[Network, ...]
+    vpcs: tuple[NetworkId, ...] = ()
     identity_providers: dict[str, tuple[Subject, ...]] = Field(alias="identityProviders")
     managed_policies: tuple[ManagedPolicy, ...] = Field(alias="managedPolicies")
 

@@ -205,8 +205,10 @@ def must_be_at_least(resource: Resource, path: str, least: float) -> Iterator[st
     size: float = len(value) if is_list(value) else value or 0
     if size < least:
         what = "has" if is_list(value) else "is"
-        wanted = f"name at least {least:g}" if is_list(value) else f"set it to at least {least:g}"
-        yield f"{path} {'is not set' if value is None else f'{what} {size:g}'}: {wanted}"
+        wanted = (
+            f"name at least {_number(least)}" if is_list(value) else f"set it to at least {_number(least)}"
+        )
+        yield f"{path} {'is not set' if value is None else f'{what} {_number(size)}'}: {wanted}"
 
 
 def default_tags(provider: Mapping[str, Any]) -> Mapping[str, str]:
@@ -220,8 +222,13 @@ def default_tags(provider: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:g}"  # the engine has no integers
+        return _number(value)
     return json.dumps(value) if isinstance(value, str | bool | int) else "something else"
+
+
+def _number(value: float) -> str:
+    """The engine has no integers."""
+    return str(int(value)) if value == int(value) else f"{value:g}"
 
 
 def _name(check: Callable[..., object]) -> str:

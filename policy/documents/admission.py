@@ -65,6 +65,18 @@ def strangers(document: Document, ours: Ours = OURS) -> Iterator[str]:
                 yield f"{what} {reason}"
 
 
+def networks(document: Document) -> set[str]:
+    """The VPCs and endpoints that the conditions of a document name."""
+    return {
+        value
+        for statement in document.statements
+        for keys in statement.condition.values()
+        for key, values in keys.items()
+        if key in _NETWORK_KEYS
+        for value in values
+    }
+
+
 def is_public(document: Document, ours: Ours = OURS) -> bool:
     """Whether a document admits everyone."""
     return any(

@@ -208,9 +208,17 @@ def _judge(
             _counts.problems += 1
             controls = f" [{', '.join(rule.controls)}]" if rule.controls else ""
             report(f"{rule.name}{controls}: {rule.title}. {resource.name}: {text}", resource.urn)
-    except UnknownValueError:
+    except UnknownValueError as unknown:
         # A preview doesn't know every value. The deployment checks the rule before it creates the resource.
-        _counts.waiting += 1
+        if _counts.preview:
+            _counts.waiting += 1
+            return
+        _counts.problems += 1
+        report(
+            f"{rule.name}: {rule.title}. {resource.name}: the rule can't be checked, because a value is "
+            f"unknown even in the deployment ({unknown}): make the program compute it",
+            resource.urn,
+        )
 
 
 def _resource(resource: PolicyResource) -> Resource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,12 @@ KEY = "aws:kms/key:Key"
 KEY_POLICY = "aws:kms/keyPolicy:KeyPolicy"
 SECRET_VALUE_HOLDER = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a type)
 ROTATION = "aws:secretsmanager/secretRotation:SecretRotation"
+
+MOST_ROTATION_DAYS = 90
+"""Days after which SecretsManager.4 wants a secret to be rotated, unless its parameter names others (Security
+Hub User Guide, "Security Hub controls for Secrets Manager")."""
+MOST_KEY_ROTATION_DAYS = 365
+"""Days after which KMS rotates a key by default (KMS Developer Guide, "Rotate AWS KMS keys")."""
 
 SECRET_NAME = re.compile(
     r"(password|passphrase|secret|secretstring|token|privatekey|accesskey|secretkey|apikey)(wo)?$"
@@ -77,6 +84,9 @@ def key_is_hard_to_delete(key: Resource) -> Iterator[str]:
 def key_is_rotated(key: Resource) -> Iterator[str]:
     if key.get("keyUsage") in (None, "ENCRYPT_DECRYPT"):  # other keys can't be rotated
         yield from must_be(key, "enableKeyRotation", True)
+        days = key.get("rotationPeriodInDays")
+        if days is not None and days > MOST_KEY_ROTATION_DAYS:
+            yield f"rotationPeriodInDays is {days:g}: set it to at most {MOST_KEY_ROTATION_DAYS}"
 
 
 @stack_rule("A secret is rotated", SECRET_VALUE_HOLDER, controls=["SecretsManager.1", "SecretsManager.4"])
@@ -85,9 +95,47 @@ def secret_is_rotated(secret: Resource, stack: Stack) -> Iterator[str]:
         yield "has no SecretRotation: add one"
 
 
+@rule(
+    f"A rotation takes place at least every {MOST_ROTATION_DAYS} days",
+    ROTATION,
+    controls=["SecretsManager.4"],
+)
+def rotation_takes_place(rotation: Resource) -> Iterator[str]:
+    days = rotation.get("rotationRules.automaticallyAfterDays")
+    schedule = str(rotation.get("rotationRules.scheduleExpression") or "")
+    if schedule:
+        if _longest_wait(schedule) > MOST_ROTATION_DAYS:
+            yield (
+                f"scheduleExpression is {schedule}: use rate(… days) with at most {MOST_ROTATION_DAYS} days, "
+                "or a cron expression whose year is * and whose month is * or */2"
+            )
+    elif days is None or days > MOST_ROTATION_DAYS:
+        found = "not set" if days is None else f"{days:g}"
+        yield f"automaticallyAfterDays is {found}: set it to at most {MOST_ROTATION_DAYS}"
+
+
+def _longest_wait(schedule: str) -> float:
+    """The most days between two rotations, as far as the expression's form shows it; otherwise infinity.
+
+    The fields of a cron expression are minutes, hours, day of the month, month, day of the week and year
+    (Secrets Manager User Guide, "Schedule expressions").
+    """
+    if rate := re.fullmatch(r"rate\((\d+) (hour|day)s?\)", schedule):
+        return int(rate[1]) / (24 if rate[2] == "hour" else 1)
+    cron = re.fullmatch(r"cron\(\S+ \S+ \S+ (\S+) \S+ \*\)", schedule)
+    return {"*": 31, "*/2": 62, "1/2": 62}.get(cron[1], math.inf) if cron else math.inf
+
+
 @rule("A secret is encrypted with the platform's key", SECRET_VALUE_HOLDER)
 def secret_is_encrypted(secret: Resource) -> Iterator[str]:
     yield from must_be_our_key(secret, "kmsKeyId")
+
+
+@rule("A deleted secret in production can be restored", SECRET_VALUE_HOLDER)
+def secret_can_be_restored(secret: Resource) -> Iterator[str]:
+    days = secret.get("recoveryWindowInDays")
+    if secret.is_production and days == 0:
+        yield "recoveryWindowInDays is 0, so a deletion is final at once: set it to at least 7"
 
 
 @rule("Secret values are Pulumi secrets, so that states and logs don't show them")

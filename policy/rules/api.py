@@ -144,5 +144,6 @@ def user_pool_client_uses_codes(client: Resource) -> Iterator[str]:
     for flow in listed(client.get("explicitAuthFlows")):
         if flow in PASSWORD_FLOWS:
             yield f"explicitAuthFlows contains {flow}, which sends the password: use ALLOW_USER_SRP_AUTH"
+    yield from must_be(client, "enableTokenRevocation", True, unset=True)
     if "client_credentials" in flows:
         yield from must_be(client, "generateSecret", True)

@@ -24,6 +24,7 @@ from settings.aws_parameters import database_parameters
 
 DB_CLUSTER = "aws:rds/cluster:Cluster"
 DB_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
+GLOBAL_CLUSTER = "aws:rds/globalCluster:GlobalCluster"
 BACKUP_VAULT = "aws:backup/vault:Vault"
 BACKUP_SELECTION = "aws:backup/selection:Selection"
 DB_PROXY = "aws:rds/proxy:Proxy"
@@ -63,6 +64,12 @@ FOREIGN_BUCKET_ACTIONS = (
 for Amazon S3")."""
 
 
+@rule("What holds data in production is deleted only when it is empty", BUCKET, BACKUP_VAULT)
+def deletion_needs_emptiness(store: Resource) -> Iterator[str]:
+    if store.is_production:
+        yield from must_be(store, "forceDestroy", False, unset=True)
+
+
 @rule("Pulumi protects data stores in production from deletion", *STATEFUL)
 def stateful_resource_is_protected(resource: Resource) -> Iterator[str]:
     if resource.is_production and not resource.protect:
@@ -85,6 +92,14 @@ def rds_cluster_is_protected(cluster: Resource) -> Iterator[str]:
     if cluster.is_production:
         yield from must_be(cluster, "deletionProtection", True)
         yield from must_be(cluster, "skipFinalSnapshot", False, unset=True)
+        # By default, they end with the cluster.
+        yield from must_be(cluster, "deleteAutomatedBackups", False)
+
+
+@rule("A global database in production has deletion protection", GLOBAL_CLUSTER, controls=["RDS.7"])
+def global_database_is_protected(cluster: Resource) -> Iterator[str]:
+    if cluster.is_production:
+        yield from must_be(cluster, "deletionProtection", True)
 
 
 @rule("Aurora supports IAM authentication", DB_CLUSTER, controls=["RDS.12"])
@@ -220,6 +235,8 @@ def table_is_encrypted(table: Resource) -> Iterator[str]:
     yield from must_be_our_key(
         table, "serverSideEncryption.kmsKeyArn" if table.type == TABLE else "kmsKeyArn"
     )
+    if table.type == TABLE:
+        yield from must_be(table, "serverSideEncryption.enabled", True)
 
 
 # -- ElastiCache ---------------------------------------------------------------------------------
@@ -269,6 +286,13 @@ def cache_user_authenticates(user: Resource) -> Iterator[str]:
         yield "authenticationMode is not set: set its type to iam or password"
 
 
+@rule("A cache's user has only the commands that it needs", CACHE_USER)
+def cache_user_names_its_commands(user: Resource) -> Iterator[str]:
+    words = str(user.get("accessString") or "").lower().split()
+    if "off" not in words and any(word in words for word in ("+@all", "allcommands")):
+        yield "accessString allows all commands: name categories such as +@read, or set it to off -@all"
+
+
 # -- MSK -----------------------------------------------------------------------------------------
 
 
@@ -290,6 +314,16 @@ def brokers_are_private(brokers: Resource) -> Iterator[str]:
     public = "brokerNodeGroupInfo.connectivityInfo.publicAccess.type"
     yield from must_be(brokers, public, "DISABLED", unset=True)
     yield from must_be(brokers, "clientAuthentication.unauthenticated", False)
+    methods = ("sasl.iam", "sasl.scram", "tls.certificateAuthorityArns")
+    if not any(brokers.get(f"clientAuthentication.{method}") for method in methods):
+        yield "clientAuthentication has no method: set clientAuthentication.sasl.iam to true"
+
+
+@rule("Kafka writes logs", BROKERS)
+def brokers_write_logs(brokers: Resource) -> Iterator[str]:
+    logs = "loggingInfo.brokerLogs"
+    if not any(brokers.get(f"{logs}.{place}.enabled") for place in ("cloudwatchLogs", "firehose", "s3")):
+        yield f"{logs} has no place: set {logs}.cloudwatchLogs.enabled to true"
 
 
 @rule("Kafka in production uses three zones", BROKERS)

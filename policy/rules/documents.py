@@ -11,6 +11,7 @@ from policy.documents.patterns import WILDCARD, covers, is_wide_action, is_wide_
 from policy.ours import OURS
 from policy.rule import Resource, Stack, rule, stack_rule
 from policy.rules.api import PERMISSION
+from policy.rules.network import ENDPOINT, VPC
 from policy.values import Text
 
 MANAGED_POLICY = "aws:iam/policy:Policy"
@@ -21,6 +22,8 @@ ENDPOINTS = (
     "aws:odb/network:Network",
 )
 """Types whose documents limit what passes through a network's endpoint."""
+
+NETWORKS = (VPC, ENDPOINT)
 
 LIMITING = (
     *ENDPOINTS,
@@ -86,7 +89,7 @@ PRINCIPAL_NAME = re.compile(
 
 _ACCOUNT = re.compile(r"\d{12}|arn:aws[a-z-]*:(iam|sts)::.*")
 _ORGANIZATION = re.compile(r"arn:aws[a-z-]*:organizations::\d{12}:(?:organization|ou)/(o-[a-z0-9]+).*")
-_AWS_POLICY = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/.+")
+_AWS_POLICY = re.compile(r"arn:aws[a-z-]*:(iam|eks)::aws:(cluster-access-)?policy/.+")
 _OWN_POLICY = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:policy/.+")
 
 
@@ -188,8 +191,22 @@ def _allows(statement: Statement, action: str) -> bool:
     return any(covers(pattern, action) for pattern in statement.actions)
 
 
+@stack_rule("A condition on a network names one of ours")
+def condition_names_our_network(resource: Resource, stack: Stack) -> Iterator[str]:
+    for document in resource.documents():
+        foreign = sorted(admission.networks(document) - set(OURS.vpcs))
+        sources = resource.sources.get(re.split(r"[.\[]", document.path)[0], frozenset())
+        if foreign and not any(other.type in NETWORKS and other.urn in sources for other in stack.resources):
+            yield (
+                f"{document.path} has a condition on {', '.join(foreign)}, which this program does not "
+                "create: use the id of a network or endpoint of the program, or list it in policy/ours.yaml"
+            )
+
+
 @rule("Only listed policies of AWS are attached", controls=["IAM.1"])
 def managed_policy_is_listed(resource: Resource) -> Iterator[str]:
+    if resource.is_component:
+        return  # the resources that it creates are checked
     for text in _attached(resource, _AWS_POLICY):
         if text.value not in OURS.managed_policies:
             name = text.value.rsplit("/", 1)[-1]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from policy.rule import (
+    SECRET,
     Resource,
     Stack,
     is_map,
@@ -26,7 +28,21 @@ LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
+RESPONSE_HEADERS = "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
+LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"
 WEB_ACL_LOGGING = "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration"
+
+
+_WILD = re.compile(r"[*?]")
+
+WAF_STOPS = ("block", "captcha", "challenge")
+"""Actions of a web ACL's rules that stop at least some requests."""
+
+LEAST_HSTS_SECONDS = 31_536_000
+"""Seconds for which a browser must remember to use HTTPS only: a year, as hstspreload.org requires."""
+
+LEAST_SECRET = 16
+"""Characters of a header's value that nobody guesses."""
 
 
 @rule("CloudFront has a default root object", DISTRIBUTION, controls=["CloudFront.1"])
@@ -96,6 +112,18 @@ def origin_access_control_signs(control: Resource) -> Iterator[str]:
     yield from must_be(control, "signingBehavior", "always")
 
 
+@rule("Responses make browsers use HTTPS only, and no other types and frames", RESPONSE_HEADERS)
+def response_headers_protect_browsers(policy: Resource) -> Iterator[str]:
+    headers = "securityHeadersConfig"
+    yield from must_be_at_least(
+        policy, f"{headers}.strictTransportSecurity.accessControlMaxAgeSec", LEAST_HSTS_SECONDS
+    )
+    yield from must_be(policy, f"{headers}.strictTransportSecurity.includeSubdomains", True)
+    for header in ("contentTypeOptions", "frameOptions", "strictTransportSecurity"):
+        # Otherwise the origin's header goes to the viewer.
+        yield from must_be(policy, f"{headers}.{header}.override", True)
+
+
 @rule("ACM can renew a certificate automatically", CERTIFICATE, controls=["ACM.1"])
 def certificate_renews_itself(certificate: Resource) -> Iterator[str]:
     yield from must_be(certificate, "validationMethod", "DNS")
@@ -161,6 +189,38 @@ def alb_has_web_acl(balancer: Resource, stack: Stack) -> Iterator[str]:
         yield "has no WebAclAssociation: add one"
 
 
+@stack_rule("A public load balancer forwards only requests that prove where they come from", LISTENER)
+def listener_forwards_only_proven_requests(listener: Resource, stack: Stack) -> Iterator[str]:
+    balancers = [it for it in stack.resources if it.type == LOAD_BALANCER and it.urn in listener.refers_to]
+    if not any(_is_application(it) and not it.get("internal") for it in balancers):
+        return
+    if _forwards(listener.get("defaultActions")):
+        yield "defaultActions forward every request: answer it, and add rules that forward"
+    for rule_ in stack.companions(listener, LISTENER_RULE):
+        if _forwards(rule_.get("actions")) and not any(map(_proves, listed(rule_.get("conditions")))):
+            yield (
+                f"{rule_.name} forwards requests of everybody: add a condition on a header with a secret "
+                "value, or on paths without wildcards"
+            )
+
+
+def _forwards(actions: object) -> bool:
+    return any(is_map(action) and action.get("type") == "forward" for action in listed(actions))
+
+
+def _proves(condition: object) -> bool:
+    """Whether a condition of a listener's rule is one that not everybody can satisfy for every path."""
+    if not is_map(condition):
+        return False
+    header, paths = condition.get("httpHeader"), condition.get("pathPattern")
+    values = listed(header.get("values")) if is_map(header) else []
+    exact = listed(paths.get("values")) if is_map(paths) else []
+    secret = all(
+        it == SECRET or (len(str(it)) >= LEAST_SECRET and not _WILD.search(str(it))) for it in values
+    )
+    return (bool(values) and secret) or (bool(exact) and not any(_WILD.search(str(it)) for it in exact))
+
+
 @rule("Only application load balancers face the internet", LOAD_BALANCER)
 def only_albs_face_the_internet(balancer: Resource) -> Iterator[str]:
     if not _is_application(balancer):
@@ -170,6 +230,23 @@ def only_albs_face_the_internet(balancer: Resource) -> Iterator[str]:
 @rule("A web ACL has rules", WEB_ACL, controls=["WAF.10"])
 def web_acl_has_rules(acl: Resource) -> Iterator[str]:
     yield from must_be_at_least(acl, "rules", 1)
+
+
+@rule("A web ACL blocks requests, and doesn't only count them", WEB_ACL)
+def web_acl_blocks(acl: Resource) -> Iterator[str]:
+    blocks = is_map(acl.get("defaultAction")) and acl.get("defaultAction.block") is not None
+    for entry in listed(acl.get("rules")):
+        if _names(entry.get("overrideAction"), "count"):
+            yield f"rule {entry.get('name')}: overrideAction only counts: set it to none"
+        blocks = blocks or _names(entry.get("overrideAction"), "none")
+        blocks = blocks or any(_names(entry.get("action"), kind) for kind in WAF_STOPS)
+    if not blocks:
+        yield "no rule blocks a request: add one whose action is block"
+
+
+def _names(action: object, kind: str) -> bool:
+    """Whether an action is of a kind. The block of most kinds is empty."""
+    return is_map(action) and action.get(kind) is not None
 
 
 @stack_rule("A web ACL writes logs", WEB_ACL, controls=["WAF.11"])

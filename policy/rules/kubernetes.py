@@ -22,6 +22,12 @@ CHART = "kubernetes:helm.sh/v4:Chart"
 SCALED_OBJECT = "kubernetes:keda.sh/v1alpha1:ScaledObject"
 
 
+@rule("A cluster in production has deletion protection", CLUSTER, COMPONENT)
+def cluster_is_protected(cluster: Resource) -> Iterator[str]:
+    if cluster.is_production and not _is_shell(cluster):
+        yield from must_be(cluster, "deletionProtection", True)
+
+
 @rule("A cluster's Kubernetes version is supported", CLUSTER, COMPONENT, controls=["EKS.2"])
 def cluster_version_is_supported(cluster: Resource) -> Iterator[str]:
     if _is_shell(cluster):

@@ -122,6 +122,19 @@ def containers_have_no_privileges(workload: Resource) -> Iterator[str]:
             yield f"container {name}: procMount is {context['procMount']}: remove it"
 
 
+@rule("Containers can't change the files of their image", *WORKLOADS)
+def containers_have_fixed_files(workload: Resource) -> Iterator[str]:
+    for container in _containers(workload):
+        if _map(container.get("securityContext")).get("readOnlyRootFilesystem") is not True:
+            yield f"container {container.get('name')}: readOnlyRootFilesystem is not true: set it to true"
+
+
+@rule("Pods get no token for the cluster's API unless they use it", *WORKLOADS)
+def pods_get_no_token(workload: Resource) -> Iterator[str]:
+    if _pod(workload).get("automountServiceAccountToken") is not False:
+        yield "automountServiceAccountToken is not false: set it to false"
+
+
 @rule("Containers don't run as root", *WORKLOADS)
 def containers_run_as_users(workload: Resource) -> Iterator[str]:
     pod = _map(_pod(workload).get("securityContext"))

@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import datetime
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,11 @@ def findings(it: Configuration) -> list[str]:
 
 # -- pods ----------------------------------------------------------------------------------------
 
-SECURE_CONTEXT: Values = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+SECURE_CONTEXT: Values = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
 SECURE_CONTAINER: Values = {
     "name": "app",
     "image": f"ghcr.io/example/app:1.2.3{DIGEST}",
@@ -79,6 +83,7 @@ SECURE_CONTAINER: Values = {
     "livenessProbe": {"httpGet": {"port": 8080}},
 }
 SECURE_POD: Values = {
+    "automountServiceAccountToken": False,
     "containers": [SECURE_CONTAINER],
     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     "volumes": [{"name": "work", "emptyDir": {}}],
@@ -124,6 +129,9 @@ POD_CHANGES: Mapping[str, tuple[str, Any]] = {
     "escalation": (f"{CONTEXT}.allowPrivilegeEscalation", True),
     "escalation by default": (f"{CONTEXT}.allowPrivilegeEscalation", None),
     "no context": (CONTEXT, None),
+    "writes to its image": (f"{CONTEXT}.readOnlyRootFilesystem", False),
+    "token of the API": ("automountServiceAccountToken", True),
+    "token of the API by default": ("automountServiceAccountToken", None),
     "keeps capabilities": (f"{CONTEXT}.capabilities", None),
     "adds a capability": (f"{CONTEXT}.capabilities.add", ["SYS_ADMIN"]),
     "unmasked proc": (f"{CONTEXT}.procMount", "Unmasked"),
@@ -465,9 +473,79 @@ NAMES_OF_EXCEPTIONS: Mapping[str, tuple[str, Values]] = {
 }
 
 
+METRICS: Values = {
+    "name": "a",
+    "statement": {"geoMatchStatement": {"countryCodes": ["AQ"]}},
+    "visibilityConfig": {"cloudwatchMetricsEnabled": True},
+}
+SIGNED_IN: Values = {"authenticationMode": {"type": "iam"}}
+WEAK_ACLS: Sequence[tuple[str, str, Values]] = (
+    ("only counts", "allow", {"action": {"count": {}}}),
+    ("only allows", "allow", {"action": {"allow": {}}}),
+    ("counts managed rules", "allow", {"overrideAction": {"count": {}}}),
+    ("counts, and blocks the rest", "block", {"overrideAction": {"count": {}}}),
+    ("no action", "allow", {}),
+)
+COMBINATIONS: Mapping[str, tuple[str, Values]] = {
+    **{
+        f"rotation: {label}": ("aws:secretsmanager/secretRotation:SecretRotation", {"rotationRules": values})
+        for label, values in {
+            "never": {},
+            "after three years": {"automaticallyAfterDays": 1000},
+            "at a rate of a year": {"scheduleExpression": "rate(365 days)"},
+            "at a rate of weeks": {"scheduleExpression": "rate(52 weeks)"},
+            "once a year": {"scheduleExpression": "cron(0 8 1 1 ? *)"},
+            "in a far year": {"scheduleExpression": "cron(0 8 1 * ? 2099)"},
+            "twice a year": {"scheduleExpression": "cron(0 8 1 */6 ? *)"},
+            "unreadable": {"scheduleExpression": "sometimes"},
+        }.items()
+    },
+    "key that rotates after seven years": (
+        "aws:kms/key:Key",
+        {"enableKeyRotation": True, "rotationPeriodInDays": 2560},
+    ),
+    **{
+        f"web ACL: {label}": (
+            "aws:wafv2/webAcl:WebAcl",
+            {"defaultAction": {default: {}}, "rules": [{**METRICS, **action}]},
+        )
+        for label, default, action in WEAK_ACLS
+    },
+    **{
+        f"cache user: {label}": ("aws:elasticache/user:User", {**SIGNED_IN, "accessString": access})
+        for label, access in (
+            ("all commands", "on ~* +@all"),
+            ("all commands by the other name", "on ~* allcommands"),
+            ("all commands but one", "on ~orders:* +@ALL -flushall"),
+        )
+    },
+    **{
+        f"brokers: {label}": ("aws:msk/cluster:Cluster", {"clientAuthentication": values})
+        for label, values in {
+            "nobody authenticates beside TLS": {"unauthenticated": False},
+            "IAM is off": {"unauthenticated": False, "sasl": {"iam": False}},
+            "IAM, and everybody": {"unauthenticated": True, "sasl": {"iam": True}},
+        }.items()
+    },
+    "administrator of the cluster": (
+        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+        {"policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"},
+    ),
+    "editor of the cluster": (
+        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+        {"policyArn": "arn:aws-us-gov:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"},
+    ),
+}
+
+
 def _companions() -> Iterator[Configuration]:
     for label, (type_, properties) in COMPANIONS.items():
         yield Configuration("unknown at preview", label, type_, properties)
+
+
+def _combinations() -> Iterator[Configuration]:
+    for label, (type_, properties) in COMBINATIONS.items():
+        yield Configuration("combinations", label, type_, properties)
 
 
 def _names() -> Iterator[Configuration]:
@@ -479,7 +557,7 @@ def _names() -> Iterator[Configuration]:
         )
 
 
-ATTACKS = (*_types(), *_companions(), *_names(), *_pods(), *_cluster(), *_secrets())
+ATTACKS = (*_types(), *_companions(), *_combinations(), *_names(), *_pods(), *_cluster(), *_secrets())
 
 
 # -- secure variants -----------------------------------------------------------------------------
@@ -529,6 +607,21 @@ def _secure() -> Iterator[Configuration]:
     yield Configuration("unknown at preview", "our key", ENCRYPTION, key)
     block = f"{_BUCKET}PublicAccessBlock:BucketPublicAccessBlock"
     yield Configuration("unknown at preview", "blocked", block, BLOCKED)
+    for schedule in ("rate(30 days)", "rate(4 hours)", "cron(0 8 1 * ? *)", "cron(0 8 ? * MON#1 *)"):
+        rules = {"rotationRules": {"scheduleExpression": schedule}}
+        yield Configuration(
+            "combinations", schedule, "aws:secretsmanager/secretRotation:SecretRotation", rules
+        )
+    managed: Values = {**METRICS, "overrideAction": {"none": {}}}
+    counts: Values = {**METRICS, "action": {"count": {}}}
+    acl: Values = {"defaultAction": {"allow": {}}, "rules": [managed, counts]}
+    yield Configuration("combinations", "managed rules", "aws:wafv2/webAcl:WebAcl", acl)
+    yield Configuration(
+        "combinations",
+        "user that is off",
+        "aws:elasticache/user:User",
+        {**SIGNED_IN, "accessString": "off -@all"},
+    )
     foundation = ("foundation-x-logs", "trading:tier:Foundation")
     yield Configuration(
         "names as evidence",

@@ -129,6 +129,17 @@ def trigger(ignore: str) -> dict[str, Any]:
     return {"type": "prometheus", "metadata": {"ignoreNullValues": ignore}}
 
 
+NOT_FROM = {"StringNotEquals": {"aws:SourceVpce": "vpce-0a1b"}}
+HEADERS: dict[str, Any] = {
+    "strictTransportSecurity": {
+        "accessControlMaxAgeSec": 31_536_000,
+        "includeSubdomains": True,
+        "override": True,
+    },
+    "contentTypeOptions": {"override": True},
+    "frameOptions": {"frameOption": "DENY", "override": True},
+}
+MANAGED: dict[str, Any] = {"name": "a", "overrideAction": {"none": {}}}
 BLOCKED: dict[str, Any] = dict.fromkeys(
     ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
 )
@@ -170,6 +181,19 @@ CASES = {
     "flow-log-records-rejections": one(
         network.FLOW_LOG, {"trafficType": "ALL"}, {"trafficType": "ACCEPT"}, 'trafficType is "ACCEPT"'
     ),
+    "security-group-rules-stay-small": Case(
+        [
+            resource(network.SECURITY_GROUP, {"ingress": [{"cidrBlocks": ["203.0.113.0/24", "10.0.0.0/8"]}]}),
+            other(network.INGRESS_RULE, {"cidrIpv4": "198.51.0.0/16"}),
+        ],
+        [
+            resource(network.SECURITY_GROUP, {"ingress": [{"cidrBlocks": ["52.0.0.0/16", "52.1.0.0/16"]}]}),
+            other(network.INGRESS_RULE, {"cidrIpv4": "52.2.0.0/16"}),
+            other(network.SECURITY_GROUP_RULE, {"type": "ingress", "cidrBlocks": ["52.3.0.0/16"]}),
+            other(network.INGRESS_RULE, {"cidrIpv4": "52.4.0.0/32"}),
+        ],
+        "its rules admit 262,145 public addresses of IPv4 together, but at most 262,144 are accepted",
+    ),
     "vpc-has-flow-logs": pair(network.VPC, other(network.FLOW_LOG, {"trafficType": "ALL"}), "FlowLog"),
     "subnet-assigns-no-public-addresses": one(
         "aws:ec2/subnet:Subnet",
@@ -202,6 +226,43 @@ CASES = {
             "orderedCacheBehaviors": [{"viewerProtocolPolicy": "allow-all"}],
         },
         "viewerProtocolPolicy is allow-all",
+    ),
+    "response-headers-protect-browsers": one(
+        edge.RESPONSE_HEADERS,
+        {"securityHeadersConfig": HEADERS},
+        {"securityHeadersConfig": {**HEADERS, "strictTransportSecurity": {"accessControlMaxAgeSec": 300}}},
+        "accessControlMaxAgeSec is 300: set it to at least 31536000",
+    ),
+    "web-acl-blocks": one(
+        edge.WEB_ACL,
+        {"defaultAction": {"allow": {}}, "rules": [MANAGED, {"name": "b", "action": {"count": {}}}]},
+        {"defaultAction": {"allow": {}}, "rules": [{"name": "b", "action": {"count": {}}}]},
+        "no rule blocks a request",
+    ),
+    "listener-forwards-only-proven-requests": Case(
+        [
+            resource(edge.LISTENER, {"defaultActions": [{"type": "fixed-response"}]}, refers_to="balancer"),
+            resource(edge.LOAD_BALANCER, name="balancer"),
+            other(
+                edge.LISTENER_RULE,
+                {
+                    "actions": [{"type": "forward"}],
+                    "conditions": [{"httpHeader": {"httpHeaderName": "x-origin", "values": [SECRET]}}],
+                },
+            ),
+        ],
+        [
+            resource(edge.LISTENER, {"defaultActions": [{"type": "fixed-response"}]}, refers_to="balancer"),
+            resource(edge.LOAD_BALANCER, name="balancer"),
+            other(
+                edge.LISTENER_RULE,
+                {
+                    "actions": [{"type": "forward"}],
+                    "conditions": [{"httpHeader": {"httpHeaderName": "x-origin", "values": ["*"]}}],
+                },
+            ),
+        ],
+        "other forwards requests of everybody",
     ),
     "cloudfront-is-logged": pair(
         edge.DISTRIBUTION, other(edge.LOG_DELIVERY_SOURCE), "neither a LogDeliverySource"
@@ -361,7 +422,10 @@ CASES = {
         "kmsKeyId is not set",
     ),
     "rds-cluster-is-protected": one(
-        data.DB_CLUSTER, {"deletionProtection": True}, {}, "deletionProtection is not set"
+        data.DB_CLUSTER,
+        {"deletionProtection": True, "deleteAutomatedBackups": False},
+        {"deleteAutomatedBackups": False},
+        "deletionProtection is not set",
     ),
     "rds-cluster-knows-iam": one(
         data.DB_CLUSTER, {"iamDatabaseAuthenticationEnabled": True}, {}, "iamDatabaseAuthenticationEnabled"
@@ -436,14 +500,52 @@ CASES = {
     "table-capacity-scales": Case(
         [resource(data.TABLE), *TARGETS], [resource(data.TABLE), TARGETS[0]], "WriteCapacityUnits"
     ),
+    "deletion-needs-emptiness": one(
+        data.BUCKET, {"forceDestroy": False}, {"forceDestroy": True}, "forceDestroy is true"
+    ),
+    "global-database-is-protected": one(
+        data.GLOBAL_CLUSTER,
+        {"deletionProtection": True},
+        {"deletionProtection": False},
+        "deletionProtection is false",
+    ),
+    "cache-user-names-its-commands": one(
+        data.CACHE_USER,
+        {"accessString": "on ~orders:* +@read"},
+        {"accessString": "on ~* +@all"},
+        "allows all commands",
+    ),
+    "brokers-write-logs": one(
+        data.BROKERS,
+        {"loggingInfo": {"brokerLogs": {"cloudwatchLogs": {"enabled": True}}}},
+        {"loggingInfo": {"brokerLogs": {"cloudwatchLogs": {"enabled": False}}}},
+        "loggingInfo.brokerLogs has no place",
+    ),
+    "rotation-takes-place": one(
+        access.ROTATION,
+        {"rotationRules": {"automaticallyAfterDays": 30}},
+        {"rotationRules": {"automaticallyAfterDays": 1000}},
+        "automaticallyAfterDays is 1000",
+    ),
+    "secret-can-be-restored": one(
+        access.SECRET_VALUE_HOLDER,
+        {"recoveryWindowInDays": 30},
+        {"recoveryWindowInDays": 0},
+        "recoveryWindowInDays is 0",
+    ),
     "table-has-point-in-time-recovery": one(
         data.TABLE, {"pointInTimeRecovery": {"enabled": True}}, {}, "pointInTimeRecovery.enabled is not set"
     ),
     "table-is-protected": one(data.TABLE, {"deletionProtectionEnabled": True}, {}, "deletionProtection"),
     "table-is-encrypted": one(
         data.TABLE,
-        {"serverSideEncryption": {"kmsKeyArn": OUR_KEY}},
-        {"serverSideEncryption": {"kmsKeyArn": "arn:aws:kms:us-east-1:1:alias/aws/dynamodb"}},
+        {"serverSideEncryption": {"enabled": True, "kmsKeyArn": OUR_KEY}},
+        {
+            "serverSideEncryption": {
+                "enabled": True,
+                "kmsKeyArn": "arn:aws:kms:us-east-1:1:alias/aws/dynamodb",
+            }
+        },
         "kmsKeyArn is an AWS managed key",
     ),
     "cache-is-backed-up": one(
@@ -500,8 +602,8 @@ CASES = {
     ),
     "brokers-are-private": one(
         data.BROKERS,
-        {"clientAuthentication": {"unauthenticated": False}},
-        {"clientAuthentication": {"unauthenticated": True}},
+        {"clientAuthentication": {"unauthenticated": False, "sasl": {"iam": True}}},
+        {"clientAuthentication": {"unauthenticated": True, "sasl": {"iam": True}}},
         "unauthenticated is true",
     ),
     "brokers-span-zones": one(
@@ -674,7 +776,18 @@ CASES = {
     "composite-alarm-tells-somebody": one(
         operations.COMPOSITE_ALARM, {"alarmActions": ["arn"]}, {"alarmActions": []}, "name a topic"
     ),
+    "condition-names-our-network": Case(
+        [
+            replace(deny(Condition=NOT_FROM), sources={"policy": frozenset(["urn:third"])}),
+            resource(network.ENDPOINT, name="third"),
+        ],
+        [deny(Condition=NOT_FROM), resource(network.ENDPOINT, name="third")],
+        "policy has a condition on vpce-0a1b, which this program does not create",
+    ),
     # -- kubernetes
+    "cluster-is-protected": one(
+        kubernetes.CLUSTER, {"deletionProtection": True}, {}, "deletionProtection is not set"
+    ),
     "cluster-version-is-supported": one(
         kubernetes.CLUSTER, {"version": "1.36"}, {"version": "1.30"}, "version is 1.30"
     ),
@@ -713,6 +826,18 @@ CASES = {
     ),
     "image-is-pinned": one(
         DEPLOYMENT, container(image=PINNED), container(image="ghcr.io/example/orders"), "must name a version"
+    ),
+    "containers-have-fixed-files": one(
+        DEPLOYMENT,
+        container(securityContext={"readOnlyRootFilesystem": True}),
+        container(securityContext={"readOnlyRootFilesystem": False}),
+        "container app: readOnlyRootFilesystem is not true",
+    ),
+    "pods-get-no-token": one(
+        DEPLOYMENT,
+        {"spec": {"template": {"spec": {"automountServiceAccountToken": False}}}},
+        container(),
+        "automountServiceAccountToken is not false",
     ),
     "image-is-reachable": one(
         DEPLOYMENT, container(image=PINNED), container(image="nginx:1.29.4"), "comes from docker.io"
@@ -980,7 +1105,10 @@ WRONG_TOO = [
     ("document-admits-only-us", policy(data.BUCKET_POLICY, Principal="*", Action="s3:GetObject")),
     ("bucket-policy-gives-no-control", policy(data.BUCKET_POLICY, Principal=ROOT, NotAction="s3:GetObject")),
     *(
-        ("table-is-encrypted", resource(data.TABLE, {"serverSideEncryption": {"kmsKeyArn": key}}))
+        (
+            "table-is-encrypted",
+            resource(data.TABLE, {"serverSideEncryption": {"enabled": True, "kmsKeyArn": key}}),
+        )
         for key in (
             "arn:aws:kms:us-east-1:999999999999:key/1",
             "arn:aws:kms:us-east-1:999999999999:alias/ours",
@@ -1119,6 +1247,10 @@ def test_deny_of_plain_http_covers_everyone_and_everything(changes: dict[str, An
         "rds-cluster-is-protected",
         "rds-cluster-is-backed-up",
         "rds-cluster-spans-zones",
+        "cluster-is-protected",
+        "deletion-needs-emptiness",
+        "global-database-is-protected",
+        "secret-can-be-restored",
         "table-is-protected",
         "user-pool-is-protected",
         "brokers-span-zones",

@@ -51,7 +51,7 @@ def test_findings_block_if_the_deployment_would_fail(severity: str, blocks: bool
 
 
 ENTRY = {
-    "resources": ["logs"],
+    "resources": ["aws:s3/bucket:Bucket::logs"],
     "reason": "they are right as they are",
     "owner": "team",
     "expires": "2026-01-31",

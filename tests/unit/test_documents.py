@@ -66,7 +66,7 @@ def test_links_lead_to_pages_and_headings(page: str) -> None:
 @pytest.mark.parametrize("page", LIVING)
 def test_paths_exist(page: str) -> None:
     links_removed = re.sub(r"\]\([^)]*\)", "]", text(page))
-    paths = set(re.findall(rf"(?<![\w./$-])((?:{FOLDERS})/[\w./*-]*[\w/*])", links_removed))
+    paths = set(re.findall(rf"(?<![\w./$:-])((?:{FOLDERS})/[\w./*-]*[\w/*])", links_removed))
     beside = (ROOT / page).parent
     assert sorted(path for path in paths if not any(ROOT.glob(path)) and not any(beside.glob(path))) == []
 

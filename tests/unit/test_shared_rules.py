@@ -20,7 +20,8 @@ KNOWS = {
     "policy": {"policy", "settings"},
     # This command is for maintainers. It scans what the sandbox deployed.
     "policy/scan": {"policy", "sandbox", "settings"},
-    "sandbox": {"sandbox", "settings"},
+    # It runs the engine with the policy pack, and proves that the rules ran.
+    "sandbox": {"policy", "sandbox", "settings"},
 }
 """Part of the program → the parts that it can import."""
 
