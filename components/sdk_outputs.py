@@ -1,0 +1,219 @@
+"""Faster versions of functions of Pulumi's SDK that it calls for every output, property and resource.
+
+Each gives the same results as the SDK's own function. `components.sdk_costs` uses them only in place of the
+versions that they were compared with.
+"""
+
+# The SDK's functions are private and untyped.
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+from __future__ import annotations
+
+import asyncio
+import functools
+import pathlib
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+import pulumi
+from pulumi import _types as sdk_types
+from pulumi import output as sdk_output
+from pulumi.runtime import resource as sdk_resource
+from pulumi.runtime import rpc as sdk_rpc
+from pulumi.runtime import settings as sdk_settings
+from pulumi.runtime import stack as sdk_stack
+from pulumi.runtime.proto import source_pb2
+
+stack: Any = sdk_stack
+_settings: Any = sdk_settings
+_data: Any = sdk_output._OutputData
+
+
+async def wait_for_rpcs(await_all_outstanding_tasks: bool = True) -> None:
+    """Waits for all calls to the engine and all outputs, including those that are added meanwhile.
+
+    After each output, the SDK starts to wait for all outstanding ones again, so its time grows with the
+    square of their number.
+
+    Raises:
+        Exception: the first error of a call or an output.
+    """
+    manager = stack._get_rpc_manager()
+    while True:
+        while manager.rpcs:
+            # Calls that were just added start only when the event loop runs.
+            await asyncio.sleep(0)
+            try:
+                await manager.rpcs.pop()
+            except Exception as error:
+                if manager.unhandled_exception is not None:
+                    raise error from _unhandled(manager)
+                raise
+        if manager.unhandled_exception is not None:
+            raise _unhandled(manager)
+        if await_all_outstanding_tasks:
+            await _wait_for_outputs()
+        if not manager.rpcs:
+            return
+
+
+def _unhandled(manager: Any) -> BaseException:
+    return manager.unhandled_exception.with_traceback(manager.exception_traceback)
+
+
+async def _wait_for_outputs() -> None:
+    # Each output adds itself to the queue when it ends, so nothing waits for the same output twice.
+    ended: deque[asyncio.Future[Any]] = deque()
+    some_ended = asyncio.Event()
+
+    def end(output: asyncio.Future[Any]) -> None:
+        ended.append(output)
+        some_ended.set()
+
+    waiting = 0
+    while True:
+        with stack.SETTINGS.lock:
+            new = list(stack.SETTINGS.outputs)
+            stack.SETTINGS.outputs.clear()
+        for output in new:
+            output.add_done_callback(end)
+        waiting += len(new)
+        if not waiting:
+            return
+        some_ended.clear()
+        if not ended:
+            await some_ended.wait()
+        while ended:
+            waiting -= 1
+            try:
+                ended.popleft().result()
+            except getattr(stack, "ResourceRegistrationFailed", ()):
+                # An update that continues after errors reports them itself, and other resources go on.
+                pass
+
+
+def track(self: pulumi.Output[Any]) -> None:
+    """Adds an output to those that the program waits for at its end.
+
+    The SDK also adds those that already have a value.
+    """
+    data = self._data
+    if data.done() and not data.cancelled() and data.exception() is None:
+        return
+    settings = _settings.SETTINGS
+    with settings.lock:
+        settings.outputs.add(data)
+    data.add_done_callback(_untrack)
+
+
+def _untrack(data: asyncio.Future[Any]) -> None:
+    # One that failed remains, so that the end of the program finds it.
+    if not data.cancelled() and data.exception() is None:
+        settings = _settings.SETTINGS
+        with settings.lock:
+            settings.outputs.discard(data)
+
+
+def transfer_properties(res: Any, props: Mapping[str, Any], custom: bool) -> dict[str, Callable[..., None]]:
+    """Gives a resource an output for each property, and returns the functions that resolve them.
+
+    The SDK uses four futures and a task for each output, most of which no program reads.
+    """
+    resolvers: dict[str, Callable[..., None]] = {}
+    for name in props:
+        if name == "urn" or (name == "id" and custom):
+            continue  # they are resolved elsewhere
+        data: asyncio.Future[Any] = asyncio.Future()
+        resolvers[name] = functools.partial(_resolve, res, data)
+        res.__dict__[name] = pulumi.Output._from_data(data)
+    return resolvers
+
+
+def _resolve(
+    res: Any,
+    data: asyncio.Future[Any],
+    value: Any,
+    is_known: bool,
+    is_secret: bool,
+    deps: set[Any] | None,
+    failed: Exception | None,
+) -> None:
+    if failed is not None:
+        data.set_exception(failed)
+    else:
+        resources = {*(deps or ()), res}
+        data.set_result(_data(resources=resources, value=value, is_known=is_known, is_secret=is_secret))
+
+
+create_urn_of_outputs: Any = sdk_resource.create_urn
+
+
+@functools.wraps(create_urn_of_outputs)
+def create_urn(
+    name: Any, type_: Any, parent: Any = None, project: str | None = None, stack: str | None = None
+) -> Any:
+    """The URN of a resource. The SDK calls it with plain texts for each resource, and combines outputs."""
+    if not (isinstance(name, str) and isinstance(type_, str) and isinstance(parent, str)):
+        return create_urn_of_outputs(name, type_, parent, project, stack)
+    return pulumi.Output.from_input(f"{parent[: parent.rfind('::')]}${type_}::{name}")
+
+
+contains_unknowns_inside: Any = sdk_rpc.contains_unknowns
+
+
+def contains_unknowns(val: Any) -> bool:
+    """Whether a value is or contains an unknown one. The SDK prepares a search for plain values, too."""
+    if isinstance(val, dict | list):
+        return contains_unknowns_inside(val)
+    return isinstance(val, sdk_output.Unknown)
+
+
+def get_property(self: Any, obj: Any, _: Any) -> Any:
+    """A setting's value in the current context. The SDK looks it up twice."""
+    value = self.fget()
+    return self if obj is None or isinstance(value, dict) else value
+
+
+unwrap_any_type: Any = sdk_types.unwrap_type
+_unwrapped: dict[int, tuple[Any, Any]] = {}
+
+
+def unwrap_type(val: Any) -> Any:
+    """The type in an annotation such as `Input[Optional[T]]`, which the SDK analyzes again for each value.
+
+    Annotations are compared by identity, because typing counts those in another order as equal.
+    """
+    found = _unwrapped.get(id(val))
+    if found is None:
+        found = _unwrapped[id(val)] = (val, unwrap_any_type(val))
+    return found[1]
+
+
+def get_stack_trace() -> source_pb2.StackTrace:
+    """The calls that led to a resource, above the constructors of its classes.
+
+    The SDK reads the source lines of all of them, and builds a path for each.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    constructors = 0
+    while frame:
+        constructors += frame.f_code.co_name == "__init__"
+        if constructors == 3:
+            break
+        frame = frame.f_back
+    frames: list[source_pb2.StackFrame] = []
+    while frame and (frame := frame.f_back):
+        frames.append(_frame(frame.f_code.co_filename, frame.f_lineno))
+    return source_pb2.StackTrace(frames=frames)
+
+
+@functools.cache
+def _frame(file: str, line: int) -> source_pb2.StackFrame:
+    try:
+        uri = pathlib.Path(file).as_uri()
+    except ValueError:  # such as `<frozen runpy>`
+        return source_pb2.StackFrame()
+    return source_pb2.StackFrame(pc=source_pb2.SourcePosition(uri=uri, line=line))
