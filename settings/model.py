@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import ipaddress
+import itertools
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, NamedTuple, Self, TypeGuard, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 NAMESPACE = "trading"
 """Namespace of the platform's keys in a stack file."""
@@ -104,6 +116,21 @@ def refused(title: str, problems: Iterable[tuple[str, str, Location, Any]]) -> V
     )
 
 
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Field → docstring below it, also in the models that it inherits from."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base.__module__.partition(".")[0] != "pydantic":
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            for field, below in itertools.pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
+                match field, below:
+                    case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                        found[name] = inspect.cleandoc(text)
+                    case _:
+                        pass
+    return found
+
+
 class Model(BaseModel):
     """Base of all settings: camel-case keys, no unknown keys, and no implicit conversion.
 
@@ -117,8 +144,20 @@ class Model(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,  # the engine cannot pass them
-        use_attribute_docstrings=True,  # editors and the errors for missing keys show them
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        """Describes the keys with the fields' docstrings, which editors and errors for missing keys show.
+
+        Pydantic's `use_attribute_docstrings` reads the source of all models whenever they are imported.
+        """
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, text in _docstrings(cls).items():
+            node = schema.get("properties", {}).get(cls.model_fields[name].alias or name)
+            if node is not None:
+                node.setdefault("description", text)
+        return schema
 
     @model_validator(mode="after")
     def _keeps_its_rules(self) -> Self:
