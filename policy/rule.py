@@ -59,7 +59,7 @@ class Resource:
         """The types of its parents, its type and its name, as in its URN."""
         return places.place(self.urn)
 
-    @property
+    @functools.cached_property
     def refers_to(self) -> frozenset[str]:
         """URNs of the resources whose outputs are used in the properties."""
         return frozenset[str]().union(*self.sources.values())
@@ -86,6 +86,12 @@ class Resource:
         if unknown:
             raise unknown
 
+    def reuse(self, other: Resource) -> None:
+        """Takes the texts and documents that were found in another one, which has the same properties."""
+        for name in ("_documents", "_texts"):
+            if name in vars(other):
+                vars(self)[name] = vars(other)[name]
+
     @functools.cached_property
     def _documents(self) -> tuple[list[Document], UnknownValueError | None]:
         return collected(documents(self.properties))
@@ -106,9 +112,22 @@ class Stack:
 
     resources: Sequence[Resource]
 
+    @functools.cached_property
+    def by_type(self) -> Mapping[str, Sequence[Resource]]:
+        """Type → the resources that have it, in their order."""
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.type, []).append(resource)
+        return found
+
     def companions(self, resource: Resource, *types: str) -> Iterator[Resource]:
         """The resources of the given types that refer to `resource`, such as a bucket's policy."""
-        return (other for other in self.resources if other.type in types and resource.urn in other.refers_to)
+        return (
+            other
+            for type_ in types
+            for other in self.by_type.get(type_, ())
+            if resource.urn in other.refers_to
+        )
 
     def siblings(self, resource: Resource, key: str) -> list[Resource]:
         """The resources of the same type that belong to the same resource, including this one.
@@ -116,11 +135,8 @@ class Stack:
         The property `key` names the resource that they belong to. A preview compares where the property comes
         from, because it doesn't know the value yet.
         """
-        return [
-            other
-            for other in self.resources
-            if other.type == resource.type and _owner(other, key) == _owner(resource, key)
-        ]
+        owner = _owner(resource, key)
+        return [other for other in self.by_type.get(resource.type, ()) if _owner(other, key) == owner]
 
 
 def _owner(resource: Resource, key: str) -> object:

@@ -7,6 +7,7 @@ pulumi_policy deserializes every resource again for each policy, which takes min
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -45,9 +46,9 @@ from policy.switches import RESULT_VARIABLE, Result
 TODAY = datetime.datetime.now(datetime.UTC).date()
 EXCEPTIONS = exceptions.load(known_rules=NAMES)
 
-_asked: dict[str, Mapping[str, Any]] = {}
-"""URN → inputs of the resource. For stack policies the engine sends outputs, most of which a preview doesn't
-know."""
+_asked: dict[str, Resource] = {}
+"""URN → the resource with its inputs. For stack policies the engine sends outputs, most of which a preview
+doesn't know."""
 
 
 def _deserialize(props: dict[str, Any], proxy_secrets: bool = False) -> dict[str, Any]:
@@ -90,8 +91,8 @@ _counts = _Counts()
 
 
 class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignore[reportPrivateUsage]
-    """Records the configuration that the engine sends before it analyzes any resource, and refuses to be
-    weakened.
+    """Records the configuration that the engine sends before it analyzes any resource, refuses to be
+    weakened, and leaves out what pulumi_policy does for each resource although this pack doesn't need it.
 
     The engine sends it to every pack with ConfigureStack, but pulumi_policy keeps only the stack's tags. The
     engine sets PULUMI_CONFIG only for packs in languages without a language host, and Python has one
@@ -125,6 +126,37 @@ class _Servicer(pulumi_policy.policy._PolicyAnalyzerServicer):  # pyright: ignor
             )
         return super().Configure(request, context)  # pyright: ignore[reportUnknownMemberType]
 
+    def Remediate(self, _request: Any, _context: Any) -> analyzer_pb2.RemediateResponse:  # noqa: N802
+        """Changes nothing: both policies are mandatory. pulumi_policy converts all properties first."""
+        return analyzer_pb2.RemediateResponse()
+
+    def AnalyzeStack(self, request: Any, context: Any) -> Any:  # noqa: N802 (the protocol's name)
+        """Leaves out the outputs of the resources whose inputs are known (`_asked`)."""
+        for resource in request.resources:
+            if resource.type != STACK and resource.urn in _asked:
+                resource.ClearField("properties")
+        return super().AnalyzeStack(request, context)  # pyright: ignore[reportUnknownMemberType]
+
+    def _get_provider_resource(self, request: Any) -> Any:
+        """The resource's provider. Most resources have one of a few."""
+        provider = request.provider.SerializeToString() if request.HasField("provider") else b""
+        if provider not in self._providers:
+            found = super()._get_provider_resource(request)  # pyright: ignore[reportUnknownMemberType]
+            self._providers[provider] = found
+        return self._providers[provider]
+
+    def _configure_runtime_settings(self) -> None:
+        """Reads the environment once, and not for each resource."""
+        if not self._configured:
+            super()._configure_runtime_settings()  # pyright: ignore[reportUnknownMemberType]
+            self._configured = True
+
+    _configured = False
+
+    @functools.cached_property
+    def _providers(self) -> dict[bytes, PolicyProviderResource | None]:
+        return {}
+
 
 pulumi_policy.policy._PolicyAnalyzerServicer = _Servicer  # pyright: ignore[reportPrivateUsage]
 
@@ -142,7 +174,7 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         environment=_stack.environment,
         is_component=_is_component(args.resource_type, args.provider),
     )
-    _asked[args.urn] = args.props
+    _asked[args.urn] = resource
     if resource.type in STATEFUL:
         _counts.data.add(args.urn)
         _hold_to_preview(resource, report)
@@ -222,13 +254,16 @@ def _judge(
 
 
 def _resource(resource: PolicyResource) -> Resource:
-    return Resource(
+    asked = None if resource.resource_type == STACK else _asked.get(resource.urn)
+    if asked:
+        properties = asked.properties
+    else:
+        properties = _shown(resource) if resource.resource_type == STACK else resource.props
+    found = Resource(
         type=resource.resource_type,
         name=resource.name,
         urn=resource.urn,
-        properties=_shown(resource)
-        if resource.resource_type == STACK
-        else _asked.get(resource.urn, resource.props),
+        properties=properties,
         provider=_properties(resource.provider),
         protect=resource.opts.protect,
         sources={
@@ -239,6 +274,9 @@ def _resource(resource: PolicyResource) -> Resource:
         environment=_stack.environment,
         is_component=_is_component(resource.resource_type, resource.provider),
     )
+    if asked:
+        found.reuse(asked)
+    return found
 
 
 def _shown(stack: PolicyResource) -> Mapping[str, Any]:
