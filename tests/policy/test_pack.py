@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi_policy
@@ -20,12 +19,16 @@ THEIRS: Any = pulumi_policy.policy._PolicyAnalyzerServicer
 QUEUE = "aws:sqs/queue:Queue"
 
 
+def _nothing(*_: Any, **__: Any) -> None:
+    """Finds no problem."""
+
+
 @pytest.fixture
 def pack(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The names in the pack's module, which only the engine runs."""
     for name in ("deserialize_properties", "_PolicyAnalyzerServicer"):
         monkeypatch.setattr(pulumi_policy.policy, name, getattr(pulumi_policy.policy, name))
-    monkeypatch.setattr(pulumi_policy, "PolicyPack", lambda **_: None)
+    monkeypatch.setattr(pulumi_policy, "PolicyPack", _nothing)
     monkeypatch.syspath_prepend(str(ROOT))
     return runpy.run_path(str(ROOT / "policy" / "pack" / "__main__.py"))
 
@@ -46,13 +49,9 @@ def _request(urn: str = "urn:pulumi:s::p::aws:sqs/queue:Queue::a", **inputs: Any
     return request
 
 
-def _nothing(*_: Any) -> None:
-    """Finds no problem."""
-
-
 @pytest.fixture
-def policies() -> Iterator[list[Any]]:
-    yield [
+def policies() -> list[Any]:
+    return [
         ResourceValidationPolicy(name="resources", description="All resources", validate=_nothing),
         StackValidationPolicy(name="stack", description="The stack", validate=_nothing),
     ]
@@ -73,12 +72,10 @@ def test_providers_are_read_once(pack: dict[str, Any], policies: list[Any]) -> N
         analyzer_pb2.AnalyzeRequest(),
         analyzer_pb2.AnalyzeRequest(provider=_provider("eu-west-1")),
     ):
-        expected = theirs._get_provider_resource(request)
+        expected: Any = theirs._get_provider_resource(request)
         found.append(ours._get_provider_resource(request))
-        if not expected:
-            assert found[-1] is None
-        else:
-            assert (found[-1].urn, dict(found[-1].props)) == (expected.urn, dict(expected.props))
+        seen, wanted = ([it.urn, dict(it.props)] if it else None for it in (found[-1], expected))
+        assert seen == wanted
     assert found[0] is found[3]
 
 
@@ -114,7 +111,12 @@ def test_the_environment_is_read_once(
     pack: dict[str, Any], policies: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr("pulumi.runtime.get_config_env", lambda: read.append(1) or {})
+
+    def config() -> dict[str, str]:
+        read.append(1)
+        return {}
+
+    monkeypatch.setattr("pulumi.runtime.get_config_env", config)
     servicer = _servicer(pack["_Servicer"], policies)
     for _ in range(3):
         servicer.Analyze(_request(), None)
