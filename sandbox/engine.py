@@ -125,6 +125,8 @@ class Session:
             "PULUMI_HOME": str(directory / "pulumi-home"),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # The engine's memory is small. By default, Go searches it for garbage too often.
+            "GOGC": os.environ.get("GOGC", "400"),
             # Otherwise the engine tries to download plugins in every run once there is a state.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import ipaddress
-import itertools
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, NamedTuple, Self, TypeGuard, TypeVar
 
@@ -16,12 +12,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     ValidationError,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 NAMESPACE = "trading"
 """Namespace of the platform's keys in a stack file."""
@@ -116,21 +111,6 @@ def refused(title: str, problems: Iterable[tuple[str, str, Location, Any]]) -> V
     )
 
 
-def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """Field → docstring below it, also in the models that it inherits from."""
-    found: dict[str, str] = {}
-    for base in reversed(model.__mro__):
-        if issubclass(base, BaseModel) and base.__module__.partition(".")[0] != "pydantic":
-            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-            for field, below in itertools.pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
-                match field, below:
-                    case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                        found[name] = inspect.cleandoc(text)
-                    case _:
-                        pass
-    return found
-
-
 class Model(BaseModel):
     """Base of all settings: camel-case keys, no unknown keys, and no implicit conversion.
 
@@ -145,19 +125,6 @@ class Model(BaseModel):
         strict=True,
         allow_inf_nan=False,  # the engine cannot pass them
     )
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
-        """Describes the keys with the fields' docstrings, which editors and errors for missing keys show.
-
-        Pydantic's `use_attribute_docstrings` reads the source of all models whenever they are imported.
-        """
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        for name, text in _docstrings(cls).items():
-            node = schema.get("properties", {}).get(cls.model_fields[name].alias or name)
-            if node is not None:
-                node.setdefault("description", text)
-        return schema
 
     @model_validator(mode="after")
     def _keeps_its_rules(self) -> Self:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import functools
+import inspect
+import itertools
+import textwrap
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
 
 from settings.by_name import MARK
 from settings.model import NAMESPACE
@@ -17,12 +23,45 @@ OVERRIDES = "Overrides"
 """Suffix of a definition that has the keys of a model, none of them required."""
 
 
+class _Described(GenerateJsonSchema):
+    """Describes the keys with the fields' docstrings, which editors and errors for missing keys show.
+
+    Pydantic's `use_attribute_docstrings` would read the source of all models whenever they are imported.
+    """
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        """The JSON Schema of one model."""
+        found, model = super().model_schema(schema), schema["cls"]
+        for name, text in _docstrings(model).items():
+            key = model.model_fields[name].alias or name
+            found["properties"][key].setdefault("description", text)
+        return found
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Field → docstring below it, also in the models that it inherits from."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base.__module__.partition(".")[0] != "pydantic":
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            for field, below in itertools.pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
+                match field, below:
+                    case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                        found[name] = inspect.cleandoc(text)
+                    case _:
+                        pass
+    return found
+
+
 @functools.cache
-def values_schema(model: type[BaseModel]) -> Node:
-    """The JSON Schema of a model's values. The result is cached, so copy it before changing it."""
-    schema = model.model_json_schema()
-    for described in [schema, *list(schema["$defs"].values())]:
-        for node in described.get("properties", {}).values():
+def values_schema(model: type[BaseModel], *, described: bool = True) -> Node:
+    """The JSON Schema of a model's values. The result is cached, so copy it before changing it.
+
+    Without descriptions of the keys, it takes much less time.
+    """
+    schema: Node = model.model_json_schema(schema_generator=_Described if described else GenerateJsonSchema)
+    for part in [schema, *schema.get("$defs", {}).values()]:
+        for node in part.get("properties", {}).values():
             if MARK in node:
                 _describe_entries(node, schema["$defs"])
     return schema

@@ -86,7 +86,7 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
     It uses the JSON Schema and not `Settings`, because `Settings` rejects the placeholders of encrypted
     values.
     """
-    schema = values_schema(Settings)
+    schema = values_schema(Settings, described=False)
     return _with_defaults(as_declared(values, schema), schema, schema)
 
 

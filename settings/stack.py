@@ -384,7 +384,7 @@ class Settings(Model):
 
     @classmethod
     def _checked(cls, values: Mapping[str, Any], secrets: Iterable[str]) -> Settings | list[Problem]:
-        schema = values_schema(cls)
+        schema = values_schema(cls, described=False)
         read: dict[str, Any] = {"settingsVersion": 1, **as_declared(values, schema)}
         version = read["settingsVersion"]
         if isinstance(version, int) and version < 1:
@@ -396,7 +396,7 @@ class Settings(Model):
         try:
             return cls.model_validate(read, context=STACK_FILE, by_alias=True, by_name=False)
         except ValidationError as error:
-            return explain(error, schema, secrets)
+            return explain(error, values_schema(cls), secrets)
 
 
 def stack_schema() -> dict[str, Any]:

@@ -15,6 +15,7 @@ import yaml
 
 from sandbox.aws.cloudformation import document
 from settings import COUNTRIES, Settings, SettingsError, stack_schema
+from settings.schema import values_schema
 from tests.unit import aws_values
 from tests.unit.existing_network import existing_vpc
 from tests.unit.harness import FIXTURES, ROOT, STACKS
@@ -1472,9 +1473,19 @@ def test_schema_leaves_other_namespaces_alone() -> None:
     jsonschema.validate(file, stack_schema())
 
 
+def test_the_source_of_the_settings_is_read_only_for_descriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    values_schema.cache_clear()
+    with monkeypatch.context() as context:
+        context.setattr("inspect.getsource", lambda _: pytest.fail("reads the source of a model"))
+        plain = values_schema(Settings, described=False)
+    described = values_schema(Settings)
+    assert "description" not in plain["properties"]["domain"]
+    assert described["properties"].keys() == plain["properties"].keys()
+
+
 def test_every_required_key_is_explained() -> None:
     """The error for a missing key contains the explanation, and editors show it."""
-    schema = Settings.model_json_schema()
+    schema = values_schema(Settings)
     models: Values = {"Settings": schema, **schema["$defs"]}
     for name, model in models.items():
         for key in model.get("required", ()):

@@ -27,6 +27,7 @@ from settings import (
     RouteSettings,
     WebSettings,
 )
+from settings.schema import values_schema
 from tests.unit.harness import SECRET, Graph, Registered, context, deploy
 
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
@@ -555,4 +556,4 @@ def test_shield_advanced_is_a_choice_that_says_its_price() -> None:
     assert graph().of("aws:shield/protection:Protection") == []
     protection = graph(shield=True).only("aws:shield/protection:Protection")
     assert ":distribution/" in protection.inputs["resourceArn"]
-    assert "3,000 USD" in WebSettings.model_json_schema()["properties"]["shieldAdvanced"]["description"]
+    assert "3,000 USD" in values_schema(WebSettings)["properties"]["shieldAdvanced"]["description"]
