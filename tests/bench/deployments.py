@@ -184,7 +184,9 @@ def main(runs: int) -> None:
 
 def _flat(project: Side, runs: int) -> list[str]:
     def preview(sdk: str, count: int) -> Used:
-        return project.run("preview", "--stack", "local", BENCH_SDK=sdk, BENCH_COUNT=str(count))
+        # The flat project has no policy pack.
+        preview = ("preview", "--stack", "local", "--no-policies")
+        return project.run(*preview, BENCH_SDK=sdk, BENCH_COUNT=str(count))
 
     speed: list[float] = []
     growth: list[float] = []

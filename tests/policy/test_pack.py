@@ -3,7 +3,9 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
+import gc
 import runpy
+from collections.abc import Iterator
 from typing import Any
 
 import pulumi_policy
@@ -24,13 +26,15 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 @pytest.fixture
-def pack(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def pack(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The names in the pack's module, which only the engine runs."""
     for name in ("deserialize_properties", "_PolicyAnalyzerServicer"):
         monkeypatch.setattr(pulumi_policy.policy, name, getattr(pulumi_policy.policy, name))
     monkeypatch.setattr(pulumi_policy, "PolicyPack", _nothing)
     monkeypatch.syspath_prepend(str(ROOT))
-    return runpy.run_path(str(ROOT / "policy" / "pack" / "__main__.py"))
+    before = gc.get_threshold()
+    yield runpy.run_path(str(ROOT / "policy" / "pack" / "__main__.py"))
+    gc.set_threshold(*before)
 
 
 def _servicer(kind: Any, policies: list[Any]) -> Any:
@@ -121,3 +125,8 @@ def test_the_environment_is_read_once(
     for _ in range(3):
         servicer.Analyze(_request(), None)
     assert read == [1]
+
+
+def test_garbage_is_collected_rarely(pack: dict[str, Any]) -> None:
+    assert pack
+    assert gc.get_threshold()[0] >= 100_000
