@@ -35,7 +35,7 @@ preflight: $(INSTALLED)  ## ask the AWS account whether it is ready for a deploy
 	@$(BIN)/python -m account preflight --stack '$(STACK)'
 
 deployer-policy: $(INSTALLED)  ## print the IAM policies that the role that deploys STACK to AWS needs
-	@$(BIN)/python -m account policy --stack '$(STACK)'
+	@$(BIN)/python -m account policy --stack '$(STACK)' $(if $(OUT),--out '$(OUT)')
 
 test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine and API server
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster

@@ -16,7 +16,16 @@ import yaml
 from account import question
 from account.permissions import UnknownActionError, UnknownTypeError
 from account.policy import Deployer, PolicyError, deployer
-from account.preflight import SECRETS_PROVIDER, Stack, caller, questions, secrets_key, secrets_provider
+from account.preflight import (
+    SECRETS_PROVIDER,
+    Caller,
+    Stack,
+    asked,
+    caller,
+    questions,
+    secrets_key,
+    secrets_provider,
+)
 from account.question import answers
 from policy.scan.plan import State
 from report.planned import PlannedError, planned
@@ -32,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         resources = planned(options.stack)
         if options.command == "preflight":
             return _preflight(options.stack, resources, options.json)
-        found = deployer(resources)
+        found = deployer(resources, asked(_stack(options.stack, resources, None)))
     except (
         PlannedError,
         PolicyError,
@@ -43,26 +52,40 @@ def main(arguments: Sequence[str]) -> int:
     ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if options.out:
+        options.out.write_text(json.dumps(as_json(found), indent=1) + "\n")
+        print(
+            f"{options.out}: {len(found.policies)} policies for deployments, {len(found.reads)} for previews"
+        )
+        return 0
     print(json.dumps(as_json(found), indent=2) if options.json else "\n".join(lines(found)))
     return 0
 
 
 def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
-    file = read(stack_path(Path(), name))
-    document = yaml.safe_load(Path(file.name).read_text())
     session: Any = boto3.Session()
-    stack = Stack(
-        settings=Settings.parse(file.values()),
-        resources=resources,
-        secrets_key=secrets_key(document),
-        caller=caller(session.client("sts", region_name=EDGE_REGION)),
-    )
+    stack = _stack(name, resources, caller(session.client("sts", region_name=EDGE_REGION)))
     found = [
-        (SECRETS_PROVIDER, secrets_provider(document)),
+        (SECRETS_PROVIDER, secrets_provider(_document(name))),
         *answers([*questions(stack)], lambda service, region: session.client(service, region_name=region)),
     ]
     print(json.dumps(question.as_json(found), indent=2) if is_json else "\n".join(question.table(found)))
     return question.exit_status(found)
+
+
+def _stack(name: str, resources: Sequence[State], who: Caller | None) -> Stack:
+    file = read(stack_path(Path(), name))
+    return Stack(
+        settings=Settings.parse(file.values()),
+        resources=resources,
+        secrets_key=secrets_key(_document(name)),
+        caller=who,
+    )
+
+
+def _document(name: str) -> Any:
+    """The whole stack file."""
+    return yaml.safe_load(stack_path(Path(), name).read_text())
 
 
 def as_json(found: Deployer) -> dict[str, object]:
@@ -70,6 +93,8 @@ def as_json(found: Deployer) -> dict[str, object]:
     return {
         "policies": found.policies,
         "sizes": found.sizes,
+        "reads": found.reads,
+        "sensitive": found.sensitive,
         "unlimited": [{"action": item.action, "reason": item.reason} for item in found.unlimited],
     }
 
@@ -101,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (policy, preflight):
         command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
         command.add_argument("--json", action="store_true", help="print JSON")
+    policy.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to a file, for bootstrap/")
     return parser
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from account import authorization
 from account.permissions import data, needed
+from account.question import READS
 from policy.rule import default_tags, is_map, listed
 from policy.scan.plan import State
 from report.planned import UNKNOWN, region_of
@@ -23,9 +24,11 @@ TAG = "platform"
 """Key of the tag that all resources of a stack carry."""
 
 _CREATES = ("Create", "Tag", "Untag", "AddTags", "RemoveTags", "Allocate", "Request", "Import", "Copy")
+_READS = ("Read", "List")
 _WRITES = ("Write", "Permissions management")
 # The AWS provider appends a hyphen and seven hexadecimal digits to a logical name.
 _AUTO_NAME = re.compile(r"-[0-9a-f]{7}$")
+_EMPTY: Json = {"Version": "2012-10-17", "Statement": []}
 _PLACEHOLDER = re.compile(r"\$\{[^}]+\}")
 
 
@@ -51,6 +54,10 @@ class Deployer:
     """What could be limited neither by names nor by tags."""
     actions: Sequence[str]
     """All actions."""
+    reads: Sequence[Json] = ()
+    """Documents with those of the actions that only read configurations, for a role that previews."""
+    sensitive: Sequence[Json] = ()
+    """Documents with the reading actions that return data, which a refresh needs in addition."""
 
     @property
     def sizes(self) -> list[int]:
@@ -80,7 +87,7 @@ class _Scope:
     """The condition as JSON, or an empty string."""
 
 
-def deployer(resources: Sequence[State]) -> Deployer:
+def deployer(resources: Sequence[State], also: Iterable[str] = ()) -> Deployer:
     """The permissions that a role needs to deploy, update and destroy a stack.
 
     ARNs have no account, because a policy only allows what the role's own account owns. The permissions for
@@ -88,12 +95,13 @@ def deployer(resources: Sequence[State]) -> Deployer:
 
     Args:
         resources: the stack's resources, as from `report.planned.planned`.
+        also: further actions that read, such as those of the preflight.
 
     Raises:
         PolicyError: the policies exceed the quota of managed policies of a role.
         UnknownTypeError, UnknownActionError: as `account.permissions.needed`.
     """
-    actions = needed(item["type"] for item in resources)
+    actions = {*needed(item["type"] for item in resources), *also}
     stack = _stack(resources)
     scopes: dict[_Scope, list[str]] = defaultdict(list)
     unlimited: list[Unlimited] = []
@@ -108,7 +116,26 @@ def deployer(resources: Sequence[State]) -> Deployer:
             f"the deployer needs {len(policies)} managed policies of {MANAGED_POLICY_LENGTH} characters, "
             f"but a role accepts only {MANAGED_POLICIES} by default: request a higher quota from AWS"
         )
-    return Deployer(policies, unlimited, sorted(actions))
+    reading = {scope: [name for name in names if _only_reads(name)] for scope, names in scopes.items()}
+    sensitive = {
+        scope: [name for name in names if name in data()["sensitive"]] for scope, names in scopes.items()
+    }
+    return Deployer(
+        policies,
+        unlimited,
+        sorted(actions),
+        reads=list(_packed(sorted(reading.items()))),
+        sensitive=list(_packed(sorted(sensitive.items()))),
+    )
+
+
+def _only_reads(name: str) -> bool:
+    """Whether an action reads configurations, and no data."""
+    action = authorization.actions().get(name.lower())
+    verb = name.partition(":")[2]
+    if name in data()["sensitive"]:
+        return False
+    return action.level in _READS if action else verb.startswith(READS)
 
 
 def compact(value: object) -> str:
@@ -126,7 +153,7 @@ def _scope(name: str, stack: _Stack) -> tuple[_Scope, str]:
     action = authorization.actions().get(name.lower())
     if action is None:
         return _region_scope([], stack), "it is newer than the reference of what actions accept"
-    if action.level not in _WRITES and action.name not in data()["sensitive"]:
+    if _only_reads(name):
         return _Scope(), ""  # requests that list resources accept no names of single ones
     types = [kind for kind in action.resources if kind not in data()["unused"]]
     arns = _arns(types, stack)
@@ -185,16 +212,17 @@ def _reason(action: authorization.Action, types: Sequence[str], stack: _Stack) -
 
 def _packed(scopes: Iterable[tuple[_Scope, list[str]]]) -> Iterator[Json]:
     """Managed policies with a statement for each scope, divided where a policy is full."""
-    policy: Json = {"Version": "2012-10-17", "Statement": []}
+    policy: Json = {**_EMPTY, "Statement": []}
     for scope, actions in scopes:
         rest = actions
         while rest:
             fitting = _fitting(policy, scope, rest)
-            if not fitting:
+            # A statement isn't divided if it fits as a whole in the next policy.
+            if not fitting or (fitting < len(rest) == _fitting(_EMPTY, scope, rest)):
                 if not policy["Statement"]:
                     raise PolicyError(f"{rest[0]} with all of its resources exceeds a managed policy")
                 yield policy
-                policy = {"Version": "2012-10-17", "Statement": []}
+                policy = {**_EMPTY, "Statement": []}
                 continue
             policy["Statement"].append(_statement(scope, rest[:fitting]))
             rest = rest[fitting:]

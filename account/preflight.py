@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,14 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from account import checks
 from account.policy import deployer
+from account.prepared import DEPLOY_SECONDS
 from account.question import Answer, Client, Question
 from policy.scan.plan import State
 from report.planned import region_of
 from settings import Settings
 from settings.aws_limits import CLOUDFRONT_PREFIX_LIST_WEIGHT, EDGE_REGION
 
-SESSION_SECONDS = 7200
-"""Duration of the pipelines' sessions (`session-seconds` in `.github/workflows/deploy.yaml`)."""
 _PAYER_REGION = "us-east-1"  # Cost Explorer has one endpoint (AWS General Reference, "AWS Billing endpoints")
 
 
@@ -135,6 +135,24 @@ def questions(stack: Stack) -> Iterator[Question]:
         yield from _network(stack, region.name)
 
 
+def asked(stack: Stack) -> set[str]:
+    """The IAM actions of all questions, so that a role that may deploy can also ask."""
+    if stack.caller is None:
+        anybody = Caller("123456789012", "arn:aws:iam::123456789012:role/deploy")
+        stack = dataclasses.replace(stack, caller=anybody, secrets_key="alias/any")
+    return {
+        _ACTIONS.get(f"{item.service}:{name}", f"{_PREFIXES.get(item.service, item.service)}:{name}")
+        for item in questions(stack)
+        for name in item.operations
+    }
+
+
+_PREFIXES = {"service-quotas": "servicequotas"}
+"""Service in boto3 → prefix of its actions, where they differ."""
+_ACTIONS: Mapping[str, str] = {}
+"""Operation → IAM action, where they have different names."""
+
+
 def _account(stack: Stack) -> Iterator[Question]:
     regions = [region.name for region in stack.settings.regions]
     yield _ask("identity", "requests are signed by a role", "sts", "GetCallerIdentity", checks.identity)
@@ -178,12 +196,12 @@ def _account(stack: Stack) -> Iterator[Question]:
 def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
     yield _ask(
         "session-duration",
-        f"sessions of {SESSION_SECONDS} seconds, for pipelines",
+        f"sessions of {DEPLOY_SECONDS} seconds, for pipelines",
         "iam",
         "GetRole",
         checks.session_duration,
         caller.role,
-        SESSION_SECONDS,
+        DEPLOY_SECONDS,
     )
     statements = [
         statement for policy in deployer(stack.resources).policies for statement in policy["Statement"]

@@ -19,7 +19,7 @@ from sandbox import previewed
 from sandbox.apiserver import ApiServers
 from sandbox.aws.store import Row, Store
 from sandbox.folder import SandboxError, deleted, is_sandbox, lock, lock_holder
-from sandbox.project import Sandbox
+from sandbox.project import PACK, Sandbox
 
 if TYPE_CHECKING:
     from sandbox.engine import Session
@@ -218,7 +218,7 @@ def _policies(sandbox: Sandbox, options: argparse.Namespace) -> list[str]:
     if options.no_policies:
         return []
     switches.refuse(os.environ)
-    pack = sandbox.project / "policy" / "pack"
+    pack = sandbox.repository / PACK
     if not (pack / "PulumiPolicy.yaml").is_file():
         raise RulesError(
             f"{pack} has no policy pack, so no rule would be checked: restore it, or leave the rules out "

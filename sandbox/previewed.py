@@ -44,7 +44,7 @@ def digest(sandbox: Sandbox) -> str:
     parts += sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(_VARIABLES))
     for part in parts:
         found.update(part.encode(errors="surrogateescape") + b"\0")
-    for path in sorted({*_files(sandbox.project), *_files(sandbox.program)}):
+    for path in sorted({*_files(sandbox.repository), *_files(sandbox.project), *_files(sandbox.program)}):
         found.update(f"{path}\0".encode(errors="surrogateescape"))
         found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()

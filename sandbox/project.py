@@ -20,6 +20,8 @@ from sandbox import yaml_file
 from sandbox.folder import DIRECTORY_VARIABLE, SandboxError, cluster_folder, is_sandbox
 from sandbox.values import is_dict, is_list
 
+PACK = Path("policy", "pack")
+"""The policy pack, below the folder of the repository."""
 NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}")
 NAME_FORM = "up to 100 letters, digits, hyphens, underscores and periods"
 """The engine's format of project and stack names (pulumi/pulumi: `sdk/go/common/tokens`)."""
@@ -78,6 +80,13 @@ class Sandbox:
     def program(self) -> Path:
         """The program's folder, or its file if `main` names one."""
         return Path(os.path.normpath(self.project / self.settings.get("main", ".")))
+
+    @property
+    def repository(self) -> Path:
+        """The folder with the policy pack: the project's, or the one above if the project is a part of it."""
+        above = self.project.parent
+        own = (self.project / PACK).exists() or not (above / PACK).exists()
+        return self.project if own else above
 
     def committed_stacks(self) -> list[str]:
         """The stacks that have a `Pulumi.<stack>.yaml` file."""

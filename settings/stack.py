@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from settings.api import ApiSettings
@@ -17,27 +17,23 @@ from settings.aws_limits import (
     KAFKA_NAME_LENGTH,
 )
 from settings.aws_values import regions_without
-from settings.by_name import STACK_FILE, ByName
+from settings.by_name import ByName
 from settings.cache import CacheSettings
 from settings.cluster import ClusterSettings
 from settings.database import DatabaseSettings
 from settings.domain import DomainSettings
-from settings.errors import Problem, SettingsError, explain
+from settings.errors import Problem
 from settings.images import reachable_image
 from settings.load_balancer import InternalLoadBalancerSettings, LoadBalancerSettings
+from settings.loading import StackModel
 from settings.model import (
-    NAMESPACE,
     Broken,
     DnsLabel,
     Location,
-    Model,
-    is_dict,
-    is_list,
     refuse_duplicates,
     rule,
 )
 from settings.monitoring import MonitoringSettings
-from settings.namespaces import foreign_keys
 from settings.quotas import exceeded_quotas
 from settings.regions import RegionSettings
 from settings.schema import file_schema, values_schema
@@ -47,10 +43,10 @@ from settings.table import DEFAULT_TABLES, IDEMPOTENCY_TABLE, TableSettings
 from settings.tags import Tags
 from settings.version import VERSION, upgrade
 from settings.web import WebSettings
-from settings.written import as_declared, of_key
+from settings.written import as_declared
 
 
-class Settings(Model):
+class Settings(StackModel):
     """All settings of a stack file."""
 
     settings_version: int = Field(examples=[VERSION], json_schema_extra={"const": VERSION})
@@ -339,53 +335,8 @@ class Settings(Model):
             )
 
     @classmethod
-    def load(cls) -> Settings:
-        """Loads the current stack's settings from the engine.
-
-        Raises:
-            SettingsError: a key is missing or unknown, has a wrong value or is in an unknown namespace.
-        """
-        # Imported here because it takes longer than everything else, and other uses don't need it.
-        from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
-
-        configuration: dict[str, str] = {**get_config_env(), **CONFIG.get()}
-        ours = {key: of_key(text) for key, text in configuration.items() if key.startswith(f"{NAMESPACE}:")}
-        secrets = {text for key, value in ours.items() if is_config_secret(key) for text in _texts(value)}
-        problems = foreign_keys(configuration)
-        settings = cls.checked({key.removeprefix(f"{NAMESPACE}:"): ours[key] for key in ours}, secrets)
-        if isinstance(settings, cls) and not problems:
-            return settings
-        raise SettingsError([*problems, *(settings if isinstance(settings, list) else ())])
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Settings:
-        """Parses `values`, the stack file's keys without the prefix `trading:`.
-
-        Raises:
-            SettingsError: as for `load`.
-        """
-        settings = cls.checked(values)
-        if isinstance(settings, list):
-            raise SettingsError(settings)
-        return settings
-
-    @classmethod
-    def checked(cls, values: Mapping[str, Any], secrets: Iterable[str] = ()) -> Settings | list[Problem]:
-        """Returns the settings in `values`, or all problems with them.
-
-        Args:
-            values: as for `parse`.
-            secrets: strings that must not appear in errors.
-        """
-        try:
-            return cls._checked(values, secrets)
-        except RecursionError:
-            return [Problem((), "a value is nested too deeply")]
-
-    @classmethod
     def _checked(cls, values: Mapping[str, Any], secrets: Iterable[str]) -> Settings | list[Problem]:
-        schema = values_schema(cls, described=False)
-        read: dict[str, Any] = {"settingsVersion": 1, **as_declared(values, schema)}
+        read = {"settingsVersion": 1, **as_declared(values, values_schema(cls, described=False))}
         version = read["settingsVersion"]
         if isinstance(version, int) and version < 1:
             return [Problem(("settingsVersion",), f"{version}: must be {VERSION}")]
@@ -393,10 +344,7 @@ class Settings(Model):
             # This release cannot check anything else in such a file.
             newer = f"{version}: this release supports versions up to {VERSION}: update the project"
             return [Problem(("settingsVersion",), newer)]
-        try:
-            return cls.model_validate(read, context=STACK_FILE, by_alias=True, by_name=False)
-        except ValidationError as error:
-            return explain(error, values_schema(cls), secrets)
+        return super()._checked({**values, "settingsVersion": version}, secrets)
 
 
 def stack_schema() -> dict[str, Any]:
@@ -408,12 +356,3 @@ def _unknown(where: Location, names: Sequence[str], known: set[str], place: str)
     for name in names:
         if name not in known:
             yield Broken(f"{name} is not in {place}; known are {', '.join(sorted(known))}", where)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All scalars of a value, as an error would show them."""
-    if is_dict(value) or is_list(value):
-        for item in value.values() if is_dict(value) else value:
-            yield from _texts(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)

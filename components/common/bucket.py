@@ -41,13 +41,16 @@ def private_bucket(
     key_arn: pulumi.Input[str] | None,
     lifecycle: aws.s3.BucketLifecycleConfigurationRuleArgsDict,
     protect: bool,
+    bucket_name: str | None = None,
 ) -> PrivateBucket:
     """A private bucket. Without `key_arn`, it is encrypted with S3's own keys.
 
     `lifecycle` sets how long objects are kept. If the bucket isn't protected, deleting it deletes its
-    objects.
+    objects. `bucket_name` replaces the automatic name, for a bucket that people name in commands.
     """
-    bucket = aws.s3.Bucket(name, force_destroy=not protect, opts=component.child(protect=protect))
+    bucket = aws.s3.Bucket(
+        name, bucket=bucket_name, force_destroy=not protect, opts=component.child(protect=protect)
+    )
     access_block = aws.s3.BucketPublicAccessBlock(
         name,
         bucket=bucket.bucket,

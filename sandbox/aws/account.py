@@ -32,6 +32,9 @@ NAT_GATEWAY = "aws:ec2/natGateway:NatGateway"
 VPC_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 CLUSTER = "aws:eks/cluster:Cluster"
 ROLE = "aws:iam/role:Role"
+SERVICE_LINKED_ROLE = "aws:iam/serviceLinkedRole:ServiceLinkedRole"
+IDENTITY_PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+CACHE_RULE = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a type)
 
 Values = dict[str, Any]

@@ -536,6 +536,15 @@ def _associated_path(builder: Builder) -> str:
     )
 
 
+# Names of service-linked roles, which the services choose ("Using service-linked roles" in each one's guide).
+_LINKED_ROLES = {
+    "elasticache.amazonaws.com": "AWSServiceRoleForElastiCache",
+    "elasticloadbalancing.amazonaws.com": "AWSServiceRoleForElasticLoadBalancing",
+    "kafka.amazonaws.com": "AWSServiceRoleForKafka",
+    "rds.amazonaws.com": "AWSServiceRoleForRDS",
+    "spot.amazonaws.com": "AWSServiceRoleForEC2Spot",
+}
+
 # Values of optional inputs in templates if they aren't set.
 _ABSENT = {
     "basePath": "",
@@ -566,6 +575,7 @@ _PARTS: dict[str, Callable[[Builder], str]] = {
     ),
     "domainSuffix": lambda b: f"/{_domain_id(b)}" if _is_private(b) else "",
     "eipAddress": _elastic_ip,
+    "issuer": lambda b: b["url"].removeprefix("https://"),
     "idLast": lambda b: b.id.rsplit("|", 1)[-1],
     "invokePath": lambda b: (
         f"arn:aws:apigateway:{b.region}:lambda:path/2015-03-31/functions/{b.arn}/invocations"
@@ -575,6 +585,7 @@ _PARTS: dict[str, Callable[[Builder], str]] = {
     "lbDns": _load_balancer_dns,
     "lbKind": lambda b: {"network": "net", "gateway": "gwy"}.get(b.get("loadBalancerType", ""), "app"),
     "lbZone": _load_balancer_zone,
+    "linkedRole": lambda b: _LINKED_ROLES.get(b["awsServiceName"], "AWSServiceRoleForTheService"),
     "mainRegion": lambda b: b["globalTableArn"].rsplit(":", 2)[0].rsplit(":", 1)[-1],
     "mappingSuffix": lambda b: f"/{b.get('domainNameId')}" if b.get("domainNameId") else "",
     "parentPath": lambda b: _path(b.get("loadBalancerArn") or b.get("listenerArn", "")),

@@ -44,6 +44,8 @@ _TYPES = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": "AWS::CloudWatch::Alarm",
     "aws:cloudwatch/queryDefinition:QueryDefinition": "AWS::Logs::QueryDefinition",
     "aws:cognito/resourceServer:ResourceServer": "AWS::Cognito::UserPoolResourceServer",
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": "AWS::IAM::OIDCProvider",
+    "aws:iam/policy:Policy": "AWS::IAM::ManagedPolicy",
     "aws:rds/clusterInstance:ClusterInstance": "AWS::RDS::DBInstance",
     "aws:route53/hostedZoneDnsSec:HostedZoneDnsSec": "AWS::Route53::DNSSEC",
     "aws:route53/queryLog:QueryLog": "AWS::Route53::QueryLoggingConfig",

@@ -28,7 +28,12 @@ from settings.tags import FEW_TAGS
 
 # -- what several stacks share ---------------------------------------------------------------------
 
-ONCE_PER_REGION = {"aws:apigateway/account:Account": "aws:apigateway/stage:Stage"}
+ONCE_PER_REGION = {
+    "aws:apigateway/account:Account": "aws:apigateway/stage:Stage",
+    "aws:backup/regionSettings:RegionSettings": "aws:backup/selection:Selection",
+    "aws:ebs/defaultKmsKey:DefaultKmsKey": "none",
+    "aws:ebs/encryptionByDefault:EncryptionByDefault": "none",
+}
 """Types of settings that an account has once in each region → the type that needs them. A second stack
 overwrites the first one's."""
 

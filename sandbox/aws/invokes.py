@@ -21,6 +21,10 @@ from settings.aws_limits import (
 
 _PREFIX_LIST_SERVICES = ("dynamodb", "ec2-instance-connect", HEALTH_CHECKERS_SERVICE, "s3")
 
+NOT_FOUND = "couldn't find resource"
+"""The provider's error of a look-up that finds nothing (hashicorp/terraform-plugin-sdk,
+`helper/retry/error.go`, 2026)."""
+
 Result = dict[str, Any]
 
 
@@ -155,6 +159,40 @@ def _clusters(call: _Call) -> Result:
 @_function("iam/getRole:getRole", "name")
 def _role(call: _Call) -> Result:
     return _found(call, "IAM Role", call.existing(account.ROLE), call.args)
+
+
+@_function("iam/getRoles:getRoles", "pathPrefix")
+def _roles(call: _Call) -> Result:
+    """All roles below a path; none is no error (`internal/service/iam/roles_data_source.go`, 2026)."""
+    rows = [*call.existing(account.ROLE), *call.existing(account.SERVICE_LINKED_ROLE)]
+    prefix = call.args.get("pathPrefix", "/")
+    found = [row for row in rows if str(row.outputs.get("path", "/")).startswith(prefix)]
+    return {
+        "arns": sorted(row.arn for row in found),
+        "names": sorted(row.arn.rsplit("/", 1)[-1] for row in found),
+    }
+
+
+@_function("iam/getOpenIdConnectProvider:getOpenIdConnectProvider", "url")
+def _identity_provider(call: _Call) -> Result:
+    """The provider of an issuer, or the bridged provider's error if there is none
+    (`internal/service/iam/openid_connect_provider_data_source.go`, 2026)."""
+    url = str(call.args["url"])
+    for row in call.existing(account.IDENTITY_PROVIDER):
+        if row.arn.partition("oidc-provider/")[2] == url.removeprefix("https://"):
+            return {**row.outputs, "id": row.id, "arn": row.arn}
+    raise ProviderError(f"reading IAM OIDC Provider ({url}): {NOT_FOUND}")
+
+
+@_function("ecr/getPullThroughCacheRule:getPullThroughCacheRule", "ecrRepositoryPrefix")
+def _cache_rule(call: _Call) -> Result:
+    """The rule of a prefix, or the bridged provider's error if there is none
+    (`internal/service/ecr/pull_through_cache_rule_data_source.go`, 2026)."""
+    prefix = str(call.args["ecrRepositoryPrefix"])
+    for row in call.existing(account.CACHE_RULE):
+        if row.id == prefix:
+            return {**row.outputs, "id": prefix}
+    raise ProviderError(f"reading ECR Pull Through Cache Rule ({prefix}): {NOT_FOUND}")
 
 
 @_function("secretsmanager/getSecret:getSecret", "arn", "name")

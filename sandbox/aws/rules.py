@@ -145,7 +145,7 @@ _NAMED = {
 }
 
 # Inputs that seem to name a resource, but whose value isn't its id.
-_OTHER = {"domainNameId", "stageName"}
+_OTHER = {"domainNameId", "policy", "stageName"}
 
 
 @functools.cache

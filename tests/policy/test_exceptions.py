@@ -14,6 +14,7 @@ from policy import exceptions
 from policy.exceptions import ExceptionsError, RuleException, ended, judged
 from policy.rule import Resource, Stack
 from policy.rules import NAMES
+from tests.account import bootstrap
 from tests.policy.scans import whole, with_children
 from tests.policy.stacks import TODAY, all_findings, stack_of, unneeded, users_graphs
 from tests.policy.test_rules import resource
@@ -101,7 +102,9 @@ def test_no_committed_entry_has_ended() -> None:
 
 
 def _others() -> Iterator[Stack]:
-    """The small stack with images by tag, and the stacks of the project's stack files."""
+    """The small stack with images by tag, the project that prepares an account, and the stacks of the stack
+    files."""
+    yield stack_of(bootstrap.graph())
     yield with_children(platforms_with_everything()["trading-small"])
     yield from map(stack_of, users_graphs())
 

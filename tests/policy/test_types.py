@@ -17,8 +17,10 @@ from policy.rules import RULES, known
 from policy.rules.known import CHECKED, ENTRIES, type_is_known
 from policy.types import TypeEntry, TypesError, canonical, carries_others
 from sandbox import tools
+from tests.account import bootstrap
 from tests.policy import aliases
 from tests.policy.scans import whole
+from tests.policy.stacks import stack_of
 from tests.policy.test_rules import CASES, judge, resource
 from tests.unit.harness import STACKS
 
@@ -142,9 +144,14 @@ def test_entry_for_components_covers_nothing_that_a_provider_creates() -> None:
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.types[0])
 def test_every_entry_is_needed(entry: TypeEntry) -> None:
     resources = [it for stack in STACKS for it in whole(stack).resources]
+    resources += stack_of(bootstrap.graph()).resources
     used = [it.type for it in resources if known.entry_of(it) is entry]
-    # The mocks have no default providers, and no fixture stack has a service with secrets.
-    unseen = ["pulumi:providers:*", "kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass"]
+    # The mocks have no default providers, no fixture stack has a service with secrets, and the account's
+    # stack file caches no images.
+    unseen = [
+        *("pulumi:providers:*", "kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass"),
+        "aws:ecr/pullThroughCacheRule:PullThroughCacheRule",
+    ]
     for token in entry.types:
         assert any(fnmatchcase(type_, token) for type_ in used) or any(
             fnmatchcase(token, pattern) for pattern in unseen

@@ -35,6 +35,7 @@ from components.common.context import RegionContext
 from sandbox import sdk_schema, values
 from sandbox.aws import attributes, rules
 from sandbox.aws.account import Account
+from sandbox.aws.invokes import NOT_FOUND
 from sandbox.aws.provider import AwsProvider
 from sandbox.rpc import Call, from_struct, invoke_response, to_struct, urn_name
 from tests.run import once, read_only
@@ -77,6 +78,8 @@ class Registered:
     replace_on_changes: tuple[str, ...]
     delete_before_replace: bool
     retain_on_delete: bool
+    import_id: str
+    """The id of the existing resource that it takes over, or an empty string."""
     id: str
     """The id that other resources refer to. It is the logical name if the sandbox doesn't know the type."""
     outputs: dict[str, Any]
@@ -195,6 +198,7 @@ class _Monitor(mocks.MockMonitor):
                 replace_on_changes=tuple(request.replaceOnChanges),
                 delete_before_replace=request.deleteBeforeReplace,
                 retain_on_delete=request.retainOnDelete,
+                import_id=request.importId,
                 id=identifier,
                 outputs=outputs,
             )
@@ -217,7 +221,8 @@ class _Monitor(mocks.MockMonitor):
         if token == _EKS_CLUSTER:
             return name, self._eks_cluster(urn, name, self._config(request.providers.get("aws", "")), inputs)
         if token.startswith("aws:"):
-            return self._aws(urn, token, name, self._config(request.provider), inputs)
+            config = self._config(request.provider)
+            return self._aws(urn, token, name, config, inputs, imported=request.importId)
         if token.startswith("kubernetes:"):
             metadata = {"name": name, **inputs.get("metadata", {})}
             return metadata["name"], {**inputs, "metadata": metadata}
@@ -229,13 +234,23 @@ class _Monitor(mocks.MockMonitor):
         return {"region": self.regions.get(provider.rsplit("::", 1)[0], "us-east-1")}
 
     def _aws(
-        self, urn: str, token: str, name: str, config: dict[str, Any], inputs: dict[str, Any]
+        self,
+        urn: str,
+        token: str,
+        name: str,
+        config: dict[str, Any],
+        inputs: dict[str, Any],
+        imported: str = "",
     ) -> tuple[str, dict[str, Any]]:
         attributes.draw.set(random.Random(urn))
         checked, failures = self.aws.check(Call(config, urn, inputs=inputs, seed=urn.encode()))
         self.problems += [f"{token} {name}: {f.property and f'{f.property}: '}{f.reason}" for f in failures]
         if failures:
             return name, inputs
+        if imported:
+            found = self.aws.read(Call(config, urn, imported))
+            assert found, f"{imported} can't be imported: it doesn't exist"
+            return imported, {**found[1], **checked}
         return self.aws.create(Call(config, urn, inputs=checked))
 
     def _eks_cluster(
@@ -285,6 +300,10 @@ class _Monitor(mocks.MockMonitor):
                 result = self.aws.invoke(self._config(request.provider), request.tok, args)
                 self.graph.looked_up.append((request.tok, result))
             except Exception as error:
+                if NOT_FOUND in str(error):
+                    # A program can catch it: the SDK treats it as an answer, and not as a failed call.
+                    reason = provider_pb2.CheckFailure(reason=str(error))
+                    return provider_pb2.InvokeResponse(failures=[reason])
                 self.problems.append(f"{request.tok}: {error}")
                 raise
         return invoke_response(result)

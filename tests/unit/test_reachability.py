@@ -198,6 +198,7 @@ def resource(token: str, name: str, inputs: dict[str, Any], identifier: str = ""
         replace_on_changes=(),
         delete_before_replace=False,
         retain_on_delete=False,
+        import_id="",
         id=identifier or name,
         outputs={},
     )

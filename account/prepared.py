@@ -1,0 +1,53 @@
+"""What the project `bootstrap` prepares in an account: the names, and what the pipelines need of the roles.
+
+Both the project and the preflight use them. `.github/workflows` has the environments and the sessions.
+"""
+
+from __future__ import annotations
+
+ISSUER = "token.actions.githubusercontent.com"
+"""GitHub's issuer of the tokens of jobs ("OpenID Connect reference", GitHub Docs, read 2026-11-27)."""
+AUDIENCE = "sts.amazonaws.com"
+"""The audience for which `aws-actions/configure-aws-credentials` asks."""
+
+DEPLOY_SECONDS = 7200
+"""Duration of the session of a deployment (`session-seconds` in `.github/workflows/deploy.yaml`)."""
+READ_SECONDS = 3600
+"""Duration of all other sessions (the default of `.github/actions/pulumi/action.yaml`)."""
+
+BOUNDARY = "trading-boundary"
+"""Name of the permissions boundary of the pipelines' roles."""
+STATE_ALIAS = "alias/trading-state"
+"""Alias of the key that encrypts the state bucket."""
+ACCOUNT_SECRETS = "account"
+"""Name of the secrets of the stack that prepares the account."""
+
+ENVIRONMENTS = {"deploy": "{}", "preview": "preview-{}", "read": "read-{}"}
+"""Kind of a role → the environment of its jobs, in which `{}` is the stack's name. Every job on AWS has an
+environment, so no token has the subject `pull_request` or `ref:refs/heads/main` ("The subject claim includes
+the environment name when the job references an environment", GitHub Docs, read 2026-11-27)."""
+
+
+def state_bucket(account: str, region: str) -> str:
+    """Name of the bucket with the states of all stacks. Bucket names are unique in all accounts."""
+    return f"trading-state-{account}-{region}"
+
+
+def secrets_alias(stack: str) -> str:
+    """Alias of the key that encrypts the secrets of a stack's state."""
+    return f"alias/trading-secrets-{stack}"
+
+
+def secrets_provider(stack: str, region: str) -> str:
+    """The address of that key for `pulumi stack init --secrets-provider`."""
+    return f"awskms:///{secrets_alias(stack)}?region={region}"
+
+
+def role_name(kind: str, stack: str) -> str:
+    """Name of a role of the pipelines."""
+    return f"trading-{kind}-{stack}"
+
+
+def subject(kind: str, stack: str, repository: str) -> str:
+    """The only subject whose tokens may assume the role."""
+    return f"repo:{repository}:environment:{ENVIRONMENTS[kind].format(stack)}"

@@ -1,0 +1,130 @@
+"""The bucket with the states of all stacks, and the keys of the states and of their secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from account import prepared
+from components.common.bucket import bucket_policy, private_bucket
+from components.common.component import Component
+from components.common.iam import policy_document
+from components.common.key import account_statement
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateBackendArgs:
+    """Settings of the state backend."""
+
+    account: str
+    region: str
+    stacks: Sequence[str]
+    """The stacks that get a key for their secrets."""
+    log_retention_days: int
+    versions_days: int
+    """Days for which older versions of a state are kept."""
+    protect: bool
+
+
+class StateBackend(Component):
+    """A private, versioned bucket for the states, with a log of all requests, and the keys.
+
+    The secrets in a state are encrypted twice: by the bucket's key, and by the key of the stack. So the role
+    of one stack can't read the secrets of another.
+    """
+
+    bucket_arn: pulumi.Output[str]
+    bucket_name: pulumi.Output[str]
+    """Known once the bucket refuses requests without TLS."""
+    key_arn: pulumi.Output[str]
+    """The key of the bucket."""
+    secrets_key_arns: Mapping[str, pulumi.Output[str]]
+    """Stack → the key of its secrets."""
+
+    def __init__(self, name: str, args: StateBackendArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("trading:tier:StateBackend", name, opts)
+        self.key_arn = self._key(name, "the states of all stacks", prepared.STATE_ALIAS, args)
+        self.secrets_key_arns = {
+            stack: self._key(
+                f"{name}-secrets-{stack}",
+                f"the secrets in the state of the stack {stack}",
+                prepared.secrets_alias(stack),
+                args,
+            )
+            for stack in args.stacks
+        }
+        bucket_name = prepared.state_bucket(args.account, args.region)
+        private = private_bucket(
+            self,
+            name,
+            key_arn=self.key_arn,
+            lifecycle={
+                "id": "forget-old-versions",
+                "status": "Enabled",
+                "filter": {"prefix": ""},
+                "noncurrent_version_expiration": {"noncurrent_days": args.versions_days},
+            },
+            protect=args.protect,
+            bucket_name=bucket_name,
+        )
+        aws.s3.BucketLogging(
+            name,
+            bucket=private.bucket.bucket,
+            target_bucket=self._log_bucket(f"{name}-logs", bucket_name, args),
+            target_prefix="state/",
+            opts=self.child(),
+        )
+        policy = bucket_policy(self, name, private)
+        self.bucket_arn = private.bucket.arn
+        self.bucket_name = policy.bucket
+        self.register_outputs({"bucketName": self.bucket_name, "keyArn": self.key_arn})
+
+    def _key(self, name: str, of: str, alias: str, args: StateBackendArgs) -> pulumi.Output[str]:
+        key = aws.kms.Key(
+            name,
+            description=f"Encrypts {of}",
+            enable_key_rotation=True,
+            deletion_window_in_days=30,
+            policy=policy_document(account_statement(args.account)),
+            opts=self.child(protect=args.protect),
+        )
+        aws.kms.Alias(name, name=alias, target_key_id=key.key_id, opts=self.child())
+        return key.arn
+
+    def _log_bucket(self, name: str, of: str, args: StateBackendArgs) -> pulumi.Output[str]:
+        """The bucket of the log, which S3 writes only to a bucket that is encrypted with S3's own keys
+        ("Enabling Amazon S3 server access logging", Amazon S3 User Guide)."""
+        private = private_bucket(
+            self,
+            name,
+            key_arn=None,
+            lifecycle={
+                "id": "expire",
+                "status": "Enabled",
+                "filter": {"prefix": ""},
+                "expiration": {"days": args.log_retention_days},
+                "noncurrent_version_expiration": {"noncurrent_days": 30},
+            },
+            protect=args.protect,
+            bucket_name=f"{of}-logs",
+        )
+        policy = bucket_policy(
+            self,
+            name,
+            private,
+            {
+                "Sid": "AccessLogOfTheState",
+                "Effect": "Allow",
+                "Principal": {"Service": "logging.s3.amazonaws.com"},
+                "Action": "s3:PutObject",
+                "Resource": pulumi.Output.format("{0}/state/*", private.bucket.arn),
+                "Condition": {
+                    "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{of}"},
+                    "StringEquals": {"aws:SourceAccount": args.account},
+                },
+            },
+        )
+        return policy.bucket
