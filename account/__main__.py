@@ -25,10 +25,12 @@ from account.preflight import (
     questions,
     secrets_key,
     secrets_provider,
+    secrets_region,
 )
 from account.question import answers
 from policy.scan.plan import State
 from report.planned import PlannedError, planned
+from report.planned import resources as previewed
 from settings import Settings, SettingsError
 from settings.aws_limits import EDGE_REGION
 from settings.stack_file import StackFileError, read, stack_path
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs one command in the project's folder. Returns 2 for an error that the user can fix."""
     options = _parser().parse_args(arguments)
     try:
-        resources = planned(options.stack)
+        resources = _resources(options.stack, getattr(options, "preview", None))
         if options.command == "preflight":
             return _preflight(options.stack, resources, options.json)
         found = deployer(resources, asked(_stack(options.stack, resources, None)))
@@ -62,6 +64,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _resources(stack: str, preview: Path | None) -> Sequence[State]:
+    """The stack's resources: those of a preview, or else those that the sandbox plans."""
+    if preview is None:
+        return planned(stack)
+    try:
+        return previewed(preview.read_text(encoding="utf-8"), str(preview))
+    except OSError as error:
+        raise PlannedError(f"{preview} can't be read: {error.strerror}") from None
+
+
 def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
     session: Any = boto3.Session()
     stack = _stack(name, resources, caller(session.client("sts", region_name=EDGE_REGION)))
@@ -79,6 +91,7 @@ def _stack(name: str, resources: Sequence[State], who: Caller | None) -> Stack:
         settings=Settings.parse(file.values()),
         resources=resources,
         secrets_key=secrets_key(_document(name)),
+        secrets_region=secrets_region(_document(name)),
         caller=who,
     )
 
@@ -126,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (policy, preflight):
         command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
         command.add_argument("--json", action="store_true", help="print JSON")
+    preflight.add_argument(
+        "--preview",
+        type=Path,
+        metavar="FILE",
+        help="the output of `pulumi preview --json --show-sames`, instead of a plan in the sandbox",
+    )
     policy.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to a file, for bootstrap/")
     return parser
 

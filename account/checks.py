@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from account import dns
 from account.question import Answer, Client
 from policy.rule import listed
 from settings.aws_limits import LOG_POLICIES, UNSUPPORTED_LINK_ZONES
@@ -98,6 +99,32 @@ def hosted_zone(route53: Client, name: str) -> Answer:
         "create the zone, and delegate to it from its parent zone"
         if not found
         else "delete the unused zones",
+    )
+
+
+def delegation(route53: Client, name: str) -> Answer:
+    """The parent of a hosted zone delegates to it: everybody's name servers answer with the zone's own."""
+    zones = [
+        item["Id"]
+        for item in route53.list_hosted_zones_by_name(DNSName=f"{name}.")["HostedZones"]
+        if item["Name"] == f"{name}." and not item.get("Config", {}).get("PrivateZone")
+    ]
+    if len(zones) != 1:
+        return Answer("unknown", f"{len(zones)} public hosted zones are named {name}", "see `hosted-zone`")
+    own = {
+        server.rstrip(".") for server in route53.get_hosted_zone(Id=zones[0])["DelegationSet"]["NameServers"]
+    }
+    try:
+        found = dns.name_servers(name)
+    except OSError as error:
+        return Answer("unknown", f"no name server answers here: {error}", f"run `dig NS {name}` elsewhere")
+    if found and found <= own:
+        return _passed(f"{name} has {', '.join(sorted(found))}")
+    return Answer(
+        "fail",
+        f"{name} has the name servers {', '.join(sorted(found)) or 'none'}, and the hosted zone has "
+        f"{', '.join(sorted(own))}",
+        f"at the registrar or in the parent zone, set the NS records of {name} to the hosted zone's",
     )
 
 
@@ -292,8 +319,11 @@ def quota(quotas: Client, service: str, code: str, need: int, what: str) -> Answ
 def free_addresses(ec2: Client, need: int, platform: str) -> Answer:
     """The account has elastic IP addresses left, in addition to those of others."""
     attribute = "vpc-max-elastic-ips"
-    (found,) = ec2.describe_account_attributes(AttributeNames=[attribute])["AccountAttributes"]
-    most = int(found["AttributeValues"][0]["AttributeValue"])
+    attributes = {
+        item["AttributeName"]: item["AttributeValues"][0]["AttributeValue"]
+        for item in ec2.describe_account_attributes(AttributeNames=[attribute])["AccountAttributes"]
+    }
+    most = int(attributes[attribute])
     ours = {"Key": "platform", "Value": platform}
     others = sum(ours not in item.get("Tags", []) for item in ec2.describe_addresses()["Addresses"])
     text = f"others use {others} of {most} addresses, and the stack needs {need}"
@@ -405,6 +435,29 @@ def login_domain(cognito: Client, domain: str, account: str) -> Answer:
     return Answer("fail", f"{domain} belongs to account {owner}", "choose another `domain.host`")
 
 
+def endpoint(eks: Client, name: str) -> Answer:
+    """The cluster's API can be reached from here, if the cluster exists: Kubernetes objects are deployed
+    through it."""
+    try:
+        url = eks.describe_cluster(name=name)["cluster"].get("endpoint", "")
+    except ClientError as error:
+        if _missing(error, "ResourceNotFoundException"):
+            return _passed(f"{name} doesn't exist yet")
+        raise
+    host = url.removeprefix("https://")
+    if not host:
+        return _passed(f"{name} has no endpoint yet")
+    try:
+        dns.connect(host)
+    except OSError as error:
+        return Answer(
+            "fail",
+            f"{host} can't be reached from here: {error}",
+            "deploy from a network in `cluster.publicAccessCidrs`, or from the VPC of a private endpoint",
+        )
+    return _passed(f"{host} accepts connections")
+
+
 # -- settings of the account -----------------------------------------------------------------------------
 
 
@@ -492,6 +545,54 @@ def state_key(kms: Client, key: str) -> Answer:
     """The key of the secrets provider works."""
     state = kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
     return _judged([] if state == "Enabled" else [f"{key} is {state}"], f"{key} is {state}", "enable the key")
+
+
+def state_bucket(s3: Client, name: str) -> Answer:
+    """The bucket with the states exists, and keeps their versions."""
+    remedy = "deploy the project `bootstrap`: docs/deployment.md has the commands"
+    try:
+        status = s3.get_bucket_versioning(Bucket=name).get("Status", "off")
+    except ClientError as error:
+        if _missing(error, "NoSuchBucket"):
+            return Answer("fail", f"{name} doesn't exist", remedy)
+        raise
+    problems = [] if status == "Enabled" else [f"the versioning of {name} is {status}"]
+    return _judged(problems, f"{name} keeps versions", remedy)
+
+
+def pipeline_roles(iam: Client, wanted: Mapping[str, int]) -> Answer:
+    """The roles of the pipelines exist, and allow their sessions.
+
+    Args:
+        iam: the client.
+        wanted: name of a role → duration of its sessions, in seconds.
+    """
+    problems: list[str] = []
+    for name, seconds in wanted.items():
+        try:
+            found = iam.get_role(RoleName=name)["Role"].get("MaxSessionDuration", 3600)
+        except ClientError as error:
+            if not _missing(error, "NoSuchEntity"):
+                raise
+            problems.append(f"{name} doesn't exist")
+            continue
+        if found < seconds:
+            problems.append(f"{name} allows sessions of {found} seconds, and the pipelines ask for {seconds}")
+    return _judged(
+        problems, ", ".join(wanted), "add the stack to `stacks` of the project `bootstrap`, and deploy it"
+    )
+
+
+def api_logs_role(apigateway: Client) -> Answer:
+    """API Gateway has a role with which it writes logs, because this stack doesn't set one."""
+    role = apigateway.get_account().get("cloudwatchRoleArn")
+    if role:
+        return _passed(role)
+    return Answer(
+        "fail",
+        "API Gateway has no role for logs in this region, and stages with logging are refused",
+        "add the region to the project `bootstrap` and deploy it, or set `api.manageAccount` to true",
+    )
 
 
 def existing_endpoints(ec2: Client, vpc: str, wanted: Sequence[str], platform: str) -> Answer:

@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from account import checks
+from account import checks, prepared
 from account.policy import deployer
 from account.prepared import DEPLOY_SECONDS
 from account.question import Answer, Client, Question
@@ -52,6 +53,19 @@ class Stack:
     """Key of the secrets provider in KMS, if the stack has such a provider."""
     caller: Caller | None
     """None if the account didn't say."""
+
+    secrets_region: str = EDGE_REGION
+    """Region of that key."""
+
+    @property
+    def prepared(self) -> str:
+        """The stack's name in the project `bootstrap`; empty if the key isn't one of that project."""
+        prefix = prepared.secrets_alias("")
+        return (
+            (self.secrets_key or "").removeprefix(prefix)
+            if (self.secrets_key or "").startswith(prefix)
+            else ""
+        )
 
     @functools.cached_property
     def known(self) -> Mapping[str, State]:
@@ -124,11 +138,17 @@ def secrets_key(document: Mapping[str, Any]) -> str | None:
     return key.partition("?")[0].lstrip("/") if scheme == "awskms" else None
 
 
+def secrets_region(document: Mapping[str, Any]) -> str:
+    """The region of the key that a stack file names."""
+    _, _, query = str(document.get("secretsprovider", "")).partition("?")
+    return dict(parse_qsl(query)).get("region", EDGE_REGION)
+
+
 def questions(stack: Stack) -> Iterator[Question]:
     """All questions, those about the account first."""
     yield from _account(stack)
     for region in stack.settings.regions:
-        yield from _region(region.name, region.availability_zones)
+        yield from _region(region.name, region.availability_zones, stack.settings.api.manage_account)
         yield from _offers(stack, region.name, region.availability_zones)
         yield from _quotas(stack, region.name)
         yield from _names(stack, region.name)
@@ -139,7 +159,8 @@ def asked(stack: Stack) -> set[str]:
     """The IAM actions of all questions, so that a role that may deploy can also ask."""
     if stack.caller is None:
         anybody = Caller("123456789012", "arn:aws:iam::123456789012:role/deploy")
-        stack = dataclasses.replace(stack, caller=anybody, secrets_key="alias/any")
+        key = prepared.secrets_alias("any")
+        stack = dataclasses.replace(stack, caller=anybody, secrets_key=key)
     return {
         _ACTIONS.get(f"{item.service}:{name}", f"{_PREFIXES.get(item.service, item.service)}:{name}")
         for item in questions(stack)
@@ -149,7 +170,7 @@ def asked(stack: Stack) -> set[str]:
 
 _PREFIXES = {"service-quotas": "servicequotas"}
 """Service in boto3 → prefix of its actions, where they differ."""
-_ACTIONS: Mapping[str, str] = {}
+_ACTIONS: Mapping[str, str] = {"apigateway:GetAccount": "apigateway:GET"}
 """Operation → IAM action, where they have different names."""
 
 
@@ -160,6 +181,14 @@ def _account(stack: Stack) -> Iterator[Question]:
     zone = stack.settings.domain.zone
     yield _ask(
         "hosted-zone", f"one public zone {zone}", "route53", "ListHostedZonesByName", checks.hosted_zone, zone
+    )
+    yield _ask(
+        "delegation",
+        f"the parent of {zone} delegates to the zone",
+        "route53",
+        ("ListHostedZonesByName", "GetHostedZone"),
+        checks.delegation,
+        zone,
     )
     yield _ask(
         "spot-role",
@@ -177,6 +206,8 @@ def _account(stack: Stack) -> Iterator[Question]:
     if stack.secrets_key:
         key = stack.secrets_key
         yield _ask("state-key", "the secrets provider's key", "kms", "DescribeKey", checks.state_key, key)
+    if stack.caller and stack.prepared:
+        yield from _prepared(stack, stack.caller)
     if stack.settings.monitoring.spending:
         yield _ask(
             "cost-tag",
@@ -191,6 +222,27 @@ def _account(stack: Stack) -> Iterator[Question]:
         yield _ask(
             "shield", "a subscription to Shield Advanced", "shield", "GetSubscriptionState", checks.shield
         )
+
+
+def _prepared(stack: Stack, caller: Caller) -> Iterator[Question]:
+    """About what the project `bootstrap` prepares, in an account whose stack uses its keys."""
+    bucket = prepared.state_bucket(caller.account, stack.secrets_region)
+    yield _ask(
+        "state-bucket",
+        f"the bucket {bucket}",
+        "s3",
+        "GetBucketVersioning",
+        checks.state_bucket,
+        bucket,
+        region=stack.secrets_region,
+    )
+    durations = {
+        prepared.role_name(kind, stack.prepared): DEPLOY_SECONDS
+        if kind == "deploy"
+        else prepared.READ_SECONDS
+        for kind in prepared.ENVIRONMENTS
+    }
+    yield _ask("pipeline-roles", "the pipelines' roles", "iam", "GetRole", checks.pipeline_roles, durations)
 
 
 def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
@@ -227,9 +279,13 @@ def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
         )
 
 
-def _region(region: str, zones: Sequence[str]) -> Iterator[Question]:
+def _region(region: str, zones: Sequence[str], manages_account: bool) -> Iterator[Question]:
     here = functools.partial(_ask, region=region, named=True)
     yield here("zones", "the zones", "ec2", "DescribeAvailabilityZones", checks.zones, zones)
+    if not manages_account:
+        yield here(
+            "api-logs-role", "API Gateway's role for logs", "apigateway", "GetAccount", checks.api_logs_role
+        )
     yield here("backup", "AWS Backup's opt-in", "backup", "DescribeRegionSettings", checks.backup_opt_in)
 
 
@@ -448,6 +504,7 @@ def _names(stack: Stack, region: str) -> Iterator[Question]:
             name,
             stack.platform,
         )
+        yield here("endpoint", f"a way to {name}", "eks", "DescribeCluster", checks.endpoint, name)
     for (name,) in stack.values("aws:rds/cluster:Cluster", region, "clusterIdentifier"):
         yield here(
             "database-name",

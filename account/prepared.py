@@ -15,6 +15,9 @@ DEPLOY_SECONDS = 7200
 READ_SECONDS = 3600
 """Duration of all other sessions (the default of `.github/actions/pulumi/action.yaml`)."""
 
+SESSIONS = {"deploy": DEPLOY_SECONDS, "preview": READ_SECONDS, "read": READ_SECONDS}
+"""Kind of a role → its longest session, in seconds."""
+
 BOUNDARY = "trading-boundary"
 """Name of the permissions boundary of the pipelines' roles."""
 STATE_ALIAS = "alias/trading-state"

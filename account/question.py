@@ -72,6 +72,12 @@ class Question:
                 "unknown", f"{self.service} can't be reached: {error}", "check the network and region"
             )
 
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            # One answer in an unexpected form must not hide all others.
+            return Answer(
+                "unknown", f"{self.service} answered in an unexpected form: {error!r}", "check by hand"
+            )
+
     def _only_named(self, model: Any, **_: object) -> None:
         if model.name not in self.operations or not model.name.startswith(READS):
             raise WritingError(f"{self.check} calls {self.service}:{model.name}, which it doesn't declare")

@@ -18,13 +18,6 @@ from components.common.iam import policy_document
 PROJECT = "trading"
 """Name of the platform's project, which is part of the paths of states (`Pulumi.yaml`)."""
 
-SESSIONS = {
-    "deploy": prepared.DEPLOY_SECONDS,
-    "preview": prepared.READ_SECONDS,
-    "read": prepared.READ_SECONDS,
-}
-"""Kind of a role → longest session, in seconds."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PipelinesArgs:
@@ -105,7 +98,7 @@ class Pipelines(Component):
                     },
                 }
             ),
-            max_session_duration=SESSIONS[kind],
+            max_session_duration=prepared.SESSIONS[kind],
             permissions_boundary=boundary,
             opts=self.child(),
         )

@@ -1,7 +1,8 @@
 """Previews, deploys and checks a real stack: the commands of the action `pulumi`.
 
 - `real_stack.py preview STACK FOLDER` reports what a deployment would change, and saves its plan.
-- `real_stack.py deploy STACK [--approved FILE]` deploys, if the plan is the approved one.
+- `real_stack.py deploy STACK [--approved FILE]` deploys, if the account is ready and the plan is the approved
+one.
 - `real_stack.py drift STACK FOLDER` reports what in the account differs from the stack's state.
 
 All call the engine that the action installed, with the state backend that PULUMI_BACKEND_URL names.
@@ -39,6 +40,9 @@ POLICIES = ("--policy-pack", "policy/pack")
 
 BLOCKED = 1
 """Exit status of `python -m report` for a change that the gate blocks; after it, the report is complete."""
+
+UNKNOWN = 3
+"""Exit status of `python -m account preflight` if nothing fails, and something could not be asked."""
 
 SHOWN_VALUES = 20
 """Changed properties that the report of a drift shows for each resource."""
@@ -132,11 +136,16 @@ def deploy(stack: str, approved: Path | None) -> int:
     """Deploys the stack, and returns the exit status of the step."""
     with tempfile.TemporaryDirectory() as temporary:
         log = Path(temporary) / "events.json"
-        # `up` gets no preview of its own below, at whose end rules over several resources are checked.
-        found = previewed(["preview", "--stack", stack, *POLICIES], log)
+        # `up` gets no preview of its own below, at whose end rules over several resources are checked. The
+        # preflight needs the unchanged resources too.
+        found = previewed(["preview", "--stack", stack, "--show-sames", *POLICIES], log)
         if found.status:
             return fail(f"the deployment of {stack} did not begin: its preview failed")
         print(switches.proof(_result(log), preview=True), flush=True)
+        document = Path(temporary) / "preview.json"
+        document.write_text(found.text, encoding="utf-8")
+        if not _is_ready(stack, document):
+            return fail(f"the deployment of {stack} did not begin: the account isn't ready for it")
         try:
             current = plan(digest_of(found.text))
             if approved:
@@ -152,6 +161,14 @@ def deploy(stack: str, approved: Path | None) -> int:
         if not status:
             print(switches.proof(_result(log), preview=False), flush=True)
     return status
+
+
+def _is_ready(stack: str, preview: Path) -> bool:
+    """Asks the account whether it is ready for what the preview shows. What it doesn't answer is no reason to
+    stop: the role may not ask everything."""
+    command = [sys.executable, "-m", "account", "preflight", "--stack", stack, "--preview", str(preview)]
+    status, _ = streamed(command)
+    return status in (0, UNKNOWN)
 
 
 def _platform(stack: str) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from account import checks
+from account import checks, dns
 from account.preflight import Caller, secrets_key, secrets_provider
 from account.question import Answer, Question, WritingError, exit_status, table
 
@@ -29,6 +29,35 @@ STATEMENT = {
 
 def zone(name: str, identifier: str, state: str = "available") -> Json:
     return {"ZoneName": name, "ZoneId": identifier, "State": state}
+
+
+ZONES: Json = {
+    "HostedZones": [{"Id": "/hostedzone/Z1", "Name": "example.com.", "CallerReference": "1"}],
+    "IsTruncated": False,
+    "MaxItems": "100",
+}
+
+
+def zone_with(server: str) -> Json:
+    return {
+        "HostedZone": {"Id": "/hostedzone/Z1", "Name": "example.com.", "CallerReference": "1"},
+        "DelegationSet": {"NameServers": [server]},
+    }
+
+
+@pytest.fixture(autouse=True)
+def _network(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """A resolver, and one host that accepts no connection."""
+
+    def connect(host: str) -> None:
+        if host.startswith("unreachable"):
+            raise TimeoutError("timed out")
+
+    def name_servers(zone: str) -> frozenset[str]:
+        return frozenset({"ns-1.example.net"})
+
+    monkeypatch.setattr(dns, "name_servers", name_servers)
+    monkeypatch.setattr(dns, "connect", connect)
 
 
 def parameter(name: str, kind: str = "dynamic", modifiable: bool = True) -> Json:
@@ -188,6 +217,74 @@ CASES = [
         [{"HostedZones": [], "IsTruncated": False, "MaxItems": "100"}],
         "0 public hosted zones are named example.com",
         "delegate to it",
+    ),
+    Case(
+        checks.delegation,
+        "route53",
+        ("example.com",),
+        ["list_hosted_zones_by_name", "get_hosted_zone"],
+        [ZONES, zone_with("ns-1.example.net")],
+        [ZONES, zone_with("ns-2.example.net")],
+        "example.com has the name servers ns-1.example.net, and the hosted zone has ns-2.example.net",
+        "set the NS records of example.com",
+    ),
+    Case(
+        checks.endpoint,
+        "eks",
+        ("trading-prod-us-east-1",),
+        ["describe_cluster"],
+        ["ResourceNotFoundException"],
+        [{"cluster": {"endpoint": "https://unreachable.example.com"}}],
+        "unreachable.example.com can't be reached from here: timed out",
+        "cluster.publicAccessCidrs",
+    ),
+    Case(
+        checks.endpoint,
+        "eks",
+        ("trading-prod-us-east-1",),
+        ["describe_cluster"],
+        [{"cluster": {"endpoint": "https://cluster.example.com"}}],
+        [{"cluster": {"endpoint": "https://unreachable.example.com"}}],
+        "can't be reached",
+    ),
+    Case(
+        checks.state_bucket,
+        "s3",
+        ("trading-state-123456789012-us-east-1",),
+        ["get_bucket_versioning"],
+        [{"Status": "Enabled"}],
+        [{"Status": "Suspended"}],
+        "the versioning of trading-state-123456789012-us-east-1 is Suspended",
+        "bootstrap",
+    ),
+    Case(
+        checks.state_bucket,
+        "s3",
+        ("trading-state-123456789012-us-east-1",),
+        ["get_bucket_versioning"],
+        [{"Status": "Enabled"}],
+        ["NoSuchBucket"],
+        "doesn't exist",
+    ),
+    Case(
+        checks.pipeline_roles,
+        "iam",
+        ({"trading-deploy-dev": 7200, "trading-read-dev": 3600},),
+        ["get_role", "get_role"],
+        [role(MaxSessionDuration=7200), role(MaxSessionDuration=3600)],
+        [role(MaxSessionDuration=3600), "NoSuchEntity"],
+        "sessions of 3600 seconds, and the pipelines ask for 7200; trading-read-dev doesn't exist",
+        "`stacks` of the project `bootstrap`",
+    ),
+    Case(
+        checks.api_logs_role,
+        "apigateway",
+        (),
+        ["get_account"],
+        [{"cloudwatchRoleArn": "arn:aws:iam::123456789012:role/logs"}],
+        [{}],
+        "API Gateway has no role for logs in this region",
+        "`api.manageAccount`",
     ),
     Case(
         checks.database_version,
@@ -612,3 +709,12 @@ def test_table_says_what_is_needed_and_what_to_do() -> None:
         ["pass", "zones", "here"],
         ["1", "pass,", "1", "fail,", "0", "unknown"],
     ]
+
+
+def test_answer_in_an_unexpected_form_is_unknown() -> None:
+    """It must not keep the other answers from the reader."""
+    answers: list[Answer] = []
+    question = Question("x", "y", "ec2", "us-east-1", ("DescribeVpcs",), lambda _: answers.pop())
+    answer = question.answer(new_client("ec2"))
+    assert (answer.status, answer.remedy) == ("unknown", "check by hand")
+    assert "unexpected form: IndexError" in answer.found

@@ -17,7 +17,7 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from account import question
+from account import dns, prepared, question
 from account.preflight import SECRETS_PROVIDER, Caller, Stack, questions
 from account.question import READS, Answer, Question, answers
 from settings import Settings
@@ -37,7 +37,7 @@ def stack(name: str = "full") -> Stack:
     return Stack(
         settings=Settings.parse(values),
         resources=fixture_state(name),
-        secrets_key="alias/pulumi",
+        secrets_key=prepared.secrets_alias("prod"),
         caller=Caller(ACCOUNT, f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/me"),
     )
 
@@ -155,11 +155,25 @@ class Account:
         return type("Http", (), {"status_code": 200})(), {**response, "ResponseMetadata": {}}
 
 
+def own_servers(zone: str) -> frozenset[str]:
+    """A resolver that answers with the name servers of moto's hosted zone."""
+    route53 = BOTO.client("route53", region_name="us-east-1")
+    (found,) = route53.list_hosted_zones()["HostedZones"]
+    servers = route53.get_hosted_zone(Id=found["Id"])["DelegationSet"]["NameServers"]
+    return frozenset(server.rstrip(".") for server in servers)
+
+
+def reached(host: str) -> None:
+    """A network in which every host accepts connections."""
+
+
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account in which everything is right."""
     for name, value in MOTO.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dns, "name_servers", own_servers)
+    monkeypatch.setattr(dns, "connect", reached)
     with mock_aws():
         client = functools.partial(BOTO.client, region_name="us-east-1")
         client("iam").create_role(
@@ -170,7 +184,16 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         )
         client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
         key = client("kms").create_key()["KeyMetadata"]["KeyId"]
-        client("kms").create_alias(AliasName="alias/pulumi", TargetKeyId=key)
+        client("kms").create_alias(AliasName=prepared.secrets_alias("prod"), TargetKeyId=key)
+        for kind, seconds in prepared.SESSIONS.items():
+            client("iam").create_role(
+                RoleName=prepared.role_name(kind, "prod"),
+                AssumeRolePolicyDocument=json.dumps(TRUST),
+                MaxSessionDuration=seconds,
+            )
+        bucket = prepared.state_bucket(ACCOUNT, "us-east-1")
+        client("s3").create_bucket(Bucket=bucket)
+        client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         yield Account()
 
 
@@ -189,7 +212,7 @@ def test_ten_planted_problems_are_found(account: Account) -> None:
     iam.update_role(RoleName="deploy", MaxSessionDuration=3600)
     (zone,) = route53.list_hosted_zones()["HostedZones"]
     route53.delete_hosted_zone(Id=zone["Id"])
-    kms.disable_key(KeyId=kms.describe_key(KeyId="alias/pulumi")["KeyMetadata"]["KeyId"])
+    kms.disable_key(KeyId=kms.describe_key(KeyId=prepared.secrets_alias("prod"))["KeyMetadata"]["KeyId"])
     for _ in range(3):
         BOTO.client("ec2", region_name="eu-west-1").allocate_address(Domain="vpc")
     logs = BOTO.client("logs", region_name="us-east-1")
@@ -224,6 +247,7 @@ def test_documents_name_every_check_of_the_preflight() -> None:
     """The page lists what is asked, and the assumptions refer to it."""
     names = {item.check.partition(" ")[0] for item in asked()} | {
         "existing-endpoints",  # only with an existing VPC
+        "api-logs-role",  # only in an account whose stacks don't set it
         SECRETS_PROVIDER.check,
     }
     page = (ROOT / "docs" / "deployment.md").read_text()

@@ -51,6 +51,7 @@ class Job:
         self.programs.add("aws")
         self.engine(DIGEST)
         self.report(0)
+        self.account(0)
         self.event("pull_request", labels=["allow: replace database", "$(evil)"])
         monkeypatch.setenv("GITHUB_SHA", COMMIT)
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
@@ -75,6 +76,18 @@ class Job:
         package = self.folder / "report"
         package.mkdir(exist_ok=True)
         (package / "__main__.py").write_text(REPORT.replace("STATUS", str(status)))
+
+    def account(self, status: int) -> None:
+        """The preflight. It must get all resources of the preview."""
+        package = self.folder / "account"
+        package.mkdir(exist_ok=True)
+        (package / "__main__.py").write_text(
+            "import json, pathlib, sys\n"
+            "given = dict(zip(sys.argv[2::2], sys.argv[3::2]))\n"
+            "steps = json.loads(pathlib.Path(given['--preview']).read_text())['steps']\n"
+            "print(sys.argv[1], given['--stack'], len(steps), 'steps')\n"
+            f"sys.exit({status})\n"
+        )
 
     def event(self, name: str, labels: list[str]) -> None:
         content = {"pull_request": {"labels": [{"name": label} for label in labels]}}
@@ -215,6 +228,19 @@ def test_environment_that_could_weaken_the_rules_is_refused(
 def test_deployment_fails_as_the_engine_does(job: Job) -> None:
     job.engine(DIGEST, up="sys.exit(3)")
     assert job.run("deploy", "dev") == 3
+
+
+@pytest.mark.parametrize(("status", "ends"), [(0, 0), (3, 0), (1, 1), (2, 1)])
+def test_account_is_asked_before_anything_changes(
+    job: Job, capsys: pytest.CaptureFixture[str], status: int, ends: int
+) -> None:
+    """What the account doesn't answer (3) is no reason to stop."""
+    job.account(status)
+    assert job.run("deploy", "prod") == ends
+    assert "preflight prod 2 steps" in capsys.readouterr().out
+    calls = [call[0] for call in job.programs.calls("pulumi")]
+    assert calls == (["preview"] if ends else ["preview", "up"])
+    assert "--show-sames" in job.programs.calls("pulumi")[0]
 
 
 def change(digest: Any, edit: str) -> Any:

@@ -1,0 +1,86 @@
+"""What everybody's name servers say, and whether a host accepts connections. Nothing here needs an
+account."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import struct
+from pathlib import Path
+
+_SECONDS = 5
+_NS = 2
+_INTERNET = 1
+_RESOLVERS = Path("/etc/resolv.conf")
+
+
+def name_servers(name: str, server: tuple[str, int] | None = None) -> frozenset[str]:
+    """The name servers of a zone, as the resolver of this machine finds them; empty if there are none.
+
+    Python's library can only look up addresses, so this asks by itself (RFC 1035, section 4).
+
+    Raises:
+        OSError: no resolver answers.
+    """
+    number = secrets.randbelow(1 << 16)
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.rstrip(".").split("."))
+    # One question, with recursion desired.
+    question = (
+        struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, _NS, _INTERNET)
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(_SECONDS)
+        client.connect(server or _resolver())
+        client.send(question)
+        answer = client.recv(4096)
+    if answer[:2] != question[:2]:
+        raise OSError("the resolver answered another question")
+    return frozenset(_servers(answer, len(question)))
+
+
+def connect(host: str, port: int = 443) -> None:
+    """Opens a connection, and closes it again.
+
+    Raises:
+        OSError: the host doesn't accept it.
+    """
+    socket.create_connection((host, port), timeout=_SECONDS).close()
+
+
+def _resolver() -> tuple[str, int]:
+    for line in _RESOLVERS.read_text().splitlines():
+        words = line.split()
+        if words[:1] == ["nameserver"] and ":" not in words[1]:
+            return words[1], 53
+    raise OSError(f"{_RESOLVERS} names no resolver")
+
+
+def _servers(answer: bytes, start: int) -> list[str]:
+    """The names in the NS records of the answer section."""
+    found: list[str] = []
+    position = start
+    for _ in range(struct.unpack("!H", answer[6:8])[0]):
+        _, position = _name(answer, position)
+        kind, _, _, length = struct.unpack("!HHIH", answer[position : position + 10])
+        position += 10
+        if kind == _NS:
+            found.append(_name(answer, position)[0])
+        position += length
+    return found
+
+
+def _name(answer: bytes, position: int) -> tuple[str, int]:
+    """The name at a position, and the position after it. Names can end with a reference to another place."""
+    parts: list[str] = []
+    after = 0
+    for _ in range(128):  # a loop of references would never end
+        length = answer[position]
+        if length == 0:
+            return ".".join(parts).lower(), after or position + 1
+        if length >= 0xC0:
+            after = after or position + 2
+            position = struct.unpack("!H", answer[position : position + 2])[0] & 0x3FFF
+            continue
+        parts.append(answer[position + 1 : position + 1 + length].decode("ascii", "replace"))
+        position += 1 + length
+    raise OSError("the resolver's answer has a loop")
