@@ -1,0 +1,228 @@
+"""The way from nothing to a deployed platform, as docs/deployment.md describes it, in the sandbox.
+
+The test runs the commands of the document. `SUBSTITUTES` and `engine` list what the sandbox needs instead.
+The bucket and the keys are moto's, and the engine's own backend and secrets provider use them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from account import prepared
+from sandbox.aws.account import IDENTITY_PROVIDER, SERVICE_LINKED_ROLE
+from sandbox.aws.store import ACCOUNT, Row, Store
+from sandbox.folder import DIRECTORY_VARIABLE
+from sandbox.tools import tool
+from tests.engine.aws_endpoint import served
+from tests.engine.project import CHEAPER
+from tests.functions.records import MOTO
+from tests.unit.harness import ROOT
+
+BOTO: Any = boto3
+REGION = "us-east-1"
+BUCKET = prepared.state_bucket(ACCOUNT, REGION)
+
+SUBSTITUTES = {
+    # Installed already, and the tests' interpreter is the one of the virtual environment.
+    r"make install && \. \.venv/bin/activate": ":",
+    # make would look for the virtual environment in the copy of the project.
+    r"make deployer-policy STACK=(\w+) OUT=(\S+)": r"python -m account policy --stack \1 --out \2",
+    # moto lacks much of what the preflight asks. The test reads what it found.
+    r"make preflight STACK=(\w+)": (
+        r"python -m account preflight --stack \1 --json > preflight.json || [ $? -ne 2 ]"
+    ),
+    # Nobody can answer the engine's question.
+    r"pulumi up ": "pulumi up --yes ",
+    # Path-style addresses at moto's address.
+    r'pulumi login "\$state"': 'pulumi login "$state&endpoint=$AWS_ENDPOINT_URL&s3ForcePathStyle=true"',
+}
+
+
+def commands() -> str:
+    """The commands of the section, with the substitutes."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    (section,) = re.findall(r"^## From nothing.*?(?=^## )", page, re.MULTILINE | re.DOTALL)
+    text = "\n".join(re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    for pattern, substitute in SUBSTITUTES.items():
+        text, count = re.subn(pattern, substitute, text)
+        assert count, f"the document has no command {pattern} any more"
+    return text
+
+
+def planted() -> list[Row]:
+    """What exists in the account before."""
+    provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{prepared.ISSUER}"
+    role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+    found = {
+        (IDENTITY_PROVIDER, provider): {
+            "url": f"https://{prepared.ISSUER}",
+            "clientIdLists": ["https://github.com/example"],
+        },
+        (SERVICE_LINKED_ROLE, role): {"awsServiceName": "spot.amazonaws.com", "description": "EC2's own"},
+    }
+    more: dict[str, Any] = {"path": "/aws-service-role/spot.amazonaws.com/", "tagsAll": {}}
+    return [
+        Row(token, "", arn, "", arn, f"somebody::{arn}", inputs, {**inputs, **more, "id": arn, "arn": arn})
+        for (token, arn), inputs in found.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What is there after the commands."""
+
+    output: str
+    project: Path
+    rows: list[Row]
+    requests: list[str]
+    objects: list[str]
+
+    def of(self, token: str) -> list[Row]:
+        return [row for row in self.rows if row.type == token]
+
+
+def project(folder: Path) -> Path:
+    """A copy of the project: links, and files of its own where the commands write."""
+    copy = folder / "project"
+    copy.mkdir()
+    for path in ROOT.iterdir():
+        if path.name.startswith(".") or path.name == "bootstrap":
+            continue
+        if path.name.startswith("Pulumi."):
+            shutil.copy(path, copy)
+        else:
+            (copy / path.name).symlink_to(path)
+    shutil.copytree(ROOT / "bootstrap", copy / "bootstrap", ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "bootstrap" / "deployer").mkdir(exist_ok=True)
+    return copy
+
+
+def engine(folder: Path) -> Path:
+    """A folder with the engine itself. The sandbox's command `pulumi` would keep the stack files as they
+    are."""
+    found = folder / "engine"
+    found.mkdir()
+    (found / "pulumi").symlink_to(tool("pulumi"))
+    (found / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    (found / "python").chmod(0o755)
+    return found
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    folder = tmp_path_factory.mktemp("from-nothing")
+    copy, sandbox = project(folder), folder / "sandbox"
+    environment = {**os.environ, **MOTO, **CHEAPER, DIRECTORY_VARIABLE: str(sandbox), "HOME": str(folder)}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "AWS_REGION": REGION}
+    run = [sys.executable, "-m", "sandbox", "--project", str(copy)]
+    with served() as (address, requests):
+        s3, kms = (BOTO.client(name, region_name=REGION) for name in ("s3", "kms"))
+        s3.create_bucket(Bucket=BUCKET)
+        for stack in (prepared.ACCOUNT_SECRETS, "dev"):
+            key = kms.create_key()["KeyMetadata"]["KeyId"]
+            kms.create_alias(AliasName=prepared.secrets_alias(stack), TargetKeyId=key)
+        subprocess.run([*run, "status"], cwd=ROOT, env=environment, check=True, capture_output=True)
+        subprocess.run([*run, "exec", "--", "true"], cwd=ROOT, env=environment, check=True)
+        store = Store(sandbox)
+        for row in planted():
+            store.put(row)
+        store.close()
+        script = folder / "commands.sh"
+        script.write_text(
+            f'set -ex\nPATH="{engine(folder)}:$PATH"\nunset PULUMI_BACKEND_URL\ncd "{copy}"\n{commands()}'
+        )
+        done = subprocess.run(
+            [*run, "exec", "--", "bash", str(script)],
+            cwd=ROOT,
+            env={**environment, "AWS_ENDPOINT_URL": address},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-12000:]
+        objects = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+        store = Store(sandbox)
+        yield Walk(done.stdout, copy, store.all(), requests, objects)
+        store.close()
+
+
+def test_states_of_both_stacks_are_in_the_bucket(walk: Walk) -> None:
+    assert ".pulumi/stacks/trading-bootstrap/account.json" in walk.objects
+    assert ".pulumi/stacks/trading/dev.json" in walk.objects
+    assert [row.outputs["bucket"] for row in walk.of("aws:s3/bucket:Bucket") if row.name == "state"] == [
+        BUCKET
+    ]
+    aliases = {row.outputs["name"] for row in walk.of("aws:kms/alias:Alias")}
+    assert {prepared.secrets_alias("account"), prepared.secrets_alias("dev")} <= aliases
+
+
+def test_stack_files_name_the_keys_of_the_stacks(walk: Walk) -> None:
+    for stack, path in (("account", "bootstrap/Pulumi.account.yaml"), ("dev", "Pulumi.dev.yaml")):
+        document = yaml.safe_load((walk.project / path).read_text())
+        assert document["secretsprovider"] == prepared.secrets_provider(stack, REGION)
+        assert document["encryptedkey"]
+
+
+def test_what_existed_is_taken_over_and_keeps_what_others_use(walk: Walk) -> None:
+    (provider,) = walk.of(IDENTITY_PROVIDER)
+    assert provider.outputs["clientIdLists"] == ["https://github.com/example", "sts.amazonaws.com"]
+    roles = [
+        row for row in walk.of(SERVICE_LINKED_ROLE) if row.outputs["awsServiceName"] == "spot.amazonaws.com"
+    ]
+    assert [row.outputs["description"] for row in roles] == ["EC2's own"]
+
+
+def test_moved_state_is_complete(walk: Walk) -> None:
+    """The document's own preview would fail otherwise."""
+    assert "--expect-no-changes" in commands()
+    assert re.search(r"\d+ unchanged", walk.output)
+
+
+def test_engine_stays_within_what_the_deploy_role_may_do_in_the_bucket(walk: Walk) -> None:
+    """The paths of `bootstrap.pipelines`, against what the engine's own backend asked for."""
+    allowed = {
+        "GET": r"meta\.yaml|(stacks|history|backups)/trading/dev[./].*|locks/organization/trading/dev/.*",
+        "PUT": r"(stacks|history|backups)/trading/dev[./].*|locks/organization/trading/dev/.*",
+    }
+    allowed |= {"HEAD": allowed["GET"], "DELETE": allowed["PUT"]}
+    start = max(index for index, text in enumerate(walk.requests) if "trading-bootstrap/account" in text)
+    prefix = f"/{BUCKET}/.pulumi/"
+    beyond = [
+        text
+        for text in walk.requests[start + 1 :]
+        for service, method, path in [text.split(" ", 2)]
+        if service == "s3" and path.startswith(prefix)
+        if not re.fullmatch(allowed.get(method, ""), path.removeprefix(prefix))
+    ]
+    assert beyond == []
+
+
+def test_preflight_finds_what_the_commands_prepared(walk: Walk) -> None:
+    found = {item["check"]: item for item in json.loads((walk.project / "preflight.json").read_text())}
+    assert found["secrets-provider"]["status"] == "pass"
+    assert found["state-key"]["status"] == "pass"
+
+
+@functools.cache
+def _page() -> str:
+    return (ROOT / "docs" / "deployment.md").read_text()
+
+
+def test_readme_leads_to_the_commands() -> None:
+    assert "docs/deployment.md#from-nothing-to-pulumi-up---stack-dev" in (ROOT / "README.md").read_text()
