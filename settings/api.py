@@ -128,7 +128,7 @@ class ApiSettings(Model):
     manage_account: bool = True
     """Whether this stack sets API Gateway's CloudWatch role. An account has only one in each region. Several
     stacks may set it, because each one's role serves all APIs, and destroying a stack leaves its role. Set it
-    to false in an account that the project `bootstrap` has prepared, or in which something else manages it."""
+    to false in an account that the project `bootstrap` has prepared, or where something else manages it."""
     orders_throttle_rate: int | None = Field(default=None, ge=1, le=API_THROTTLE_RATE)
     """Steady-state requests per second for `/api/orders`; defaults to the stage's limit."""
     orders_throttle_burst: int | None = Field(default=None, ge=1, le=API_THROTTLE_BURST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 LONGEST = (
+    "test_bootstrap",
     "test_small_stack",
     "test_full_stack",
     "test_regions",
