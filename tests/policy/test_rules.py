@@ -1331,3 +1331,12 @@ def test_kubernetes_secrets_are_secret() -> None:
 def test_resource_of_the_default_provider_is_refused() -> None:
     stray = replace(resource(data.BUCKET), provider={})
     assert "do not contain owner, cost-center, environment" in "".join(judge("resource-is-tagged", [stray]))
+
+
+def test_conditions_that_are_secret_as_a_whole_prove_a_request() -> None:
+    """After a refresh, the engine passes a list that contains a secret as one secret."""
+    (found,) = [rule for rule in STACK_RULES if rule.name == "listener-forwards-only-proven-requests"]
+    listener = resource(edge.LISTENER, {"defaultActions": [{"type": "fixed-response"}]}, refers_to="balancer")
+    forward = other(edge.LISTENER_RULE, {"actions": [{"type": "forward"}], "conditions": SECRET})
+    stack = Stack([listener, resource(edge.LOAD_BALANCER, name="balancer"), forward])
+    assert list(found.check(listener, stack)) == []
