@@ -37,7 +37,7 @@ def deploy_region(
     region: RegionSettings,
     domain: Domain,
     identity: Identity | None,
-    primary: Stores | None,
+    home: Stores | None,
 ) -> DeployedRegion:
     """Deploys tiers 3 to 8 and the regional part of tier 9 in one region, in the order of their dependencies.
 
@@ -46,7 +46,7 @@ def deploy_region(
         region: the region to deploy.
         domain: names and certificates.
         identity: users and clients; None if an external issuer manages them.
-        primary: the first region's data stores; None for the first region.
+        home: the home region's data stores; None for the home region.
     """
     foundation = base.foundation(settings, region)
     context = foundation.context
@@ -55,8 +55,8 @@ def deploy_region(
     # Tiers 7, 6 and 8: the data stores.
     streaming = stores.event_streaming(settings, context, network)
     cache = stores.cache(settings, context, network)
-    tables = stores.tables(settings, context, primary)
-    database = stores.database(settings, region, foundation, network, primary)
+    tables = stores.tables(settings, context, home)
+    database = stores.database(settings, region, foundation, network, home)
     backups = stores.backup_vault(settings, context)
     data = Stores(
         context=context, network=network, streaming=streaming, cache=cache, tables=tables, database=database
@@ -91,15 +91,15 @@ def deploy(settings: Settings) -> None:
     identity = edge.identity(settings, context)
 
     regions: list[DeployedRegion] = []
-    for region in settings.regions:
-        primary = regions[0].stores if regions else None
-        regions.append(deploy_region(settings, region, domain, identity, primary))
+    for region in settings.home_first:
+        home = regions[0].stores if regions else None
+        regions.append(deploy_region(settings, region, domain, identity, home))
     for region in regions:
         vaults = [other.backups for other in regions if other is not region]
         stores.backup_plan(settings, region.stores, region.backups, vaults)
 
     # Tiers 1, 2 and 9.
-    balancers = [region.load_balancer for region in regions]
+    balancers = {region.foundation.context.region: region.load_balancer for region in regions}
     contexts = [region.foundation.context for region in regions]
     web = edge.web(settings, context, domain, identity, balancers, contexts)
     routing = edge.routing(settings, context, domain, web, balancers)

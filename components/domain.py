@@ -22,7 +22,8 @@ class DomainArgs:
     additional_hosts: Sequence[str] = ()
     """Other names, in addition to the host, that viewers use. Every certificate includes them."""
     regions: Sequence[str]
-    """Regions that get a certificate for their load balancer and API."""
+    """Regions that get a certificate for their load balancer and API, the home region first: its certificate
+    names the record that proves the ownership of the origin's name."""
     origin_secrets: Sequence[int]
     """Numbers of the origin header's secrets: all of them are accepted, and the last one is sent."""
 

@@ -69,10 +69,10 @@ def migrations(
 ) -> list[pulumi.Resource]:
     """The schema and the services' users. Returns the resources that the services must wait for.
 
-    Databases in other regions are copies of the primary region's and have no master user.
+    They are made in the primary region, whose database the databases of the other regions are copies of.
     """
     database = stores.database
-    if database.secret_arn is None:
+    if not settings.is_primary(context.region):
         return []
     users = {
         service.database_user: service.database_roles for service in settings.services if service.database

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from components.common.context import DeploymentContext
 from components.domain import Domain, DomainArgs
@@ -20,7 +20,7 @@ def domain(settings: Settings, context: DeploymentContext) -> Domain:
         DomainArgs(
             names=settings.domain,
             additional_hosts=settings.additional_hosts,
-            regions=[region.name for region in settings.regions],
+            regions=[region.name for region in settings.home_first],
             origin_secrets=settings.load_balancer.origin_secrets,
         ),
         context.options,
@@ -43,7 +43,7 @@ def web(
     context: DeploymentContext,
     domain: Domain,
     identity: Identity | None,
-    balancers: Sequence[LoadBalancer],
+    balancers: Mapping[str, LoadBalancer],
     regions: Sequence[DeploymentContext],
 ) -> Web:
     """Tier 1: the distribution, which sends the origin secret once the load balancers accept it.
@@ -66,7 +66,7 @@ def web(
             additional_hosts=settings.additional_hosts,
             certificate_arn=domain.viewer_certificate_arn,
             origin_secret=domain.origin_secret,
-            origins_ready=[rule for balancer in balancers for rule in balancer.origin_rules],
+            origins_ready=[rule for balancer in balancers.values() for rule in balancer.origin_rules],
             sign_in=sign_in,
             api=settings.api,
             copy_in=elsewhere[0] if len(regions) > 1 else None,
@@ -81,9 +81,12 @@ def routing(
     context: DeploymentContext,
     domain: Domain,
     web: Web,
-    balancers: Sequence[LoadBalancer],
+    balancers: Mapping[str, LoadBalancer],
 ) -> Routing:
-    """Tier 2: the records that lead viewers to the distribution, and the distribution to a region."""
+    """Tier 2: the records that lead viewers to the distribution, and the distribution to a region.
+
+    `balancers` are the load balancers by region.
+    """
     return Routing(
         "routing",
         RoutingArgs(
@@ -97,11 +100,11 @@ def routing(
                 RegionalOrigin(
                     region=region.name,
                     serves=region.serves,
-                    dns_name=balancer.dns_name,
-                    zone_id=balancer.zone_id,
-                    targets_alarm=balancer.targets_alarm,
+                    dns_name=balancers[region.name].dns_name,
+                    zone_id=balancers[region.name].zone_id,
+                    targets_alarm=balancers[region.name].targets_alarm,
                 )
-                for region, balancer in zip(settings.regions, balancers, strict=True)
+                for region in settings.primary_first
             ],
         ),
         context.options,

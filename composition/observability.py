@@ -101,10 +101,11 @@ def _service_alerts(
 def order_canary(settings: Settings, foundation: Foundation, identity: Identity | None) -> None:
     """The canary, if the settings enable it and the platform manages the users.
 
-    It runs in the primary region, because all orders go there.
+    It runs in the home region. Its orders go to the primary region from wherever it runs, and moving it
+    would delete its secret and its bucket.
     """
     context = foundation.context
-    if not (settings.monitoring.canary and identity and settings.is_primary(context.region)):
+    if not (settings.monitoring.canary and identity and context.region == settings.home):
         return
     OrderCanary(
         f"order-canary-{context.region}",

@@ -69,14 +69,14 @@ def cache(settings: Settings, context: RegionContext, network: Network) -> Cache
 
 
 def tables(
-    settings: Settings, context: RegionContext, primary: Stores | None
+    settings: Settings, context: RegionContext, home: Stores | None
 ) -> dict[str, Table | TableReplica]:
-    """Tier 6: name in the settings → table, or replica of the primary region's table."""
+    """Tier 6: name in the settings → table, or replica of the home region's table."""
     deployed: dict[str, Table | TableReplica] = {}
     for table in settings.tables:
         name = f"table-{table.name}-{context.region}"
         peers = [region.name for region in settings.regions if region.name != context.region]
-        main = primary.tables[table.name] if primary else None
+        main = home.tables[table.name] if home else None
         deployed[table.name] = (
             TableReplica(
                 name,
@@ -94,9 +94,9 @@ def database(
     region: RegionSettings,
     foundation: Foundation,
     network: Network,
-    primary: Stores | None,
+    home: Stores | None,
 ) -> Database:
-    """Tier 8: the database, which is a secondary of the primary region's database in all later regions."""
+    """Tier 8: the database, which joins the home region's database in all other regions."""
     context = foundation.context
     return Database(
         f"database-{context.region}",
@@ -109,7 +109,8 @@ def database(
             users=[service.database_user for service in settings.services if service.database],
             settings=settings.database,
             other_regions=[other.name for other in settings.regions if other.name != context.region],
-            joins=primary.database.global_database if primary else None,
+            joins=home.database.global_database if home else None,
+            takes_writes=settings.is_primary(context.region),
         ),
         context.options,
     )

@@ -69,6 +69,7 @@ def another_region(config: Values) -> tuple[Values, Values]:
     count = len(regions[0]["availabilityZones"])
     new = {"name": name, "cidr": f"10.{number}.0.0/16", "availabilityZones": zones(name)[:count]}
     regions.append({**regions[0], **new})
+    added["trading:homeRegion"] = regions[0]["name"]
     return without, added
 
 

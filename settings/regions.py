@@ -157,7 +157,7 @@ class ServedLocations(Model):
 
 
 class RegionSettings(Model):
-    """One region of the platform. The first in the list is the primary region, which handles all writes."""
+    """One region of the platform."""
 
     name: Region = Field(examples=["us-east-1"])
     """AWS's name of the region."""

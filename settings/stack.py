@@ -35,7 +35,7 @@ from settings.model import (
 )
 from settings.monitoring import MonitoringSettings
 from settings.quotas import exceeded_quotas
-from settings.regions import RegionSettings
+from settings.regions import Region, RegionSettings
 from settings.schema import file_schema, values_schema
 from settings.service import DEFAULT_SERVICES, ServiceSettings
 from settings.streaming import StreamingSettings, colliding_topic
@@ -59,8 +59,17 @@ class Settings(StackModel):
     """Tags of every resource, seven at most. `owner` and `cost-center` are required."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
-    """The regions that the platform runs in. The first is the primary. If a region fails, the next in the
-    list takes over, and the first takes over from the last, so put nearby regions next to each other."""
+    """The regions that the platform runs in. If a region fails, the next in the list takes over its reads,
+    and the first takes over from the last, so put nearby regions next to each other. Otherwise, the order has
+    no meaning."""
+    home_region: Region | None = Field(default=None, examples=["us-east-1"])
+    """The region in which the stack's data began: the tables of the other regions are replicas of its tables,
+    and the global database was created from its cluster. Required with several regions. It never changes
+    while its region exists, whichever region is the primary one. With one region, it is that region."""
+    primary_region: Region | None = Field(default=None, examples=["us-east-1"])
+    """The region whose database takes the writes. The default is the home region. Change it after the
+    database has moved (docs/operations.md, "Fail over a region and come back"): the region's readers then
+    scale, and migrations, the rotation of the master secret and copies of backups begin there."""
     web: WebSettings = WebSettings()
     load_balancer: LoadBalancerSettings = LoadBalancerSettings()
     internal_load_balancer: InternalLoadBalancerSettings = InternalLoadBalancerSettings()
@@ -94,9 +103,30 @@ class Settings(StackModel):
         """The microservices that call this one."""
         return [service.name for service in self.services if name in service.calls]
 
+    @property
+    def home(self) -> str:
+        """The home region's name."""
+        return self.home_region or self.regions[0].name
+
+    @property
+    def primary(self) -> str:
+        """The primary region's name."""
+        return self.primary_region or self.home
+
+    @property
+    def home_first(self) -> list[RegionSettings]:
+        """The regions in the order in which they need each other: the home region, then the others."""
+        return sorted(self.regions, key=lambda region: region.name != self.home)
+
+    @property
+    def primary_first(self) -> list[RegionSettings]:
+        """The regions in the order in which they take over from each other, beginning with the primary."""
+        first = next(index for index, region in enumerate(self.regions) if self.is_primary(region.name))
+        return [*self.regions[first:], *self.regions[:first]]
+
     def is_primary(self, region: str) -> bool:
-        """Whether a region is the primary one: the first of the list."""
-        return region == self.regions[0].name
+        """Whether a region is the primary one."""
+        return region == self.primary
 
     @field_validator("settings_version")
     @classmethod
@@ -301,6 +331,24 @@ class Settings(StackModel):
                 "signs in with the platform's own user pool, which doesn't exist with api.jwt: give only one "
                 "of them",
                 ("monitoring", "canary"),
+            )
+
+    @rule
+    def _roles_belong_to_regions(self) -> Iterator[Broken]:
+        names = [region.name for region in self.regions]
+        for key, role in (("homeRegion", self.home_region), ("primaryRegion", self.primary_region)):
+            if role and role not in names:
+                yield Broken(
+                    f"{role} is not in regions; known are {', '.join(sorted(names))}. To give up a region "
+                    'that has a role, follow docs/operations.md, "Lose a region for good"',
+                    (key,),
+                )
+        if len(names) > 1 and self.home_region is None:
+            yield Broken(
+                "is required with several regions, because a wrong one would replace the tables by empty "
+                "ones: give the region that the stack was first deployed to, which was the first of the list "
+                f"in earlier releases ({names[0]})",
+                ("homeRegion",),
             )
 
     @rule

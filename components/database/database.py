@@ -43,13 +43,13 @@ filter @message like /duration: /
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalDatabase:
-    """The global database that a secondary cluster joins."""
+    """The global database that the other regions' clusters join."""
 
     id: pulumi.Output[str]
     engine_version: pulumi.Output[str]
     """The version that its members run, which can be older than the one in the settings."""
     source_region: str
-    """Region of the primary cluster."""
+    """The home region, from whose cluster the global database was created."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +70,15 @@ class DatabaseArgs:
     other_regions: Sequence[str] = ()
     """The other regions of the platform, whose clusters are members of the same global database."""
     joins: GlobalDatabase | None = None
-    """The global database that this cluster is a secondary of; None if the cluster takes writes."""
+    """The global database that this cluster was created in as a secondary; None in the home region. It says
+    how the cluster began, and not which role it has today."""
+    takes_writes: bool = True
+    """Whether this is the primary region. Only the account can move the writer: a change of this setting
+    follows a switchover or failover of the global database, and changes no cluster."""
 
     @property
-    def has_secondaries(self) -> bool:
-        """Whether there are secondary clusters of this cluster in other regions."""
+    def owns_global_database(self) -> bool:
+        """Whether the global database was created from this cluster."""
         return bool(self.other_regions) and self.joins is None
 
 
@@ -92,6 +96,9 @@ class Database(Component):
     minimum, because they may have to take its place, and Aurora Auto Scaling isn't available for secondary
     clusters. They don't forward writes (`enable_global_write_forwarding`): a transaction of the ledger would
     hold its locks for round trips between two regions, and orders go to the primary region anyway.
+
+    Every region has a master secret, because the primary region may be lost with its own. The procedure that
+    promotes a region sets the password to the region's secret (`operations/failover.py`).
 
     Readers that auto scaling has added aren't in the stack's state and prevent the deletion of the cluster.
     Scale in before you destroy the stack.
@@ -113,10 +120,10 @@ class Database(Component):
     """The instances, which `cluster_endpoint` leads to."""
     cluster_arn: pulumi.Output[str]
     database_name: str
-    secret_arn: pulumi.Output[str] | None
-    """Secret of the master user; None on a secondary cluster, which has the primary's users."""
+    secret_arn: pulumi.Output[str]
+    """This region's secret of the master user. On a secondary cluster, its password isn't valid yet."""
     global_database: GlobalDatabase | None
-    """The global database that other regions join, if there are other regions."""
+    """The global database that other regions join, in the home region and if there are other regions."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Database", name, opts)
@@ -132,10 +139,8 @@ class Database(Component):
         )
         monitoring = self._monitoring_role(name)
         # A master secret that RDS manages isn't available in a global database, which this cluster may join.
-        password = (
-            None
-            if args.joins
-            else random.RandomPassword(f"{name}-master-password", length=40, special=False, opts=self.child())
+        password = random.RandomPassword(
+            f"{name}-master-password", length=40, special=False, opts=self.child()
         )
         parameter_group = aws.rds.ParameterGroup(
             f"{name}-instance-parameters",
@@ -145,13 +150,13 @@ class Database(Component):
         )
         cluster = self._cluster(name, identifier, args, security_group, monitoring, parameter_group, password)
         instances = self._instances(name, args, cluster, parameter_group, monitoring.role)
-        if not args.joins:
+        if args.takes_writes:
             self._scale_readers(name, cluster, instances, args.settings)
         self._publish_events(name, args.alarm_topic_arn, cluster, instances)
         self.global_database = (
-            self._global_database(name, args, cluster, instances) if args.has_secondaries else None
+            self._global_database(name, args, cluster, instances) if args.owns_global_database else None
         )
-        self.secret_arn = self._master_secret(name, args, cluster, instances, password) if password else None
+        self.secret_arn = self._master_secret(name, args, cluster, instances, password)
         self.instances = Endpoint(security_group_id=security_group.id, ports=(PORT,))
         proxy = DatabaseProxy(
             f"{name}-proxy",
@@ -163,7 +168,7 @@ class Database(Component):
                 cluster_resource_id=cluster.cluster_resource_id,
                 instances=self.instances,
                 users=args.users,
-                # A secondary cluster has only readers.
+                # A secondary cluster has only readers, and any cluster may become one.
                 read_only=args.joins is not None or args.settings.readers.min > 0,
                 ready=[*instances],
             ),
@@ -217,7 +222,7 @@ class Database(Component):
         security_group: aws.ec2.SecurityGroup,
         monitoring: _MonitoringRole,
         instance_parameter_group: aws.rds.ParameterGroup,
-        password: random.RandomPassword | None,
+        password: random.RandomPassword,
     ) -> aws.rds.Cluster:
         settings = args.settings
         subnet_group = aws.rds.SubnetGroup(f"{name}-subnets", subnet_ids=args.subnet_ids, opts=self.child())
@@ -250,10 +255,10 @@ class Database(Component):
             global_cluster_identifier=args.joins.id if args.joins else None,
             source_region=args.joins.source_region if args.joins else None,
             # A secondary cluster gets these from the primary.
-            database_name=DATABASE_NAME if password else None,
-            master_username=MASTER_USERNAME if password else None,
-            master_password_wo=password.result if password else None,
-            master_password_wo_version=1 if password else None,
+            database_name=None if args.joins else DATABASE_NAME,
+            master_username=None if args.joins else MASTER_USERNAME,
+            master_password_wo=None if args.joins else password.result,
+            master_password_wo_version=None if args.joins else 1,
             port=PORT,
             iam_database_authentication_enabled=True,
             db_cluster_parameter_group_name=parameter_group.name,
@@ -432,7 +437,7 @@ class Database(Component):
         instances: list[aws.rds.ClusterInstance],
         password: random.RandomPassword,
     ) -> pulumi.Output[str]:
-        """The master user's secret. Once it is created, only the rotation changes its value."""
+        """This region's master secret. Once it is created, only the rotation changes its value."""
         secret = aws.secretsmanager.Secret(
             f"{name}-master",
             description=f"Master user of {args.context.platform}-{name}; services sign in with IAM instead",
@@ -461,17 +466,19 @@ class Database(Component):
             # The rotation adds newer versions and moves the label AWSCURRENT to them.
             opts=self.child(ignore_changes=["secretString", "versionStages"]),
         )
-        SecretRotation(
-            f"{name}-master-rotation",
-            SecretRotationArgs(
-                context=args.context,
-                secret_arn=secret.arn,
-                cluster_identifier=cluster.cluster_identifier,
-                cluster_arn=cluster.arn,
-                ready=[version, *instances],
-            ),
-            self.child(),
-        )
+        if args.takes_writes:
+            # RDS refuses a new password for a secondary cluster, which has the primary's users.
+            SecretRotation(
+                f"{name}-master-rotation",
+                SecretRotationArgs(
+                    context=args.context,
+                    secret_arn=secret.arn,
+                    cluster_identifier=cluster.cluster_identifier,
+                    cluster_arn=cluster.arn,
+                    ready=[version, *instances],
+                ),
+                self.child(),
+            )
         return secret.arn
 
     def _watch_log(self, name: str, identifier: str, log_group: aws.cloudwatch.LogGroup) -> None:
@@ -527,14 +534,27 @@ def _family(settings: DatabaseSettings) -> str:
 
 
 def _not_ours(args: DatabaseArgs) -> list[str]:
-    """Properties of the cluster that AWS or the secret's rotation changes after the creation."""
-    # A global database sets the primary in this property of each member that is currently a secondary.
-    ignored = ["replicationSourceIdentifier"]
-    if not args.joins:
-        # The global database is created from this cluster, so the cluster can't refer to it. The rotation
-        # changes the password: setting the first one again would invalidate the current one.
-        ignored += ["globalClusterIdentifier", "masterPasswordWo", "masterPasswordWoVersion"]
-    if args.joins or args.has_secondaries:
+    """Properties of the cluster that AWS, the secret's rotation or a failover changes after the creation.
+
+    Those that say how the cluster was created never change again, although a cluster that began as a
+    secondary can become the only one, whose arguments are those of a first cluster. The provider would
+    replace the cluster for a changed `source_region`, `database_name` or `master_username`, promote it for a
+    removed `replication_source_identifier`, detach it for a removed `global_cluster_identifier`, and refuse
+    an added one (terraform-provider-aws, `internal/service/rds/cluster.go` at 0168cf6).
+    """
+    ignored = [
+        # A global database sets the primary in this property of each member that is currently a secondary.
+        "replicationSourceIdentifier",
+        "sourceRegion",
+        "databaseName",
+        "masterUsername",
+        # The global database is created from the home region's cluster, so the cluster can't refer to it.
+        "globalClusterIdentifier",
+        # The rotation changes the password: setting the first one again would invalidate the current one.
+        "masterPasswordWo",
+        "masterPasswordWoVersion",
+    ]
+    if args.joins or args.owns_global_database:
         # Members of a global database are upgraded through it, secondaries before the primary.
         ignored.append("engineVersion")
     return ignored

@@ -51,7 +51,7 @@ class OrderCanary(Component):
 
     It uses the public names from outside the VPC, so its requests take the same path as a trader's: DNS,
     CloudFront and its web ACL, load balancer, API, authorizer, order intake, order service. One canary in the
-    primary region is enough for all regions: there is only one viewer's host, and the orders of a canary in
+    home region is enough for all regions: there is only one viewer's host, and the orders of a canary in
     any region go to `write.origin`. The health checks show from outside whether each region answers.
 
     43,200 runs a month cost about USD 52 at USD 0.0012 each (CloudWatch's price list), plus about USD 5 for

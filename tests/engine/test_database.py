@@ -17,12 +17,10 @@ from tests.engine.project import Project
 PROGRAM = """
 import pulumi, pulumi_aws as aws
 from components.common.context import RegionContext
-from components.database import Database, DatabaseArgs, database
+from components.database import Database, DatabaseArgs
 from settings import DatabaseSettings
 
-SETTINGS, PROTECT, REGIONS, MASTER = {settings!r}, {protect}, {regions}, {master!r}
-if MASTER:
-    database.MASTER_USERNAME = MASTER
+SETTINGS, PROTECT, REGIONS, PLATFORM = {settings!r}, {protect}, {regions}, {platform!r}
 
 def deploy(at, **more):
     provider = aws.Provider(at, region=at)
@@ -37,7 +35,7 @@ def deploy(at, **more):
         for n, zone in enumerate(zones)
     ]
     context = RegionContext(
-        platform="trading-test", region=at, log_retention_days=30, protect=PROTECT, provider=provider,
+        platform=PLATFORM, region=at, log_retention_days=30, protect=PROTECT, provider=provider,
         key_arn=aws.kms.Key(f"key-{{at}}", opts=opts).arn,
     )
     args = DatabaseArgs(
@@ -54,7 +52,7 @@ def deploy(at, **more):
 
 primary = deploy("us-east-1", other_regions=["eu-west-1"][: REGIONS - 1])
 if REGIONS > 1:
-    deploy("eu-west-1", joins=primary.global_database, other_regions=["us-east-1"])
+    deploy("eu-west-1", joins=primary.global_database, takes_writes=False, other_regions=["us-east-1"])
 """
 SERVERLESS = {"serverless": {"min": 0.5, "max": 2.0}, "readers": {"min": 1, "max": 2}}
 CLUSTER = "database-us-east-1-cluster"
@@ -64,9 +62,11 @@ PARAMETER_GROUPS = {"database-us-east-1-parameters", "database-us-east-1-instanc
 class Account(Project):
     """A project whose program creates only the database tier."""
 
-    def write(self, *, protect: bool = False, regions: int = 1, master: str = "", **settings: object) -> None:
+    def write(
+        self, *, protect: bool = False, regions: int = 1, platform: str = "trading-test", **settings: object
+    ) -> None:
         values = {**SERVERLESS, "engineVersion": "17.5", **settings}
-        text = PROGRAM.format(settings=values, protect=protect, regions=regions, master=master)
+        text = PROGRAM.format(settings=values, protect=protect, regions=regions, platform=platform)
         path = self.folder / "__main__.py"
         path.unlink(missing_ok=True)
         path.write_text(text)
@@ -204,7 +204,7 @@ def test_replacing_a_protected_database_is_refused_and_nothing_changes(account: 
     account.write(engineVersion="18.4", protect=True)
     account.up()
     before = {r["urn"]: r.get("id") for r in account.resources("small")}
-    account.write(engineVersion="18.4", protect=True, master="somebody_else")
+    account.write(engineVersion="18.4", protect=True, platform="trading-other")
     output = account.up(expect=1)
     assert "unable to replace resource" in output
     assert CLUSTER in output

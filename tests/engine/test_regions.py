@@ -45,12 +45,21 @@ def before(project: Project) -> dict[str, Any]:
     return project.state("small")
 
 
+def add_second(values: Values) -> None:
+    values["trading:homeRegion"] = FIRST
+    values["trading:regions"].append(REGION)
+
+
+def remove_second(values: Values) -> None:
+    values["trading:regions"].pop()
+
+
 def names(state: dict[str, Any]) -> set[str]:
     return {urn.rsplit("::", 1)[-1] for urn in state}
 
 
 def test_preview_of_a_second_region_only_adds(project: Project, before: dict[str, Any]) -> None:
-    project.change("small", lambda values: values["trading:regions"].append(REGION))
+    project.change("small", add_second)
     operations = project.preview("small")
     changed = {name: operation for name, operation in operations.items() if operation != "create"}
     assert changed == dict.fromkeys(LISTS_REGIONS, "update")
@@ -138,7 +147,7 @@ def test_each_region_has_a_cluster_of_its_own(project: Project) -> None:
 
 
 def test_region_leaves_with_its_resources_only(project: Project, before: dict[str, Any]) -> None:
-    project.change("small", lambda values: values["trading:regions"].pop())
+    project.change("small", remove_second)
     operations = project.preview("small")
     changed = {name: operation for name, operation in operations.items() if operation != "delete"}
     assert changed == dict.fromkeys(LISTS_REGIONS, "update")

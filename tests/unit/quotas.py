@@ -117,6 +117,7 @@ def _regions(values: Values, count: int) -> None:
         {"name": name, "cidr": f"10.{number}.0.0/16", "availabilityZones": list(zones(name)[:2])}
         for number, name in enumerate(get_args(Region)[:count])
     ]
+    values["trading:homeRegion"] = values["trading:regions"][0]["name"]
 
 
 def _zones(values: Values, count: int) -> None:

@@ -64,6 +64,7 @@ def database(
                 users=["orders", "accounts"] if users is None else users,
                 other_regions=others,
                 joins=joined if secondary else None,
+                takes_writes=not secondary,
                 settings=settings,
             ),
         )
@@ -483,9 +484,32 @@ def test_a_secondary_has_the_primarys_users_and_data_and_its_own_key() -> None:
     assert (cluster["globalClusterIdentifier"], cluster["sourceRegion"]) == ("trading-test", "us-west-2")
     assert (cluster["storageEncrypted"], cluster["kmsKeyId"]) == (True, KEY)
     assert "enableGlobalWriteForwarding" not in cluster
-    assert graph.of("random:index/randomPassword:RandomPassword") == []
-    assert graph.of("aws:secretsmanager/secret:Secret") == []
-    assert "secret" not in tier_outputs(secondary=True)
+
+
+def test_every_region_has_a_master_secret_and_only_the_primary_rotates_its_own(graph: Graph) -> None:
+    """The primary region may be lost, and its secret with it."""
+    secondary = database(DatabaseSettings(), secondary=True)
+    rotation = "aws:secretsmanager/secretRotation:SecretRotation"
+    for one in (graph, secondary):
+        assert one.only("aws:secretsmanager/secret:Secret").protect
+        assert one.only("aws:secretsmanager/secretVersion:SecretVersion")
+    assert (len(graph.of(rotation)), len(secondary.of(rotation))) == (1, 0)
+    assert "secret" in tier_outputs(secondary=True)
+
+
+@pytest.mark.parametrize("secondary", [True, False])
+def test_a_cluster_is_never_replaced_or_promoted_for_how_it_began(secondary: bool) -> None:
+    """A cluster that was created as a secondary can become the only one, and its arguments change."""
+    cluster = database(DatabaseSettings(), secondary=secondary, others=OTHERS).only(CLUSTER)
+    assert {
+        "databaseName",
+        "globalClusterIdentifier",
+        "masterPasswordWo",
+        "masterPasswordWoVersion",
+        "masterUsername",
+        "replicationSourceIdentifier",
+        "sourceRegion",
+    } <= set(cluster.ignore_changes)
 
 
 def test_a_secondary_does_not_scale_its_readers_but_has_as_many_as_the_primary() -> None:

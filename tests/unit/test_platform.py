@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from policy.rules.data import STATEFUL as DATA_STORES
 from tests.run import ReadOnlyError
 from tests.unit import golden
 from tests.unit.harness import STACKS, Graph, Registered, deploy_platform, platform, stack_values
@@ -205,3 +206,27 @@ def test_nothing_is_ignored_by_its_position_in_a_list(stack: str) -> None:
     ignored = {(r.name, path) for r in platform(stack).resources for path in r.ignore_changes}
     assert ignored
     assert {(name, path) for name, path in ignored if "[" in path or "*" in path} == set()
+
+
+# -- roles of regions ----------------------------------------------------------------------------
+
+
+def changes(**values: Any) -> list[str]:
+    """What other values change of the graph of `full`: new and old resources, and properties that replace."""
+    graph = deploy_platform("full", {**stack_values("full"), **values})
+    return golden.difference(graph, golden.render(platform("full"))).splitlines()
+
+
+def test_order_of_the_regions_has_no_meaning() -> None:
+    assert changes(**{"trading:regions": stack_values("full")["trading:regions"][::-1]}) == []
+
+
+def test_a_promotion_moves_what_writes_and_changes_no_data() -> None:
+    found = changes(**{"trading:primaryRegion": "eu-west-1"})
+    old, new = ([text for text in found if text.endswith(f": is {word}")] for word in ("gone", "new"))
+    assert len(old) + len(new) == len(found), "nothing that stays has a property that replaces it"
+    assert {text.replace("us-east-1", "eu-west-1").replace("gone", "new") for text in old} == set(new)
+    moves = ("migrations", "database-us-east-1-master-rotation", "database-us-east-1-readers")
+    alarms = ("monitoring-us-east-1-database-rotation-failed",)
+    assert [text for text in old if not text.startswith((*moves, *alarms))] == []
+    assert [text for text in found if any(kind in text for kind in (*DATA_STORES, *STATEFUL))] == []

@@ -129,6 +129,23 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
         ),
         ("regions", "us-east-1", "each must be unique"),
     ),
+    # Roles
+    (
+        "home-missing",
+        append("regions", SECOND_REGION),
+        ("homeRegion", "required with several regions", "first of the list", "(us-east-1)", "1 problem:"),
+    ),
+    (
+        "home-not-a-region",
+        put("homeRegion", "eu-west-1"),
+        ("homeRegion", "eu-west-1 is not in regions", "us-east-1", "Lose a region for good"),
+    ),
+    (
+        "primary-not-a-region",
+        put("primaryRegion", "eu-west-1"),
+        ("primaryRegion", "eu-west-1 is not in regions", "us-east-1", "Lose a region for good"),
+    ),
+    ("home-not-one", put("homeRegion", "Virginia"), ("homeRegion", "Virginia", "us-east-1")),
     # Places
     (
         "continent-unknown",
@@ -1520,6 +1537,7 @@ def test_a_code_may_be_a_continents_and_a_countrys() -> None:
     values = stack_values("small")
     values["regions"][0]["serves"] = {"continents": ["SA"]}
     values["regions"].append({**SECOND_REGION, "serves": {"countries": ["SA"]}})
+    values["homeRegion"] = "us-east-1"
     first, second = Settings.parse(values).regions
     assert (first.serves.continents, second.serves.countries) == (["SA"], ["SA"])
 
