@@ -76,6 +76,7 @@ def api(
             listener_ports=balancer.listener_ports,
             service_urls=balancer.urls,
             order_service_ready_path=settings.service(settings.api.order_service).ready_path,
+            home_region=settings.home,
             idempotency_table=idempotency.table_name,
             idempotency_table_arn=idempotency.arn,
             dynamodb_prefix_list_id=network.dynamodb_prefix_list_id,

@@ -78,6 +78,8 @@ class ApiArgs:
     """Service → URL of its listener, with scheme, name and port. The name is in the listener's
     certificate."""
     order_service_ready_path: str
+    home_region: str
+    """The region that takes orders until the database moves."""
     idempotency_table: pulumi.Input[str]
     idempotency_table_arn: pulumi.Input[str]
     dynamodb_prefix_list_id: pulumi.Input[str]
@@ -109,6 +111,7 @@ class Api(Component):
                 order_service_url=args.service_urls[args.settings.order_service],
                 order_service_port=args.listener_ports[args.settings.order_service],
                 order_service_ready_path=args.order_service_ready_path,
+                home_region=args.home_region,
                 idempotency_table=args.idempotency_table,
                 idempotency_table_arn=args.idempotency_table_arn,
                 dynamodb_prefix_list_id=args.dynamodb_prefix_list_id,

@@ -38,6 +38,8 @@ class OrderIntakeArgs:
     order_service_port: int
     """Port of the order service's listener on the internal load balancer."""
     order_service_ready_path: str
+    home_region: str
+    """The region that takes orders until the database moves (`functions/order_intake/gate.py`)."""
     idempotency_table: pulumi.Input[str]
     idempotency_table_arn: pulumi.Input[str]
     dynamodb_prefix_list_id: pulumi.Input[str]
@@ -78,6 +80,7 @@ class OrderIntake(Component):
             timeout=TIMEOUT_SECONDS,
             environment={
                 "TABLE_NAME": args.idempotency_table,
+                "HOME_REGION": args.home_region,
                 "ORDER_SERVICE_URL": args.order_service_url,
                 "ORDER_SERVICE_READY_PATH": args.order_service_ready_path,
                 "ORDER_SERVICE_TIMEOUT_SECONDS": str(ORDER_SERVICE_TIMEOUT_SECONDS),

@@ -97,8 +97,9 @@ class Database(Component):
     clusters. They don't forward writes (`enable_global_write_forwarding`): a transaction of the ledger would
     hold its locks for round trips between two regions, and orders go to the primary region anyway.
 
-    Every region has a master secret, because the primary region may be lost with its own. The procedure that
-    promotes a region sets the password to the region's secret (`operations/failover.py`).
+    Every region has a master secret, because the primary region may be lost with its own. While a cluster is
+    a secondary, the password in its secret isn't valid, and the rotation changes only the secret. A rotation
+    after the promotion makes it valid (`operations/failover.py`).
 
     Readers that auto scaling has added aren't in the stack's state and prevent the deletion of the cluster.
     Scale in before you destroy the stack.
@@ -121,7 +122,7 @@ class Database(Component):
     cluster_arn: pulumi.Output[str]
     database_name: str
     secret_arn: pulumi.Output[str]
-    """This region's secret of the master user. On a secondary cluster, its password isn't valid yet."""
+    """This region's secret of the master user, whose password is valid in the primary region."""
     global_database: GlobalDatabase | None
     """The global database that other regions join, in the home region and if there are other regions."""
 
@@ -466,19 +467,17 @@ class Database(Component):
             # The rotation adds newer versions and moves the label AWSCURRENT to them.
             opts=self.child(ignore_changes=["secretString", "versionStages"]),
         )
-        if args.takes_writes:
-            # RDS refuses a new password for a secondary cluster, which has the primary's users.
-            SecretRotation(
-                f"{name}-master-rotation",
-                SecretRotationArgs(
-                    context=args.context,
-                    secret_arn=secret.arn,
-                    cluster_identifier=cluster.cluster_identifier,
-                    cluster_arn=cluster.arn,
-                    ready=[version, *instances],
-                ),
-                self.child(),
-            )
+        SecretRotation(
+            f"{name}-master-rotation",
+            SecretRotationArgs(
+                context=args.context,
+                secret_arn=secret.arn,
+                cluster_identifier=cluster.cluster_identifier,
+                cluster_arn=cluster.arn,
+                ready=[version, *instances],
+            ),
+            self.child(),
+        )
         return secret.arn
 
     def _watch_log(self, name: str, identifier: str, log_group: aws.cloudwatch.LogGroup) -> None:

@@ -15,6 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .gate import OrderGate
 from .idempotency import LEASE_SECONDS, Claim, Finished, IdempotencyStore, InProgress
 from .order_service import Answer, NotSentError, OrderService, OutcomeUnknownError
 from .problems import Problem, overloaded
@@ -29,6 +30,8 @@ TABLE_TIMEOUTS = Config(
 READY_TIMEOUT_SECONDS = 2.0
 MIN_SUBMIT_SECONDS = 1.0
 """With less time left, an order isn't submitted, because its outcome would most likely be unknown."""
+CLOSED_SECONDS = 5
+"""After this time, a client should send an order again that met a region that takes no orders."""
 REFUSED_FOR_GOOD = {400, 409, 422}
 """Statuses with which the order service rejects an order permanently. Retries get the same answer."""
 
@@ -53,14 +56,19 @@ class OrderIntake:
     - 502, 504 and 403 `outcome-unknown`, and 500 `internal`: *unknown*. This attempt or an earlier one may
       have placed the order. A retry of the same order after `Retry-After` submits it again, safely. With
       403, the caller may not place orders for the account, or not any more, and so can't learn the outcome.
+      A region that takes no orders submits nothing and answers 502, because an earlier attempt may have
+      reached the order service through another region.
     - 409 `order-in-progress`: another attempt is submitting this order. A retry after `Retry-After` learns
       its outcome. 409 `different-order`: the client used the id for another order, which may be accepted.
 
     An outcome stays unknown, whatever later attempts meet, until the order service answers the order's key.
     """
 
-    def __init__(self, store: IdempotencyStore, order_service: OrderService, order_timeout: float) -> None:
+    def __init__(
+        self, store: IdempotencyStore, gate: OrderGate, order_service: OrderService, order_timeout: float
+    ) -> None:
         self._store = store
+        self._gate = gate
         self._order_service = order_service
         self._order_timeout = order_timeout
 
@@ -83,6 +91,8 @@ class OrderIntake:
             case ("POST", "/api/orders"):
                 return self._take_order(event, context, request_id)
             case ("GET", "/healthz"):
+                if "orders" in (event.get("queryStringParameters") or {}):
+                    return self._tell_whether_open(request_id)
                 return self._health(request_id)
             case _:
                 raise Problem(404, "not-found", "Not found", "there is nothing at this path")
@@ -94,6 +104,10 @@ class OrderIntake:
         # This line relates the ids of the edge and of the trace to all other lines.
         logger.info("received", extra={**log, "trace": _trace(event), "edge": _header(event, "x-amz-cf-id")})
         try:
+            if not self._gate.takes_orders():
+                # No record is written: the region that takes orders may have one, which it would overwrite.
+                logger.info("closed", extra=log)
+                raise _unknown(502, CLOSED_SECONDS)
             record = self._store.claim(order, caller)
         except (ClientError, BotoCoreError) as error:
             # This attempt submits nothing, but there may be a record of an earlier one that did.
@@ -191,14 +205,30 @@ class OrderIntake:
         return _unknown(status if status in (403, 504) else 502, seconds)
 
     def _health(self, request_id: str) -> dict[str, Any]:
+        serves = True
         try:
             self._store.check()
+            serves = not self._gate.is_evacuated()
             table = True
         except (ClientError, BotoCoreError) as error:
             logger.warning("table failed", extra={"request": request_id, "why": str(error)})
             table = False
-        checks = {"table": table, "orderService": self._order_service.ready(READY_TIMEOUT_SECONDS)}
+        ready = self._order_service.ready(READY_TIMEOUT_SECONDS)
+        checks = {"table": table, "orderService": ready, "serves": serves}
         return _response(200 if all(checks.values()) else 503, json.dumps(checks), request_id)
+
+    def _tell_whether_open(self, request_id: str) -> dict[str, Any]:
+        """The answer that Route 53's check of the other region's orders compares (`components/routing.py`).
+
+        It says what the region may do, and not whether it can: if it also depended on the region's health,
+        orders would leave for a region with a read-only database.
+        """
+        try:
+            orders = "open" if self._gate.takes_orders() else "closed"
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("table failed", extra={"request": request_id, "why": str(error)})
+            orders = "unknown"
+        return _response(200, json.dumps({"orders": orders}), request_id)
 
 
 def _caller(event: Mapping[str, Any]) -> str:
@@ -269,8 +299,10 @@ def _response(
 def _intake() -> OrderIntake:
     # Cached for each execution environment, so that clients and connections are reused.
     dynamodb = boto3.client("dynamodb", config=TABLE_TIMEOUTS)  # pyright: ignore[reportUnknownMemberType] (only one service has stubs)
+    table = os.environ["TABLE_NAME"]
     return OrderIntake(
-        IdempotencyStore(dynamodb, os.environ["TABLE_NAME"]),
+        IdempotencyStore(dynamodb, table),
+        OrderGate(dynamodb, table, os.environ["AWS_REGION"], os.environ["HOME_REGION"]),
         OrderService(os.environ["ORDER_SERVICE_URL"], os.environ["ORDER_SERVICE_READY_PATH"]),
         float(os.environ["ORDER_SERVICE_TIMEOUT_SECONDS"]),
     )

@@ -105,6 +105,15 @@ class Rotation:
         )
 
     def _set(self, secret: str, token: str) -> None:
+        """Gives the cluster the new password, unless it is a secondary of a global database.
+
+        A secondary has the primary's users, so its secret is for the time after its promotion. The procedure
+        that promotes it then rotates the secret again, which makes the password valid.
+        """
+        (cluster,) = self._rds.describe_db_clusters(DBClusterIdentifier=self._cluster)["DBClusters"]
+        if cluster.get("ReplicationSourceIdentifier"):
+            logger.info("cluster %s is a secondary, so only the secret changes", self._cluster)
+            return
         self._rds.modify_db_cluster(
             DBClusterIdentifier=self._cluster,
             MasterUserPassword=self._value(secret, PENDING, token)["password"],

@@ -50,8 +50,10 @@ def members(store: Store, global_cluster: Row) -> Iterator[Row]:
     """The clusters of a global cluster, the primary one first."""
     source = global_cluster.inputs.get("sourceDbClusterIdentifier")
     rows = store.all(CLUSTER)
-    yield from (row for row in rows if row.arn == source)
-    yield from (row for row in rows if row.inputs.get("globalClusterIdentifier") == global_cluster.id)
+    found = [row for row in rows if row.arn == source and row.outputs.get("globalClusterIdentifier") != ""]
+    found += [row for row in rows if row.inputs.get("globalClusterIdentifier") == global_cluster.id]
+    # Once the primary has moved, only the other members have a source (see `global_database.py`).
+    yield from sorted(found, key=lambda row: bool(row.outputs.get("replicationSourceIdentifier")))
 
 
 def inherited(store: Store, row: Row, *, created: bool) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from functions.order_intake.gate import OrderGate
 from functions.order_intake.handler import OrderIntake
 from functions.order_intake.idempotency import Claim, IdempotencyStore
 from functions.order_intake.order_service import OrderService
@@ -54,7 +55,8 @@ def orders(count: int = 500) -> None:
             "without records": _NoRecords(Histories.client, TABLE),
         }
         for title, store in stores.items():
-            intake = OrderIntake(store, OrderService(service.url, "/readyz"), 5)
+            gate = OrderGate(Histories.client, TABLE, "us-east-1", "us-east-1")
+            intake = OrderIntake(store, gate, OrderService(service.url, "/readyz"), 5)
             start = time.perf_counter()
             for number in range(count):
                 event = order_event(title.replace(" ", "-"), ("ann", f"c-{number}", "1"), f"req-{number}")

@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from functions.order_intake.gate import OrderGate
 from functions.order_intake.handler import OrderIntake
 from functions.order_intake.idempotency import LEASE_SECONDS, RETENTION_SECONDS, IdempotencyStore
 from functions.order_intake.order_service import OrderService
@@ -191,7 +192,9 @@ class Histories(RuleBasedStateMachine):
     def _environment(self, lock: threading.Lock) -> _Environment:
         table = _Table(self.client, lock, self.time)
         store = IdempotencyStore(table, TABLE, lambda: self.now)  # type: ignore[arg-type]
-        return _Environment(OrderIntake(store, OrderService(self.service.url, "/readyz"), LONG), table)
+        gate = OrderGate(table, TABLE, "us-east-1", "us-east-1")  # type: ignore[arg-type]
+        service = OrderService(self.service.url, "/readyz")
+        return _Environment(OrderIntake(store, gate, service, LONG), table)
 
     def teardown(self) -> None:
         if not hasattr(self, "service"):

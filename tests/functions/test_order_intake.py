@@ -21,6 +21,7 @@ from moto import mock_aws
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from functions.order_intake import handler as function
+from functions.order_intake.gate import KEY, OrderGate
 from functions.order_intake.handler import OrderIntake
 from functions.order_intake.idempotency import LEASE_SECONDS, RETENTION_SECONDS, IdempotencyStore
 from functions.order_intake.order_service import OrderService
@@ -28,6 +29,7 @@ from functions.order_intake.validation import MAX_BODY_BYTES
 from tests.functions.order_service_stub import OrderServiceStub
 from tests.functions.records import MOTO, TABLE, create_table
 
+HOME = "us-east-1"
 ORDER = {
     "account_id": "acc-1",
     "client_order_id": "c-1",
@@ -71,12 +73,14 @@ class World:
     client: Any
     service: OrderServiceStub
     now: float = 1_800_000_000
+    region: str = "us-east-1"
     intakes: list[OrderIntake] = field(default_factory=list[OrderIntake])
 
     def environment(self, timeout: float = 5, url: str = "") -> OrderIntake:
         """A new execution environment with its own connections."""
         store = IdempotencyStore(self.client, TABLE, lambda: self.now)
-        return OrderIntake(store, OrderService(url or self.service.url, "/readyz"), timeout)
+        gate = OrderGate(self.client, TABLE, self.region, HOME, lambda: self.now)
+        return OrderIntake(store, gate, OrderService(url or self.service.url, "/readyz"), timeout)
 
     def send(
         self, intake: OrderIntake | None = None, context: Context | None = None, **event: Any
@@ -641,12 +645,12 @@ def health(intake: OrderIntake) -> tuple[int, dict[str, Any]]:
 
 
 def test_health_is_200_when_table_and_order_service_answer(world: World) -> None:
-    assert health(world.environment()) == (200, {"table": True, "orderService": True})
+    assert health(world.environment()) == (200, {"table": True, "orderService": True, "serves": True})
 
 
 def test_health_is_503_when_the_order_service_is_not_ready(world: World) -> None:
     world.service.ready = 503
-    assert health(world.environment()) == (503, {"table": True, "orderService": False})
+    assert health(world.environment()) == (503, {"table": True, "orderService": False, "serves": True})
 
 
 def test_health_is_503_when_the_order_service_cannot_be_reached(world: World) -> None:
@@ -657,11 +661,82 @@ def test_health_is_503_when_the_order_service_cannot_be_reached(world: World) ->
 
 def test_health_is_503_when_the_table_does_not_answer(world: World) -> None:
     world.client = Broken(world.client, "get_item")
-    assert health(world.environment()) == (503, {"table": False, "orderService": True})
+    assert health(world.environment()) == (503, {"table": False, "orderService": True, "serves": True})
+
+
+# Which region takes orders
+
+
+def name_region(world: World, region: str, *evacuated: str) -> None:
+    """Writes the item that a procedure writes."""
+    key = {"account_id": {"S": KEY}, "client_order_id": {"S": KEY}}
+    more = {"evacuated": {"SS": list(evacuated)}} if evacuated else {}
+    world.client.put_item(TableName=TABLE, Item={**key, "region": {"S": region}, **more})
+    world.now += 2  # the cache expires
+
+
+def open_or_closed(intake: OrderIntake) -> str:
+    request = {"requestId": "req-1"}
+    query = {"orders": ""}
+    event = {"httpMethod": "GET", "resource": "/healthz", "queryStringParameters": query}
+    response = intake.handle({**event, "requestContext": request}, Context())
+    assert response["statusCode"] == 200
+    return json.loads(response["body"])["orders"]
+
+
+def test_the_home_region_takes_orders_until_another_is_named(world: World) -> None:
+    home = world.environment()
+    world.region = "eu-west-1"
+    other = world.environment()
+    assert (open_or_closed(home), open_or_closed(other)) == ("open", "closed")
+    name_region(world, "eu-west-1")
+    assert (open_or_closed(home), open_or_closed(other)) == ("closed", "open")
+    name_region(world, "none")
+    assert (open_or_closed(home), open_or_closed(other)) == ("closed", "closed")
+
+
+def test_a_region_that_takes_no_orders_submits_none_and_writes_no_record(world: World) -> None:
+    """The other region's record of the same order must survive: the last writer wins."""
+    name_region(world, "eu-west-1")
+    status, body, headers = world.send()
+    assert (status, body["type"], headers["Retry-After"]) == (502, "/problems/outcome-unknown", "5")
+    assert world.service.received == []
+    assert world.record() == {}
+
+
+def test_a_gate_that_cannot_be_read_lets_nothing_through(world: World) -> None:
+    world.client = Broken(world.client, "get_item")
+    assert world.send()[0] == 502
+    assert world.service.received == []
+    assert open_or_closed(world.environment()) == "unknown"
+
+
+def test_the_gate_is_read_at_most_once_a_second(world: World) -> None:
+    intake = world.environment()
+    assert open_or_closed(intake) == "open"
+    key = {"account_id": {"S": KEY}, "client_order_id": {"S": KEY}}
+    world.client.put_item(TableName=TABLE, Item={**key, "region": {"S": "none"}})
+    assert open_or_closed(intake) == "open"
+    world.now += 1
+    assert open_or_closed(intake) == "closed"
+
+
+def test_an_evacuated_region_reports_itself_as_unhealthy_wherever_orders_go(world: World) -> None:
+    name_region(world, "us-east-1", "us-east-1")
+    assert health(world.environment())[0] == 503
+    assert world.send()[0] == 201
+    world.region = "eu-west-1"
+    assert health(world.environment())[0] == 200
+
+
+def test_no_account_has_the_gates_key(world: World) -> None:
+    assert world.send(body=json.dumps({**ORDER, "account_id": KEY}))[0] == 422
 
 
 def test_entry_point_is_configured_by_its_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLE_NAME", TABLE)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("HOME_REGION", "eu-west-1")
     monkeypatch.setenv("ORDER_SERVICE_URL", world.service.url)
     monkeypatch.setenv("ORDER_SERVICE_READY_PATH", "/readyz")
     monkeypatch.setenv("ORDER_SERVICE_TIMEOUT_SECONDS", "5")

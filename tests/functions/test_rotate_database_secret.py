@@ -119,6 +119,15 @@ def test_a_second_attempt_keeps_the_password_that_the_first_may_have_set(world: 
     assert len(set(world.rds.passwords)) == 1
 
 
+def test_a_secondary_cluster_keeps_the_primarys_password(world: World) -> None:
+    """RDS refuses a new password for it, and a failure every month would hide the others."""
+    world.rds.states = [{"Status": "available", "ReplicationSourceIdentifier": "arn:aws:rds:…"}]
+    for step in STEPS:
+        world.run(step)
+    assert world.rds.passwords == []
+    assert world.value("AWSCURRENT")["password"] != FIRST["password"]
+
+
 def test_nothing_is_set_before_it_is_kept(world: World) -> None:
     with pytest.raises(Exception, match="ResourceNotFound"):
         world.run("setSecret")

@@ -88,6 +88,7 @@ def program(settings: ApiSettings, *, pool: bool | None = None) -> None:
             load_balancer_security_group_id=LOAD_BALANCER_GROUP,
             listener_ports=PORTS,
             order_service_ready_path="/readyz",
+            home_region="us-east-1",
             idempotency_table="orders-idempotency",
             idempotency_table_arn=TABLE,
             dynamodb_prefix_list_id="pl-0123456789abcdef0",
