@@ -16,6 +16,7 @@ from components.domain import Domain
 from components.foundation import Foundation
 from components.identity import Identity
 from components.load_balancer import LoadBalancer
+from components.service.microservice import Microservice
 from composition import base, compute, edge, observability, request_path, stores
 from composition.stores import Stores
 from settings import RegionSettings, Settings, SettingsError
@@ -30,6 +31,7 @@ class DeployedRegion:
     stores: Stores
     backups: BackupVault
     load_balancer: LoadBalancer
+    services: list[Microservice]
 
 
 def deploy_region(
@@ -81,7 +83,9 @@ def deploy_region(
     pulumi.export(f"loadBalancer-{region.name}", alb.dns_name)
     pulumi.export(f"databaseWriter-{region.name}", database.writer_endpoint)
     pulumi.export(f"brokers-{region.name}", streaming.bootstrap_brokers)
-    return DeployedRegion(foundation=foundation, stores=data, backups=backups, load_balancer=alb)
+    return DeployedRegion(
+        foundation=foundation, stores=data, backups=backups, load_balancer=alb, services=services
+    )
 
 
 def deploy(settings: Settings) -> None:
@@ -102,7 +106,8 @@ def deploy(settings: Settings) -> None:
     balancers = {region.foundation.context.region: region.load_balancer for region in regions}
     contexts = [region.foundation.context for region in regions]
     web = edge.web(settings, context, domain, identity, balancers, contexts)
-    routing = edge.routing(settings, context, domain, web, balancers)
+    services = {region.foundation.context.region: region.services for region in regions}
+    routing = edge.routing(settings, context, domain, web, balancers, services)
     observability.monitoring(settings, context, [region.foundation for region in regions])
 
     if identity:

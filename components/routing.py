@@ -28,6 +28,8 @@ class RegionalOrigin:
     zone_id: pulumi.Input[str]
     targets_alarm: TargetsAlarm
     """The alarm on too few healthy targets."""
+    ready: Sequence[pulumi.Resource] = ()
+    """What a region needs to answer whether it takes orders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class RoutingArgs:
     distribution_domain_name: pulumi.Input[str]
     distribution_zone_id: pulumi.Input[str]
     origins: Sequence[RegionalOrigin]
-    """The first is the primary, which receives writes."""
+    """The first is the primary region's."""
 
 
 class Routing(Component):
@@ -54,11 +56,12 @@ class Routing(Component):
                                          any other place → lat.origin.HOST
         lat.origin.HOST     LATENCY      nearest region → REGION.origin.HOST
         REGION.origin.HOST  FAILOVER     own load balancer, else that of the next region of the list
-        write.origin.HOST   FAILOVER     the first region's load balancer, else the second's
+        write.origin.HOST   FAILOVER     the first region's load balancer, unless the second takes orders
 
     `write` has no latency step: a conditional write to a global table doesn't deduplicate across regions, so
-    orders go to a single region while it is healthy. Routes that write do the same, because only that
-    region's database accepts writes. A stack with one region already has the whole tree, so a second region
+    orders go to a single region. Routes that write do the same, because only that region's database accepts
+    writes. They don't follow health either, but only the second region's answer that it takes orders
+    (`routing_tree.origin_tree`). A stack with one region already has the whole tree, so a second region
     only adds records.
 
     The load balancers only have IPv4 addresses, which CloudFront and the health checkers use by default, so
@@ -73,8 +76,11 @@ class Routing(Component):
     def __init__(self, name: str, args: RoutingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Routing", name, opts)
         self._viewer_records(name, args)
-        checks = {origin.region: self._health_check(name, args, origin) for origin in args.origins}
-        self._origin_records(name, args, checks)
+        own = {origin.region: self._own_record(name, args, origin) for origin in args.origins}
+        checks = {
+            origin.region: self._health_check(name, origin, own[origin.region]) for origin in args.origins
+        }
+        self._origin_records(name, args, own, checks)
         self.health_check_ids = [check.id for check in checks.values()]
         self.report(
             *[
@@ -127,9 +133,9 @@ class Routing(Component):
                 opts=self.child(),
             )
 
-    def _health_check(self, name: str, args: RoutingArgs, origin: RegionalOrigin) -> aws.route53.HealthCheck:
-        """A check that is healthy while the region's API answers and its load balancer has enough targets."""
-        record = aws.route53.Record(
+    def _own_record(self, name: str, args: RoutingArgs, origin: RegionalOrigin) -> aws.route53.Record:
+        """The region's own name, which leads to its load balancer and never to another."""
+        return aws.route53.Record(
             f"{name}-health-{origin.region}",
             zone_id=args.zone_id,
             name=args.names.region_health(origin.region),
@@ -139,6 +145,11 @@ class Routing(Component):
             aliases=[_alias(origin.dns_name, origin.zone_id, evaluate=False)],
             opts=self.child(),
         )
+
+    def _health_check(
+        self, name: str, origin: RegionalOrigin, record: aws.route53.Record
+    ) -> aws.route53.HealthCheck:
+        """A check that is healthy while the region's API answers and its load balancer has enough targets."""
         endpoint = aws.route53.HealthCheck(
             f"{name}-{origin.region}",
             type="HTTPS",
@@ -177,15 +188,54 @@ class Routing(Component):
             opts=self.child(),
         )
 
+    def _orders_check(self, name: str, region: str, record: aws.route53.Record) -> aws.route53.HealthCheck:
+        """A check that is unhealthy while the region answers that it takes orders.
+
+        Every region has one, although only the second region's is used, because an inverted check counts as
+        unhealthy until it has data ("How Amazon Route 53 determines whether a health check is healthy",
+        Route 53 Developer Guide): one that a promotion created would send orders away for half a minute.
+        """
+        return aws.route53.HealthCheck(
+            f"{name}-{region}-orders",
+            type="HTTPS_STR_MATCH",
+            fqdn=record.name,
+            port=443,
+            resource_path=f"{HEALTH_PATH}?orders",
+            search_string='"orders": "open"',
+            invert_healthcheck=True,
+            enable_sni=True,
+            request_interval=10,
+            failure_threshold=3,
+            tags={"Name": f"{name}-{region}-orders"},
+            opts=self.child(),
+        )
+
     def _origin_records(
-        self, name: str, args: RoutingArgs, checks: Mapping[str, aws.route53.HealthCheck]
+        self,
+        name: str,
+        args: RoutingArgs,
+        own: Mapping[str, aws.route53.Record],
+        checks: Mapping[str, aws.route53.HealthCheck],
     ) -> None:
         origins = {origin.region: origin for origin in args.origins}
+        orders = {
+            region: self._orders_check(name, region, record) for region, record in own.items() if len(own) > 1
+        }
         tree = origin_tree(args.names, {region: origin.serves for region, origin in origins.items()})
         # Route 53 rejects an alias for a name that doesn't exist yet, so the name is a record's output.
         published: dict[str, pulumi.Output[str]] = {}
         for item in tree:
-            policy, origin = item.policy, origins.get(item.load_balancer)
+            policy = item.policy
+            # For reads, both the primary and the secondary have a health check. If both fail, Route 53
+            # returns the primary.
+            check = orders.get(item.unless_open)
+            if not item.load_balancer:
+                alias = _alias(published[item.alias], args.zone_id)
+            elif item.follows_health:
+                origin = origins[item.load_balancer]
+                alias, check = _alias(origin.dns_name, origin.zone_id), checks[origin.region]
+            else:
+                alias = _alias(own[item.load_balancer].name, args.zone_id)
             record = aws.route53.Record(
                 f"{name}-{item.logical_name}",
                 zone_id=args.zone_id,
@@ -199,15 +249,10 @@ class Routing(Component):
                 ),
                 latency_routing_policies=[{"region": policy.region}] if isinstance(policy, Latency) else None,
                 failover_routing_policies=[{"type": policy.role}] if isinstance(policy, Failover) else None,
-                # Both the primary and the secondary have a health check. If both fail, Route 53 returns the
-                # primary.
-                health_check_id=checks[origin.region].id if origin else None,
-                aliases=[
-                    _alias(origin.dns_name, origin.zone_id)
-                    if origin
-                    else _alias(published[item.alias], args.zone_id)
-                ],
-                opts=self.child(),
+                health_check_id=check.id if check else None,
+                aliases=[alias],
+                # A new check of orders is unhealthy until it has data, so its region must answer first.
+                opts=self.child(depends_on=[*origins[item.unless_open].ready] if item.unless_open else None),
             )
             published.setdefault(item.name, record.name)
 

@@ -8,7 +8,7 @@ requests go.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from settings import DomainSettings, ServedLocations
@@ -51,10 +51,14 @@ class OriginRecord:
     """Identifier that is unique among the records with this name."""
     policy: Policy
     load_balancer: str = ""
-    """Region of the load balancer that the record is an alias for. The record uses that region's health
-    check."""
+    """Region of the load balancer that the record leads to."""
     alias: str = ""
     """Otherwise, the name of the records that the record is an alias for."""
+    follows_health: bool = True
+    """Whether a record that leads to a load balancer is healthy only while its region is. Otherwise, it is an
+    alias for the region's own name, which is always healthy."""
+    unless_open: str = ""
+    """Region, if any, for as long as whose order intake says that it takes orders the record is unhealthy."""
 
 
 def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -> list[OriginRecord]:
@@ -63,11 +67,19 @@ def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -
 
     Args:
         names: the platform's names.
-        regions: region → the locations that it serves. The first region receives writes.
+        regions: region → the locations that it serves, beginning with the primary region.
 
-    If a region fails, the next region in the list takes over, and the first takes over from the last. So no
-    region takes over from two others, the order of the list determines which region replaces which, and the
-    first region's reads and writes fail over to the same region.
+    If a region fails, the next region in the list takes over its reads, and the first takes over from the
+    last. So no region takes over from two others, and the order of the list determines which region replaces
+    which.
+
+    Writes follow the database and nothing else. They go to the first region, until the second one says that
+    it takes orders: a failure moves no order to a region whose database is read-only, and no recovery moves
+    one back. What says so is an item that a procedure writes in the second region (`order_intake/gate.py`),
+    so the switch needs neither Route 53's control plane nor the region that is lost. AWS calls this "standby
+    takes over primary" ("Creating Disaster Recovery Mechanisms Using Amazon Route 53", AWS Networking &
+    Content Delivery Blog; "Appendix B - Edge network global service guidance", AWS Fault Isolation
+    Boundaries; both read in November 2026).
     """
     ring = list(regions)
     failover: list[OriginRecord] = []
@@ -110,7 +122,7 @@ def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -
         *latency,
         *geolocation,
         default,
-        *_failover("write", names.write_origin, ring),
+        *_writes(names.write_origin, ring),
     ]
 
 
@@ -127,6 +139,14 @@ def _failover(prefix: str, name: str, regions: Sequence[str]) -> Iterator[Origin
         )
 
 
+def _writes(name: str, regions: Sequence[str]) -> Iterator[OriginRecord]:
+    """Records that lead to the first region until the second one takes orders."""
+    second = "".join(regions[1:2])
+    for record in _failover("write", name, regions):
+        is_primary = record.policy == Failover("PRIMARY")
+        yield replace(record, follows_health=False, unless_open=second if is_primary else "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Client:
     """A DNS client. CloudFront resolves the origin's name, so this is the edge location that a viewer
@@ -140,12 +160,14 @@ class Client:
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """What fails. Each kind of failure makes Route 53 choose another region."""
+    """What Route 53 sees. Each kind of failure makes it choose another region for reads."""
 
     regions: frozenset[str] = field(default_factory=frozenset[str])
     """Regions whose health check fails."""
     load_balancers: frozenset[str] = field(default_factory=frozenset[str])
     """Regions whose load balancer has no healthy target, which `evaluate_target_health` detects."""
+    open: frozenset[str] = field(default_factory=frozenset[str])
+    """Regions whose order intake answers that it takes orders."""
 
 
 def resolve(tree: Sequence[OriginRecord], name: str, client: Client, outage: Outage) -> str:
@@ -188,6 +210,10 @@ def _preference(policy: Policy, client: Client) -> int:
 
 def _healthy(tree: Sequence[OriginRecord], record: OriginRecord, outage: Outage) -> bool:
     """Whether a record is healthy. An alias for records is healthy if any of them is."""
+    if record.unless_open:
+        return record.unless_open not in outage.open
+    if not record.follows_health:
+        return True
     if record.load_balancer:
         return record.load_balancer not in outage.regions | outage.load_balancers
     return any(_healthy(tree, target, outage) for target in tree if target.name == record.alias)

@@ -9,6 +9,7 @@ from components.domain import Domain, DomainArgs
 from components.identity import Identity, IdentityArgs
 from components.load_balancer import LoadBalancer
 from components.routing import RegionalOrigin, Routing, RoutingArgs
+from components.service.microservice import Microservice
 from components.web import SignIn, Web, WebArgs
 from settings import Settings
 
@@ -82,10 +83,11 @@ def routing(
     domain: Domain,
     web: Web,
     balancers: Mapping[str, LoadBalancer],
+    services: Mapping[str, Sequence[Microservice]],
 ) -> Routing:
     """Tier 2: the records that lead viewers to the distribution, and the distribution to a region.
 
-    `balancers` are the load balancers by region.
+    `balancers` and `services` are the load balancers and the services by region.
     """
     return Routing(
         "routing",
@@ -103,6 +105,7 @@ def routing(
                     dns_name=balancers[region.name].dns_name,
                     zone_id=balancers[region.name].zone_id,
                     targets_alarm=balancers[region.name].targets_alarm,
+                    ready=services[region.name],
                 )
                 for region in settings.primary_first
             ],

@@ -26,6 +26,12 @@ def deployed_tree(resources: list[Resource]) -> list[OriginRecord]:
     }
     records = [r["outputs"] for r in resources if r["type"] == RECORD]
     names = {record["name"] for record in records}
+    own = {
+        record["name"]: load_balancers[alias["name"]]
+        for record in records
+        for alias in record.get("aliases") or ()
+        if not record.get("setIdentifier") and alias["name"] in load_balancers
+    }
     checks = {r["id"]: r["outputs"] for r in resources if r["type"] == HEALTH_CHECK}
     tree: list[OriginRecord] = []
     for record in records:
@@ -34,7 +40,11 @@ def deployed_tree(resources: list[Resource]) -> list[OriginRecord]:
         (alias,) = record["aliases"]
         assert alias["evaluateTargetHealth"], record["name"]
         region = load_balancers.get(alias["name"], "")
-        if region:
+        follows_health, unless_open = True, ""
+        if alias["name"] in own:
+            region, follows_health = own[alias["name"]], False
+            unless_open = _region_that_takes_orders(checks.get(record.get("healthCheckId") or ""), own)
+        elif region:
             asked = _regions_asked(record["healthCheckId"], checks, records, load_balancers, resources)
             assert asked == {region}, f"{record['name']} leads to {region} while {asked} is well"
         else:
@@ -48,9 +58,20 @@ def deployed_tree(resources: list[Resource]) -> list[OriginRecord]:
                 policy=_policy(record),
                 load_balancer=region,
                 alias="" if region else alias["name"],
+                follows_health=follows_health,
+                unless_open=unless_open,
             )
         )
     return tree
+
+
+def _region_that_takes_orders(check: Resource | None, own: dict[str, str]) -> str:
+    """The region while whose order intake is open an inverted check is unhealthy; empty without a check."""
+    if check is None:
+        return ""
+    assert (check["type"], check["invertHealthcheck"]) == ("HTTPS_STR_MATCH", True)
+    assert check["resourcePath"].endswith("?orders")
+    return own[check["fqdn"]]
 
 
 def _regions_asked(

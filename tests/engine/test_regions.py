@@ -24,13 +24,14 @@ REGION: Values = {
     "serves": {"continents": ["EU", "AF"]},
 }
 # Resources that list all regions and so change with their number: the plan that copies backups, the
-# distribution, which reads the web app from a second region if the first one fails, and the dashboards. Those
+# distribution, which reads the web app from a second region if the first one fails, the write origin's record,
+# which gives way while the second region takes orders, and the dashboards. Those
 # of the edge and of the first region show the second one's health and its database's lag.
 DASHBOARDS = {
     "monitoring",
     *(f"monitoring-{part}" for part in ("edge", FIRST, "tables", "orders", "accounts", "market-data")),
 }
-LISTS_REGIONS = {"backup-plan-us-east-1", "web", *DASHBOARDS}
+LISTS_REGIONS = {"backup-plan-us-east-1", "routing-write-primary", "web", *DASHBOARDS}
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def tree(project: Project) -> list[OriginRecord]:
     ("down", "reads", "writes"),
     [
         ([], WELL, FIRST),
-        ([FIRST], dict.fromkeys(CLIENTS, SECOND), SECOND),
+        ([FIRST], dict.fromkeys(CLIENTS, SECOND), FIRST),
         ([SECOND], dict.fromkeys(CLIENTS, FIRST), FIRST),
         ([FIRST, SECOND], WELL, FIRST),
     ],
@@ -133,6 +134,8 @@ def test_deployed_records_lead_away_from_what_is_down(
     outage = Outage(**{kind: frozenset(down)})
     assert {place: resolve(tree, NAMES.origin, who, outage) for place, who in CLIENTS.items()} == reads
     assert {resolve(tree, NAMES.write_origin, who, outage) for who in CLIENTS.values()} == {writes}
+    moved = replace(outage, open=frozenset({SECOND}))
+    assert {resolve(tree, NAMES.write_origin, who, moved) for who in CLIENTS.values()} == {SECOND}
 
 
 def test_deployed_tree_is_the_planned_one(tree: list[OriginRecord]) -> None:

@@ -153,12 +153,22 @@ def test_place_goes_before_latency_and_a_country_before_its_continent() -> None:
 
 
 @kinds_of_outage
-def test_primary_down_moves_its_reads_and_all_writes_to_the_second(kind: str) -> None:
+def test_primary_down_moves_its_reads_to_the_second_and_no_writes(kind: str) -> None:
+    """The second region's database is read-only until somebody has moved the writer."""
     assert set(reads(2, **{kind: [US]}).values()) == {EU}
     assert reads(3, **{kind: [US]}) == {
         place: EU if region == US else region for place, region in reads(3).items()
     }
-    assert writes(2, **{kind: [US]}) == writes(3, **{kind: [US]}) == {EU}
+    assert writes(2, **{kind: [US]}) == writes(3, **{kind: [US]}) == {US}
+
+
+@pytest.mark.parametrize("regions", [2, 3])
+def test_writes_go_to_the_second_while_it_takes_orders_whatever_is_healthy(regions: int) -> None:
+    for down in ([], [US], [EU], [US, EU]):
+        assert writes(regions, regions=down, open=[EU]) == {EU}
+        assert writes(regions, load_balancers=down, open=[EU]) == {EU}
+        assert writes(regions, regions=down, open=[US]) == {US}
+    assert reads(regions, open=[EU]) == reads(regions)
 
 
 @kinds_of_outage
@@ -169,7 +179,7 @@ def test_next_region_of_three_takes_over_and_the_first_from_the_last(
     assert reads(3, **{kind: [down]}) == {
         place: next_region if region == down else region for place, region in reads(3).items()
     }
-    assert writes(3, **{kind: [down]}) == {EU if down == US else US}
+    assert writes(3, **{kind: [down]}) == {US}
 
 
 @kinds_of_outage
@@ -250,7 +260,8 @@ def test_what_is_resolved_is_what_is_registered(regions: int) -> None:
             f"routing-{record.logical_name}",
             record.name,
             record.set_identifier,
-            record.alias or dns_name(record.load_balancer),
+            record.alias
+            or (dns_name if record.follows_health else NAMES.region_health)(record.load_balancer),
         )
         for record in origin_tree(NAMES, {region: SERVES[region] for region in REGIONS[:regions]})
     }
@@ -278,7 +289,10 @@ def test_tree_is_geolocation_then_latency_then_failover() -> None:
 
 
 def test_writes_go_to_the_first_region_and_fail_over_to_the_second() -> None:
-    assert failover(3, NAMES.write_origin) == {"PRIMARY": dns_name(US), "SECONDARY": dns_name(EU)}
+    assert failover(3, NAMES.write_origin) == {
+        "PRIMARY": NAMES.region_health(US),
+        "SECONDARY": NAMES.region_health(EU),
+    }
     assert {policy for r in records(3, NAMES.write_origin) for policy in policies(r)} == {
         "failoverRoutingPolicies"
     }
@@ -304,8 +318,8 @@ def by_name(regions: int) -> dict[str, Any]:
 
 def test_one_region_has_the_whole_tree_and_a_second_only_adds() -> None:
     one, two = by_name(1), by_name(2)
-    assert {name: two[name] for name in one} == one
-    assert failover(1, NAMES.write_origin) == {"PRIMARY": dns_name(US)}
+    assert {name: two[name] for name in one} == one, "except for the check of the write origin"
+    assert failover(1, NAMES.write_origin) == {"PRIMARY": NAMES.region_health(US)}
 
 
 def test_third_region_adds_and_becomes_the_stand_in_of_the_second() -> None:
@@ -325,8 +339,12 @@ def checks(kind: str) -> dict[str, Registered]:
 
 
 def test_every_load_balancer_in_the_tree_has_its_regions_calculated_check() -> None:
-    steered = [r for r in graph(2).of("aws:route53/record:Record") if "failoverRoutingPolicies" in r.inputs]
-    assert len(steered) == 6
+    steered = [
+        r
+        for r in graph(2).of("aws:route53/record:Record")
+        if "failoverRoutingPolicies" in r.inputs and r.inputs["name"] != NAMES.write_origin
+    ]
+    assert len(steered) == 4
     for record in steered:
         (region,) = [region for region in REGIONS if target(record) == dns_name(region)]
         assert f"routing-{region}-calculated" in record.depends_on
@@ -348,6 +366,26 @@ def test_endpoint_check_asks_a_name_that_never_fails_over() -> None:
         assert policies(record) == []
         assert check.inputs["resourcePath"] == "/healthz"
         assert check.inputs["enableSni"] is True
+
+
+def test_writes_leave_only_while_the_second_region_takes_orders() -> None:
+    """Route 53 reads the answer of the region that stays, and nothing else."""
+    primary, secondary = sorted(records(2, NAMES.write_origin), key=lambda record: record.name)
+    assert primary.inputs["healthCheckId"]
+    assert f"routing-{EU}-orders" in primary.depends_on
+    assert "healthCheckId" not in secondary.inputs
+    check = checks("HTTPS_STR_MATCH")[f"routing-{EU}-orders"].inputs
+    assert check["invertHealthcheck"] is True
+    assert (check["fqdn"], check["resourcePath"]) == (NAMES.region_health(EU), "/healthz?orders")
+    assert json.dumps({"orders": "open"}).find(check["searchString"]) > 0
+
+
+def test_every_region_has_its_check_of_orders_before_it_is_needed() -> None:
+    assert set(checks("HTTPS_STR_MATCH")) == {f"routing-{region}-orders" for region in REGIONS[:2]}
+    assert graph(1).of("aws:route53/healthCheck:HealthCheck") != []
+    assert "HTTPS_STR_MATCH" not in {
+        check.inputs["type"] for check in graph(1).of("aws:route53/healthCheck:HealthCheck")
+    }
 
 
 def test_alarm_check_reads_the_alarm_of_the_regions_load_balancer() -> None:
