@@ -19,7 +19,7 @@ from components.load_balancer import LoadBalancer
 from components.service.microservice import Microservice
 from composition import base, compute, edge, observability, request_path, stores
 from composition.stores import Stores
-from settings import RegionSettings, Settings, SettingsError
+from settings import IDEMPOTENCY_TABLE, RegionSettings, Settings, SettingsError
 from settings.aws_limits import EDGE_REGION
 
 
@@ -119,6 +119,8 @@ def deploy(settings: Settings) -> None:
     # The scan only has a stack's state, and applies more rules to protected stacks (`policy.production`).
     pulumi.export("protected", settings.protect)
     pulumi.export("distribution", web.distribution_domain_name)
+    # `operations/failover.py` needs its name while the home region may not answer.
+    pulumi.export("ordersTable", regions[0].stores.tables[IDEMPOTENCY_TABLE].table_name)
     if routing.ds_record is not None:
         pulumi.export("dsRecord", routing.ds_record)
 

@@ -9,12 +9,16 @@ Each function leaves the resources as the provider then reads them (terraform-pr
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from sandbox.aws.inheritance import GLOBAL_CLUSTER, members
 from sandbox.aws.store import Row, Store
 from sandbox.rpc import ProviderError
+
+TABLE = "aws:dynamodb/table:Table"
+REPLICA = "aws:dynamodb/tableReplica:TableReplica"
 
 
 def promote(store: Store, region: str) -> None:
@@ -50,11 +54,25 @@ def delete(store: Store) -> None:
     store.remove(global_cluster)
 
 
-def lose(store: Store, region: str) -> None:
-    """Removes everything that a region holds. What remains there can't be reached, which is the same."""
-    for row in store.all():
-        if row.region == region and row.type != GLOBAL_CLUSTER:
+def lose(store: Store, urns: Collection[str]) -> None:
+    """Removes a lost region's resources, and makes the replicas of its tables tables of their own.
+
+    What remains in the region can't be reached, which is the same for a program. A replica is a table of its
+    region ("Global tables: how it works", DynamoDB Developer Guide), which the provider reads as one.
+    """
+    lost = [row for row in store.all() if row.urn in urns]
+    tables = {row.id: row for row in lost if row.type == TABLE}
+    for row in store.all(REPLICA):
+        table = tables.get(row.arn.rsplit("/", 1)[-1])
+        if table:
+            key = {"enabled": True, "kmsKeyArn": row.inputs["kmsKeyArn"]}
+            urn = row.urn.replace("TableReplica", "Table").replace("tableReplica", "table")
+            inputs = {**table.inputs, "serverSideEncryption": key}
+            outputs = {**table.outputs, "serverSideEncryption": key, "arn": row.arn, "region": row.region}
             store.remove(row)
+            store.put(Row(TABLE, row.region, table.id, table.scope, row.arn, urn, inputs, outputs))
+    for row in lost:
+        store.remove(row)
 
 
 def _tell(store: Store, global_cluster: Row, found: list[Row], primary: Row | None) -> None:

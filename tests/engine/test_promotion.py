@@ -6,16 +6,18 @@ order in one sandbox; each begins with the state that the previous one left.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from operations.forget_region import forget
 from policy.rules.data import STATEFUL
 from sandbox.aws import global_database
 from sandbox.aws.store import Store
-from tests.engine.project import Project
-from tests.engine.test_regions import FIRST, SECOND, add_second
+from tests.engine.project import Project, Values
+from tests.engine.test_regions import FIRST, REGION, SECOND, add_second
 
 DATA = {
     *STATEFUL,
@@ -88,7 +90,10 @@ def only_moves(project: Project, old: str, new: str) -> None:
     assert {name.replace(old, new) for name in found["delete"]} == found["create"]
 
 
-DASHBOARDS = {f"monitoring-{part}" for part in (FIRST, SECOND)} | {"monitoring"}
+SHARED = ("edge", "tables", "orders", "accounts", "market-data")
+OF_TWO_REGIONS = {"routing-eu-west-1-secondary", "routing-write-secondary", "routing-eu-west-1-orders"}
+TABLE = "aws:dynamodb/table:Table"
+DASHBOARDS = {f"monitoring-{part}" for part in ("edge", FIRST, SECOND)} | {"monitoring"}
 
 
 def up(project: Project) -> None:
@@ -123,3 +128,64 @@ def test_the_return_moves_it_back(project: Project, data: dict[str, Any]) -> Non
     only_moves(project, SECOND, FIRST)
     up(project)
     assert data_stores(project) == data
+
+
+def test_a_failover_without_the_first_region_changes_no_data(project: Project, data: dict[str, Any]) -> None:
+    in_account(project, lambda store: global_database.promote(store, SECOND))
+    project.change("small", lambda values: values.update({"trading:primaryRegion": SECOND}))
+    only_moves(project, FIRST, SECOND)
+    up(project)
+    assert data_stores(project) == data
+
+
+def test_the_home_region_is_lost_for_good(project: Project, data: dict[str, Any]) -> None:
+    """Everything of the second region stays, and its replicas are now the tables."""
+    exported = json.loads(project.pulumi("stack", "export", "--stack", "small"))
+    changed = forget(exported, FIRST)
+    before, after = ({r["urn"] for r in one["deployment"]["resources"]} for one in (exported, changed))
+    path = project.folder / "state.json"
+    path.write_text(json.dumps(changed))
+    project.pulumi("stack", "import", "--stack", "small", "--file", str(path))
+
+    def leave(store: Store) -> None:
+        global_database.remove(store, FIRST)
+        global_database.remove(store, SECOND)
+        global_database.delete(store)
+        global_database.lose(store, before - after)
+
+    in_account(project, leave)
+    project.change("small", only_second)
+    found = operations(project)
+    assert found.keys() == {"create", "delete", "update"}
+    assert {name for name in found["create"] if not name.startswith("table-orders-idempotency-")} == set()
+    assert [name for name in found["delete"] if FIRST not in name and name not in OF_TWO_REGIONS] == []
+    up(project)
+    kept = {urn: told for urn, told in data_stores(project).items() if TABLE not in urn}
+    assert kept == {urn: told for urn, told in data.items() if urn in kept}
+    tables = {r["id"] for r in project.resources("small") if r["type"] == TABLE}
+    assert tables == {told for urn, told in data.items() if f"{TABLE}::" in urn}
+
+
+def only_second(values: Values) -> None:
+    values["trading:regions"] = [{key: value for key, value in REGION.items() if key != "serves"}]
+    for key in ("trading:homeRegion", "trading:primaryRegion"):
+        del values[key]
+
+
+def test_a_region_is_added_to_the_one_that_is_left(project: Project) -> None:
+    """The new home region gets a global database, and the other region joins it."""
+    project.change("small", add_first_again)
+    found = operations(project)
+    assert found.keys() == {"create", "update"}
+    assert found["update"] - DASHBOARDS - {f"monitoring-{part}" for part in SHARED} == {
+        "backup-plan-eu-west-1",
+        "routing-write-primary",
+        "web",
+    }
+    assert {f"database-{SECOND}-global", f"database-{FIRST}-cluster"} <= found["create"]
+
+
+def add_first_again(values: Values) -> None:
+    values["trading:homeRegion"] = SECOND
+    zones = [f"{FIRST}{zone}" for zone in "abc"]
+    values["trading:regions"].append({"name": FIRST, "cidr": "10.32.0.0/16", "availabilityZones": zones})

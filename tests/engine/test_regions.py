@@ -24,9 +24,9 @@ REGION: Values = {
     "serves": {"continents": ["EU", "AF"]},
 }
 # Resources that list all regions and so change with their number: the plan that copies backups, the
-# distribution, which reads the web app from a second region if the first one fails, the write origin's record,
-# which gives way while the second region takes orders, and the dashboards. Those
-# of the edge and of the first region show the second one's health and its database's lag.
+# distribution, which reads the web app from a second region if the first one fails, the record of the write
+# origin, which gives way while the second region takes orders, and the dashboards. Those of the edge and of
+# the first region show the second one's health and its database's lag.
 DASHBOARDS = {
     "monitoring",
     *(f"monitoring-{part}" for part in ("edge", FIRST, "tables", "orders", "accounts", "market-data")),
