@@ -87,7 +87,7 @@ class Routing(Component):
                 Signal(
                     name=f"health-check-{region}",
                     runbook="health-check",
-                    title=f"Route 53 considers {region} unhealthy and sends its traffic to another region",
+                    title=f"Route 53 considers {region} unhealthy and sends its reads to another region",
                     namespace="AWS/Route53",
                     metric="HealthCheckStatus",
                     dimensions={"HealthCheckId": check.id},
