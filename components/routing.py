@@ -191,9 +191,10 @@ class Routing(Component):
     def _orders_check(self, name: str, region: str, record: aws.route53.Record) -> aws.route53.HealthCheck:
         """A check that is unhealthy while the region answers that it takes orders.
 
-        Every region has one, although only the second region's is used, because an inverted check counts as
-        unhealthy until it has data ("How Amazon Route 53 determines whether a health check is healthy",
-        Route 53 Developer Guide): one that a promotion created would send orders away for half a minute.
+        Every region has one, although only the second region's is used. A new check counts as healthy until
+        it has data ("How Amazon Route 53 determines whether a health check is healthy", Route 53 Developer
+        Guide, read in November 2026), and so an inverted one as unhealthy: one that a promotion created would
+        send orders away for half a minute.
         """
         return aws.route53.HealthCheck(
             f"{name}-{region}-orders",

@@ -410,8 +410,8 @@ def _regions(settings: Settings, options: argparse.Namespace) -> tuple[str, str]
     return old, new
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command."""
+def arguments_parser() -> argparse.ArgumentParser:
+    """The parser of the command's arguments."""
     parser = command.parser("failover", __doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("kind", choices=KINDS, help="what to do (see docs/operations.md)")
     parser.add_argument("--to", required=True, metavar="REGION", help="the region that gets the writer")
@@ -426,7 +426,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--orders-table", required=True, metavar="NAME", help="the stack's output ordersTable"
     )
     parser.add_argument("--undo", action="store_true", help="with evacuate: bring the requests back")
-    return command.execute(parser.parse_args(arguments), procedure)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command."""
+    return command.execute(arguments_parser().parse_args(arguments), procedure)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class DomainSettings(Model):
 
     @property
     def write_origin(self) -> str:
-        """The origin that CloudFront resolves for orders and `writes` routes: the region that takes orders."""
+        """The origin that CloudFront resolves for orders and `writes` routes: the region that takes them."""
         return f"write.{self.origin}"
 
     @property

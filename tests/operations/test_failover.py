@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from operations.procedure import DONE, Procedure, ProcedureError, Runner
 from settings import Settings
 from tests.operations.regions import PLATFORM, TABLE, A, B, Regions
 from tests.operations.rehearsal import InterruptionError, interrupting
-from tests.unit.harness import stack_values
+from tests.unit.harness import ROOT, stack_values
 
 FORWARD, BACK = (A, B), (B, A)
 
@@ -200,6 +202,13 @@ def test_regions_that_do_not_fit_are_refused() -> None:
     regions = stack_values("full")["trading:regions"][:1]
     with pytest.raises(ProcedureError, match="--to eu-west-1 is not a region of the stack: it has us-east-1"):
         named("planned", regions=regions)
+
+
+def test_commands_of_the_runbook_are_accepted() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    found = re.findall(r"^ *python -m operations\.failover (.+)$", text, flags=re.MULTILINE)
+    named_kinds = [failover.arguments_parser().parse_args(shlex.split(line)).kind for line in found]
+    assert set(named_kinds) == set(KINDS)
 
 
 def test_item_is_the_one_that_order_intake_reads() -> None:
