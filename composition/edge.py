@@ -49,7 +49,8 @@ def web(
 ) -> Web:
     """Tier 1: the distribution, which sends the origin secret once the load balancers accept it.
 
-    If there are several regions, one that isn't the edge's gets a copy of the web app's files.
+    A region that isn't the edge's gets a copy of the web app's files, if there is one. Also the only region
+    gets one: it may be the one that is left of two, and the copy is what viewers read while us-east-1 fails.
     """
     elsewhere = [region for region in regions if region.region != context.region]
     sign_in = None
@@ -70,7 +71,7 @@ def web(
             origins_ready=[rule for balancer in balancers.values() for rule in balancer.origin_rules],
             sign_in=sign_in,
             api=settings.api,
-            copy_in=elsewhere[0] if len(regions) > 1 else None,
+            copy_in=elsewhere[0] if elsewhere else None,
             settings=settings.web,
         ),
         context.options,

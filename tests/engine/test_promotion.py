@@ -180,7 +180,6 @@ def test_a_region_is_added_to_the_one_that_is_left(project: Project) -> None:
     assert found["update"] - DASHBOARDS - {f"monitoring-{part}" for part in SHARED} == {
         "backup-plan-eu-west-1",
         "routing-write-primary",
-        "web",
     }
     assert {f"database-{SECOND}-global", f"database-{FIRST}-cluster"} <= found["create"]
 
