@@ -61,6 +61,7 @@ HARMLESS: Mapping[str, Sequence[str]] = {
         "aws:msk/cluster:Cluster openMonitoring.prometheus.nodeExporter.enabledInBroker",
         "aws:rds/globalCluster:GlobalCluster forceDestroy",
         "aws:route53/healthCheck:HealthCheck enableSni",
+        "aws:route53/healthCheck:HealthCheck invertHealthcheck",
         "aws:route53/record:Record aliases.[].evaluateTargetHealth",
         "kubernetes:apps/v1:Deployment spec.template.spec.enableServiceLinks",
         "kubernetes:batch/v1:Job spec.template.spec.enableServiceLinks",
