@@ -8,6 +8,7 @@ LONGEST = (
     "test_bootstrap",
     "test_small_stack",
     "test_full_stack",
+    "test_promotion",
     "test_regions",
     "test_services",
     "test_own_stack",
