@@ -80,7 +80,12 @@ def _regions(resources: Sequence[Resource]) -> list[str]:
 
 def _lost(resources: Sequence[Resource], region: str) -> Iterator[str]:
     """The URNs of a region's resources: its provider and what it has created, its components with all that
-    is below them, and what an edge component has created in the region."""
+    is below them, and what an edge component has created there although its provider is elsewhere.
+
+    What the edge has in its own region stays: a stack can't do without it, and a deployment deletes what it
+    had for the lost region.
+    """
+    at = {r["urn"]: r["inputs"].get("region") for r in resources if r["type"] == PROVIDER}
     found: set[str] = set()
     for resource in resources:  # parents and providers come before what needs them
         urn, parent = resource["urn"], resource.get("parent", "")
@@ -88,7 +93,7 @@ def _lost(resources: Sequence[Resource], region: str) -> Iterator[str]:
         provider = resource.get("provider", "").rpartition("::")[0]
         is_components = resource["type"].startswith("trading:tier:") and name.endswith(f"-{region}")
         is_provider = resource["type"] == PROVIDER and name == f"aws-{region}"
-        is_there = resource.get("inputs", {}).get("region") == region and resource["type"] != PROVIDER
+        is_there = resource.get("inputs", {}).get("region") == region and at.get(provider, region) != region
         if is_components or is_provider or is_there or parent in found or provider in found:
             found.add(urn)
             yield urn

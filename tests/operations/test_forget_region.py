@@ -61,8 +61,17 @@ def state(*regions: str, tables: bool = True) -> dict[str, Any]:
             resources.append(
                 of(region, kind, f"table-t-{region}", parent=urn, dependencies=[resources[-1]["urn"]])
             )
-    edge = {"urn": f"{STACK}x:y:Z::alarm", "type": "x:y:Z", "inputs": {"region": home}}
-    return {"version": 3, "deployment": {"resources": [*resources, edge]}}
+    provided = f"{STACK}pulumi:providers:aws::aws-edge::id"
+    alarms = [
+        {
+            "urn": f"{STACK}x:y:Z::alarm-{number}",
+            "type": "x:y:Z",
+            "provider": provided,
+            "inputs": {"region": name},
+        }
+        for number, name in enumerate(regions)
+    ]
+    return {"version": 3, "deployment": {"resources": [*resources, *alarms]}}
 
 
 def forgotten(*regions: str) -> list[dict[str, Any]]:
@@ -92,16 +101,19 @@ def test_no_reference_to_what_is_gone_remains() -> None:
     assert insights["dependencies"] == [f"{STACK}trading:tier:Table$aws:dynamodb/table:Table::table-t-{B}"]
 
 
-def test_edge_keeps_its_provider_and_loses_what_was_in_the_region() -> None:
-    names = {r["urn"].rsplit("::", 1)[-1] for r in forgotten(A, B)}
-    assert "aws-edge" in names
-    assert "alarm" not in names
+def test_edge_keeps_what_it_has_in_its_own_region_and_loses_what_it_had_in_another() -> None:
+    """The edge is in us-east-1."""
+    assert {"aws-edge", "alarm-0", "alarm-1"} <= {r["urn"].rsplit("::", 1)[-1] for r in forgotten(A, B)}
+    names = {r["urn"].rsplit("::", 1)[-1] for r in forgotten(B, A)}
+    assert "alarm-0" not in names
+    assert {"aws-edge", "alarm-1"} <= names
 
 
 def test_another_region_than_the_home_region_leaves_the_tables_alone() -> None:
     before = state(A, B)
     after = forget(before, B)["deployment"]["resources"]
-    assert [r for r in before["deployment"]["resources"] if B not in r["urn"]] == after
+    lost = (f"::aws-{B}", f"::table-t-{B}", "::alarm-1")
+    assert [r for r in before["deployment"]["resources"] if not r["urn"].endswith(lost)] == after
 
 
 @pytest.mark.parametrize(
@@ -131,7 +143,7 @@ def test_command_reads_and_prints_a_state(
     assert main(["--region", A]) == 0
     found = capsys.readouterr()
     assert json.loads(found.out) == forget(state(A, B), A)
-    assert found.err == "us-east-1: 4 of 9 resources leave the state\n"
+    assert found.err == "us-east-1: 3 of 10 resources leave the state\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(state(A))))
     assert main(["--region", A]) == 2
     assert capsys.readouterr().err.startswith("error: us-east-1 is the only region")
