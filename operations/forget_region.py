@@ -25,6 +25,7 @@ Resource = dict[str, Any]
 
 TABLE = "aws:dynamodb/table:Table"
 REPLICA = "aws:dynamodb/tableReplica:TableReplica"
+CLUSTER = "aws:rds/cluster:Cluster"
 PROVIDER = "pulumi:providers:aws"
 TABLE_TIER, REPLICA_TIER = "trading:tier:Table", "trading:tier:TableReplica"
 
@@ -67,6 +68,8 @@ def forget(state: Mapping[str, Any], region: str) -> dict[str, Any]:
         if resource["urn"] in lost:
             continue
         one = _as_table(resource, tables, rest[0]) if tables else resource
+        if resource["type"] == CLUSTER:
+            one = _with_users(one, [r for r in resources if r["type"] == CLUSTER and r["urn"] in lost])
         renamed[resource["urn"]] = one["urn"]
         kept.append(one)
     return {**state, "deployment": {**deployment, "resources": [_linked(r, renamed) for r in kept]}}
@@ -134,6 +137,20 @@ def _as_table(resource: Resource, tables: Mapping[str, Resource], home: str) -> 
             "serverSideEncryption": resource["propertyDependencies"].get("kmsKeyArn", [])
         },
     }
+
+
+def _with_users(cluster: Resource, lost: Sequence[Resource]) -> Resource:
+    """A cluster that began as a secondary, with the database and the user that it has from the first one.
+
+    The program names them for a first cluster, and ignores changes of them, so nothing else would.
+    """
+    taken = {
+        name: first["inputs"][name]
+        for first in lost
+        for name in ("databaseName", "masterUsername")
+        if name in first["inputs"]
+    }
+    return {**cluster, "inputs": {**cluster["inputs"], **taken}, "outputs": {**cluster["outputs"], **taken}}
 
 
 def _linked(resource: Resource, renamed: Mapping[str, str]) -> Resource:

@@ -88,6 +88,18 @@ def test_replicas_become_tables_that_a_refresh_reads_in_their_own_region() -> No
     assert f"aws-{B}" in table["provider"]
 
 
+def test_cluster_that_is_left_has_the_first_ones_database_and_user() -> None:
+    """The rules ask for the user's name, and the program ignores it once the cluster exists."""
+    given = state(A, B)
+    kind, named = "aws:rds/cluster:Cluster", {"databaseName": "trading", "masterUsername": "admin"}
+    given["deployment"]["resources"] += [
+        of(A, kind, f"database-{A}-cluster", inputs=named, outputs=named),
+        of(B, kind, f"database-{B}-cluster", inputs={"port": 5432}, outputs={}),
+    ]
+    left = [r for r in forget(given, A)["deployment"]["resources"] if r["type"] == kind]
+    assert [(r["inputs"], r["outputs"]) for r in left] == [({"port": 5432, **named}, named)]
+
+
 def test_no_reference_to_what_is_gone_remains() -> None:
     left = forgotten(A, B)
     urns = {r["urn"] for r in left}
