@@ -187,6 +187,8 @@ def test_a_region_is_added_to_the_one_that_is_left(project: Project) -> None:
     assert found["update"] - DASHBOARDS - {f"monitoring-{part}" for part in SHARED} == {
         "backup-plan-eu-west-1",
         "routing-write-primary",
+        # Saved queries of the edge's region, which get that region's log groups.
+        *("monitoring-us-east-1-blocked-by-waf", "monitoring-us-east-1-follow-one-request"),
     }
     assert {f"database-{SECOND}-global", f"database-{FIRST}-cluster"} <= found["create"]
 
