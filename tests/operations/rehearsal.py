@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.validate import ParamValidator
 from moto import mock_aws
 
 from account.question import READS, Client
@@ -28,6 +30,37 @@ class InterruptionError(Exception):
 
 def client(service: str, region: str) -> Client:
     return BOTO.client(service, region_name=region)
+
+
+def answering(answers: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]) -> Factory:
+    """Clients for which functions answer the operations that moto lacks, by `rds:ModifyGlobalCluster`.
+
+    The answers are validated against botocore's models.
+    """
+
+    def new(service: str, region: str) -> Client:
+        made = client(service, region)
+        asked: dict[str, Any] = {}
+
+        def note(params: Mapping[str, Any], **_: object) -> None:
+            asked.clear()
+            asked.update(params)
+
+        def answer(model: Any, **_: object) -> tuple[Any, dict[str, Any]] | None:
+            found = answers.get(f"{service}:{model.name}")
+            if found is None:
+                return None
+            response = found(asked)
+            report = ParamValidator().validate(response, model.output_shape)
+            assert not report.has_errors(), report.generate_report()
+            return SimpleNamespace(status_code=200), response
+
+        made.meta.events.register("before-parameter-build", note)
+        # After the procedure's own handler, which the first answer would end.
+        made.meta.events.register_last("before-call", answer)
+        return made
+
+    return new
 
 
 def interrupting(factory: Factory, after: int) -> Factory:
