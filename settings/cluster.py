@@ -63,6 +63,9 @@ class ClusterSettings(Model):
     access entry itself, so it must not be listed in the first deployment."""
     viewer_role_arns: list[RoleArn] = []
     """IAM roles that can read everything in the cluster, including Secrets. Previews need such a role."""
+    operator_role_arns: list[RoleArn] = []
+    """IAM roles of the people on call. With kubectl, they may do what the runbooks need
+    (`k8s/manifests/operators.yaml`), which excludes Secrets and changes of what the program deploys."""
     image_mirrors: dict[Registry, Mirror] = {}
     """Registry → address from which nodes pull its images instead, such as `ghcr.io:
     123456789012.dkr.ecr.REGION.amazonaws.com/ghcr`. `REGION` stands for the region's name. It can be an ECR
@@ -110,8 +113,9 @@ class ClusterSettings(Model):
     @rule
     def _one_kind_of_access_a_role(self) -> Iterator[Broken]:
         # A role's name is unique in its account, so the access entries are named after it.
-        names = [arn.rsplit("/", 1)[-1] for arn in (*self.admin_role_arns, *self.viewer_role_arns)]
-        if found := duplicate("in adminRoleArns and viewerRoleArns the role", names):
+        roles = (*self.admin_role_arns, *self.viewer_role_arns, *self.operator_role_arns)
+        names = [arn.rsplit("/", 1)[-1] for arn in roles]
+        if found := duplicate("in adminRoleArns, viewerRoleArns and operatorRoleArns the role", names):
             yield Broken(found)
 
     def image(self, reference: str, region: str) -> str:

@@ -168,7 +168,15 @@ class Cluster(Component):
         )
 
     def _access_entries(self, args: ClusterArgs) -> dict[str, eks.AccessEntryArgsDict]:
-        return {
+        operators: dict[str, eks.AccessEntryArgsDict] = {
+            arn.rsplit("/", 1)[-1]: {
+                "principal_arn": self._not_the_creator(arn),
+                # k8s/manifests/operators.yaml gives the group its permissions.
+                "kubernetes_groups": ["operators"],
+            }
+            for arn in args.settings.operator_role_arns
+        }
+        return operators | {
             arn.rsplit("/", 1)[-1]: {
                 "principal_arn": self._not_the_creator(arn),
                 "access_policies": {
@@ -204,8 +212,8 @@ class Cluster(Component):
             if is_caller and self.cluster_name not in clusters:
                 raise pulumi.RunError(
                     f"trading:cluster: {role_arn} creates the cluster {self.cluster_name}, and so becomes "
-                    "its administrator: remove it from adminRoleArns and viewerRoleArns, or let another role "
-                    "run the first deployment"
+                    "its administrator: remove it from the roles in the stack file, or let another role run "
+                    "the first deployment"
                 )
             return role_arn
 

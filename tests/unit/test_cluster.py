@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pytest
+import yaml
 
 from components.common.access import Endpoint
 from components.common.signals import Signal
@@ -13,7 +14,7 @@ from components.service.cluster import Cluster, ClusterArgs
 from sandbox.aws import invokes
 from settings import ClusterSettings
 from settings.aws_limits import AUTO_MODE_NODE_HOURS
-from tests.unit.harness import Graph, context, deploy
+from tests.unit.harness import ROOT, Graph, context, deploy
 
 FUNCTIONS = invokes._FUNCTIONS  # pyright: ignore[reportPrivateUsage]
 CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
@@ -108,6 +109,20 @@ def test_viewers_read_everything_and_change_nothing():
     assert entry["principalArn"] == arn
     policies = [policy["policyArn"] for policy in entry["accessPolicies"].values()]
     assert policies == ["arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"]
+
+
+def test_people_on_call_are_in_the_group_of_the_operators_roles_and_have_no_policy():
+    arn = "arn:aws:iam::123456789012:role/on-call"
+    eks = cluster(operator_role_arns=[arn])[0].only("eks:index:Cluster").inputs
+    assert eks["accessEntries"]["on-call"] == {"principalArn": arn, "kubernetesGroups": ["operators"]}
+    bindings = [
+        document
+        for document in yaml.safe_load_all((ROOT / "k8s/manifests/operators.yaml").read_text())
+        if document["kind"].endswith("Binding")
+    ]
+    assert bindings
+    for binding in bindings:
+        assert [subject["name"] for subject in binding["subjects"]] == ["operators"]
 
 
 def test_role_that_creates_the_cluster_needs_no_entry(monkeypatch: pytest.MonkeyPatch):

@@ -1094,7 +1094,7 @@ BAD: list[tuple[str, Change, tuple[str, ...]]] = [
     (
         "role-both-admin-and-viewer",
         put("cluster", {"adminRoleArns": [ROLE], "viewerRoleArns": [ROLE]}),
-        ("trading:cluster", "adminRoleArns and viewerRoleArns", "operators is given twice"),
+        ("trading:cluster", "adminRoleArns, viewerRoleArns and operatorRoleArns", "operators is given twice"),
     ),
     (
         "deployer-network-twice",
