@@ -54,6 +54,7 @@ class BackupVault(Component):
                 min_retention_days=args.min_retention_days,
                 opts=self.child(),
             )
+        self._restore_role(name)
         self.vault_name = vault.name
         self.arn = vault.arn
         # Metrics from "Monitoring AWS Backup metrics with CloudWatch" (AWS Backup Developer Guide).
@@ -105,6 +106,19 @@ class BackupVault(Component):
             )
         )
         self.register_outputs({"arn": self.arn})
+
+    def _restore_role(self, name: str) -> None:
+        """The role with which people restore from the vault. It exists beforehand, because IAM's control
+        plane is in us-east-1, which may be the region that is lost."""
+        role = aws.iam.Role(
+            f"{name}-restore", assume_role_policy=service_trust("backup.amazonaws.com"), opts=self.child()
+        )
+        aws.iam.RolePolicyAttachment(
+            f"{name}-restore",
+            role=role.name,
+            policy_arn="arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForRestores",
+            opts=self.child(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

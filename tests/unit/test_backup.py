@@ -57,6 +57,15 @@ def test_a_protected_vault_is_locked_and_encrypted_with_our_key() -> None:
     assert "changeableForDays" not in lock.inputs, "with it nobody could ever take the lock off"
 
 
+def test_a_vault_has_a_role_that_may_restore_from_it() -> None:
+    graph = vault()
+    (role,) = graph.of("aws:iam/role:Role")
+    (attached,) = graph.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    assert "backup.amazonaws.com" in role.inputs["assumeRolePolicy"]
+    assert attached.inputs["role"] == role.outputs["name"]
+    assert attached.inputs["policyArn"].endswith("/AWSBackupServiceRolePolicyForRestores")
+
+
 def test_an_unprotected_vault_goes_with_what_is_in_it() -> None:
     graph = vault(protect=False)
     assert graph.of(LOCK) == []
