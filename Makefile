@@ -77,6 +77,7 @@ lock:  ## update requirements.txt and tools/*/requirements.txt from pyproject.to
 	compile --group pyproject.toml:sandbox --group pyproject.toml:policy --group pyproject.toml:account \
 	  --group pyproject.toml:test --group pyproject.toml:lint pyproject.toml -o requirements.txt && \
 	compile --group pyproject.toml:scan -o tools/checkov/requirements.txt && \
+	compile --group pyproject.toml:awscli -o tools/awscli/requirements.txt && \
 	compile --group pyproject.toml:postgresql -o tools/postgresql/requirements.txt
 
 install: $(INSTALLED)  ## install the packages in requirements.txt into .venv/

@@ -77,11 +77,10 @@ class Database:
     def cluster(self, account: Account, region: str, name: str) -> Found | None:
         """A cluster, or None if there is none of this name."""
         try:
-            return account.client("rds", region).describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][
-                0
-            ]
+            rds = account.client("rds", region)
+            return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
         except ClientError as error:
-            if error.response["Error"]["Code"] == "DBClusterNotFoundFault":
+            if error.response.get("Error", {}).get("Code") == "DBClusterNotFoundFault":
                 return None
             raise
 
@@ -101,7 +100,7 @@ class Database:
                 GlobalClusterIdentifier=self.world
             )["GlobalClusters"]
         except ClientError as error:
-            if error.response["Error"]["Code"] == "GlobalClusterNotFoundFault":
+            if error.response.get("Error", {}).get("Code") == "GlobalClusterNotFoundFault":
                 return None
             raise
         if not found:

