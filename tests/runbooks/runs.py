@@ -28,6 +28,7 @@ VALUES: Mapping[str, str] = {
     "KEY": "alias/kept",
     "NODE": "node-1",
     "PID": "4711",
+    "POD": "orders-1",
     "STABLE": "1",
     "STACK": "full",
     "TYPE": "Aurora",
