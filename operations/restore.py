@@ -115,13 +115,11 @@ def procedure(settings: Settings, options: argparse.Namespace) -> Procedure:
         ProcedureError: the moment is no time in UTC, or is too old.
     """
     moment = _moment(options.to, settings.database.backup_retention_days)
-    first, *others = (region.name for region in settings.regions)
-    primary = getattr(settings, "primary", first)
     serverless = settings.database.serverless
     database = Database(
         settings.platform,
-        primary,
-        [name for name in (first, *others) if name != primary],
+        settings.primary,
+        [region.name for region in settings.regions if not settings.is_primary(region.name)],
         moment,
         {"MinCapacity": serverless.min, "MaxCapacity": serverless.max} if serverless else {},
     )

@@ -1490,10 +1490,14 @@ def test_schema_leaves_other_namespaces_alone() -> None:
     jsonschema.validate(file, stack_schema())
 
 
+def _unread(_: object) -> str:
+    pytest.fail("reads the source of a model")
+
+
 def test_the_source_of_the_settings_is_read_only_for_descriptions(monkeypatch: pytest.MonkeyPatch) -> None:
     values_schema.cache_clear()
     with monkeypatch.context() as context:
-        context.setattr("inspect.getsource", lambda _: pytest.fail("reads the source of a model"))
+        context.setattr("inspect.getsource", _unread)
         plain = values_schema(Settings, described=False)
     described = values_schema(Settings)
     assert "description" not in plain["properties"]["domain"]
