@@ -37,11 +37,11 @@ preflight: $(INSTALLED)  ## ask the AWS account whether it is ready for a deploy
 deployer-policy: $(INSTALLED)  ## print the IAM policies that the role that deploys STACK to AWS needs
 	@$(BIN)/python -m account policy --stack '$(STACK)' $(if $(OUT),--out '$(OUT)')
 
-test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine and API server
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster
+test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine, API server and AWS CLI
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster tests/runbooks
 
-test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine and API server: on every change
-	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/engine --ignore=tests/cluster
+test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine, API server and AWS CLI: on every change
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/engine --ignore=tests/cluster --ignore=tests/runbooks
 
 lint: $(INSTALLED)  ## check style and types with Ruff and Pyright, and the workflows with actionlint and zizmor
 	$(BIN)/ruff check .
