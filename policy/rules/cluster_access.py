@@ -51,7 +51,10 @@ def cluster_role_is_narrow(role: Resource) -> Iterator[str]:
             if name in ESCALATING_RESOURCES and set(verbs) - {"get", "list", "watch"}:
                 yield f"a rule changes {resource}, which gives access to others' rights: remove it"
             everywhere = role.type in _CLUSTER_ROLES
-            if name.split("/")[0] == "secrets" and (everywhere or not entry.get("resourceNames")):
+            # Whoever may only create secrets can't read any, and no name can limit `create` (Kubernetes
+            # documentation, "Using RBAC Authorization", "Referring to resources").
+            reads = set(verbs) != {"create"}
+            if name.split("/")[0] == "secrets" and reads and (everywhere or not entry.get("resourceNames")):
                 where = "of the whole cluster" if everywhere else "without resourceNames"
                 yield f"a rule allows secrets {where}: use a Role that names the secrets"
 

@@ -194,6 +194,7 @@ ROLE_CHANGES: Mapping[str, Values] = {
     "bind": {"verbs": ["get", "Bind"]},
     "impersonate": {"resources": ["users"], "verbs": ["impersonate"]},
     "secrets": {"resources": ["secrets"]},
+    "creates secrets, and reads them": {"resources": ["secrets"], "verbs": ["create", "list"]},
     "executes in pods": {"resources": ["pods/exec"], "verbs": ["create"]},
     "tokens": {"resources": ["serviceaccounts/token"], "verbs": ["create"]},
     "webhooks": {"resources": ["mutatingwebhookconfigurations"], "verbs": ["update"]},
@@ -593,6 +594,8 @@ def _secure() -> Iterator[Configuration]:
     for type_ in ("Role", "ClusterRole"):
         yield Configuration("Kubernetes: access", "reads", f"{_RBAC}:{type_}", {"rules": [READS]})
     named = {**READS, "resources": ["secrets"], "resourceNames": ["a"]}
+    creates = {**READS, "resources": ["secrets"], "verbs": ["create"]}
+    yield Configuration("Kubernetes: access", "creates secrets", f"{_RBAC}:Role", {"rules": [creates]})
     yield Configuration("Kubernetes: access", "named secrets", f"{_RBAC}:Role", {"rules": [named]})
     binding = {"roleRef": {"name": "orders"}, "subjects": [SUBJECT]}
     yield Configuration("Kubernetes: access", "binding", f"{_RBAC}:RoleBinding", binding)
