@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import runpy
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ def pack(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     for name in ("deserialize_properties", "_PolicyAnalyzerServicer"):
         monkeypatch.setattr(pulumi_policy.policy, name, getattr(pulumi_policy.policy, name))
     monkeypatch.setattr(pulumi_policy, "PolicyPack", _nothing)
-    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the pack adds a folder
     before = gc.get_threshold()
     yield runpy.run_path(str(ROOT / "policy" / "pack" / "__main__.py"))
     gc.set_threshold(*before)

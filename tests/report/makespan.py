@@ -121,6 +121,11 @@ WAITS = [
         why="Pods need the add-ons, such as the one that mounts secrets, and nodes to run on.",
     ),
     Wait(
+        of="aws:route53/record:",
+        for_="kubernetes:helm.sh/v4:Chart",
+        why="A new health check of orders counts as unhealthy until its region answers.",
+    ),
+    Wait(
         of="aws:cloudfront/distribution:",
         for_="aws:lb/listenerRule:",
         why="CloudFront may send a secret to the load balancers once they accept it.",
