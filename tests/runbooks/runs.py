@@ -26,20 +26,27 @@ VALUES: Mapping[str, str] = {
     "POINT": "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:awsbackup:job-1",
     "INSTANCE": "",
     "KEY": "alias/kept",
+    "LEFT": "eu-west-1",
+    "LOST": "us-east-1",
     "NODE": "node-1",
     "PID": "4711",
     "POD": "orders-1",
+    "READS": "40",
     "STABLE": "1",
     "STACK": "full",
     "TYPE": "Aurora",
     "TRACE": "1-5759e988-bd862e3fe1be46a994272793",
     "VERSION": "1",
+    "WRITES": "40",
     "ZONE_ID": "use1-az1",
 }
 """Placeholder → what a person would set."""
 
-ONLY: Mapping[str, str] = {"Canary a version of order intake": "us-east-1"}
-"""Section → the region of the fixture stack that it can be needed in: only there, it has a canary."""
+ONLY: Mapping[str, str] = {
+    "Canary a version of order intake": "us-east-1",  # only there, the fixture stack has a canary
+    "What a real account needs first": "us-east-1",  # a role exists once in an account
+}
+"""Section → the region that it is needed in."""
 
 Run = tuple[str, str, str]
 """Page, title of the section, and region."""

@@ -104,6 +104,10 @@ def _global_clusters(_: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"GlobalClusters": found["GlobalClusters"]}
 
 
+def _global_cluster(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"GlobalCluster": {"GlobalClusterIdentifier": asked["GlobalClusterIdentifier"]}}
+
+
 _KAFKA_OPERATION = {"OperationType": "UPDATE", "OperationState": "DONE", "StartTime": NOW}
 
 ANSWERS: Mapping[str, Answer] = {
@@ -185,7 +189,6 @@ ANSWERS: Mapping[str, Answer] = {
         "associations", {"serviceAccount": "orders", "associationArn": "arn:aws:eks:us-east-1:1:a/1"}
     ),
     "elasticache:DescribeEvents": _events,
-    "health:DescribeEvents": _items("events"),
     "kafka:DescribeTopic": lambda asked: {"TopicName": asked["TopicName"], "PartitionCount": 1},
     "kafka:GetCompatibleKafkaVersions": _items(
         "CompatibleKafkaVersions", {"SourceVersion": "3.9.x.kraft", "TargetVersions": ["4.1.x.kraft"]}
@@ -203,15 +206,14 @@ ANSWERS: Mapping[str, Answer] = {
         "Keys", {"Dimensions": {"db.sql_tokenized.statement": "SELECT 1"}, "Total": 0.5}
     ),
     "rds:DescribeGlobalClusters": _global_clusters,
-    "rds:ModifyGlobalCluster": lambda asked: {
-        "GlobalCluster": {"GlobalClusterIdentifier": asked["GlobalClusterIdentifier"]}
+    "rds:ModifyGlobalCluster": _global_cluster,
+    # moto fails to copy a snapshot with a key.
+    "rds:CopyDBClusterSnapshot": lambda asked: {
+        "DBClusterSnapshot": {"DBClusterSnapshotIdentifier": asked["TargetDBClusterSnapshotIdentifier"]}
     },
-    "rds:SwitchoverGlobalCluster": lambda asked: {
-        "GlobalCluster": {"GlobalClusterIdentifier": asked["GlobalClusterIdentifier"]}
-    },
-    "rds:FailoverGlobalCluster": lambda asked: {
-        "GlobalCluster": {"GlobalClusterIdentifier": asked["GlobalClusterIdentifier"]}
-    },
+    # moto knows only those members of a global database that are in its own region.
+    "rds:DeleteGlobalCluster": _global_cluster,
+    "rds:RemoveFromGlobalCluster": _global_cluster,
     "service-quotas:ListServiceQuotas": _items("Quotas", {"QuotaName": "UserAuthentication", "Value": 120.0}),
     "shield:ListAttacks": _items("AttackSummaries"),
     "synthetics:GetCanaryRuns": _items("CanaryRuns"),
