@@ -20,6 +20,8 @@ from sandbox.rpc import ProviderError
 TABLE = "aws:dynamodb/table:Table"
 REPLICA = "aws:dynamodb/tableReplica:TableReplica"
 
+_USERS = ("databaseName", "masterUsername")
+
 
 def promote(store: Store, region: str) -> None:
     """Makes the member in a region the primary one, as `SwitchoverGlobalCluster` and `FailoverGlobalCluster`
@@ -41,7 +43,10 @@ def remove(store: Store, region: str) -> None:
     (global_cluster,) = store.all(GLOBAL_CLUSTER)
     found = list(members(store, global_cluster))
     (removed,) = (row for row in found if row.region == region)
-    _set(store, removed, replicationSourceIdentifier="", globalClusterIdentifier="")
+    # A member has the users of the cluster from which the global database was created.
+    source = store.owner(str(global_cluster.inputs.get("sourceDbClusterIdentifier")))
+    named = {name: source.inputs[name] for name in _USERS if name in source.inputs} if source else {}
+    _set(store, removed, replicationSourceIdentifier="", globalClusterIdentifier="", **named)
     rest = [row for row in found if row is not removed]
     _tell(store, global_cluster, rest, rest[0] if rest else None)
 

@@ -205,7 +205,8 @@ def test_replacing_a_protected_database_is_refused_and_nothing_changes(account: 
     account.up()
     before = {r["urn"]: r.get("id") for r in account.resources("small")}
     account.write(engineVersion="18.4", protect=True, platform="trading-other")
-    output = account.up(expect=1)
+    # A deployment would first replace what isn't protected.
+    output = account.pulumi("preview", "--stack", "small", expect=1)
     assert "unable to replace resource" in output
     assert CLUSTER in output
     assert {r["urn"]: r.get("id") for r in account.resources("small")} == before

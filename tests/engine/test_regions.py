@@ -86,6 +86,7 @@ def test_every_new_resource_is_of_the_second_region_or_leads_to_it(
     assert names(dict.fromkeys(astray)) == {
         "routing-geolocation-continent-eu",
         "routing-geolocation-continent-af",
+        "routing-us-east-1-orders",
         "routing-us-east-1-secondary",
         "routing-write-secondary",
         "database-us-east-1-global",
