@@ -30,6 +30,7 @@ def _network(value: str) -> str:
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 Network = Annotated[str, AfterValidator(_network)]
 NetworkId = Annotated[str, Field(pattern=r"^vpce?-[0-9a-f]+$")]
+Registry = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?$")]
 Partner = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:(iam|sts)::[\w]+:[^*?]")]
 ManagedPolicy = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:(iam|eks)::aws:[\w/.-]+$")]
 Subject = Annotated[str, Field(pattern=r"^[^*?]{3}")]
@@ -45,6 +46,7 @@ class Ours(BaseModel):
     partners: tuple[Partner, ...]
     networks: tuple[Network, ...]
     vpcs: tuple[NetworkId, ...] = ()
+    registries: tuple[Registry, ...] = ()
     identity_providers: dict[str, tuple[Subject, ...]] = Field(alias="identityProviders")
     managed_policies: tuple[ManagedPolicy, ...] = Field(alias="managedPolicies")
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from policy.ours import OURS
 from policy.rule import Resource, is_map, listed, rule
 from policy.rules.kubernetes import CHART
 from settings import pinned_image, reachable_image, trusted_image
+from settings.images import registry_of
 
 _TEMPLATE = "spec.template.spec"
 _SPECS = {
@@ -73,7 +75,9 @@ def image_has_digest(resource: Resource) -> Iterator[str]:
 @rule("Images come from registries that the platform trusts", CHART, *WORKLOADS)
 def image_is_trusted(resource: Resource) -> Iterator[str]:
     for image in _images(resource):
-        yield from _refusal(trusted_image, image)
+        if registry_of(image) not in OURS.registries:
+            for problem in _refusal(trusted_image, image):
+                yield f"{problem}, or list the registry in policy/ours.yaml"
 
 
 @rule("Nodes can pull images from their registry", CHART, *WORKLOADS)

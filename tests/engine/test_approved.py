@@ -54,7 +54,7 @@ class Pipeline:
 
     def __init__(self, directory: Path) -> None:
         self.folder, self.sandbox = directory / "project", directory / "sandbox"
-        for name in ("policy/pack", "report"):
+        for name in ("account", "policy/pack", "report"):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
         stack_file(self.folder, "local")
@@ -69,7 +69,9 @@ class Pipeline:
             "    path.write_text(json.dumps(dict(counts, preview=not path.exists())))\n"
             "PolicyPack('small', [StackValidationPolicy('none', 'allows all', judge)])\n"
         )
-        # A stand-in for the report, which has tests of its own.
+        # Stand-ins for the preflight and for the report, which have tests of their own.
+        (self.folder / "account/__init__.py").touch()
+        (self.folder / "account/__main__.py").touch()
         (self.folder / "report/__init__.py").touch()
         (self.folder / "report/__main__.py").write_text(
             "import pathlib, sys\npathlib.Path(sys.argv[-1], 'report.md').write_text('report')\n"

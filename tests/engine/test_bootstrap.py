@@ -48,6 +48,8 @@ SUBSTITUTES = {
     ),
     # Nobody can answer the engine's question.
     r"pulumi up ": "pulumi up --yes ",
+    # Otherwise, the engine would use the home of the tests' user, whatever HOME is.
+    r"pulumi login --local": 'pulumi login "file://$HOME"',
     # Path-style addresses at moto's address.
     r'pulumi login "\$state"': 'pulumi login "$state&endpoint=$AWS_ENDPOINT_URL&s3ForcePathStyle=true"',
 }

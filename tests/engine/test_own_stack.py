@@ -141,12 +141,13 @@ def pairs(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project.make(tmp_path_factory.mktemp("own"))
     (project.folder / f"Pulumi.{STACK}.yaml").write_text(OWN)
-    # The stack file names a role of the user's account, which the rules have to know.
+    # The stack file names a role of the user's account and the user's registry, which the rules have to know.
     policy = project.folder / "policy"
     policy.unlink()
     shutil.copytree(ROOT / "policy", policy, ignore=shutil.ignore_patterns("__pycache__"))
     ours = policy / "ours.yaml"
-    ours.write_text(ours.read_text().replace("accounts: [", f'accounts: ["{ACCOUNT}", '))
+    text = ours.read_text().replace("accounts: [", f'accounts: ["{ACCOUNT}", ')
+    ours.write_text(text.replace("registries: []", "registries: [registry.nordic-exchange.io]"))
     return project
 
 
