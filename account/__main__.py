@@ -86,12 +86,12 @@ def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
 
 
 def _stack(name: str, resources: Sequence[State], who: Caller | None) -> Stack:
-    file = read(stack_path(Path(), name))
+    document = _document(name)
     return Stack(
-        settings=Settings.parse(file.values()),
+        settings=Settings.parse(read(stack_path(Path(), name)).values()),
         resources=resources,
-        secrets_key=secrets_key(_document(name)),
-        secrets_region=secrets_region(_document(name)),
+        secrets_key=secrets_key(document),
+        secrets_region=secrets_region(document),
         caller=who,
     )
 

@@ -60,12 +60,8 @@ class Stack:
     @property
     def prepared(self) -> str:
         """The stack's name in the project `bootstrap`; empty if the key isn't one of that project."""
-        prefix = prepared.secrets_alias("")
-        return (
-            (self.secrets_key or "").removeprefix(prefix)
-            if (self.secrets_key or "").startswith(prefix)
-            else ""
-        )
+        before, _, stack = (self.secrets_key or "").partition(prepared.secrets_alias(""))
+        return "" if before else stack
 
     @functools.cached_property
     def known(self) -> Mapping[str, State]:
@@ -237,10 +233,7 @@ def _prepared(stack: Stack, caller: Caller) -> Iterator[Question]:
         region=stack.secrets_region,
     )
     durations = {
-        prepared.role_name(kind, stack.prepared): DEPLOY_SECONDS
-        if kind == "deploy"
-        else prepared.READ_SECONDS
-        for kind in prepared.ENVIRONMENTS
+        prepared.role_name(kind, stack.prepared): seconds for kind, seconds in prepared.SESSIONS.items()
     }
     yield _ask("pipeline-roles", "the pipelines' roles", "iam", "GetRole", checks.pipeline_roles, durations)
 

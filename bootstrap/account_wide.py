@@ -11,8 +11,8 @@ import pulumi_aws as aws
 from bootstrap.adopted import adopting, cache_rule, service_linked_role
 from bootstrap.config import CacheRule
 from components.common.component import Component
-from components.common.iam import policy_document, service_trust
-from components.common.key import account_statement
+from components.common.key import symmetric_key
+from components.common.service_role import api_logs_role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +36,8 @@ class AccountRoles(Component):
             existing = service_linked_role(service, pulumi.InvokeOptions(parent=self))
             options = adopting(self.child(ignore_changes=["description"]), existing)
             aws.iam.ServiceLinkedRole(f"{name}-{service}", aws_service_name=service, opts=options)
-        role = aws.iam.Role(
-            f"{name}-api-logs",
-            assume_role_policy=service_trust("apigateway.amazonaws.com"),
-            opts=self.child(retain_on_delete=True),
-        )
-        attachment = aws.iam.RolePolicyAttachment(
-            f"{name}-api-logs",
-            role=role.name,
-            policy_arn="arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
-            opts=self.child(retain_on_delete=True),
-        )
-        self.logs_role_arn = pulumi.Output.all(role.arn, attachment.id).apply(lambda found: str(found[0]))
+        role, permission = api_logs_role(self, f"{name}-api-logs")
+        self.logs_role_arn = pulumi.Output.all(role.arn, permission.id).apply(lambda found: str(found[0]))
         self.register_outputs({"logsRoleArn": self.logs_role_arn})
 
 
@@ -87,13 +77,12 @@ class RegionWide(Component):
             ),
         )
         # Nodes' disks have the platform's own key. This one is for disks that nobody gave a key.
-        key = aws.kms.Key(
+        key = symmetric_key(
+            self,
             f"{name}-disks",
             description="Encrypts disks for which no other key is given",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            policy=policy_document(account_statement(args.account)),
-            opts=self.child(protect=args.protect),
+            account_id=args.account,
+            protect=args.protect,
         )
         default = aws.ebs.DefaultKmsKey(name, key_arn=key.arn, opts=stays)
         aws.ebs.EncryptionByDefault(

@@ -9,10 +9,9 @@ import pulumi
 import pulumi_aws as aws
 
 from account import prepared
-from components.common.bucket import bucket_policy, private_bucket
+from components.common.bucket import bucket_policy, expire_logs, private_bucket
 from components.common.component import Component
-from components.common.iam import policy_document
-from components.common.key import account_statement
+from components.common.key import symmetric_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +82,8 @@ class StateBackend(Component):
         self.register_outputs({"bucketName": self.bucket_name, "keyArn": self.key_arn})
 
     def _key(self, name: str, of: str, alias: str, args: StateBackendArgs) -> pulumi.Output[str]:
-        key = aws.kms.Key(
-            name,
-            description=f"Encrypts {of}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            policy=policy_document(account_statement(args.account)),
-            opts=self.child(protect=args.protect),
+        key = symmetric_key(
+            self, name, description=f"Encrypts {of}", account_id=args.account, protect=args.protect
         )
         aws.kms.Alias(name, name=alias, target_key_id=key.key_id, opts=self.child())
         return key.arn
@@ -101,13 +95,7 @@ class StateBackend(Component):
             self,
             name,
             key_arn=None,
-            lifecycle={
-                "id": "expire",
-                "status": "Enabled",
-                "filter": {"prefix": ""},
-                "expiration": {"days": args.log_retention_days},
-                "noncurrent_version_expiration": {"noncurrent_days": 30},
-            },
+            lifecycle=expire_logs(args.log_retention_days),
             protect=args.protect,
             bucket_name=f"{of}-logs",
         )

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.common.component import Component
 from components.common.context import RegionContext
-from components.common.iam import service_trust
+from components.common.service_role import service_role
 from components.common.signals import Signal
 from components.service.table import DASHBOARD as TABLES_DASHBOARD
 
@@ -110,14 +110,11 @@ class BackupVault(Component):
     def _restore_role(self, name: str) -> None:
         """The role with which people restore from the vault. It exists beforehand, because IAM's control
         plane is in us-east-1, which may be the region that is lost."""
-        role = aws.iam.Role(
-            f"{name}-restore", assume_role_policy=service_trust("backup.amazonaws.com"), opts=self.child()
-        )
-        aws.iam.RolePolicyAttachment(
+        service_role(
+            self,
             f"{name}-restore",
-            role=role.name,
-            policy_arn="arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForRestores",
-            opts=self.child(),
+            "backup.amazonaws.com",
+            "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForRestores",
         )
 
 
@@ -178,12 +175,11 @@ class BackupPlan(Component):
             ],
             opts=self.child(),
         )
-        role = aws.iam.Role(name, assume_role_policy=service_trust("backup.amazonaws.com"), opts=self.child())
-        permission = aws.iam.RolePolicyAttachment(
+        role, permission = service_role(
+            self,
             name,
-            role=role.name,
-            policy_arn="arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup",
-            opts=self.child(),
+            "backup.amazonaws.com",
+            "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup",
         )
         aws.backup.Selection(
             name,

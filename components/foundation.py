@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.alarm_topics import AlarmTopics, AlarmTopicsArgs
-from components.common.bucket import bucket_policy, private_bucket
+from components.common.bucket import bucket_policy, expire_logs, private_bucket
 from components.common.component import Component
 from components.common.context import DeploymentContext, RegionContext
 from components.common.key import EncryptionKey, EncryptionKeyArgs
@@ -99,14 +99,7 @@ class Foundation(Component):
             self,
             name,
             key_arn=None,
-            lifecycle={
-                "id": "expire",
-                "status": "Enabled",
-                "filter": {"prefix": ""},
-                "expiration": {"days": args.bucket_log_retention_days},
-                # Log files are written only once, so versioning costs nothing, and deletions can be undone.
-                "noncurrent_version_expiration": {"noncurrent_days": 30},
-            },
+            lifecycle=expire_logs(args.bucket_log_retention_days),
             protect=args.context.protect,
         )
         statements = _log_delivery(private.bucket.arn, self.account_id, args.context.region)

@@ -21,12 +21,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from account.question import Answer
-from operations import command
+from operations import command, database
 from operations.procedure import Account, Calls, Procedure, ProcedureError, Step
 from settings import Settings
 
@@ -64,11 +64,11 @@ class Move:
     @property
     def global_cluster(self) -> str:
         """Identifier of the global database."""
-        return f"{self.platform}-database"
+        return database.global_database(self.platform)
 
     def cluster(self, region: str) -> str:
         """Identifier of a region's cluster."""
-        return f"{self.platform}-database-{region}"
+        return database.cluster(self.platform, region)
 
     # -- the item --------------------------------------------------------------------------------
 
@@ -139,12 +139,9 @@ class Move:
         Raises:
             ProcedureError: there is no such secret.
         """
-        prefix = f"Master user of {self.cluster(self.new)};"
-        pages = account.client("secretsmanager", self.new).get_paginator("list_secrets")
-        for page in pages.paginate(Filters=[{"Key": "description", "Values": [prefix]}]):
-            for secret in page["SecretList"]:
-                if secret.get("Description", "").startswith(prefix):
-                    return secret
+        for secret in database.master_secrets(account, self.platform, self.new):
+            return secret
+        prefix = database.master_user(self.platform, self.new)
         raise ProcedureError(f"{self.new} has no secret whose description begins with {prefix!r}")
 
 
@@ -162,17 +159,28 @@ def steps(move: Move, *, planned: bool) -> list[Step]:
     ]
 
 
+def _copies(move: Move, *, planned: bool) -> tuple[str, ...]:
+    """The regions whose copies of the item are read. In a failover, only the new one is sure to answer."""
+    return (move.new, move.old) if planned else (move.new,)
+
+
+def _of_the_item(move: Move, copies: Sequence[str]) -> tuple[Calls, ...]:
+    """The calls of a step that writes the item in the new region and reads its copies, and that looks at the
+    new region's cluster."""
+    return (
+        Calls("dynamodb", move.new, ("GetItem", "UpdateItem")),
+        *(Calls("dynamodb", region, ("GetItem",)) for region in copies if region != move.new),
+        Calls("rds", move.new, ("DescribeDBClusters",)),
+    )
+
+
 def _pause(move: Move, *, planned: bool) -> Step:
-    """Orders stop before the database moves. In a failover, only the new region is sure to answer."""
-    copies = (move.new, move.old) if planned else (move.new,)
+    """Orders stop before the database moves."""
+    copies = _copies(move, planned=planned)
     return Step(
         title="Pause orders",
         changes="order intake refuses orders in every region that reads this, and clients send them again",
-        calls=(
-            Calls("dynamodb", move.new, ("GetItem", "UpdateItem")),
-            *(Calls("dynamodb", region, ("GetItem",)) for region in copies[1:]),
-            Calls("rds", move.new, ("DescribeDBClusters",)),
-        ),
+        calls=_of_the_item(move, copies),
         check=lambda account: _is_available(move, account),
         done=lambda account: all(
             move.takes_orders(account, region) in (NOWHERE, move.new) for region in copies
@@ -267,15 +275,11 @@ def _resume(move: Move, *, planned: bool) -> Step:
             return Answer("pass", f"{move.new} has the writer")
         return Answer("fail", f"{move.new} has no writer", "run the same command again")
 
-    copies = (move.new, move.old) if planned else (move.new,)
+    copies = _copies(move, planned=planned)
     return Step(
         title=f"Take orders in {move.new}",
         changes=f"Route 53 sends orders to {move.new} within a minute, and order intake there takes them",
-        calls=(
-            Calls("dynamodb", move.new, ("GetItem", "UpdateItem")),
-            *(Calls("dynamodb", region, ("GetItem",)) for region in copies[1:]),
-            Calls("rds", move.new, ("DescribeDBClusters",)),
-        ),
+        calls=_of_the_item(move, copies),
         check=check,
         done=lambda account: all(move.takes_orders(account, region) == move.new for region in copies),
         act=move.open,

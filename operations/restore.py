@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from account.question import Answer
 from operations import command
+from operations.database import cluster, global_database, master_secrets
 from operations.procedure import Account, Calls, Procedure, ProcedureError, Step
 from settings import Settings
 
@@ -63,7 +64,7 @@ class Database:
     @property
     def world(self) -> str:
         """The identifier of the global database."""
-        return f"{self.platform}-database"
+        return global_database(self.platform)
 
     @property
     def restored(self) -> str:
@@ -72,17 +73,13 @@ class Database:
 
     def name(self, region: str) -> str:
         """The identifier of a region's cluster."""
-        return f"{self.platform}-database-{region}"
+        return cluster(self.platform, region)
 
     def cluster(self, account: Account, region: str, name: str) -> Found | None:
         """A cluster, or None if there is none of this name."""
-        try:
-            rds = account.client("rds", region)
-            return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "DBClusterNotFoundFault":
-                return None
-            raise
+        rds = account.client("rds", region)
+        found = _unless("DBClusterNotFoundFault", lambda: rds.describe_db_clusters(DBClusterIdentifier=name))
+        return found["DBClusters"][0] if found else None
 
     def instances(self, account: Account, region: str, name: str) -> dict[str, Found]:
         """The instances of a cluster, by name."""
@@ -95,17 +92,24 @@ class Database:
 
     def members(self, account: Account) -> list[str] | None:
         """The ARNs of the members of the global database; None if there is no global database."""
-        try:
-            found = account.client("rds", self.primary).describe_global_clusters(
-                GlobalClusterIdentifier=self.world
-            )["GlobalClusters"]
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "GlobalClusterNotFoundFault":
-                return None
-            raise
-        if not found:
+        rds = account.client("rds", self.primary)
+        found = _unless(
+            "GlobalClusterNotFoundFault",
+            lambda: rds.describe_global_clusters(GlobalClusterIdentifier=self.world),
+        )
+        if not found or not found["GlobalClusters"]:
             return None
-        return [member["DBClusterArn"] for member in found[0]["GlobalClusterMembers"]]
+        return [member["DBClusterArn"] for member in found["GlobalClusters"][0]["GlobalClusterMembers"]]
+
+
+def _unless(code: str, ask: Callable[[], Any]) -> Any:
+    """The answer to a question; None if it is refused with this code."""
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == code:
+            return None
+        raise
 
 
 def procedure(settings: Settings, options: argparse.Namespace) -> Procedure:
@@ -194,17 +198,11 @@ def _restore(database: Database) -> Step:
     def act(account: Account) -> None:
         if database.cluster(account, region, database.restored) is not None:
             return
-        found = database.cluster(account, region, current) or {}
-        request: dict[str, Any] = {to: found[name] for name, to in _COPIED.items() if name in found}
-        if database.size:
-            request["ServerlessV2ScalingConfiguration"] = {**database.size}
         account.client("rds", region).restore_db_cluster_to_point_in_time(
             DBClusterIdentifier=database.restored,
             SourceDBClusterIdentifier=current,
             RestoreToTime=database.moment,
-            VpcSecurityGroupIds=[group["VpcSecurityGroupId"] for group in found.get("VpcSecurityGroups", ())],
-            DeletionProtection=True,
-            **request,
+            **_like(database, database.cluster(account, region, current) or {}),
         )
 
     def done(account: Account) -> bool:
@@ -228,7 +226,7 @@ def _first_instance(database: Database) -> Step:
 
     def act(account: Account) -> None:
         if name not in database.instances(account, region, database.restored):
-            model = _models(database, account, region)[0]
+            model = _model(database, account, region)
             _create(account, region, name, database.restored, model)
 
     def done(account: Account) -> bool:
@@ -252,17 +250,11 @@ def _password(database: Database) -> Step:
     marker = "The restored cluster has the password that was valid at that moment."
 
     def act(account: Account) -> None:
-        secrets = account.client("secretsmanager", region)
-        pages = secrets.get_paginator("list_secrets").paginate()
-        found = [
-            item["ARN"]
-            for page in pages
-            for item in page["SecretList"]
-            if f"{database.name(region)};" in item.get("Description", "")
-        ]
+        found = master_secrets(account, database.platform, region)
         if len(found) != 1:
             raise ProcedureError(f"{len(found)} secrets in {region} describe {database.name(region)}, not 1")
-        value = json.loads(secrets.get_secret_value(SecretId=found[0])["SecretString"])
+        secrets = account.client("secretsmanager", region)
+        value = json.loads(secrets.get_secret_value(SecretId=found[0]["ARN"])["SecretString"])
         account.client("rds", region).modify_db_cluster(
             DBClusterIdentifier=database.restored, MasterUserPassword=value["password"], ApplyImmediately=True
         )
@@ -416,7 +408,7 @@ def _instances(database: Database, region: str) -> Step:
 
     def act(account: Account) -> None:
         existing = database.instances(account, region, name)
-        models = _models(database, account, region)
+        model = _model(database, account, region)
         missing = [item for item in wanted(account) if item not in existing]
         first = f"{database.restored}-0"
         if first in existing and missing:
@@ -424,7 +416,7 @@ def _instances(database: Database, region: str) -> Step:
                 DBInstanceIdentifier=first, NewDBInstanceIdentifier=missing.pop(0), ApplyImmediately=True
             )
         for item in missing:
-            _create(account, region, item, name, models[0])
+            _create(account, region, item, name, model)
 
     def done(account: Account) -> bool:
         existing = database.instances(account, region, name)
@@ -469,18 +461,13 @@ def _secondary(database: Database, region: str) -> Step:
         if database.cluster(account, region, name) is not None:
             return
         old = database.cluster(account, region, name + BROKEN) or {}
-        request: dict[str, Any] = {to: old[key] for key, to in _COPIED.items() if key in old}
-        if database.size:
-            request["ServerlessV2ScalingConfiguration"] = {**database.size}
         account.client("rds", region).create_db_cluster(
             DBClusterIdentifier=name,
             GlobalClusterIdentifier=database.world,
             Engine=old["Engine"],
             EngineVersion=old["EngineVersion"],
             StorageEncrypted=True,
-            DeletionProtection=True,
-            VpcSecurityGroupIds=[group["VpcSecurityGroupId"] for group in old.get("VpcSecurityGroups", ())],
-            **request,
+            **_like(database, old),
         )
 
     return Step(
@@ -528,13 +515,22 @@ def _deploy(database: Database) -> Step:
     )
 
 
-def _models(database: Database, account: Account, region: str) -> list[Found]:
-    """Instances whose class and other properties new ones get: those that are replaced."""
+def _like(database: Database, cluster: Found) -> dict[str, Any]:
+    """What a request for a new cluster takes from the one that it replaces."""
+    request: dict[str, Any] = {to: cluster[name] for name, to in _COPIED.items() if name in cluster}
+    if database.size:
+        request["ServerlessV2ScalingConfiguration"] = {**database.size}
+    groups = [group["VpcSecurityGroupId"] for group in cluster.get("VpcSecurityGroups", ())]
+    return {**request, "VpcSecurityGroupIds": groups, "DeletionProtection": True}
+
+
+def _model(database: Database, account: Account, region: str) -> Found:
+    """The instance whose class new ones get: one of those that are replaced."""
     name = database.name(region)
     found = database.instances(account, region, name + BROKEN) or database.instances(account, region, name)
     if not found:
         raise ProcedureError(f"the cluster {name} in {region} has no instance to take the class from")
-    return [found[item] for item in sorted(found)]
+    return found[min(found)]
 
 
 def _create(account: Account, region: str, name: str, cluster: str, model: Found) -> None:

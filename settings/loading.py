@@ -64,11 +64,18 @@ class StackModel(Model):
 
     @classmethod
     def _checked(cls, values: Mapping[str, Any], secrets: Iterable[str]) -> Self | list[Problem]:
+        read = cls._of_this_release(as_declared(values, values_schema(cls, described=False)))
+        if isinstance(read, list):
+            return read
         try:
-            read = as_declared(values, values_schema(cls, described=False))
             return cls.model_validate(read, context=STACK_FILE, by_alias=True, by_name=False)
         except ValidationError as error:
             return explain(error, values_schema(cls), secrets)
+
+    @classmethod
+    def _of_this_release(cls, values: dict[str, Any]) -> dict[str, Any] | list[Problem]:
+        """The values, or the problem that this release can't check them."""
+        return values
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -7,14 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, NamedTuple, Self, TypeGuard, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 

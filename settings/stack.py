@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -43,7 +43,6 @@ from settings.table import DEFAULT_TABLES, IDEMPOTENCY_TABLE, TableSettings
 from settings.tags import Tags
 from settings.version import VERSION, upgrade
 from settings.web import WebSettings
-from settings.written import as_declared
 
 
 class Settings(StackModel):
@@ -383,8 +382,8 @@ class Settings(StackModel):
             )
 
     @classmethod
-    def _checked(cls, values: Mapping[str, Any], secrets: Iterable[str]) -> Settings | list[Problem]:
-        read = {"settingsVersion": 1, **as_declared(values, values_schema(cls, described=False))}
+    def _of_this_release(cls, values: dict[str, Any]) -> dict[str, Any] | list[Problem]:
+        read = {"settingsVersion": 1, **values}
         version = read["settingsVersion"]
         if isinstance(version, int) and version < 1:
             return [Problem(("settingsVersion",), f"{version}: must be {VERSION}")]
@@ -392,7 +391,7 @@ class Settings(StackModel):
             # This release cannot check anything else in such a file.
             newer = f"{version}: this release supports versions up to {VERSION}: update the project"
             return [Problem(("settingsVersion",), newer)]
-        return super()._checked({**values, "settingsVersion": version}, secrets)
+        return read
 
 
 def stack_schema() -> dict[str, Any]:

@@ -27,8 +27,8 @@ from components.api.order_intake import OrderIntake, OrderIntakeArgs
 from components.api.token_authorizer import TokenAuthorizer, TokenAuthorizerArgs
 from components.common.component import Component
 from components.common.context import RegionContext
-from components.common.iam import service_trust
 from components.common.logs import count_lines, log_group
+from components.common.service_role import api_logs_role
 from components.common.signals import FOLLOW_ONE_REQUEST, LOG_METRICS, LogQuery, Objective, Signal
 from settings import ORDERS_PATH, ApiSettings, ObjectiveSettings
 
@@ -337,22 +337,12 @@ class Api(Component):
         (`AWS::ApiGateway::Account`, CloudFormation Template Reference: a setting of the account and region,
         which the deletion of a stack resets for all of them).
         """
-        role = aws.iam.Role(
-            f"{name}-logs",
-            assume_role_policy=service_trust("apigateway.amazonaws.com"),
-            opts=self.child(retain_on_delete=True),
-        )
-        attachment = aws.iam.RolePolicyAttachment(
-            f"{name}-logs",
-            role=role.name,
-            policy_arn="arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
-            opts=self.child(retain_on_delete=True),
-        )
+        role, permission = api_logs_role(self, f"{name}-logs")
         return aws.apigateway.Account(
             name,
             cloudwatch_role_arn=role.arn,
             # API Gateway rejects a role without permission to write logs.
-            opts=self.child(depends_on=[attachment], retain_on_delete=True),
+            opts=self.child(depends_on=[permission], retain_on_delete=True),
         )
 
     def _domain_name(

@@ -21,6 +21,18 @@ FORGET_UPLOADS: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
 """The parts of an incomplete multipart upload aren't listed as an object, but they are billed."""
 
 
+def expire_logs(days: int) -> aws.s3.BucketLifecycleConfigurationRuleArgsDict:
+    """The rule of a bucket of logs that are kept for this number of days."""
+    return {
+        "id": "expire",
+        "status": "Enabled",
+        "filter": {"prefix": ""},
+        "expiration": {"days": days},
+        # Log files are written only once, so versioning costs nothing, and deletions can be undone.
+        "noncurrent_version_expiration": {"noncurrent_days": 30},
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class PrivateBucket:
     """A bucket, and the resources that other resources must wait for."""

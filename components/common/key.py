@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,27 @@ def log_groups_statement(
     }
 
 
+def symmetric_key(
+    component: Component,
+    name: str,
+    *,
+    description: str,
+    account_id: pulumi.Input[str],
+    statements: Sequence[Mapping[str, Any]] = (),
+    protect: bool,
+) -> aws.kms.Key:
+    """A customer managed key that is rotated, and that the account's IAM policies and `statements` open."""
+    return aws.kms.Key(
+        name,
+        description=description,
+        enable_key_rotation=True,
+        deletion_window_in_days=30,
+        # Inline instead of a KeyPolicy, so the policy is in force for every resource that gets the key's ARN.
+        policy=policy_document(account_statement(account_id), *statements),
+        opts=component.child(protect=protect),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncryptionKeyArgs:
     """Settings of a KMS key."""
@@ -74,15 +96,12 @@ class EncryptionKey(Component):
         self, name: str, args: EncryptionKeyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("trading:tier:EncryptionKey", name, opts)
-        key = aws.kms.Key(
+        key = symmetric_key(
+            self,
             name,
             description=f"Encrypts {args.alias}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            # Inline instead of a KeyPolicy, so the policy is in force for every resource that gets the key's
-            # ARN.
-            policy=policy_document(
-                account_statement(self.account_id),
+            account_id=self.account_id,
+            statements=[
                 log_groups_statement(self.account_id, args.context.region),
                 {
                     "Sid": "PublishersToEncryptedTopics",
@@ -101,8 +120,8 @@ class EncryptionKey(Component):
                         }
                     },
                 },
-            ),
-            opts=self.child(protect=args.context.protect),
+            ],
+            protect=args.context.protect,
         )
         aws.kms.Alias(name, name=f"alias/{args.alias}", target_key_id=key.key_id, opts=self.child())
         self.arn = key.arn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import pulumi
 import pulumi_aws as aws
@@ -13,10 +12,10 @@ import pulumi_random as random
 from components.common.access import Access, Endpoint
 from components.common.component import Component
 from components.common.context import RegionContext
-from components.common.iam import service_trust
 from components.common.logs import count_lines, log_group
 from components.common.maintenance import BACKUP_WINDOW, MAINTENANCE_WINDOW
 from components.common.scaling import target_tracking
+from components.common.service_role import ServiceRole, service_role
 from components.common.signals import LOG_METRICS, LogQuery, Severity, Signal
 from components.database.parameters import cluster_parameters, instance_parameters
 from components.database.proxy import DatabaseProxy, DatabaseProxyArgs, database_user_arn
@@ -80,11 +79,6 @@ class DatabaseArgs:
     def owns_global_database(self) -> bool:
         """Whether the global database was created from this cluster."""
         return bool(self.other_regions) and self.joins is None
-
-
-class _MonitoringRole(NamedTuple):
-    role: aws.iam.Role
-    permission: aws.iam.RolePolicyAttachment
 
 
 class Database(Component):
@@ -221,7 +215,7 @@ class Database(Component):
         identifier: str,
         args: DatabaseArgs,
         security_group: aws.ec2.SecurityGroup,
-        monitoring: _MonitoringRole,
+        monitoring: ServiceRole,
         instance_parameter_group: aws.rds.ParameterGroup,
         password: random.RandomPassword,
     ) -> aws.rds.Cluster:
@@ -338,22 +332,15 @@ class Database(Component):
             for index in range(1 + settings.readers.min)
         ]
 
-    def _monitoring_role(self, name: str) -> _MonitoringRole:
+    def _monitoring_role(self, name: str) -> ServiceRole:
         """The role with which RDS sends the instances' operating system metrics to CloudWatch Logs."""
-        role = aws.iam.Role(
+        return service_role(
+            self,
             f"{name}-monitoring",
-            assume_role_policy=service_trust(
-                "monitoring.rds.amazonaws.com", {"StringEquals": {"aws:SourceAccount": self.account_id}}
-            ),
-            opts=self.child(),
+            "monitoring.rds.amazonaws.com",
+            "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
+            condition={"StringEquals": {"aws:SourceAccount": self.account_id}},
         )
-        permission = aws.iam.RolePolicyAttachment(
-            f"{name}-monitoring",
-            role=role.name,
-            policy_arn="arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
-            opts=self.child(),
-        )
-        return _MonitoringRole(role, permission)
 
     def _scale_readers(
         self,

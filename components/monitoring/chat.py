@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.common.component import Component
 from components.common.context import DeploymentContext
-from components.common.iam import service_trust
+from components.common.service_role import service_role
 from settings import SlackSettings
 
 REGION = "us-west-2"
@@ -36,12 +36,7 @@ class SlackChannel(Component):
 
     def __init__(self, name: str, args: SlackChannelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:SlackChannel", name, opts)
-        role = aws.iam.Role(
-            name, assume_role_policy=service_trust("chatbot.amazonaws.com"), opts=self.child()
-        )
-        permission = aws.iam.RolePolicyAttachment(
-            name, role=role.name, policy_arn=READ_METRICS, opts=self.child()
-        )
+        role, permission = service_role(self, name, "chatbot.amazonaws.com", READ_METRICS)
         aws.chatbot.SlackChannelConfiguration(
             name,
             region=REGION,

@@ -198,7 +198,7 @@ def listener_forwards_only_proven_requests(listener: Resource, stack: Stack) -> 
         yield "defaultActions forward every request: answer it, and add rules that forward"
     for rule_ in stack.companions(listener, LISTENER_RULE):
         if rule_.get("conditions") == SECRET:
-            continue  # after a refresh, the whole list counts as secret, because it contains a secret
+            continue  # the engine can pass a list that contains a secret as one secret
         if _forwards(rule_.get("actions")) and not any(map(_proves, listed(rule_.get("conditions")))):
             yield (
                 f"{rule_.name} forwards requests of everybody: add a condition on a header with a secret "

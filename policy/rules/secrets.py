@@ -8,9 +8,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-from policy.rule import SECRET, Resource, Stack, is_list, is_map, rule, stack_rule
+from policy.rule import SECRET, Resource, Stack, rule, stack_rule
 
 STACK = "pulumi:pulumi:Stack"
 CONFIGURATION = "configuration"
@@ -57,27 +56,29 @@ FREE_TEXT = re.compile(
 """Places in which programs find their settings, so that random values there are suspicious. Elsewhere AWS's
 own identifiers would be found."""
 
+_INTERNAL = re.compile(r"(^|\.)__")
+"""Properties of the engine's own, such as `__defaults`."""
+
 
 @rule("No value has the form of a secret, unless it is a Pulumi secret")
 def values_are_no_secrets(resource: Resource) -> Iterator[str]:
-    yield from _secrets("", resource.properties)
+    yield from _secrets(resource)
 
 
 @stack_rule("Neither the stack's outputs nor its configuration show secrets", STACK)
 def stack_shows_no_secrets(stack: Resource, _: Stack) -> Iterator[str]:
-    yield from _secrets("", stack.properties)
+    yield from _secrets(stack)
 
 
-def _secrets(path: str, value: Any) -> Iterator[str]:
-    if is_list(value):
-        for index, item in enumerate(value):
-            yield from _secrets(f"{path}[{index}]", item)
-    elif is_map(value):
-        for key, item in value.items():
-            if not key.startswith("__"):
-                yield from _secrets(f"{path}.{key}".removeprefix("."), item)
-    elif isinstance(value, str) and value != SECRET and (what := secret_in(value, path)):
-        yield f"{path} contains {what}: make it a secret (pulumi.Output.secret), or refer to Secrets Manager"
+def _secrets(resource: Resource) -> Iterator[str]:
+    for text in resource.texts():
+        if text.value == SECRET or _INTERNAL.search(text.path):
+            continue
+        if what := secret_in(text.value, text.path):
+            yield (
+                f"{text.path} contains {what}: make it a secret (pulumi.Output.secret), or refer to "
+                "Secrets Manager"
+            )
 
 
 def secret_in(text: str, path: str) -> str:

@@ -5,7 +5,6 @@ A switch is a property that is true or false. `python -m tests.policy.flips` pri
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from policy import exceptions
 from policy.exceptions import RuleException
 from policy.rule import Resource, Stack, is_list, is_map
 from policy.rules import NAMES, RULES, STACK_RULES
+from tests.policy.configurations import changed
 from tests.policy.scans import whole
 from tests.policy.stacks import TODAY
 from tests.unit.harness import STACKS
@@ -128,7 +128,7 @@ class Switch:
 
     def is_held(self) -> bool:
         """Whether the rules find something new when it is the other way round."""
-        properties = _with(self.resource.properties, self.path, not self.value)
+        properties = changed({**self.resource.properties}, ".".join(map(str, self.path)), not self.value)
         flipped = replace(self.resource, properties=properties)
         return bool(_problems(flipped, self.stack) - _problems(self.resource, self.stack))
 
@@ -155,15 +155,6 @@ def _switches(value: Any, path: Path = ()) -> Iterator[tuple[Path, bool]]:
     elif is_list(value):
         for index, item in enumerate(value):
             yield from _switches(item, (*path, index))
-
-
-def _with(properties: Mapping[str, Any], path: Path, value: bool) -> Mapping[str, Any]:
-    result = copy.deepcopy(dict(properties))
-    place: Any = result
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return result
 
 
 @functools.cache

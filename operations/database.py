@@ -1,0 +1,34 @@
+"""The names of a stack's database (`components/database`), and the secret of its master user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from operations.procedure import Account
+
+
+def global_database(platform: str) -> str:
+    """Identifier of the global database of a platform."""
+    return f"{platform}-database"
+
+
+def cluster(platform: str, region: str) -> str:
+    """Identifier of a region's cluster."""
+    return f"{platform}-database-{region}"
+
+
+def master_user(platform: str, region: str) -> str:
+    """Beginning of the description of a region's master secret."""
+    return f"Master user of {cluster(platform, region)};"
+
+
+def master_secrets(account: Account, platform: str, region: str) -> list[Any]:
+    """A region's master secrets, as `ListSecrets` describes them. There should be one."""
+    prefix = master_user(platform, region)
+    pages = account.client("secretsmanager", region).get_paginator("list_secrets")
+    return [
+        secret
+        for page in pages.paginate(Filters=[{"Key": "description", "Values": [prefix]}])
+        for secret in page["SecretList"]
+        if secret.get("Description", "").startswith(prefix)
+    ]
