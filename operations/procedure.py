@@ -78,15 +78,18 @@ class Account:
         self._client = client
         self._calls = calls
         self._writes = writes
+        self._clients: dict[tuple[str, str], Client] = {}
         self.made: list[str] = []
         """The calls that were made, as `rds:DescribeDBClusters in us-east-1`."""
 
     def client(self, service: str, region: str) -> Client:
-        """A new client of a service in a region.
+        """A client of a service in a region. Later calls return the same one.
 
         Raises:
             UndeclaredCallError: when the client calls an operation that is not declared.
         """
+        if (service, region) in self._clients:
+            return self._clients[service, region]
         allowed = {
             operation
             for calls in self._calls
@@ -103,6 +106,7 @@ class Account:
 
         client = self._client(service, region)
         client.meta.events.register("before-call", only_declared)
+        self._clients[service, region] = client
         return client
 
 
