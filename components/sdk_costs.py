@@ -62,6 +62,17 @@ REPLACEMENTS = [
     ),
     Replacement(pulumi.Output, "_track", sdk_outputs.track, {"72569ad70fd52b20": "3.255.0"}),
     Replacement(rpc, "transfer_properties", sdk_outputs.transfer_properties, {"0e7c02ffa04ff20b": "3.255.0"}),
+    Replacement(rpc, "resolve_properties", sdk_outputs.resolve_properties, {"843d1e60479ae9e9": "3.255.0"}),
+    Replacement(rpc, "serialize_property", sdk_outputs.serialize_property, {"7e10fa58caa0d784": "3.255.0"}),
+    Replacement(
+        rpc, "deserialize_property", sdk_outputs.deserialize_property, {"662b333c8c26d270": "3.255.0"}
+    ),
+    Replacement(
+        rpc,
+        "translate_output_properties",
+        sdk_outputs.translate_output_properties,
+        {"3ec2501d581fd670": "3.255.0"},
+    ),
     Replacement(resource, "create_urn", sdk_outputs.create_urn, {"b4efa209c920a83a": "3.255.0"}),
     Replacement(rpc, "contains_unknowns", sdk_outputs.contains_unknowns, {"1f1f335b6f48b960": "3.255.0"}),
     Replacement(_utils.ContextProperty, "__get__", sdk_outputs.get_property, {"9ad2f80adadba86b": "3.255.0"}),

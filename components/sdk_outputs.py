@@ -120,15 +120,19 @@ def _untrack(data: asyncio.Future[Any]) -> None:
 def transfer_properties(res: Any, props: Mapping[str, Any], custom: bool) -> dict[str, Callable[..., None]]:
     """Gives a resource an output for each property, and returns the functions that resolve them.
 
-    The SDK uses four futures and a task for each output, most of which no program reads.
+    The SDK uses four futures and a task for each output, most of which no program reads. At the end of
+    the program, it waits for all of them. Waiting for the call that resolves them is enough, which fails with
+    the same error.
     """
     resolvers: dict[str, Callable[..., None]] = {}
+    new_future = asyncio.get_event_loop().create_future
     for name in props:
         if name == "urn" or (name == "id" and custom):
             continue  # they are resolved elsewhere
-        data: asyncio.Future[Any] = asyncio.Future()
+        output: Any = object.__new__(pulumi.Output)
+        output._data = data = new_future()
         resolvers[name] = functools.partial(_resolve, res, data)
-        res.__dict__[name] = pulumi.Output._from_data(data)
+        res.__dict__[name] = output
     return resolvers
 
 
@@ -143,9 +147,79 @@ def _resolve(
 ) -> None:
     if failed is not None:
         data.set_exception(failed)
+        data.exception()  # Otherwise, asyncio reports that nobody has seen it.
     else:
         resources = {*(deps or ()), res}
         data.set_result(_data(resources=resources, value=value, is_known=is_known, is_secret=is_secret))
+
+
+def resolve_properties(
+    resolvers: Mapping[str, Callable[..., None]],
+    all_properties: Mapping[str, Any],
+    deps: Mapping[str, set[Any]],
+    custom: bool,
+) -> None:
+    """Resolves a resource's outputs. The SDK asks for each of them whether this is a preview."""
+    dry_run = sdk_rpc.settings.is_dry_run()
+    for name, resolve in resolvers.items():
+        if name not in all_properties:
+            resolve(None, not dry_run, False, deps.get(name), None)
+        elif name != "urn" and not (name == "id" and custom):
+            value = all_properties[name]
+            plain = sdk_rpc.unwrap_rpc_secret(value)
+            known = plain is not None or not dry_run
+            resolve(plain, known, plain is not value, deps.get(name), None)
+
+
+_SCALARS = frozenset({bool, float, int, str})
+_NOTHING_OR_SCALAR = _SCALARS | {type(None)}
+serialize_any_property: Any = sdk_rpc.serialize_property
+
+
+async def serialize_property(value: Any, deps: Any, property_key: Any, *rest: Any, **named: Any) -> Any:
+    """An input as the engine receives it. The SDK tests each number for everything else that it could be."""
+    if type(value) in _NOTHING_OR_SCALAR and not named.get("return_protobuf_value"):
+        return value
+    return await serialize_any_property(value, deps, property_key, *rest, **named)
+
+
+deserialize_any_property: Any = sdk_rpc.deserialize_property
+
+
+def deserialize_property(
+    value: Any, keep_unknowns: bool | None = None, keep_internal: bool | None = True
+) -> Any:
+    """A value that the engine sent. The SDK prepares each text for being a container."""
+    if type(value) not in _SCALARS:
+        return deserialize_any_property(value, keep_unknowns, keep_internal)
+    if value != sdk_rpc.UNKNOWN:
+        return value
+    return sdk_output.Unknown() if keep_unknowns or sdk_rpc.settings.is_dry_run() else None
+
+
+translate_any_output: Any = sdk_rpc.translate_output_properties
+
+
+def translate_output_properties(
+    output: Any, output_transformer: Any, typ: Any = None, *rest: Any, **named: Any
+) -> Any:
+    """An output's value with the type in the SDK. The SDK analyzes the type again for each text."""
+    kind = type(output)
+    if kind is sdk_output.Unknown or (kind in _SCALARS and _is_plain(typ)):
+        return output
+    return translate_any_output(output, output_transformer, typ, *rest, **named)
+
+
+_plain_types: dict[int, tuple[Any, bool]] = {}
+
+
+def _is_plain(typ: Any) -> bool:
+    """Whether texts and numbers of a type are as the engine sent them."""
+    found = _plain_types.get(id(typ))
+    if found is None:
+        inner = sdk_types.unwrap_optional_type(typ) if typ else typ
+        found = _plain_types[id(typ)] = (typ, inner in (None, str, bool, float))
+    return found[1]
 
 
 create_urn_of_outputs: Any = sdk_resource.create_urn

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import enum
 import gc
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pytest
+from google.protobuf import struct_pb2
 from pulumi import _types
 from pulumi._utils import ContextProperty
+from pulumi.runtime import rpc
 
 from components import sdk_costs, sdk_outputs
 from components.sdk_costs import ORIGINALS, REPLACEMENTS, Replacement
@@ -259,6 +262,20 @@ def _tracked(track: Callable[..., Any]) -> Any:
     return output._data
 
 
+_OPTIONAL = str | None
+
+
+def _ignore(*_: Any) -> None:
+    """Takes the place of a resolver."""
+
+
+def _sent(serialize: Callable[..., Any], value: Any, **options: Any) -> Any:
+    """What the engine gets for a value that needs no waiting."""
+    with pytest.raises(StopIteration) as end:
+        serialize(value, [], "name", **options).send(None)
+    return end.value.value
+
+
 def _setting(get: Callable[..., Any]) -> Any:
     return get(vars(type(sdk.SETTINGS))["lock"], sdk.SETTINGS, None)
 
@@ -266,6 +283,12 @@ def _setting(get: Callable[..., Any]) -> Any:
 WORK: dict[str, Callable[[Callable[..., Any]], Any]] = {
     "_track": _tracked,
     "transfer_properties": _resolved("name", None),
+    "resolve_properties": lambda resolve: resolve(
+        dict.fromkeys("abcde", _ignore), dict.fromkeys("abcde", "text"), {}, True
+    ),
+    "serialize_property": lambda serialize: _sent(serialize, "text"),
+    "deserialize_property": lambda deserialize: [deserialize(rpc.UNKNOWN), deserialize("text")],
+    "translate_output_properties": lambda translate: translate("text", str, _OPTIONAL, True),
     "create_urn": lambda create: create("queue", "aws:sqs/queue:Queue", "urn:pulumi:s::p::C::top")._data,
     "contains_unknowns": lambda contains: contains("text"),
     "__get__": _setting,
@@ -315,9 +338,20 @@ def test_an_output_fails_with_its_resource(function: Callable[..., Any]) -> None
         data = _resolved("name", ValueError("refused"))(function)
         with pytest.raises(ValueError, match="refused"):
             await data
-        assert sdk.SETTINGS.outputs == {data}
 
     asyncio.run(run())
+
+
+def test_a_property_that_fails_is_not_reported_twice(capfd: pytest.CaptureFixture[str]) -> None:
+    """The call that fails reports its error, so asyncio must not complain about the outputs."""
+
+    async def run() -> None:
+        _resolved("name", ValueError("refused"))(sdk_outputs.transfer_properties)
+        assert not sdk.SETTINGS.outputs
+        gc.collect()
+
+    asyncio.run(run())
+    assert "never retrieved" not in capfd.readouterr().err
 
 
 @both("transfer_properties")
@@ -357,6 +391,89 @@ def test_outputs_are_outstanding_until_they_succeed(function: Callable[..., Any]
         assert sdk.SETTINGS.outputs == {failing, cancelled}
 
     asyncio.run(run())
+
+
+@both("resolve_properties")
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("custom", [False, True])
+def test_properties_are_resolved(
+    monkeypatch: pytest.MonkeyPatch, function: Callable[..., None], dry_run: bool, custom: bool
+) -> None:
+    monkeypatch.setattr(rpc.settings, "is_dry_run", lambda: dry_run)
+    resolved: dict[str, Any] = {}
+
+    def resolver(name: str) -> Callable[..., None]:
+        return lambda *arguments: resolved.update({name: arguments})
+
+    values = {"urn": "u", "id": "i", "plain": 1, "none": None, "other": 2, "key": rpc.wrap_rpc_secret("k")}
+    names = ["id", "plain", "none", "key", "absent"]
+    function({name: resolver(name) for name in names}, values, {"plain": {"a"}, "absent": {"b"}}, custom)
+    assert resolved == {
+        **({} if custom else {"id": ("i", True, False, None, None)}),
+        "plain": (1, True, False, {"a"}, None),
+        "none": (None, not dry_run, False, None, None),
+        "key": ("k", True, True, None, None),
+        "absent": (None, not dry_run, False, {"b"}, None),
+    }
+
+
+VALUES = [None, True, 1, 1.0, "text", rpc.UNKNOWN, ["a", 1.0], {"a": {"b": None}}, {"key": "text"}]
+
+
+@both("serialize_property")
+@pytest.mark.parametrize("value", [*VALUES, pulumi.output.UNKNOWN], ids=repr)
+def test_inputs_that_are_sent(function: Callable[..., Any], value: Any) -> None:
+    theirs = ORIGINALS["serialize_property"]
+    for options in ({}, {"typ": typing.Any}, {"return_protobuf_value": True}):
+        expected = _sent(theirs, value, **options)
+        found = _sent(function, value, **options)
+        assert (found, type(found)) == (expected, type(expected))
+
+
+def test_inputs_that_cannot_be_sent_are_refused() -> None:
+    with pytest.raises(ValueError, match="unexpected input of type set for name"):
+        sdk_outputs.serialize_property({"a"}, [], "name").send(None)
+
+
+@both("deserialize_property")
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_values_that_are_received(
+    monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], dry_run: bool
+) -> None:
+    monkeypatch.setattr(rpc.settings, "is_dry_run", lambda: dry_run)
+    sent = struct_pb2.Struct()
+    sent.update({"list": ["a", 1, True, None, rpc.UNKNOWN], "map": {"a": 1.5}, "text": "t", "none": None})
+    found = function(sent)
+    assert {"map": {"a": 1.5}, "text": "t"}.items() <= found.items()
+    assert found["list"][:4] == ["a", 1, True, None]
+    assert isinstance(found["list"][4], pulumi.output.Unknown) == dry_run
+    assert isinstance(function(rpc.UNKNOWN, True), pulumi.output.Unknown)
+    assert (function(rpc.UNKNOWN) is None) == (not dry_run)
+
+
+class _Colour(enum.Enum):
+    RED = "red"
+
+
+@both("translate_output_properties")
+def test_outputs_get_their_types(function: Callable[..., Any]) -> None:
+    unknown = pulumi.output.UNKNOWN
+    for value, typ, expected in (
+        ("text", str | None, "text"),
+        ("text", None, "text"),
+        ("text", typing.Any, "text"),
+        (True, bool, True),
+        (2.0, int | None, 2),
+        (2.0, float, 2.0),
+        ("red", _Colour | None, _Colour.RED),
+        (unknown, _Colour, unknown),
+        (["red", unknown], list[_Colour], [_Colour.RED, unknown]),
+        ({"a": 1.0}, dict[str, int] | None, {"a": 1}),
+        (rpc.wrap_rpc_secret(3.0), int, rpc.wrap_rpc_secret(3)),
+    ):
+        for _ in range(2):
+            found = function(value, str, typ, True)
+            assert (found, type(found)) == (expected, type(expected))
 
 
 @both("create_urn")
