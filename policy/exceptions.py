@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policy import places
 from policy.places import Pattern
 from policy.rule import Resource
+from policy.values import read_yaml
 
 FILE = Path(__file__).with_name("exceptions.yaml")
 
@@ -86,7 +86,7 @@ def load(
     Raises:
         ExceptionsError: an entry is incomplete or invalid, names an unknown rule, or applies for too long.
     """
-    entries = yaml.safe_load(path.read_text())["exceptions"]
+    entries = read_yaml(path)["exceptions"]
     exceptions: list[RuleException] = []
     last = (today or datetime.datetime.now(datetime.UTC).date()) + datetime.timedelta(days=MOST_DAYS)
     for index, entry in enumerate(entries):

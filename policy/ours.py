@@ -6,9 +6,9 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from policy.values import read_yaml
 from settings import is_the_internet
 
 FILE = Path(__file__).with_name("ours.yaml")
@@ -68,7 +68,7 @@ def load(path: Path = FILE) -> Ours:
     Raises:
         pydantic.ValidationError: a value is missing, unknown or too wide.
     """
-    return Ours.model_validate(yaml.safe_load(path.read_text()))
+    return Ours.model_validate(read_yaml(path))
 
 
 OURS = load()

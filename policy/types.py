@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policy import places
 from policy.places import Pattern
+from policy.values import read_yaml
 
 FILE = Path(__file__).with_name("types.yaml")
 ALIASES = Path(__file__).with_name("aliases.yaml")
@@ -78,7 +78,7 @@ class TypeEntry(BaseModel):
 
 @functools.cache
 def _canonical() -> Mapping[str, str]:
-    known: Mapping[str, Sequence[str]] = yaml.safe_load(ALIASES.read_text())
+    known: Mapping[str, Sequence[str]] = read_yaml(ALIASES)
     return {other: token for token, others in known.items() for other in others}
 
 
@@ -99,7 +99,7 @@ def load(path: Path = FILE) -> list[TypeEntry]:
         TypesError: an entry is incomplete or invalid.
     """
     entries: list[TypeEntry] = []
-    for index, values in enumerate(yaml.safe_load(path.read_text())["types"]):
+    for index, values in enumerate(read_yaml(path)["types"]):
         try:
             entry = TypeEntry.model_validate(values)
         except ValidationError as error:

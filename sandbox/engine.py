@@ -16,7 +16,7 @@ from typing import Any, Self
 import grpc
 from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 
-from sandbox import rpc, shims, tools
+from sandbox import rollback, rpc, shims, tools
 from sandbox.apiserver import ApiServer, ApiServers
 from sandbox.aws.account import Account
 from sandbox.aws.provider import AwsProvider
@@ -86,6 +86,7 @@ class Session:
         self.environment: dict[str, str] = {}
         self._cleanup = contextlib.ExitStack()
         self._command: subprocess.Popen[str] | None = None
+        self._killed = False
 
     def __enter__(self) -> Self:
         """Starts everything.
@@ -113,6 +114,10 @@ class Session:
         directory, later = self.sandbox.directory, self._cleanup
         held = later.enter_context(lock(directory))
         self._children = Children(hold=held.fileno())
+        if rollback.restore(directory):
+            print("sandbox: the last command was killed, so what it did is taken back", file=sys.stderr)
+        rollback.keep(directory)
+        later.callback(self._conclude)
         later.callback(self._children.close)
         self._clean_backend()
         self._disable_engine_log()
@@ -125,6 +130,8 @@ class Session:
             "PULUMI_HOME": str(directory / "pulumi-home"),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Without it, a first deployment takes twice as long. `sandbox.rollback` makes up for it.
+            "PULUMI_SKIP_CHECKPOINTS": "true",
             # The engine's memory is small. By default, Go searches it for garbage too often.
             "GOGC": os.environ.get("GOGC", "400"),
             # Otherwise the engine tries to download plugins in every run once there is a state.
@@ -148,6 +155,11 @@ class Session:
         by_name = {provider.name: provider for provider in providers}
         # The engine's messages go to standard error, because standard output belongs to the command.
         recover(self.sandbox, by_name, self.environment, lambda command: self.run(command, output=2))
+
+    def _conclude(self) -> None:
+        """Keeps what the command did, unless it was killed and has not written its state."""
+        if not self._killed:
+            rollback.forget(self.sandbox.directory)
 
     def _clean_backend(self) -> None:
         """Creates the engine's backend, or removes what a crash left in it."""
@@ -211,6 +223,7 @@ class Session:
             self._command = None
         process.returncode = os.waitstatus_to_exitcode(status)
         self._children.ended(process)
+        self._killed |= process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:

@@ -30,6 +30,8 @@ ENTRIES = frozenset(
         "aws.sqlite-journal",
         "aws.sqlite-shm",
         "aws.sqlite-wal",
+        "before",
+        "before.part",
         "bin",
         "clusters",
         "kubeconfig",

@@ -24,10 +24,6 @@ Values = dict[str, Any]
 
 CHEAPER = {
     "PULUMI_OPTION_COLOR": "never",
-    # By default, the engine writes the whole state after each of a deployment's 600 steps, which takes 80% of
-    # its time (pulumi/pulumi: `SkipCheckpoints` in `sdk/go/common/env`). The tests that interrupt
-    # deployments, in `test_sandbox_cli.py` and others, do not set this variable.
-    "PULUMI_SKIP_CHECKPOINTS": "true",
     # The Go programs (engine, API server, etcd) collect garbage when the heap has grown to four times its
     # live size, not twice (Go's package `runtime`).
     "GOGC": "300",

@@ -255,8 +255,18 @@ def test_kill_leaves_nothing_running_and_the_next_command_goes_on(cli: Cli) -> N
 
     again = cli.run("up", "--no-policies")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "+ 1 created" in again.stdout
+    assert "taken back" in again.stderr
+    assert "+ 4 created" in again.stdout
     assert processes_of(cli) == []
+
+
+def test_killed_command_of_a_session_is_taken_back(cli: Cli) -> None:
+    added = cli.directory / "previewed" / "added"
+    killed = cli.run("exec", "--", "sh", "-c", f"mkdir -p {added}; kill -9 $$")
+    assert killed.returncode == 128 + signal.SIGKILL
+    assert added.exists()
+    assert "what it did is taken back" in cli.run("preview", "--no-policies").stderr
+    assert not added.exists()
 
 
 def test_ctrl_c_at_a_terminal_reaches_the_engine_once(cli: Cli) -> None:
