@@ -7,21 +7,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy.rule import is_list
 from sandbox.tools import checkov
 
 PLANS = "terraform_plan"
 MANIFESTS = "kubernetes"
 """Checkov's frameworks."""
 
-# `python -m checkov.main` without the garbage collector, which takes a quarter of a scan's time and finds
-# nothing: a scan keeps all that it makes until it ends.
-_MAIN = "import gc, runpy; gc.disable(); runpy.run_module('checkov.main', None, '__main__', True)"
+FRAMEWORKS = Path(__file__).with_name("frameworks.py")
 
 
 class CheckovError(Exception):
@@ -70,56 +67,46 @@ def judge(plan: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]] | 
         for name, document in files.items():
             # One value per line, because Checkov copies the resource's lines into every result.
             (Path(folder) / name).write_text(json.dumps(document, indent=1))
-        options = ["--framework", *frameworks, "--skip-download", "--compact", "--output", "json"]
-        done = run(["--directory", folder, *options], Path(home))
+        done = run([str(FRAMEWORKS), folder, *frameworks], Path(home))
     try:
-        output: Any = json.loads(done.stdout)
+        reports: Mapping[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise CheckovError(f"Checkov failed: {(done.stderr or done.stdout).strip()[-2000:]}") from None
-    # A list if several frameworks have results, and only a summary if there are none.
-    reports: Sequence[Mapping[str, Any]] = output if is_list(output) else [output]
-    read = {report.get("check_type", PLANS): report.get("summary", report) for report in reports}
-    _read_everything(plan, manifests or {}, read)
+    _read_everything(plan, manifests or {}, {name: report["summary"] for name, report in reports.items()})
     return Report(
-        next(iter(read.values()))["checkov_version"],
-        [result for report in reports for result in _results(report)],
+        reports[PLANS]["summary"]["checkov_version"],
+        [_result(name, found) for name, report in reports.items() for found in report["results"]],
     )
 
 
 def _read_everything(
-    plan: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]], read: Mapping[str, Mapping[str, Any]]
+    plan: Mapping[str, Any], manifests: Mapping[str, Any], read: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    wanted = len(plan["planned_values"]["root_module"]["resources"])
-    count = read.get(PLANS, {}).get("resource_count", 0)
+    wanted, count = len(plan["planned_values"]["root_module"]["resources"]), read[PLANS]["resource_count"]
     if count != wanted:
         raise CheckovError(f"Checkov read {count} of the plan's {wanted} resources")
+    if not manifests:
+        return
     # Checkov also counts the pods of workloads.
-    objects = read.get(MANIFESTS, {})
-    count, errors = objects.get("resource_count", 0), objects.get("parsing_errors", 0)
+    count, errors = read[MANIFESTS]["resource_count"], read[MANIFESTS]["parsing_errors"]
     if count < len(manifests) or errors:
         raise CheckovError(
             f"Checkov read {count} of {len(manifests)} Kubernetes objects, with {errors} errors"
         )
 
 
-def _results(report: Mapping[str, Any]) -> Iterator[Result]:
-    is_plan = report.get("check_type") == PLANS
-    found = report.get("results", {})
-    for group, passed in (("passed_checks", True), ("failed_checks", False)):
-        for record in found.get(group, []):
-            yield Result(
-                check=record["check_id"],
-                title=record["check_name"],
-                address=(record["resource_address"] or record["resource"])
-                if is_plan
-                else Path(record["file_path"]).name,
-                passed=passed,
-                attributes=_attributes(record["check_result"].get("evaluated_keys") or []),
-            )
+def _result(framework: str, found: Mapping[str, Any]) -> Result:
+    return Result(
+        check=found["check"],
+        title=found["title"],
+        address=found["address"] if framework == PLANS else Path(found["file"]).name,
+        passed=found["passed"],
+        attributes=_attributes(found["keys"]),
+    )
 
 
 def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs Checkov's own command in a folder, in which it also stores its files."""
+    """Runs Python with Checkov's packages in a folder, in which Checkov also stores its files."""
     environment = {
         # Nothing else of the user's environment: CKV_… and BC_… are options, and HOME can contain a
         # configuration file.
@@ -129,8 +116,9 @@ def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[s
         "CKV_CACHE_DIR": str(folder),
         "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
     }
-    # Without site-packages, because .venv has other versions of Checkov's dependencies.
-    command = [sys.executable, "-S", "-c", _MAIN, *arguments]
+    # Without site-packages, because .venv has other versions of Checkov's dependencies, and without the
+    # folder of the script, in which this module has Checkov's name.
+    command = [sys.executable, "-S", "-P", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -228,7 +228,9 @@ class Check:
 def checks() -> list[Check]:
     """All checks of AWS resources, from `checkov --list`."""
     with tempfile.TemporaryDirectory() as folder:
-        done = run(["--list", "--framework", "terraform", "--skip-download"], Path(folder))
+        done = run(
+            ["-m", "checkov.main", "--list", "--framework", "terraform", "--skip-download"], Path(folder)
+        )
     rows = [[cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()]
     return [
         Check(row[2], row[4], row[7].partition("/blob/main/")[2])
