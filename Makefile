@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
 
-.PHONY: help up preview down scan cost diff makespan preflight deployer-policy test test-fast lint golden bench soak lock install tools clean
+.PHONY: help up preview down scan cost diff makespan preflight verify deployer-policy test test-fast lint golden bench soak lock install tools clean
 
 help:  ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ cost: $(INSTALLED)  ## show the fixed monthly cost of STACK at list prices, with
 
 preflight: $(INSTALLED)  ## ask the AWS account whether it is ready for a deployment of STACK
 	@$(BIN)/python -m account preflight --stack '$(STACK)'
+
+verify: $(INSTALLED)  ## ask whether STACK, as deployed to AWS, does what it is for
+	@$(BIN)/python -m account verify --stack '$(STACK)'
 
 deployer-policy: $(INSTALLED)  ## print the IAM policies that the role that deploys STACK to AWS needs
 	@$(BIN)/python -m account policy --stack '$(STACK)' $(if $(OUT),--out '$(OUT)')

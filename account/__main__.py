@@ -1,4 +1,5 @@
-"""`python -m account`: the permissions that a deployment needs, and whether an account is ready for it."""
+"""`python -m account`: the permissions that a deployment needs, whether an account is ready for it, and
+whether it has worked."""
 
 from __future__ import annotations
 
@@ -18,16 +19,17 @@ from account.permissions import UnknownActionError, UnknownTypeError
 from account.policy import Deployer, PolicyError, deployer
 from account.preflight import (
     SECRETS_PROVIDER,
-    Caller,
-    Stack,
     asked,
-    caller,
     questions,
     secrets_key,
     secrets_provider,
     secrets_region,
 )
-from account.question import answers
+from account.question import Answer, Question, answers
+from account.stack import Caller, Stack, caller
+from account.verify import questions as verify
+from account.verify.clients import Clients
+from account.verify.engine import Engine, EngineError
 from policy.scan.plan import State
 from report.planned import PlannedError, planned
 from report.planned import resources as previewed
@@ -40,11 +42,14 @@ def main(arguments: Sequence[str]) -> int:
     """Runs one command in the project's folder. Returns 2 for an error that the user can fix."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "verify":
+            return _verify(options)
         resources = _resources(options.stack, getattr(options, "preview", None))
         if options.command == "preflight":
             return _preflight(options.stack, resources, options.json)
         found = deployer(resources, asked(_stack(options.stack, resources, None)))
     except (
+        EngineError,
         PlannedError,
         PolicyError,
         SettingsError,
@@ -66,12 +71,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _resources(stack: str, preview: Path | None) -> Sequence[State]:
     """The stack's resources: those of a preview, or else those that the sandbox plans."""
-    if preview is None:
-        return planned(stack)
+    return planned(stack) if preview is None else previewed(_text(preview), str(preview))
+
+
+def _text(path: Path) -> str:
     try:
-        return previewed(preview.read_text(encoding="utf-8"), str(preview))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise PlannedError(f"{preview} can't be read: {error.strerror}") from None
+        raise PlannedError(f"{path} can't be read: {error.strerror}") from None
 
 
 def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
@@ -81,6 +88,19 @@ def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
         (SECRETS_PROVIDER, secrets_provider(_document(name))),
         *answers([*questions(stack)], lambda service, region: session.client(service, region_name=region)),
     ]
+    return _told(found, is_json)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    source = str(options.state or f"the state of stack {options.stack}")
+    text = _text(options.state) if options.state else Engine(options.stack).export()
+    stack = _stack(options.stack, previewed(text, source), None)
+    clients = Clients(boto3.Session(), options.stack, stack)
+    return _told(answers([*verify.questions(stack, clients, options.messages)], clients), options.json)
+
+
+def _told(found: Sequence[tuple[Question, Answer]], is_json: bool) -> int:
+    """Prints the answers, and returns the exit status."""
     print(json.dumps(question.as_json(found), indent=2) if is_json else "\n".join(question.table(found)))
     return question.exit_status(found)
 
@@ -136,7 +156,11 @@ def _parser() -> argparse.ArgumentParser:
         help="ask the account whether it is ready for a deployment. The exit status is 0 if it is, 1 if a "
         "check fails, and 3 if one is unknown and none fails",
     )
-    for command in (policy, preflight):
+    verify = commands.add_parser(
+        "verify",
+        help="ask whether the deployed stack does what it is for. The exit status is as that of preflight",
+    )
+    for command in (policy, preflight, verify):
         command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
         command.add_argument("--json", action="store_true", help="print JSON")
     preflight.add_argument(
@@ -144,6 +168,17 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="the output of `pulumi preview --json --show-sames`, instead of a plan in the sandbox",
+    )
+    verify.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="the output of `pulumi stack export`, instead of running it",
+    )
+    verify.add_argument(
+        "--messages",
+        action="store_true",
+        help="make an alarm ring for each alarm topic, and end it: its subscribers get a message",
     )
     policy.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to a file, for bootstrap/")
     return parser

@@ -12,29 +12,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from account import dns
-from account.question import Answer, Client
+from account.question import Answer, Client, judged, missing, pages, passed
 from policy.rule import listed
 from settings.aws_limits import LOG_POLICIES, UNSUPPORTED_LINK_ZONES
 
 _SIMULATED = 50
 """Actions in one request of `SimulatePrincipalPolicy`."""
-
-
-def _passed(found: str) -> Answer:
-    return Answer("pass", found)
-
-
-def _judged(problems: Collection[str], found: str, remedy: str) -> Answer:
-    return Answer("fail", "; ".join(problems), remedy) if problems else _passed(found)
-
-
-def _pages(client: Client, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-    for page in client.get_paginator(operation).paginate(**arguments):
-        yield from page.get(key, ())
-
-
-def _missing(error: ClientError, *codes: str) -> bool:
-    return error.response.get("Error", {}).get("Code") in codes
 
 
 # -- the account and its regions -----------------------------------------------------------------------
@@ -45,7 +28,7 @@ def identity(sts: Client) -> Answer:
     arn = sts.get_caller_identity()["Arn"]
     if arn.endswith(":root"):
         return Answer("fail", arn, "sign in as a role: nothing limits the root user")
-    return _passed(arn)
+    return passed(arn)
 
 
 def regions(ec2: Client, wanted: Sequence[str]) -> Answer:
@@ -58,7 +41,7 @@ def regions(ec2: Client, wanted: Sequence[str]) -> Answer:
         for name in wanted
         if known.get(name) in (None, "not-opted-in")
     ]
-    return _judged(off, ", ".join(wanted), "enable the regions in the account's settings")
+    return judged(off, ", ".join(wanted), "enable the regions in the account's settings")
 
 
 def zones(ec2: Client, wanted: Sequence[str]) -> Answer:
@@ -81,7 +64,7 @@ def zones(ec2: Client, wanted: Sequence[str]) -> Answer:
         if name not in wanted and item["ZoneId"] not in UNSUPPORTED_LINK_ZONES
     )
     text = ", ".join(f"{name} ({found[name]['ZoneId']})" for name in wanted if name in found)
-    return _judged(problems, text, f"name other zones in `regions`, such as {', '.join(others) or 'none'}")
+    return judged(problems, text, f"name other zones in `regions`, such as {', '.join(others) or 'none'}")
 
 
 def hosted_zone(route53: Client, name: str) -> Answer:
@@ -92,7 +75,7 @@ def hosted_zone(route53: Client, name: str) -> Answer:
         if item["Name"] == f"{name}." and not item.get("Config", {}).get("PrivateZone")
     ]
     if len(found) == 1:
-        return _passed(found[0])
+        return passed(found[0])
     return Answer(
         "fail",
         f"{len(found)} public hosted zones are named {name}",
@@ -119,7 +102,7 @@ def delegation(route53: Client, name: str) -> Answer:
     except OSError as error:
         return Answer("unknown", f"no name server answers here: {error}", f"run `dig NS {name}` elsewhere")
     if found and found <= own:
-        return _passed(f"{name} has {', '.join(sorted(found))}")
+        return passed(f"{name} has {', '.join(sorted(found))}")
     return Answer(
         "fail",
         f"{name} has the name servers {', '.join(sorted(found)) or 'none'}, and the hosted zone has "
@@ -137,14 +120,14 @@ def database_version(rds: Client, engine: str, version: str, is_global: bool) ->
     problems = [] if found else [f"{engine} {version} is not on offer"]
     if found and is_global and not found[0].get("SupportsGlobalDatabases"):
         problems.append(f"{engine} {version} supports no global database")
-    return _judged(problems, f"{engine} {version}", "set `database.engineVersion` to a version on offer")
+    return judged(problems, f"{engine} {version}", "set `database.engineVersion` to a version on offer")
 
 
 def database_class(rds: Client, engine: str, version: str, name: str, wanted: Sequence[str]) -> Answer:
     """Each zone has the instance class."""
     offered = {
         zone["Name"]
-        for option in _pages(
+        for option in pages(
             rds,
             "describe_orderable_db_instance_options",
             "OrderableDBInstanceOptions",
@@ -155,7 +138,7 @@ def database_class(rds: Client, engine: str, version: str, name: str, wanted: Se
         for zone in option["AvailabilityZones"]
     }
     problems = [f"{zone} has no {name}" for zone in wanted if zone not in offered]
-    return _judged(
+    return judged(
         problems, f"{name} in {', '.join(wanted)}", "set `database.instanceClass` to a class on offer"
     )
 
@@ -166,14 +149,14 @@ def cache_version(elasticache: Client, engine: str, version: str) -> Answer:
     offered = sorted(item["EngineVersion"] for item in found)
     has = any(item == version or item.startswith(f"{version}.") for item in offered)
     problems = [] if has else [f"{engine} {version} is not among {', '.join(offered)}"]
-    return _judged(problems, f"{engine} {version}", "set `cache.engineVersion` to a version on offer")
+    return judged(problems, f"{engine} {version}", "set `cache.engineVersion` to a version on offer")
 
 
 def cache_node(elasticache: Client, name: str) -> Answer:
     """The region has the node type. AWS lists node types only with their reservations."""
     found = elasticache.describe_reserved_cache_nodes_offerings(CacheNodeType=name)
     if found["ReservedCacheNodesOfferings"]:
-        return _passed(name)
+        return passed(name)
     return Answer(
         "unknown", f"{name} has no reservations, which is the only list", "look it up in the console"
     )
@@ -181,13 +164,11 @@ def cache_node(elasticache: Client, name: str) -> Answer:
 
 def kafka_version(kafka: Client, version: str) -> Answer:
     """The region has the version of Kafka."""
-    found = {
-        item["Version"]: item["Status"] for item in _pages(kafka, "list_kafka_versions", "KafkaVersions")
-    }
+    found = {item["Version"]: item["Status"] for item in pages(kafka, "list_kafka_versions", "KafkaVersions")}
     problems = (
         [] if found.get(version) == "ACTIVE" else [f"{version} is {found.get(version, 'not on offer')}"]
     )
-    return _judged(problems, version, "set `streaming.kafkaVersion` to a version on offer")
+    return judged(problems, version, "set `streaming.kafkaVersion` to a version on offer")
 
 
 def kubernetes_version(eks: Client, version: str) -> Answer:
@@ -195,14 +176,14 @@ def kubernetes_version(eks: Client, version: str) -> Answer:
     found = eks.describe_cluster_versions(clusterVersions=[version])["clusterVersions"]
     status = found[0].get("versionStatus", "") if found else "not on offer"
     problems = [] if status in ("STANDARD_SUPPORT", "EXTENDED_SUPPORT") else [f"{version} is {status}"]
-    return _judged(problems, f"{version}: {status}", "set `cluster.version` to a version on offer")
+    return judged(problems, f"{version}: {status}", "set `cluster.version` to a version on offer")
 
 
 def addon(eks: Client, name: str, version: str, kubernetes: str) -> Answer:
     """The region has the add-on's build for the cluster's version."""
     offered = [
         item["addonVersion"]
-        for entry in _pages(
+        for entry in pages(
             eks, "describe_addon_versions", "addons", addonName=name, kubernetesVersion=kubernetes
         )
         for item in entry["addonVersions"]
@@ -210,7 +191,7 @@ def addon(eks: Client, name: str, version: str, kubernetes: str) -> Answer:
     problems = (
         [] if version in offered else [f"{name} {version} is not among {', '.join(offered[:3]) or 'any'}"]
     )
-    return _judged(problems, f"{name} {version}", "set `cluster.addons` to a build on offer")
+    return judged(problems, f"{name} {version}", "set `cluster.addons` to a build on offer")
 
 
 def canary_runtime(synthetics: Client, name: str) -> Answer:
@@ -220,7 +201,7 @@ def canary_runtime(synthetics: Client, name: str) -> Answer:
         return Answer("fail", f"{name} is not on offer", "update the project: the canary's runtime is pinned")
     end = found[name].get("DeprecationDate")
     problems = [f"{name} is deprecated since {end:%Y-%m-%d}"] if end and end <= datetime.now(UTC) else []
-    return _judged(problems, name, "update the project: the canary's runtime is pinned")
+    return judged(problems, name, "update the project: the canary's runtime is pinned")
 
 
 def _pages_of_runtimes(synthetics: Client) -> Iterator[Any]:
@@ -244,7 +225,7 @@ def rule_groups(wafv2: Client, scope: str, wanted: Sequence[str]) -> Answer:
             break
         token = {"NextMarker": page["NextMarker"]}
     problems = [f"{name} is not on offer" for name in wanted if name not in offered]
-    return _judged(problems, ", ".join(wanted), "update the project: the rule groups are pinned")
+    return judged(problems, ", ".join(wanted), "update the project: the rule groups are pinned")
 
 
 # -- parameter groups ------------------------------------------------------------------------------------
@@ -281,7 +262,7 @@ def database_parameters(rds: Client, of: str, family: str, wanted: Mapping[str, 
         elif known[name].get("ApplyType") == "static" and method == "immediate":
             problems.append(f"{name} is static, so it can't be set with `immediate`")
     remedy = "correct `components/database/parameters.py` and `settings/aws_parameters.json`"
-    return _judged(problems, f"{len(wanted)} parameters of {family}", remedy)
+    return judged(problems, f"{len(wanted)} parameters of {family}", remedy)
 
 
 def cache_parameters(elasticache: Client, family: str, wanted: Iterable[str]) -> Answer:
@@ -299,7 +280,7 @@ def cache_parameters(elasticache: Client, family: str, wanted: Iterable[str]) ->
         for name in names
         if not known.get(name, {}).get("IsModifiable", False)
     ]
-    return _judged(problems, f"{len(names)} parameters of {family}", "correct `components/service/cache.py`")
+    return judged(problems, f"{len(names)} parameters of {family}", "correct `components/service/cache.py`")
 
 
 # -- quotas ----------------------------------------------------------------------------------------------
@@ -313,7 +294,7 @@ def quota(quotas: Client, service: str, code: str, need: int, what: str) -> Answ
         f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
         f"--desired-value {need}"
     )
-    return Answer("fail", text, request) if found < need else _passed(text)
+    return Answer("fail", text, request) if found < need else passed(text)
 
 
 def free_addresses(ec2: Client, need: int, platform: str) -> Answer:
@@ -328,7 +309,7 @@ def free_addresses(ec2: Client, need: int, platform: str) -> Answer:
     others = sum(ours not in item.get("Tags", []) for item in ec2.describe_addresses()["Addresses"])
     text = f"others use {others} of {most} addresses, and the stack needs {need}"
     if others + need <= most:
-        return _passed(text)
+        return passed(text)
     return Answer(
         "fail",
         text,
@@ -346,11 +327,11 @@ def concurrency(client: Client, reserved: int, functions: Collection[str]) -> An
         try:
             ours += client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", 0)
         except ClientError as error:
-            if not _missing(error, "ResourceNotFoundException"):
+            if not missing(error, "ResourceNotFoundException"):
                 raise
     text = f"{free + ours} of {total} executions are unreserved, and the stack reserves {reserved}"
     if free + ours - reserved >= _UNRESERVED:
-        return _passed(text)
+        return passed(text)
     need = total - free - ours + reserved + _UNRESERVED
     return Answer(
         "fail",
@@ -371,14 +352,14 @@ def roles(iam: Client, need: int) -> Answer:
     text = f"{summary['Roles']} of {summary['RolesQuota']} roles exist, and the stack needs {need}"
     if summary["Roles"] + need > summary["RolesQuota"]:
         return Answer("fail", text, "delete unused roles, or request a higher quota of roles")
-    return _passed(text)
+    return passed(text)
 
 
 def log_policies(logs: Client, names: Collection[str]) -> Answer:
     """CloudWatch Logs has room for the stack's resource policies."""
     others = [
         item["policyName"]
-        for item in _pages(logs, "describe_resource_policies", "resourcePolicies")
+        for item in pages(logs, "describe_resource_policies", "resourcePolicies")
         if not item["policyName"].startswith(tuple(names))
     ]
     text = f"{len(others)} other resource policies exist, and the stack needs {len(names)}"
@@ -386,7 +367,7 @@ def log_policies(logs: Client, names: Collection[str]) -> Answer:
         return Answer(
             "fail", f"{text}, but only {LOG_POLICIES} are possible", "delete unused resource policies"
         )
-    return _passed(text)
+    return passed(text)
 
 
 # -- names that would collide ----------------------------------------------------------------------------
@@ -397,8 +378,8 @@ def cluster_name(eks: Client, name: str, platform: str) -> Answer:
     try:
         tags = eks.describe_cluster(name=name)["cluster"].get("tags", {})
     except ClientError as error:
-        if _missing(error, "ResourceNotFoundException"):
-            return _passed(f"{name} is free")
+        if missing(error, "ResourceNotFoundException"):
+            return passed(f"{name} is free")
         raise
     return _owner(name, tags.get("platform"), platform)
 
@@ -408,8 +389,8 @@ def database_name(rds: Client, name: str, platform: str) -> Answer:
     try:
         (found,) = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     except ClientError as error:
-        if _missing(error, "DBClusterNotFoundFault"):
-            return _passed(f"{name} is free")
+        if missing(error, "DBClusterNotFoundFault"):
+            return passed(f"{name} is free")
         raise
     return _owner(
         name, {tag["Key"]: tag["Value"] for tag in found.get("TagList", [])}.get("platform"), platform
@@ -418,7 +399,7 @@ def database_name(rds: Client, name: str, platform: str) -> Answer:
 
 def _owner(name: str, owner: str | None, platform: str) -> Answer:
     if owner == platform:
-        return _passed(f"{name} is this stack's own")
+        return passed(f"{name} is this stack's own")
     return Answer(
         "fail",
         f"{name} exists, and belongs to {owner or 'nobody'}",
@@ -431,7 +412,7 @@ def login_domain(cognito: Client, domain: str, account: str) -> Answer:
     found = cognito.describe_user_pool_domain(Domain=domain)["DomainDescription"]
     owner = found.get("AWSAccountId")
     if owner in (None, account):
-        return _passed(f"{domain} is {'ours' if owner else 'free'}")
+        return passed(f"{domain} is {'ours' if owner else 'free'}")
     return Answer("fail", f"{domain} belongs to account {owner}", "choose another `domain.host`")
 
 
@@ -441,12 +422,12 @@ def endpoint(eks: Client, name: str) -> Answer:
     try:
         url = eks.describe_cluster(name=name)["cluster"].get("endpoint", "")
     except ClientError as error:
-        if _missing(error, "ResourceNotFoundException"):
-            return _passed(f"{name} doesn't exist yet")
+        if missing(error, "ResourceNotFoundException"):
+            return passed(f"{name} doesn't exist yet")
         raise
     host = url.removeprefix("https://")
     if not host:
-        return _passed(f"{name} has no endpoint yet")
+        return passed(f"{name} has no endpoint yet")
     try:
         dns.connect(host)
     except OSError as error:
@@ -455,7 +436,7 @@ def endpoint(eks: Client, name: str) -> Answer:
             f"{host} can't be reached from here: {error}",
             "deploy from a network in `cluster.publicAccessCidrs`, or from the VPC of a private endpoint",
         )
-    return _passed(f"{host} accepts connections")
+    return passed(f"{host} accepts connections")
 
 
 # -- settings of the account -----------------------------------------------------------------------------
@@ -471,7 +452,7 @@ def backup_opt_in(backup: Client) -> Answer:
     problems = [f"backups of {kind} are off" for kind in ("Aurora", "DynamoDB") if not opted.get(kind)]
     if not managed.get("DynamoDB"):
         problems.append("DynamoDB's backups have no features of AWS Backup")
-    return _judged(
+    return judged(
         problems,
         "on for Aurora and DynamoDB",
         "aws backup update-region-settings --resource-type-opt-in-preference Aurora=true,DynamoDB=true "
@@ -484,20 +465,20 @@ def service_linked_role(iam: Client, name: str, service: str) -> Answer:
     try:
         iam.get_role(RoleName=name)
     except ClientError as error:
-        if _missing(error, "NoSuchEntity"):
+        if missing(error, "NoSuchEntity"):
             return Answer(
                 "fail",
                 f"{name} doesn't exist",
                 f"aws iam create-service-linked-role --aws-service-name {service}",
             )
         raise
-    return _passed(name)
+    return passed(name)
 
 
 def session_duration(iam: Client, role: str | None, seconds: int) -> Answer:
     """The role that deploys allows sessions as long as the pipelines ask for."""
     if role is None:
-        return _passed("the caller is no role")
+        return passed("the caller is no role")
     found = iam.get_role(RoleName=role)["Role"].get("MaxSessionDuration", 3600)
     if found < seconds:
         return Answer(
@@ -505,7 +486,7 @@ def session_duration(iam: Client, role: str | None, seconds: int) -> Answer:
             f"{role} allows sessions of {found} seconds, and the pipelines ask for {seconds}",
             f"aws iam update-role --role-name {role} --max-session-duration {seconds}",
         )
-    return _passed(f"{role}: {found} seconds")
+    return passed(f"{role}: {found} seconds")
 
 
 def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, Any]]) -> Answer:
@@ -521,7 +502,7 @@ def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, A
         for start in range(0, len(actions), _SIMULATED):
             denied += [
                 item["EvalActionName"]
-                for item in _pages(
+                for item in pages(
                     iam,
                     "simulate_principal_policy",
                     "EvaluationResults",
@@ -534,7 +515,7 @@ def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, A
             ]
     count = sum(len(statement["Action"]) for statement in statements)
     shown = ", ".join(denied[:5]) + (f" and {len(denied) - 5} others" if len(denied) > 5 else "")
-    return _judged(
+    return judged(
         [f"{len(denied)} of {count} actions are denied: {shown}"] if denied else [],
         f"{count} actions are allowed",
         "attach the policies that `make deployer-policy` prints",
@@ -544,7 +525,7 @@ def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, A
 def state_key(kms: Client, key: str) -> Answer:
     """The key of the secrets provider works."""
     state = kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
-    return _judged([] if state == "Enabled" else [f"{key} is {state}"], f"{key} is {state}", "enable the key")
+    return judged([] if state == "Enabled" else [f"{key} is {state}"], f"{key} is {state}", "enable the key")
 
 
 def state_bucket(s3: Client, name: str) -> Answer:
@@ -553,11 +534,11 @@ def state_bucket(s3: Client, name: str) -> Answer:
     try:
         status = s3.get_bucket_versioning(Bucket=name).get("Status", "off")
     except ClientError as error:
-        if _missing(error, "NoSuchBucket"):
+        if missing(error, "NoSuchBucket"):
             return Answer("fail", f"{name} doesn't exist", remedy)
         raise
     problems = [] if status == "Enabled" else [f"the versioning of {name} is {status}"]
-    return _judged(problems, f"{name} keeps versions", remedy)
+    return judged(problems, f"{name} keeps versions", remedy)
 
 
 def pipeline_roles(iam: Client, wanted: Mapping[str, int]) -> Answer:
@@ -572,13 +553,13 @@ def pipeline_roles(iam: Client, wanted: Mapping[str, int]) -> Answer:
         try:
             found = iam.get_role(RoleName=name)["Role"].get("MaxSessionDuration", 3600)
         except ClientError as error:
-            if not _missing(error, "NoSuchEntity"):
+            if not missing(error, "NoSuchEntity"):
                 raise
             problems.append(f"{name} doesn't exist")
             continue
         if found < seconds:
             problems.append(f"{name} allows sessions of {found} seconds, and the pipelines ask for {seconds}")
-    return _judged(
+    return judged(
         problems, ", ".join(wanted), "add the stack to `stacks` of the project `bootstrap`, and deploy it"
     )
 
@@ -587,7 +568,7 @@ def api_logs_role(apigateway: Client) -> Answer:
     """API Gateway has a role with which it writes logs, because this stack doesn't set one."""
     role = apigateway.get_account().get("cloudwatchRoleArn")
     if role:
-        return _passed(role)
+        return passed(role)
     return Answer(
         "fail",
         "API Gateway has no role for logs in this region, and stages with logging are refused",
@@ -597,7 +578,7 @@ def api_logs_role(apigateway: Client) -> Answer:
 
 def existing_endpoints(ec2: Client, vpc: str, wanted: Sequence[str], platform: str) -> Answer:
     """An existing VPC has no interface endpoints with private DNS for services that get one."""
-    found = _pages(
+    found = pages(
         ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=[{"Name": "vpc-id", "Values": [vpc]}]
     )
     ours = {"Key": "platform", "Value": platform}
@@ -609,7 +590,7 @@ def existing_endpoints(ec2: Client, vpc: str, wanted: Sequence[str], platform: s
         and ours not in item.get("Tags", [])
     ]
     remedy = "name the services in `existingVpc.interfaceEndpoints`"
-    return _judged(problems, f"none of {len(wanted)} in {vpc}", remedy)
+    return judged(problems, f"none of {len(wanted)} in {vpc}", remedy)
 
 
 def cost_tag(ce: Client, key: str) -> Answer:
@@ -617,7 +598,7 @@ def cost_tag(ce: Client, key: str) -> Answer:
     found = ce.list_cost_allocation_tags(TagKeys=[key])["CostAllocationTags"]
     status = found[0]["Status"] if found else "not known to the bill"
     problems = [] if status == "Active" else [f"the tag {key} is {status}"]
-    return _judged(
+    return judged(
         problems,
         f"{key} is active",
         f"activate the cost allocation tag {key} in the account that pays; it appears there a day after its "
@@ -628,7 +609,7 @@ def cost_tag(ce: Client, key: str) -> Answer:
 def shield(client: Client) -> Answer:
     """The account subscribes to Shield Advanced."""
     state = client.get_subscription_state()["SubscriptionState"]
-    return _judged(
+    return judged(
         [] if state == "ACTIVE" else [f"the subscription is {state}"],
         "subscribed",
         "subscribe to Shield Advanced, or remove `web.shieldAdvanced`",

@@ -5,95 +5,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from account import checks, prepared
 from account.policy import deployer
 from account.prepared import DEPLOY_SECONDS
-from account.question import Answer, Client, Question
-from policy.scan.plan import State
+from account.question import Answer, Question, ask
+from account.stack import Caller, Stack
 from report.planned import region_of
-from settings import Settings
 from settings.aws_limits import CLOUDFRONT_PREFIX_LIST_WEIGHT, EDGE_REGION
 
 _PAYER_REGION = "us-east-1"  # Cost Explorer has one endpoint (AWS General Reference, "AWS Billing endpoints")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks."""
-
-    account: str
-    arn: str
-
-    @property
-    def role(self) -> str | None:
-        """The name of the role, if the caller has assumed one."""
-        kind, _, rest = self.arn.rpartition(":")[2].partition("/")
-        return rest.partition("/")[0] if kind == "assumed-role" else None
-
-    @property
-    def principal(self) -> str:
-        """The ARN whose policies decide. The session of a role has those of the role."""
-        return f"arn:aws:iam::{self.account}:role/{self.role}" if self.role else self.arn
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What the questions are about."""
-
-    settings: Settings
-    resources: Sequence[State]
-    secrets_key: str | None
-    """Key of the secrets provider in KMS, if the stack has such a provider."""
-    caller: Caller | None
-    """None if the account didn't say."""
-
-    secrets_region: str = EDGE_REGION
-    """Region of that key."""
-
-    @property
-    def prepared(self) -> str:
-        """The stack's name in the project `bootstrap`; empty if the key isn't one of that project."""
-        before, _, stack = (self.secrets_key or "").partition(prepared.secrets_alias(""))
-        return "" if before else stack
-
-    @functools.cached_property
-    def known(self) -> Mapping[str, State]:
-        """URN → resource."""
-        return {item["urn"]: item for item in self.resources}
-
-    @property
-    def platform(self) -> str:
-        """The value of the tag that all resources carry."""
-        return self.settings.platform
-
-    def of(self, token: str, region: str | None = None) -> list[Mapping[str, Any]]:
-        """The inputs of the resources of a type, in one region if it is given."""
-        return [
-            item.get("inputs", {})
-            for item in self.resources
-            if item["type"] == token and region in (None, region_of(item, self.known))
-        ]
-
-    def values(self, token: str, region: str, *keys: str) -> list[tuple[Any, ...]]:
-        """The distinct values of inputs of the resources of a type in a region."""
-        return sorted({tuple(item.get(key) for key in keys) for item in self.of(token, region)}, key=str)
-
-
-def caller(sts: Client) -> Caller | None:
-    """Who the account says asks; None if it doesn't say."""
-    try:
-        found = sts.get_caller_identity()
-    except (BotoCoreError, ClientError):
-        return None  # the question about the identity reports the reason
-    return Caller(found["Account"], found["Arn"])
-
 
 SECRETS_PROVIDER = Question(
     "secrets-provider",
@@ -172,13 +96,13 @@ _ACTIONS: Mapping[str, str] = {"apigateway:GetAccount": "apigateway:GET"}
 
 def _account(stack: Stack) -> Iterator[Question]:
     regions = [region.name for region in stack.settings.regions]
-    yield _ask("identity", "requests are signed by a role", "sts", "GetCallerIdentity", checks.identity)
-    yield _ask("regions", "the regions are enabled", "ec2", "DescribeRegions", checks.regions, regions)
+    yield ask("identity", "requests are signed by a role", "sts", "GetCallerIdentity", checks.identity)
+    yield ask("regions", "the regions are enabled", "ec2", "DescribeRegions", checks.regions, regions)
     zone = stack.settings.domain.zone
-    yield _ask(
+    yield ask(
         "hosted-zone", f"one public zone {zone}", "route53", "ListHostedZonesByName", checks.hosted_zone, zone
     )
-    yield _ask(
+    yield ask(
         "delegation",
         f"the parent of {zone} delegates to the zone",
         "route53",
@@ -186,7 +110,7 @@ def _account(stack: Stack) -> Iterator[Question]:
         checks.delegation,
         zone,
     )
-    yield _ask(
+    yield ask(
         "spot-role",
         "EC2's role for Spot instances",
         "iam",
@@ -196,16 +120,16 @@ def _account(stack: Stack) -> Iterator[Question]:
         "spot.amazonaws.com",
     )
     need = len(stack.of("aws:iam/role:Role"))
-    yield _ask("roles", f"room for {need} roles", "iam", "GetAccountSummary", checks.roles, need)
+    yield ask("roles", f"room for {need} roles", "iam", "GetAccountSummary", checks.roles, need)
     if stack.caller:
         yield from _caller(stack, stack.caller)
     if stack.secrets_key:
         key = stack.secrets_key
-        yield _ask("state-key", "the secrets provider's key", "kms", "DescribeKey", checks.state_key, key)
+        yield ask("state-key", "the secrets provider's key", "kms", "DescribeKey", checks.state_key, key)
     if stack.caller and stack.prepared:
         yield from _prepared(stack, stack.caller)
     if stack.settings.monitoring.spending:
-        yield _ask(
+        yield ask(
             "cost-tag",
             "the cost allocation tag platform",
             "ce",
@@ -215,7 +139,7 @@ def _account(stack: Stack) -> Iterator[Question]:
             region=_PAYER_REGION,
         )
     if stack.settings.web.shield_advanced:
-        yield _ask(
+        yield ask(
             "shield", "a subscription to Shield Advanced", "shield", "GetSubscriptionState", checks.shield
         )
 
@@ -223,7 +147,7 @@ def _account(stack: Stack) -> Iterator[Question]:
 def _prepared(stack: Stack, caller: Caller) -> Iterator[Question]:
     """About what the project `bootstrap` prepares, in an account whose stack uses its keys."""
     bucket = prepared.state_bucket(caller.account, stack.secrets_region)
-    yield _ask(
+    yield ask(
         "state-bucket",
         f"the bucket {bucket}",
         "s3",
@@ -235,11 +159,11 @@ def _prepared(stack: Stack, caller: Caller) -> Iterator[Question]:
     durations = {
         prepared.role_name(kind, stack.prepared): seconds for kind, seconds in prepared.SESSIONS.items()
     }
-    yield _ask("pipeline-roles", "the pipelines' roles", "iam", "GetRole", checks.pipeline_roles, durations)
+    yield ask("pipeline-roles", "the pipelines' roles", "iam", "GetRole", checks.pipeline_roles, durations)
 
 
 def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
-    yield _ask(
+    yield ask(
         "session-duration",
         f"sessions of {DEPLOY_SECONDS} seconds, for pipelines",
         "iam",
@@ -251,7 +175,7 @@ def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
     statements = [
         statement for policy in deployer(stack.resources).policies for statement in policy["Statement"]
     ]
-    yield _ask(
+    yield ask(
         "permissions",
         "the permissions of a deployment",
         "iam",
@@ -261,7 +185,7 @@ def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
         statements,
     )
     for (domain,) in stack.values("aws:cognito/userPoolDomain:UserPoolDomain", EDGE_REGION, "domain"):
-        yield _ask(
+        yield ask(
             "login-domain",
             f"the user pool's domain {domain}",
             "cognito-idp",
@@ -273,7 +197,7 @@ def _caller(stack: Stack, caller: Caller) -> Iterator[Question]:
 
 
 def _region(region: str, zones: Sequence[str], manages_account: bool) -> Iterator[Question]:
-    here = functools.partial(_ask, region=region, named=True)
+    here = functools.partial(ask, region=region, named=True)
     yield here("zones", "the zones", "ec2", "DescribeAvailabilityZones", checks.zones, zones)
     if not manages_account:
         yield here(
@@ -283,7 +207,7 @@ def _region(region: str, zones: Sequence[str], manages_account: bool) -> Iterato
 
 
 def _offers(stack: Stack, region: str, zones: Sequence[str]) -> Iterator[Question]:
-    here = functools.partial(_ask, region=region, named=True)
+    here = functools.partial(ask, region=region, named=True)
     is_global = bool(stack.of("aws:rds/globalCluster:GlobalCluster"))
     for engine, version in stack.values("aws:rds/cluster:Cluster", region, "engine", "engineVersion"):
         yield here(
@@ -365,7 +289,7 @@ def _rule_groups(stack: Stack, region: str) -> Iterator[Question]:
             }
         )
         if wanted:
-            yield _ask(
+            yield ask(
                 f"rule-groups {scope.lower()}",
                 "AWS's rule groups",
                 "wafv2",
@@ -379,7 +303,7 @@ def _rule_groups(stack: Stack, region: str) -> Iterator[Question]:
 
 
 def _parameters(stack: Stack, region: str) -> Iterator[Question]:
-    here = functools.partial(_ask, region=region, named=True)
+    here = functools.partial(ask, region=region, named=True)
     for of, token, operation in (
         ("cluster", "clusterParameterGroup:ClusterParameterGroup", "DescribeEngineDefaultClusterParameters"),
         ("instance", "parameterGroup:ParameterGroup", "DescribeEngineDefaultParameters"),
@@ -410,7 +334,7 @@ def _parameters(stack: Stack, region: str) -> Iterator[Question]:
 
 
 def _quotas(stack: Stack, region: str) -> Iterator[Question]:
-    here = functools.partial(_ask, region=region, named=True)
+    here = functools.partial(ask, region=region, named=True)
     addresses = len(stack.of("aws:ec2/eip:Eip", region))
     yield here(
         "elastic-ips",
@@ -486,7 +410,7 @@ def _most_rules(stack: Stack, region: str) -> int:
 
 
 def _names(stack: Stack, region: str) -> Iterator[Question]:
-    here = functools.partial(_ask, region=region, named=True)
+    here = functools.partial(ask, region=region, named=True)
     for (name,) in stack.values("aws:eks/cluster:Cluster", region, "name"):
         yield here(
             "cluster-name",
@@ -518,7 +442,7 @@ def _network(stack: Stack, region: str) -> Iterator[Question]:
                 for endpoint in stack.of("aws:ec2/vpcEndpoint:VpcEndpoint", region)
                 if endpoint.get("privateDnsEnabled")
             )
-            yield _ask(
+            yield ask(
                 "existing-endpoints",
                 "no other interface endpoints with private DNS",
                 "ec2",
@@ -530,24 +454,3 @@ def _network(stack: Stack, region: str) -> Iterator[Question]:
                 region=region,
                 named=True,
             )
-
-
-def _ask(
-    check: str,
-    needs: str,
-    service: str,
-    operations: str | tuple[str, ...],
-    ask: Callable[..., Answer],
-    *arguments: object,
-    region: str = EDGE_REGION,
-    named: bool = False,
-) -> Question:
-    """A question. The name of one that is asked in each region ends in the region."""
-    return Question(
-        check=f"{check} {region}" if named else check,
-        needs=needs,
-        service=service,
-        region=region,
-        operations=(operations,) if isinstance(operations, str) else operations,
-        ask=lambda client: ask(client, *arguments),
-    )

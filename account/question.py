@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from settings.aws_limits import EDGE_REGION
+
 Client = Any
-"""A client of boto3, whose stubs are installed for one service only."""
+"""A client of boto3, whose stubs are installed for one service only, or one of `account.verify.clients`."""
 
 Status = Literal["pass", "fail", "unknown"]
 
 READS = ("Get", "List", "Describe", "Simulate")
 """Beginnings of the names of operations that change nothing."""
+EXCEPTIONS = frozenset({"cloudwatch:SetAlarmState", "logs:FilterLogEvents"})
+"""Other operations that questions may call. The first makes an alarm ring until CloudWatch evaluates it,
+and only `verify --messages` calls it. The second only reads."""
 
 _FORBIDDEN = ("AccessDenied", "Unauthorized", "AuthorizationError", "NotAuthorized")
 _PARALLEL = 16
@@ -23,6 +28,15 @@ _PARALLEL = 16
 
 class WritingError(Exception):
     """Raised if a question would call an operation that could change something."""
+
+
+class UnansweredError(Exception):
+    """Raised by a client that isn't one of boto3 if it gets no answer."""
+
+    def __init__(self, found: str, remedy: str = "check by hand") -> None:
+        """Says what happened, and what to do about it."""
+        super().__init__(found)
+        self.answer = Answer("unknown", found, remedy)
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,8 @@ class Question:
 
     def answer(self, client: Client) -> Answer:
         """Asks. An account that refuses the question, or can't be reached, leaves the answer unknown."""
-        client.meta.events.register("before-call", self._only_named)
+        if hasattr(client, "meta"):
+            client.meta.events.register("before-call", self._only_named)
         try:
             return self.ask(client)
         except ClientError as error:
@@ -71,7 +86,10 @@ class Question:
             return Answer(
                 "unknown", f"{self.service} can't be reached: {error}", "check the network and region"
             )
-
+        except UnansweredError as error:
+            return error.answer
+        except OSError as error:
+            return Answer("unknown", f"{self.service} doesn't answer: {error}", "check the network")
         except (KeyError, IndexError, TypeError, ValueError) as error:
             # One answer in an unexpected form must not hide all others.
             return Answer(
@@ -79,8 +97,51 @@ class Question:
             )
 
     def _only_named(self, model: Any, **_: object) -> None:
-        if model.name not in self.operations or not model.name.startswith(READS):
+        harmless = model.name.startswith(READS) or f"{self.service}:{model.name}" in EXCEPTIONS
+        if model.name not in self.operations or not harmless:
             raise WritingError(f"{self.check} calls {self.service}:{model.name}, which it doesn't declare")
+
+
+def ask(
+    check: str,
+    needs: str,
+    service: str,
+    operations: str | tuple[str, ...],
+    function: Callable[..., Answer],
+    *arguments: object,
+    region: str = EDGE_REGION,
+    named: bool = False,
+) -> Question:
+    """A question. The name of one that is asked in each region ends in the region."""
+    return Question(
+        check=f"{check} {region}" if named else check,
+        needs=needs,
+        service=service,
+        region=region,
+        operations=(operations,) if isinstance(operations, str) else operations,
+        ask=lambda client: function(client, *arguments),
+    )
+
+
+def passed(found: str) -> Answer:
+    """The answer of a check that finds no problem."""
+    return Answer("pass", found)
+
+
+def judged(problems: Collection[str], found: str, remedy: str) -> Answer:
+    """A fail if there are problems, or else a pass."""
+    return Answer("fail", "; ".join(problems), remedy) if problems else passed(found)
+
+
+def pages(client: Client, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+    """The items of all pages of an operation's response."""
+    for page in client.get_paginator(operation).paginate(**arguments):
+        yield from page.get(key, ())
+
+
+def missing(error: ClientError, *codes: str) -> bool:
+    """Whether an error has one of the codes, which say that something doesn't exist."""
+    return error.response.get("Error", {}).get("Code") in codes
 
 
 def answers(

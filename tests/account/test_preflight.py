@@ -18,8 +18,9 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from account import dns, prepared, question
-from account.preflight import SECRETS_PROVIDER, Caller, Stack, questions
+from account.preflight import SECRETS_PROVIDER, questions
 from account.question import READS, Answer, Question, answers
+from account.stack import Caller, Stack
 from settings import Settings
 from tests.functions.records import MOTO
 from tests.policy.scans import fixture_state

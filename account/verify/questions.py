@@ -1,0 +1,373 @@
+"""The questions to a deployed stack, from its settings and its state."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from account.question import Client, Question, ask
+from account.stack import Deployed, Stack
+from account.verify import cluster, data, edge, engine, messages, metrics, orders, prometheus
+from account.verify.https import Https
+from components.load_balancer import ORIGIN_SECRET_HEADER
+from components.monitoring.alerting import WATCHDOG
+from components.service.autoscaler import NAMESPACE as AUTOSCALER
+from functions.order_canary.order_canary import Target
+from settings import WORKLOAD_NAMESPACE
+from settings.aws_limits import EDGE_REGION
+
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+RECORD = "aws:route53/record:Record"
+NAMESPACES = (WORKLOAD_NAMESPACE, AUTOSCALER)
+BY_HAND = {
+    "aps.amazonaws.com": "let an alert fire in a development stack, or publish one: awscurl --service aps -X "
+    "POST ENDPOINTalertmanager/api/v2/alerts; its e-mail must arrive",
+    "budgets.amazonaws.com": "set `monitoring.spending.monthlyUsd` below what the month has cost, and wait a "
+    "day for the e-mail",
+    "costalerts.amazonaws.com": "set `monitoring.spending.anomalyUsd` to 1 until an e-mail comes",
+}
+"""Publisher → what shows that its messages arrive."""
+
+CLUSTER = "aws:eks/cluster:Cluster"
+
+Clients = Callable[[str, str], Client]
+
+
+def application_logs(cluster_name: str) -> str:
+    """The log group of a cluster's pods."""
+    return f"/aws/containerinsights/{cluster_name}/application"
+
+
+def questions(stack: Stack, clients: Clients, messages_too: bool = False) -> Iterator[Question]:
+    """All questions, in the order of a request's way.
+
+    Args:
+        stack: the deployed stack.
+        clients: makes clients, for questions that need several.
+        messages_too: whether to make an alarm ring for each topic.
+    """
+    yield from _edge(stack)
+    yield from _orders(stack, clients)
+    for region in stack.settings.regions:
+        yield from _hops(stack, region.name)
+        yield from _cluster(stack, region.name, len(region.availability_zones))
+        yield from _data(stack, region.name)
+        yield from _prometheus(stack, region.name)
+    for name in sorted({EDGE_REGION, *(region.name for region in stack.settings.regions)}):
+        yield from _metrics(stack, name)
+        yield from _messages(stack, name, messages_too)
+    yield from _by_hand(stack)
+    yield ask("second-preview", "a second preview is empty", "pulumi", "preview", engine.unchanged)
+
+
+def _edge(stack: Stack) -> Iterator[Question]:
+    host = stack.settings.domain.host
+    route = stack.settings.api.routes[0].path
+    yield ask("resolver", "the host is found", "dns", "A", edge.resolved, host)
+    for check, needs, function, *arguments in (
+        ("page", "CloudFront serves the web app", edge.page, host),
+        ("certificate", "the host's certificate, its chain and its dates are valid", edge.certificate, host),
+        ("old-tls", "TLS 1.0 and 1.1 are refused", edge.old_tls, host),
+        ("stranger", "the API refuses a request without a token", edge.stranger, host, route),
+        ("forged-subject", "nobody can forge `x-caller-subject`", edge.forged_subject, host, route),
+        ("encoded-dots", "encoded dots in a path are refused", edge.encoded_dots, host, route),
+        ("unknown-host", "an unknown host is refused", edge.unknown_host, host),
+    ):
+        yield ask(check, needs, "https", "GET", function, *arguments)
+    deployed = stack.deployed(RECORD)
+    wanted = sorted({(item["fqdn"].rstrip("."), item["type"]) for item in deployed})
+    for zone in sorted({item["zoneId"] for item in deployed}):
+        operation = "ListResourceRecordSets"
+        yield ask(
+            "records", "the zone has the deployed records", "route53", operation, edge.records, zone, wanted
+        )
+        if stack.settings.domain.dnssec:
+            name = stack.settings.domain.zone
+            needs = "the zone is signed, and its parent has the key"
+            yield ask("dnssec", needs, "route53", "GetDNSSEC", edge.dnssec, zone, name)
+    for item in stack.deployed("aws:route53/healthCheck:HealthCheck"):
+        if item["type"] == "HTTPS":
+            yield ask(
+                f"health-check {item['fqdn']}",
+                "Route 53 reaches order intake of each region",
+                "route53",
+                "GetHealthCheckStatus",
+                edge.health_check,
+                item.id,
+                item["fqdn"],
+            )
+
+
+def _orders(stack: Stack, clients: Clients) -> Iterator[Question]:
+    """With the canary's account, where there is one."""
+    for canary in stack.deployed("aws:synthetics/canary:Canary"):
+        variables: dict[str, str] = canary["runConfig"]["environmentVariables"]
+        target = Target(**{name: variables.get(name.upper(), "") for name in Target.__dataclass_fields__})
+        secret, home = variables.get("CLIENT_SECRET_ARN", ""), stack.settings.home
+        yield ask(
+            "order",
+            "an order passes every hop to a pod, and its repetition gets the same answer",
+            "secretsmanager",
+            "GetSecretValue",
+            orders.order,
+            target,
+            secret,
+            region=home,
+        )
+        yield from _routes(stack, clients, target, secret)
+
+
+def _routes(stack: Stack, clients: Clients, target: Target, secret: str) -> Iterator[Question]:
+    """A service other than the order service, asked without and with its scope."""
+    api, home = stack.settings.api, stack.settings.home
+    others = [route for route in api.routes if route.service != api.order_service]
+    if not others:
+        return
+    # A route that writes leads to the region that takes orders, so that region's log has the request.
+    route = max(others, key=lambda route: route.writes)
+    region = stack.settings.primary if route.writes else home
+    yield ask(
+        "scope",
+        "a token without the scope is refused",
+        "secretsmanager",
+        "GetSecretValue",
+        orders.scope,
+        Https(),
+        target,
+        secret,
+        route.path,
+        region=home,
+    )
+    for item in stack.deployed(CLUSTER, region):
+        yield ask(
+            "path",
+            "a service gets the path that the client sent, without the stage's name",
+            "logs",
+            "FilterLogEvents",
+            orders.path,
+            clients("secretsmanager", home),
+            Https(),
+            orders.with_scope(target, f"{target.scope.rpartition('/')[0]}/{route.service}"),
+            secret,
+            route.path,
+            application_logs(item["name"]),
+            region=region,
+        )
+
+
+def _hops(stack: Stack, region: str) -> Iterator[Question]:
+    """The load balancer and the API of a region, which this machine can't reach."""
+    here = functools.partial(ask, region=region, named=True)
+    health_host = stack.settings.domain.region_health(region)
+    for item in stack.deployed("aws:lb/loadBalancer:LoadBalancer", region):
+        if item["internal"] is False:
+            needs = "the load balancer accepts no connection from elsewhere than CloudFront"
+            yield here("direct", needs, "https", "connect", edge.direct, item["dnsName"])
+    for item in stack.deployed("aws:lb/listener:Listener", region):
+        if item["protocol"] == "HTTPS":
+            yield here(
+                "origin-secret",
+                "the load balancer forwards only requests with the origin's secret",
+                "elbv2",
+                "DescribeRules",
+                edge.origin_secret,
+                item["arn"],
+                ORIGIN_SECRET_HEADER,
+                health_host,
+            )
+    domains = [
+        (item["domainName"], item["domainNameId"])
+        for item in stack.deployed("aws:apigateway/domainName:DomainName", region)
+    ]
+    needs = "the API's private custom domains are available"
+    yield here("custom-domains", needs, "apigateway", "GetDomainName", edge.custom_domains, domains)
+    for item in stack.deployed("aws:apigatewayv2/vpcLink:VpcLink", region):
+        needs = "the API's VPC link carries requests"
+        yield here("vpc-link", needs, "apigatewayv2", "GetVpcLink", edge.vpc_link, item.id)
+    certificates = [item["arn"] for item in stack.deployed("aws:acm/certificate:Certificate", region)]
+    needs = "certificates are issued, in use and renewed"
+    yield here("certificates", needs, "acm", "DescribeCertificate", edge.issued, certificates)
+
+
+def _cluster(stack: Stack, region: str, zones: int) -> Iterator[Question]:
+    accounts = [
+        (item["namespace"], item["serviceAccount"])
+        for item in stack.deployed("aws:eks/podIdentityAssociation:PodIdentityAssociation", region)
+    ]
+    for check, needs, function, *arguments in (
+        ("nodes", "nodes of the platform's own node classes are ready", cluster.nodes),
+        ("deployments", "all pods are available", cluster.deployments, NAMESPACES),
+        ("pod-zones", "pods are ready in as many zones as promised", cluster.zones, NAMESPACES, zones),
+        ("pod-identities", "pods have the credentials of their service", cluster.identities, accounts),
+        (
+            "scaled-objects",
+            "KEDA reads the metrics of each service",
+            cluster.scaled_objects,
+            WORKLOAD_NAMESPACE,
+        ),
+        ("network-policies", "EKS enforces each network policy", cluster.network_policies),
+    ):
+        yield ask(check, needs, "kubernetes", "get", function, *arguments, region=region, named=True)
+
+
+def _data(stack: Stack, region: str) -> Iterator[Question]:
+    here = functools.partial(ask, region=region, named=True)
+    for item in stack.deployed("aws:rds/cluster:Cluster", region):
+        needs = "the database runs in several zones"
+        operations = ("DescribeDBClusters", "DescribeDBInstances")
+        yield here("database", needs, "rds", operations, data.database, item["clusterIdentifier"])
+    for item in stack.deployed("aws:rds/proxy:Proxy", region):
+        needs = "the proxy can sign in to each instance"
+        yield here("database-proxy", needs, "rds", "DescribeDBProxyTargets", data.proxy, item["name"])
+    regions = [item.name for item in stack.settings.regions]
+    for item in stack.deployed("aws:rds/globalCluster:GlobalCluster", region):
+        needs = "the global database has a connected member in each region"
+        name = item["globalClusterIdentifier"]
+        yield here(
+            "global-database", needs, "rds", "DescribeGlobalClusters", data.global_database, name, regions
+        )
+    for item in stack.deployed("aws:dynamodb/table:Table", region):
+        needs = "tables are active, with a replica in each other region"
+        others = [name for name in regions if name != region]
+        yield ask(
+            f"table {item['name']}",
+            needs,
+            "dynamodb",
+            "DescribeTable",
+            data.table,
+            item["name"],
+            others,
+            region=region,
+        )
+    for item in stack.deployed("aws:backup/selection:Selection", region):
+        needs = "each protected resource has been backed up within two days"
+        since = _created(item)
+        yield here("backups", needs, "backup", "ListBackupJobs", data.backups, item["resources"], since)
+    for item in stack.deployed("aws:secretsmanager/secretRotation:SecretRotation", region):
+        needs = "the database's password changes on time"
+        yield here("rotation", needs, "secretsmanager", "DescribeSecret", data.rotation, item["secretId"])
+    for item in stack.deployed("aws:msk/cluster:Cluster", region):
+        needs = "the Kafka cluster works"
+        yield here("brokers", needs, "kafka", "DescribeClusterV2", data.brokers, item["arn"])
+    for item in stack.deployed("aws:elasticache/replicationGroup:ReplicationGroup", region):
+        needs = "the cache has nodes in several zones"
+        yield here("cache", needs, "elasticache", "DescribeReplicationGroups", data.cache, item.id)
+
+
+def _created(item: Deployed) -> datetime:
+    """When a resource was created; the beginning of time if the state doesn't say."""
+    return datetime.fromisoformat(item.created) if item.created else datetime.fromtimestamp(0, UTC)
+
+
+def _prometheus(stack: Stack, region: str) -> Iterator[Question]:
+    here = functools.partial(ask, region=region)
+    for item in stack.deployed("aws:amp/scraper:Scraper", region):
+        needs = "scrapers are active"
+        yield here(f"scraper {item['alias']}", needs, "amp", "DescribeScraper", prometheus.scraper, item.id)
+    namespaces: dict[str, list[str]] = {}
+    for item in stack.deployed("aws:amp/ruleGroupNamespace:RuleGroupNamespace", region):
+        namespaces.setdefault(item["workspaceId"], []).append(item["name"])
+    for item in stack.deployed("aws:amp/workspace:Workspace", region):
+        endpoint, alias = item["prometheusEndpoint"], item["alias"]
+        needs = "everything that is scraped is up"
+        yield here(f"targets {alias}", needs, "prometheus", "QueryMetrics", prometheus.targets, endpoint)
+        if item.id in namespaces:
+            needs = "the rules and the alert manager's definition are active"
+            operations = ("DescribeRuleGroupsNamespace", "DescribeAlertManagerDefinition")
+            names = sorted(namespaces[item.id])
+            yield here(
+                f"definitions {alias}", needs, "amp", operations, prometheus.definitions, item.id, names
+            )
+            needs = "rules are evaluated"
+            yield here(f"rules {alias}", needs, "prometheus", "ListRules", prometheus.rules, endpoint)
+            needs = "alerts reach the alert manager"
+            operation = "ListAlertManagerAlerts"
+            yield here(
+                f"alert-manager {alias}",
+                needs,
+                "prometheus",
+                operation,
+                prometheus.alert_manager,
+                endpoint,
+                WATCHDOG,
+            )
+
+
+def _metrics(stack: Stack, region: str) -> Iterator[Question]:
+    here = functools.partial(ask, region=region, named=True)
+    alarms = {item["name"]: item.properties for item in stack.deployed(ALARM, region)}
+    needs = "each alarm's metric exists under our dimensions"
+    yield here("alarm-metrics", needs, "cloudwatch", "ListMetrics", metrics.exist, alarms)
+    needs = "no alarm rings or lacks data"
+    names = sorted(alarms)
+    yield here("alarms", needs, "cloudwatch", "DescribeAlarms", metrics.states, names, stack.platform)
+    groups = sorted(item["name"] for item in stack.deployed("aws:cloudwatch/logGroup:LogGroup", region))
+    needs = "each log group has events"
+    yield here("logs", needs, "logs", "DescribeLogStreams", metrics.logs, groups)
+    lags = {
+        metric: {name: alarm for name, alarm in alarms.items() if alarm.get("metricName") == metric}
+        for metric in ("AuroraGlobalDBReplicationLag", "ReplicationLatency")
+    }
+    of_database, of_tables = lags.values()
+    if of_database and region != stack.settings.primary:
+        choices = {name: next(metrics.metrics(alarm)) for name, alarm in of_database.items()}
+        needs = "the metric of the global database's lag has one of the documented dimensions"
+        yield here("lag-dimensions", needs, "cloudwatch", "ListMetrics", metrics.either, choices)
+    if of_database or of_tables:
+        needs = "databases and tables of other regions don't lag behind"
+        operation = "GetMetricStatistics"
+        yield here("lag", needs, "cloudwatch", operation, metrics.below, {**of_database, **of_tables})
+    partitions = {
+        name: next(metrics.metrics(alarm))
+        for name, alarm in alarms.items()
+        if alarm.get("metricName") == "OfflinePartitionsCount"
+    }
+    if partitions:
+        needs = "MSK reports the metric of offline partitions"
+        yield here("offline-partitions", needs, "cloudwatch", "ListMetrics", metrics.either, partitions)
+
+
+def _messages(stack: Stack, region: str, messages_too: bool) -> Iterator[Question]:
+    here = functools.partial(ask, region=region)
+    alarms = stack.deployed(ALARM, region)
+    for topic in stack.deployed("aws:sns/topic:Topic", region):
+        arn, name = topic["arn"], topic.name
+        needs = "each topic has subscribers, and all have confirmed"
+        yield here(
+            f"subscribers {name}", needs, "sns", "ListSubscriptionsByTopic", messages.subscriptions, arn
+        )
+        # These alarms are part of no other alarm, and no runbook of theirs changes anything.
+        mild = [
+            item["name"]
+            for item in alarms
+            if arn in (item["alarmActions"] or ()) and item["name"].endswith("-notifications-failed")
+        ]
+        needs = "CloudWatch publishes to each topic"
+        operations = ("DescribeAlarmHistory", *(("SetAlarmState",) if messages_too else ()))
+        function = messages.sent_by_alarm if messages_too else messages.from_alarms
+        for alarm in mild[:1]:
+            yield here(f"alarm-messages {name}", needs, "cloudwatch", operations, function, arn, alarm)
+    names = [item["name"] for item in stack.deployed("aws:rds/eventSubscription:EventSubscription", region)]
+    if names:
+        needs = "RDS may publish its events"
+        operation = "DescribeEventSubscriptions"
+        yield here("database-messages", needs, "rds", operation, messages.from_database, names, named=True)
+    queues = [item["url"] for item in stack.deployed("aws:sqs/queue:Queue", region)]
+    if queues:
+        needs = "no event has failed for good"
+        operation = "GetQueueAttributes"
+        yield here("dead-letters", needs, "sqs", operation, messages.dead_letters, queues, named=True)
+
+
+def _by_hand(stack: Stack) -> Iterator[Question]:
+    """What no API says."""
+    spending = bool(stack.settings.monitoring.spending)
+    for publisher, command in BY_HAND.items():
+        if spending or publisher == "aps.amazonaws.com":
+            needs = "messages of the other publishers arrive"
+            yield ask(f"messages {publisher}", needs, "none", (), messages.by_hand, publisher, command)
+    monitors = [item["arn"] for item in stack.deployed("aws:costexplorer/anomalyMonitor:AnomalyMonitor")]
+    if monitors:
+        needs = "the anomaly monitor evaluates costs"
+        yield ask("anomalies", needs, "ce", "GetAnomalyMonitors", messages.anomalies, monitors)
