@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import ssl
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from account.question import Answer, Client, judged, passed
 from account.verify.https import Https
@@ -23,20 +22,20 @@ PAUSE_SECONDS = 10
 """A pod's log lines take up to a minute to arrive."""
 
 
-def order(secrets: Client, target: Target, secret: str, tls: ssl.SSLContext | None = None) -> Answer:
+def order(secrets: Client, https: Https, target: Target, secret: str) -> Answer:
     """An order passes every hop to a pod, and its repetition gets the same answer.
 
     Args:
         secrets: the client.
+        https: has the certificate authorities to trust.
         target: whom to ask, and for which account.
         secret: ARN of the secret of the user pool's client.
-        tls: the certificate authorities to trust.
     """
     client_secret = _value(secrets, secret)
     try:
         # It prints a line for the canary's log, which must not end up in the answers.
         with contextlib.redirect_stdout(sys.stderr):
-            durations = walk(target, lambda: client_secret, tls)
+            durations = walk(target, lambda: client_secret, https.tls)
     except StepError as error:
         return Answer("fail", str(error), "see `order-canary` in docs/operations.md")
     return passed(
@@ -81,7 +80,7 @@ def path(
         group: log group of the pods.
         wait: waits for some seconds.
     """
-    asked = f"{route}/verify-{uuid.uuid4().hex}"
+    asked = f"{route}/verify-{uuid4().hex}"
     begin = int(datetime.now(UTC).timestamp() * 1000)
     try:
         status = _ask(https, target, _value(secrets, secret), asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -93,7 +93,7 @@ def definitions(amp: Client, workspace: str, namespaces: Sequence[str]) -> Answe
 
 def targets(workspaces: Workspaces, endpoint: str) -> Answer:
     """Every target that is scraped is up."""
-    found = workspaces.get(endpoint, f"api/v1/query?query={quote('up')}")["data"]["result"]
+    found = workspaces.get(endpoint, "api/v1/query?query=up")["data"]["result"]
     down = sorted(
         f"{item['metric'].get('job', '')} {item['metric'].get('instance', '')}".strip()
         for item in found

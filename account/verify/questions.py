@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from account.question import Client, Question, ask
 from account.stack import Deployed, Stack
 from account.verify import cluster, data, edge, engine, messages, metrics, orders, prometheus
-from account.verify.https import Https
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.monitoring.alerting import WATCHDOG
 from components.service.autoscaler import NAMESPACE as AUTOSCALER
@@ -111,6 +110,7 @@ def _orders(stack: Stack, clients: Clients) -> Iterator[Question]:
             "secretsmanager",
             "GetSecretValue",
             orders.order,
+            clients("https", home),
             target,
             secret,
             region=home,
@@ -133,7 +133,7 @@ def _routes(stack: Stack, clients: Clients, target: Target, secret: str) -> Iter
         "secretsmanager",
         "GetSecretValue",
         orders.scope,
-        Https(),
+        clients("https", home),
         target,
         secret,
         route.path,
@@ -147,7 +147,7 @@ def _routes(stack: Stack, clients: Clients, target: Target, secret: str) -> Iter
             "FilterLogEvents",
             orders.path,
             clients("secretsmanager", home),
-            Https(),
+            clients("https", home),
             orders.with_scope(target, f"{target.scope.rpartition('/')[0]}/{route.service}"),
             secret,
             route.path,

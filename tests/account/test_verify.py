@@ -1,0 +1,466 @@
+"""Whole runs against a stack that is as it should be: AWS's answers are validated against botocore's models,
+and everything else comes from hosts on this machine."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import socket
+import ssl
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.credentials import Credentials
+from botocore.stub import Stubber
+
+from account import dns
+from account.__main__ import main
+from account.question import EXCEPTIONS, READS, Answer, Question, answers
+from account.stack import Stack
+from account.verify import metrics
+from account.verify import questions as verify
+from account.verify.cluster import CREDENTIALS, POLICY_ENDPOINTS, ZONE
+from account.verify.https import Https
+from account.verify.kubernetes import Kubernetes
+from account.verify.prometheus import Workspaces
+from account.verify.questions import BY_HAND
+from tests.account.deployed import deployed, deployed_state
+from tests.account.loopback import Asked, Loopback, Reply, loopback
+from tests.account.test_verify_edge import right
+from tests.functions.order_path_stub import OrderPathStub
+from tests.functions.order_path_stub import Reply as OrderReply
+
+BOTO: Any = boto3
+NOW = datetime.now(UTC)
+OWN = ("https", "dns", "kubernetes", "prometheus", "pulumi", "none")
+"""Services that aren't AWS's."""
+Json = Mapping[str, Any]
+
+
+def of_each(stack: Stack, token: str, key: str) -> list[str]:
+    return [item[key] for item in stack.deployed(token)]
+
+
+def stubbed(stack: Stack) -> Mapping[str, Callable[[Json], Json]]:
+    """Operation → its response to parameters, in an account in which everything is right."""
+    alarms = [(item["name"], item.properties) for item in stack.deployed(verify.ALARM)]
+    known = [metric for _, alarm in alarms for metric in metrics.metrics(alarm)]
+    topics = of_each(stack, "aws:sns/topic:Topic", "arn")
+    records = [
+        {"Name": f"{item['fqdn'].rstrip('.')}.", "Type": item["type"]}
+        for item in stack.deployed("aws:route53/record:Record")
+    ]
+    members = [
+        {"DBClusterArn": f"arn:aws:rds:{region.name}:1:cluster:x", "SynchronizationStatus": "connected"}
+        for region in stack.settings.regions
+    ]
+    when = {"createdAt": NOW, "modifiedAt": NOW}
+    active = {"status": {"statusCode": "ACTIVE"}, "data": b"", **when}
+
+    def always(response: Json) -> Callable[[Json], Json]:
+        return lambda _: response
+
+    def list_metrics(asked: Json) -> Json:
+        return {
+            "Metrics": [
+                {"Dimensions": [{"Name": key, "Value": value} for key, value in metric.dimensions]}
+                for metric in known
+                if (metric.namespace, metric.name) == (asked["Namespace"], asked["MetricName"])
+            ]
+        }
+
+    return {
+        "ListResourceRecordSets": always(
+            {"ResourceRecordSets": records, "IsTruncated": False, "MaxItems": "300"}
+        ),
+        "GetDNSSEC": always(
+            {
+                "Status": {"ServeSignature": "SIGNING"},
+                "KeySigningKeys": [{"Name": "key", "KeyTag": 7, "Status": "ACTIVE"}],
+            }
+        ),
+        "GetHealthCheckStatus": always(
+            {"HealthCheckObservations": [{"StatusReport": {"Status": "Success: HTTP Status Code 200, OK"}}]}
+        ),
+        "GetSecretValue": always({"SecretString": "the-secret"}),
+        "FilterLogEvents": lambda asked: {
+            "events": [{"message": f"GET /api/accounts/{asked['filterPattern'].strip(chr(34))} 404"}]
+        },
+        "DescribeRules": always(
+            {
+                "Rules": [
+                    {
+                        "Priority": "1",
+                        "Conditions": [{"HttpHeaderConfig": {"HttpHeaderName": "X-Origin-Secret"}}],
+                        "Actions": [{"Type": "forward"}],
+                    }
+                ]
+            }
+        ),
+        "GetDomainName": always({"domainNameStatus": "AVAILABLE"}),
+        "GetVpcLink": always({"VpcLinkStatus": "AVAILABLE"}),
+        "DescribeCertificate": always(
+            {
+                "Certificate": {
+                    "DomainName": "trade.example.com",
+                    "Status": "ISSUED",
+                    "InUseBy": ["x"],
+                    "NotAfter": NOW + timedelta(days=300),
+                }
+            }
+        ),
+        "DescribeDBClusters": always({"DBClusters": [{"Status": "available"}]}),
+        "DescribeDBInstances": always(
+            {
+                "DBInstances": [
+                    {"DBInstanceIdentifier": zone, "DBInstanceStatus": "available", "AvailabilityZone": zone}
+                    for zone in ("a", "b")
+                ]
+            }
+        ),
+        "DescribeDBProxyTargets": always(
+            {"Targets": [{"Type": "RDS_INSTANCE", "TargetHealth": {"State": "AVAILABLE"}}]}
+        ),
+        "DescribeGlobalClusters": always({"GlobalClusters": [{"GlobalClusterMembers": members}]}),
+        "DescribeEventSubscriptions": always({"EventSubscriptionsList": [{"Status": "active"}]}),
+        "DescribeTable": always(
+            {
+                "Table": {
+                    "TableStatus": "ACTIVE",
+                    "Replicas": [
+                        {"RegionName": region.name, "ReplicaStatus": "ACTIVE"}
+                        for region in stack.settings.regions
+                    ],
+                }
+            }
+        ),
+        "ListBackupJobs": always({"BackupJobs": [{"State": "COMPLETED"}]}),
+        "DescribeSecret": always({"Name": "master", "RotationEnabled": True, "LastRotatedDate": NOW}),
+        "DescribeClusterV2": always({"ClusterInfo": {"ClusterName": "brokers", "State": "ACTIVE"}}),
+        "DescribeReplicationGroups": always(
+            {
+                "ReplicationGroups": [
+                    {
+                        "Status": "available",
+                        "AutomaticFailover": "enabled",
+                        "MultiAZ": "enabled",
+                        "NodeGroups": [
+                            {
+                                "NodeGroupId": "1",
+                                "NodeGroupMembers": [
+                                    {"PreferredAvailabilityZone": zone} for zone in ("a", "b")
+                                ],
+                            }
+                        ],
+                    }
+                ]
+            }
+        ),
+        "DescribeScraper": always(
+            {
+                "scraper": {
+                    "alias": "pods",
+                    "scraperId": "s-1",
+                    "arn": "arn:aws:aps:us-east-1:1:scraper/s-1",
+                    "roleArn": "arn:aws:iam::1:role/x",
+                    "status": {"statusCode": "ACTIVE"},
+                    "createdAt": NOW,
+                    "lastModifiedAt": NOW,
+                    "scrapeConfiguration": {"configurationBlob": b""},
+                    "source": {"vpcConfiguration": {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}},
+                    "destination": {
+                        "ampConfiguration": {"workspaceArn": "arn:aws:aps:us-east-1:1:workspace/x"}
+                    },
+                }
+            }
+        ),
+        "DescribeRuleGroupsNamespace": always(
+            {"ruleGroupsNamespace": {"arn": "arn:aws:aps:us-east-1:1:x", "name": "alerts", **active}}
+        ),
+        "DescribeAlertManagerDefinition": always({"alertManagerDefinition": active}),
+        "ListMetrics": list_metrics,
+        "GetMetricStatistics": always({"Datapoints": [{"Maximum": 1.0}]}),
+        "DescribeAlarms": always(
+            {"MetricAlarms": [{"AlarmName": name, "StateValue": "OK"} for name, _ in alarms]}
+        ),
+        "DescribeAlarmHistory": always(
+            {
+                "AlarmHistoryItems": [
+                    {"HistorySummary": f"Successfully executed action {topic}"} for topic in topics
+                ]
+            }
+        ),
+        "SetAlarmState": always({}),
+        "DescribeLogStreams": always({"logStreams": [{"lastEventTimestamp": 1}]}),
+        "ListSubscriptionsByTopic": always(
+            {
+                "Subscriptions": [
+                    {"SubscriptionArn": "arn:aws:sns:us-east-1:1:x:1", "Endpoint": "a@example.com"}
+                ]
+            }
+        ),
+        "GetQueueAttributes": always({"Attributes": {"ApproximateNumberOfMessages": "0"}}),
+        "GetAnomalyMonitors": always(
+            {
+                "AnomalyMonitors": [
+                    {"MonitorName": "costs", "MonitorType": "CUSTOM", "LastEvaluatedDate": "2026-11-27"}
+                ]
+            }
+        ),
+    }
+
+
+def cluster_objects() -> Mapping[str, Any]:
+    """Path → the items of a list, or an object, in a cluster in which everything is right."""
+    labels, ready = {"app": "x"}, {"conditions": [{"type": "Ready", "status": "True"}]}
+    constraint = {"topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule"}
+    deployment = {
+        "metadata": {"namespace": "trading", "name": "orders"},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": labels},
+            "template": {"spec": {"topologySpreadConstraints": [constraint]}},
+        },
+        "status": {"availableReplicas": 3},
+    }
+    pods = [
+        {
+            "metadata": {"namespace": "trading", "name": zone, "labels": labels},
+            "spec": {
+                "nodeName": zone,
+                "serviceAccountName": "orders",
+                "containers": [{"env": [{"name": CREDENTIALS}]}],
+            },
+            "status": {"phase": "Running", **ready},
+        }
+        for zone in "abc"
+    ]
+    found: dict[str, Any] = {
+        "/api/v1/nodes": [{"metadata": {"name": z, "labels": {ZONE: z}}, "status": ready} for z in "abc"],
+        "/apis/keda.sh/v1alpha1/namespaces/trading/scaledobjects": [
+            {"metadata": {"namespace": "trading", "name": "orders"}, "status": ready}
+        ],
+        "/api/v1/namespaces/kube-system/configmaps/amazon-vpc-cni": {
+            "data": {"enable-network-policy-controller": "true"}
+        },
+        "/apis/networking.k8s.io/v1/networkpolicies": [
+            {"metadata": {"namespace": "trading", "name": "deny"}}
+        ],
+        POLICY_ENDPOINTS: [{"spec": {"policyRef": {"namespace": "trading", "name": "deny"}}}],
+    }
+    for namespace in verify.NAMESPACES:
+        found[f"/apis/apps/v1/namespaces/{namespace}/deployments"] = [deployment]
+        found[f"/api/v1/namespaces/{namespace}/pods"] = pods
+    return found
+
+
+def prometheus(asked: Asked) -> Reply:
+    """A workspace in which everything is right."""
+    if asked.path.endswith("/alerts"):
+        return Reply(200, json.dumps([{"labels": {"alertname": verify.WATCHDOG}}]).encode())
+    rules = [{"rules": [{"name": "rule", "health": "ok"}]}]
+    data = {"result": [{"metric": {"job": "services"}, "value": [1, "1"]}], "groups": rules}
+    return Reply(200, json.dumps({"data": data}).encode())
+
+
+class Platform:
+    """A deployed stack: makes clients, and counts their calls."""
+
+    def __init__(self, stack: Stack, host: Loopback, orders: OrderPathStub) -> None:
+        self.stack, self.host, self.orders = stack, host, orders
+        self.stubs = dict(stubbed(stack))
+        self.objects = dict(cluster_objects())
+        self.changes: list[tuple[str, str]] = []
+        self.calls: list[str] = []
+        self._lock = threading.Lock()
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            self._closed = unused.getsockname()
+
+    def answer(self, asked: Asked) -> Reply:
+        """What the host answers, whichever part of the platform is asked."""
+        if asked.path.startswith("/workspaces/"):
+            return prometheus(asked)
+        if asked.headers.get("authorization") != "Bearer token":
+            return right(asked)
+        if asked.path not in self.objects:
+            return Reply(404)
+        found = self.objects[asked.path]
+        return Reply(200, json.dumps({"items": found} if isinstance(found, list) else found).encode())
+
+    def preview(self) -> list[tuple[str, str]]:
+        return self.changes
+
+    def __call__(self, service: str, region: str) -> Any:
+        match service:
+            case "https":
+                return Https(_trusting(self.host, self.orders), self._address)
+            case "dns" | "none":
+                return None
+            case "pulumi":
+                return self
+            case "kubernetes":
+                api = Kubernetes(
+                    "https://unused", b64encode(self.host.certificate.encode()).decode(), lambda: "token"
+                )
+                api._https, api._host = self.host.https(), self.stack.settings.domain.host  # pyright: ignore[reportPrivateUsage]
+                return api
+            case "prometheus":
+                client = Workspaces(lambda: Credentials("x", "x"), region, self.host.https())
+                return _Renamed(client, self.stack.settings.domain.host)
+            case _:
+                return self._aws(service, region)
+
+    def _address(self, host: str) -> tuple[str, int]:
+        if host.endswith(".elb.amazonaws.com"):
+            return self._closed
+        if host == "127.0.0.1":
+            return host, int(self.orders.url.rpartition(":")[2])
+        return "127.0.0.1", self.host.port
+
+    def _aws(self, service: str, region: str) -> Any:
+        client = BOTO.client(service, region_name=region, aws_access_key_id="x", aws_secret_access_key="x")
+        parameters: list[Json] = []
+
+        def built(params: Json, **_: object) -> None:
+            parameters.append(params)
+
+        client.meta.events.register("before-parameter-build", built)
+        client.meta.events.register_first(
+            "before-call", functools.partial(self._answer, service, client, parameters)
+        )
+        return client
+
+    def _answer(self, service: str, client: Any, parameters: list[Json], model: Any, **_: object) -> Any:
+        with self._lock:
+            self.calls.append(f"{service}:{model.name}")
+        response = self.stubs[model.name](parameters[-1])
+        name = next(key for key, value in client.meta.method_to_api_mapping.items() if value == model.name)
+        Stubber(client).add_response(name, dict(response))  # validates it
+        return type("Http", (), {"status_code": 200})(), {**response, "ResponseMetadata": {}}
+
+
+class _Renamed:
+    """A client of workspaces whose endpoints all lead to one host."""
+
+    def __init__(self, client: Workspaces, host: str) -> None:
+        self._client, self._host = client, host
+
+    def get(self, endpoint: str, path: str) -> Any:
+        return self._client.get(re.sub(r"//[^/]+/", f"//{self._host}/", endpoint), path)
+
+
+def _trusting(host: Loopback, orders: OrderPathStub) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=host.certificate)
+    context.load_verify_locations(cadata=orders.certificate)
+    return context
+
+
+def with_canary_at(url: str) -> Stack:
+    """The fixture stack `full`, whose canary asks another host."""
+    state = [dict(item) for item in deployed_state("full")]
+    for item in state:
+        if item["type"] == "aws:synthetics/canary:Canary":
+            found = dict(item["outputs"])
+            variables = {
+                **found["runConfig"]["environmentVariables"],
+                "APP_URL": url,
+                "TOKEN_URL": f"{url}/oauth2/token",
+            }
+            item["outputs"] = {
+                **found,
+                "runConfig": {**found["runConfig"], "environmentVariables": variables},
+            }
+    return deployed("full", state)
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A platform in which everything is right."""
+    monkeypatch.setattr(dns, "addresses", lambda name: frozenset({"192.0.2.1"}))
+    monkeypatch.setattr(dns, "delegation_keys", lambda name: frozenset({7}))
+    monkeypatch.setattr("account.verify.edge.LEAST_DAYS", 0)
+    orders = OrderPathStub()
+    orders.replies["unknown"] = OrderReply(403, {}, b"")
+    found: list[Platform] = []
+    stack = with_canary_at(orders.url)
+    with loopback(lambda asked: found[0].answer(asked), name=stack.settings.domain.host) as host:
+        found.append(Platform(stack, host, orders))
+        yield found[0]
+    orders.stop()
+
+
+def asked(platform: Platform, messages: bool = False) -> list[Question]:
+    return [*verify.questions(platform.stack, platform, messages)]
+
+
+def run(platform: Platform, messages: bool = False) -> dict[str, Answer]:
+    return {found.check: answer for found, answer in answers(asked(platform, messages), platform)}
+
+
+def test_platform_in_which_everything_is_right_passes(platform: Platform) -> None:
+    found = run(platform)
+    rest = {check: answer for check, answer in found.items() if answer.status != "pass"}
+    # `path` is asked with the stub's 403, which a service of its own scope must not answer.
+    assert sorted(rest) == sorted([*(f"messages {name}" for name in BY_HAND), "path"]), rest
+    assert len(found) == len(asked(platform))
+
+
+def test_planted_problems_are_found(platform: Platform) -> None:
+    platform.changes.append(("update", "alb-us-east-1"))
+    platform.stubs["GetVpcLink"] = lambda _: {"VpcLinkStatus": "INACTIVE"}
+    platform.stubs["ListBackupJobs"] = lambda _: {"BackupJobs": []}
+    platform.stubs["DescribeLogStreams"] = lambda _: {"logStreams": []}
+    platform.stubs["ListMetrics"] = lambda _: {"Metrics": []}
+    platform.objects[POLICY_ENDPOINTS] = []
+    platform.orders.replies["order"] = OrderReply(503, {}, b"")
+    failing = {check.partition(" ")[0] for check, answer in run(platform).items() if answer.status == "fail"}
+    assert failing == {
+        *("second-preview", "vpc-link", "backups", "logs", "alarm-metrics", "lag-dimensions"),
+        *("offline-partitions", "network-policies", "order", "path"),
+    }
+
+
+@pytest.mark.parametrize("messages", [False, True])
+def test_run_calls_only_what_it_declares(platform: Platform, messages: bool) -> None:
+    run(platform, messages)
+    of_aws = [item for item in asked(platform, messages) if item.service not in OWN]
+    declared = {f"{item.service}:{name}" for item in of_aws for name in item.operations}
+    # The question about the path reads the canary's secret with a client of its own.
+    assert set(platform.calls) <= declared
+    others = {name for name in declared if not name.partition(":")[2].startswith(READS)}
+    assert others == (EXCEPTIONS if messages else EXCEPTIONS - {"cloudwatch:SetAlarmState"})
+    assert {item.method for item in platform.host.asked} == {"GET"}
+    sent = [(item.method, item.path) for item in platform.orders.asked if item.method != "GET"]
+    assert {path for _, path in sent} == {"/oauth2/token", "/api/orders"}
+
+
+def test_messages_end_in_the_state_in_which_they_began(platform: Platform) -> None:
+    states: list[tuple[str, str]] = []
+    platform.stubs["SetAlarmState"] = lambda asked: (
+        states.append((asked["AlarmName"], asked["StateValue"])) or {}
+    )
+    run(platform, messages=True)
+    topics = platform.stack.deployed("aws:sns/topic:Topic")
+    assert len(states) == 2 * len(topics)
+    assert {name for name, value in states if value == "ALARM"} == {
+        name for name, value in states if value == "OK"
+    }
+
+
+def test_questions_have_distinct_names(platform: Platform) -> None:
+    names = [item.check for item in asked(platform)]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_state_that_is_none_is_refused(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("{}")
+    assert main(["verify", "--stack", "dev", "--state", str(path)]) == 2
+    assert "nor that of `pulumi stack export`" in capsys.readouterr().err
