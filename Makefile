@@ -59,6 +59,7 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 	$(BIN)/python -m tests.unit.architecture
 	$(BIN)/python -m tests.unit.alarms
 	$(BIN)/python -m tests.unit.quotas
+	$(BIN)/python -m tests.account.assumptions
 	$(BIN)/python -m tests.report.makespan
 	$(BIN)/python -m tests.policy.aliases
 	$(BIN)/python -m tests.policy.controls

@@ -47,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         resources = _resources(options.stack, getattr(options, "preview", None))
         if options.command == "preflight":
             return _preflight(options.stack, resources, options.json)
-        found = deployer(resources, asked(_stack(options.stack, resources, None)))
+        stack = _stack(options.stack, resources, None)
+        found = deployer(resources, {*asked(stack), *verify.asked(stack)})
     except (
         EngineError,
         PlannedError,

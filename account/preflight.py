@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from account import checks, prepared
 from account.policy import deployer
 from account.prepared import DEPLOY_SECONDS
-from account.question import Answer, Question, ask
+from account.question import Answer, Question, actions, ask
 from account.stack import Caller, Stack
 from report.planned import region_of
 from settings.aws_limits import CLOUDFRONT_PREFIX_LIST_WEIGHT, EDGE_REGION
@@ -81,17 +81,7 @@ def asked(stack: Stack) -> set[str]:
         anybody = Caller("123456789012", "arn:aws:iam::123456789012:role/deploy")
         key = prepared.secrets_alias("any")
         stack = dataclasses.replace(stack, caller=anybody, secrets_key=key)
-    return {
-        _ACTIONS.get(f"{item.service}:{name}", f"{_PREFIXES.get(item.service, item.service)}:{name}")
-        for item in questions(stack)
-        for name in item.operations
-    }
-
-
-_PREFIXES = {"service-quotas": "servicequotas"}
-"""Service in boto3 → prefix of its actions, where they differ."""
-_ACTIONS: Mapping[str, str] = {"apigateway:GetAccount": "apigateway:GET"}
-"""Operation → IAM action, where they have different names."""
+    return actions(questions(stack))
 
 
 def _account(stack: Stack) -> Iterator[Question]:

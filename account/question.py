@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ Status = Literal["pass", "fail", "unknown"]
 
 READS = ("Get", "List", "Describe", "Simulate")
 """Beginnings of the names of operations that change nothing."""
-EXCEPTIONS = frozenset({"cloudwatch:SetAlarmState", "logs:FilterLogEvents"})
+EXCEPTIONS = frozenset({"cloudwatch:SetAlarmState", "logs:FilterLogEvents", "prometheus:QueryMetrics"})
 """Other operations that questions may call. The first makes an alarm ring until CloudWatch evaluates it,
-and only `verify --messages` calls it. The second only reads."""
+and only `verify --messages` calls it. The others only read."""
 
 _FORBIDDEN = ("AccessDenied", "Unauthorized", "AuthorizationError", "NotAuthorized")
 _PARALLEL = 16
@@ -63,6 +64,8 @@ class Question:
     operations: tuple[str, ...]
     """The operations of the service's API that it calls."""
     ask: Callable[[Client], Answer]
+    also: tuple[str, ...] = ()
+    """What it asks others than the service, such as `HTTPS POST /oauth2/token`."""
 
     def answer(self, client: Client) -> Answer:
         """Asks. An account that refuses the question, or can't be reached, leaves the answer unknown."""
@@ -111,6 +114,7 @@ def ask(
     *arguments: object,
     region: str = EDGE_REGION,
     named: bool = False,
+    also: tuple[str, ...] = (),
 ) -> Question:
     """A question. The name of one that is asked in each region ends in the region."""
     return Question(
@@ -120,6 +124,7 @@ def ask(
         region=region,
         operations=(operations,) if isinstance(operations, str) else operations,
         ask=lambda client: function(client, *arguments),
+        also=also,
     )
 
 
@@ -142,6 +147,40 @@ def pages(client: Client, operation: str, key: str, **arguments: Any) -> Iterato
 def missing(error: ClientError, *codes: str) -> bool:
     """Whether an error has one of the codes, which say that something doesn't exist."""
     return error.response.get("Error", {}).get("Code") in codes
+
+
+OTHERS = {"https": "HTTPS", "dns": "DNS", "kubernetes": "Kubernetes", "pulumi": "pulumi", "none": ""}
+"""Services that aren't AWS's → what they are called."""
+_PREFIXES = {
+    "amp": "aps",
+    "apigatewayv2": "apigateway",
+    "elbv2": "elasticloadbalancing",
+    "prometheus": "aps",
+    "service-quotas": "servicequotas",
+}
+"""Service → prefix of its IAM actions, where they differ."""
+
+
+def actions(questions: Iterable[Question]) -> set[str]:
+    """The IAM actions that questions need."""
+    # API Gateway's actions are HTTP methods.
+    return {
+        "apigateway:GET" if name.startswith("apigateway:") else name
+        for item in questions
+        for name in asked(item)
+        if re.fullmatch(r"[a-z0-9-]+:\w+", name)
+    }
+
+
+def asked(question: Question) -> list[str]:
+    """What a question asks, for people: operations of AWS's APIs with the prefix of their IAM actions, and
+    what it asks others."""
+    if question.service in OTHERS:
+        own = [f"{OTHERS[question.service]} {name}" for name in question.operations]
+    else:
+        prefix = _PREFIXES.get(question.service, question.service)
+        own = [f"{prefix}:{name}" for name in question.operations]
+    return [*own, *question.also]
 
 
 def answers(

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from account import prepared
 from account.question import Client
 from policy.scan.plan import State, logical_name
-from report.planned import region_of
+from report.planned import UNKNOWN, region_of
 from settings import Settings
 from settings.aws_limits import EDGE_REGION
 
@@ -49,8 +49,8 @@ class Deployed:
     """When it was created, in ISO 8601; empty if the state doesn't say."""
 
     def __getitem__(self, key: str) -> Any:
-        """A property; an empty string if it is not known yet."""
-        return self.properties.get(key, "")
+        """A property; `UNKNOWN` if it is not known yet."""
+        return self.properties.get(key, UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Stack:
         return [
             Deployed(
                 logical_name(item),
-                item.get("id", ""),
+                item.get("id", UNKNOWN),
                 {**item.get("inputs", {}), **item.get("outputs", {})},
                 item.get("created", ""),
             )

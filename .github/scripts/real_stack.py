@@ -2,7 +2,7 @@
 
 - `real_stack.py preview STACK FOLDER` reports what a deployment would change, and saves its plan.
 - `real_stack.py deploy STACK [--approved FILE]` deploys, if the account is ready and the plan is the approved
-one.
+one, and asks the deployed stack whether it does what it is for.
 - `real_stack.py drift STACK FOLDER` reports what in the account differs from the stack's state.
 
 All call the engine that the action installed, with the state backend that PULUMI_BACKEND_URL names.
@@ -42,7 +42,8 @@ BLOCKED = 1
 """Exit status of `python -m report` for a change that the gate blocks; after it, the report is complete."""
 
 UNKNOWN = 3
-"""Exit status of `python -m account preflight` if nothing fails, and something could not be asked."""
+"""Exit status of `python -m account preflight` and `verify` if nothing fails, and something could not be
+asked."""
 
 SHOWN_VALUES = 20
 """Changed properties that the report of a drift shows for each resource."""
@@ -160,6 +161,7 @@ def deploy(stack: str, approved: Path | None) -> int:
             status, _ = streamed([*command, *POLICIES], {RESULT_VARIABLE: str(_result(log))})
         if not status:
             print(switches.proof(_result(log), preview=False), flush=True)
+            _verify(stack)
     return status
 
 
@@ -169,6 +171,20 @@ def _is_ready(stack: str, preview: Path) -> bool:
     command = [sys.executable, "-m", "account", "preflight", "--stack", stack, "--preview", str(preview)]
     status, _ = streamed(command)
     return status in (0, UNKNOWN)
+
+
+def _verify(stack: str) -> None:
+    """Asks the deployed stack whether it does what it is for.
+
+    A problem is a warning, because the deployment is done, and some answers need time after a first one.
+    """
+    status, _ = streamed([sys.executable, "-m", "account", "verify", "--stack", stack])
+    if status not in (0, UNKNOWN):
+        print(
+            f"::warning title=make verify STACK={stack}::the deployment is done, but the stack doesn't do "
+            "everything that it is for: this step's log says what",
+            flush=True,
+        )
 
 
 def _platform(stack: str) -> tuple[str, list[str]]:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from account.question import Client, Question, ask
+from account.question import Client, Question, actions, ask
 from account.stack import Deployed, Stack
 from account.verify import cluster, data, edge, engine, messages, metrics, orders, prometheus
 from components.load_balancer import ORIGIN_SECRET_HEADER
@@ -28,9 +28,14 @@ BY_HAND = {
 }
 """Publisher → what shows that its messages arrive."""
 
+TOKEN = "HTTPS POST /oauth2/token"  # noqa: S105 - a request
 CLUSTER = "aws:eks/cluster:Cluster"
 
 Clients = Callable[[str, str], Client]
+
+
+def no_clients(service: str, region: str) -> Client:
+    """For questions that nobody asks."""
 
 
 def application_logs(cluster_name: str) -> str:
@@ -58,6 +63,11 @@ def questions(stack: Stack, clients: Clients, messages_too: bool = False) -> Ite
         yield from _messages(stack, name, messages_too)
     yield from _by_hand(stack)
     yield ask("second-preview", "a second preview is empty", "pulumi", "preview", engine.unchanged)
+
+
+def asked(stack: Stack) -> set[str]:
+    """The IAM actions of all questions, also for a stack that is only planned."""
+    return actions(questions(stack, no_clients))
 
 
 def _edge(stack: Stack) -> Iterator[Question]:
@@ -114,6 +124,7 @@ def _orders(stack: Stack, clients: Clients) -> Iterator[Question]:
             target,
             secret,
             region=home,
+            also=(TOKEN, "HTTPS GET /", "HTTPS POST /api/orders"),
         )
         yield from _routes(stack, clients, target, secret)
 
@@ -138,6 +149,7 @@ def _routes(stack: Stack, clients: Clients, target: Target, secret: str) -> Iter
         secret,
         route.path,
         region=home,
+        also=(TOKEN, f"HTTPS GET {route.path}"),
     )
     for item in stack.deployed(CLUSTER, region):
         yield ask(
@@ -153,6 +165,7 @@ def _routes(stack: Stack, clients: Clients, target: Target, secret: str) -> Iter
             route.path,
             application_logs(item["name"]),
             region=region,
+            also=("secretsmanager:GetSecretValue", TOKEN, f"HTTPS GET {route.path}/verify-…"),
         )
 
 
@@ -330,23 +343,21 @@ def _metrics(stack: Stack, region: str) -> Iterator[Question]:
 
 def _messages(stack: Stack, region: str, messages_too: bool) -> Iterator[Question]:
     here = functools.partial(ask, region=region)
-    alarms = stack.deployed(ALARM, region)
+    alarms = [item["name"] for item in stack.deployed(ALARM, region)]
     for topic in stack.deployed("aws:sns/topic:Topic", region):
         arn, name = topic["arn"], topic.name
         needs = "each topic has subscribers, and all have confirmed"
         yield here(
             f"subscribers {name}", needs, "sns", "ListSubscriptionsByTopic", messages.subscriptions, arn
         )
-        # These alarms are part of no other alarm, and no runbook of theirs changes anything.
-        mild = [
-            item["name"]
-            for item in alarms
-            if arn in (item["alarmActions"] or ()) and item["name"].endswith("-notifications-failed")
-        ]
+        # It is part of no other alarm, and each topic reports the other's failures (`AlarmTopics`).
+        scope = "edge" if name.startswith("monitoring") else "regional"
+        other = "warning" if name.endswith("critical") else "critical"
+        failing = [alarm for alarm in alarms if alarm.endswith(f"{scope}-{other}-notifications-failed")]
         needs = "CloudWatch publishes to each topic"
         operations = ("DescribeAlarmHistory", *(("SetAlarmState",) if messages_too else ()))
         function = messages.sent_by_alarm if messages_too else messages.from_alarms
-        for alarm in mild[:1]:
+        for alarm in failing:
             yield here(f"alarm-messages {name}", needs, "cloudwatch", operations, function, arn, alarm)
     names = [item["name"] for item in stack.deployed("aws:rds/eventSubscription:EventSubscription", region)]
     if names:

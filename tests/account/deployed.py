@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from account.stack import Stack
@@ -26,7 +27,7 @@ def deployed_state(name: str) -> list[State]:
     ]
 
 
-def deployed(name: str, state: list[State] | None = None) -> Stack:
+def deployed(name: str, state: Sequence[State] | None = None) -> Stack:
     """A fixture stack.
 
     Args:

@@ -21,7 +21,8 @@ from botocore.stub import Stubber
 
 from account import dns
 from account.__main__ import main
-from account.question import EXCEPTIONS, READS, Answer, Question, answers
+from account.policy import deployer
+from account.question import EXCEPTIONS, OTHERS, READS, Answer, Question, answers
 from account.stack import Stack
 from account.verify import metrics
 from account.verify import questions as verify
@@ -30,16 +31,21 @@ from account.verify.https import Https
 from account.verify.kubernetes import Kubernetes
 from account.verify.prometheus import Workspaces
 from account.verify.questions import BY_HAND
+from settings.aws_limits import MANAGED_POLICIES
 from tests.account.deployed import deployed, deployed_state
 from tests.account.loopback import Asked, Loopback, Reply, loopback
 from tests.account.test_verify_edge import right
 from tests.functions.order_path_stub import OrderPathStub
 from tests.functions.order_path_stub import Reply as OrderReply
+from tests.policy.scans import fixture_state
 
 BOTO: Any = boto3
 NOW = datetime.now(UTC)
-OWN = ("https", "dns", "kubernetes", "prometheus", "pulumi", "none")
-"""Services that aren't AWS's."""
+UNCALLED = {
+    *("prometheus:QueryMetrics", "prometheus:ListRules", "prometheus:ListAlertManagerAlerts"),
+    "logs:FilterLogEvents",
+}
+"""What the SDK has no operations for, and what the stand-in's 403 makes unnecessary."""
 Json = Mapping[str, Any]
 
 
@@ -380,11 +386,19 @@ def with_canary_at(url: str) -> Stack:
     return deployed("full", state)
 
 
+def found_everywhere(name: str) -> frozenset[str]:
+    return frozenset({"192.0.2.1"})
+
+
+def delegated(name: str) -> frozenset[int]:
+    return frozenset({7})
+
+
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """A platform in which everything is right."""
-    monkeypatch.setattr(dns, "addresses", lambda name: frozenset({"192.0.2.1"}))
-    monkeypatch.setattr(dns, "delegation_keys", lambda name: frozenset({7}))
+    monkeypatch.setattr(dns, "addresses", found_everywhere)
+    monkeypatch.setattr(dns, "delegation_keys", delegated)
     monkeypatch.setattr("account.verify.edge.LEAST_DAYS", 0)
     orders = OrderPathStub()
     orders.replies["unknown"] = OrderReply(403, {}, b"")
@@ -430,15 +444,20 @@ def test_planted_problems_are_found(platform: Platform) -> None:
 @pytest.mark.parametrize("messages", [False, True])
 def test_run_calls_only_what_it_declares(platform: Platform, messages: bool) -> None:
     run(platform, messages)
-    of_aws = [item for item in asked(platform, messages) if item.service not in OWN]
-    declared = {f"{item.service}:{name}" for item in of_aws for name in item.operations}
-    # The question about the path reads the canary's secret with a client of its own.
-    assert set(platform.calls) <= declared
+    questions = asked(platform, messages)
+    declared = {
+        f"{item.service}:{name}"
+        for item in questions
+        if item.service not in OTHERS
+        for name in item.operations
+    }
+    declared |= {name for item in questions for name in item.also if not name.startswith("HTTPS ")}
+    assert set(platform.calls) == declared - UNCALLED
     others = {name for name in declared if not name.partition(":")[2].startswith(READS)}
     assert others == (EXCEPTIONS if messages else EXCEPTIONS - {"cloudwatch:SetAlarmState"})
     assert {item.method for item in platform.host.asked} == {"GET"}
-    sent = [(item.method, item.path) for item in platform.orders.asked if item.method != "GET"]
-    assert {path for _, path in sent} == {"/oauth2/token", "/api/orders"}
+    sent = {f"HTTPS {item.method} {item.path}" for item in platform.orders.asked if item.method != "GET"}
+    assert sent == {name for item in questions for name in item.also if name.startswith("HTTPS POST ")}
 
 
 def test_messages_end_in_the_state_in_which_they_began(platform: Platform) -> None:
@@ -449,6 +468,9 @@ def test_messages_end_in_the_state_in_which_they_began(platform: Platform) -> No
     run(platform, messages=True)
     topics = platform.stack.deployed("aws:sns/topic:Topic")
     assert len(states) == 2 * len(topics)
+    rung = {name for name, _ in states}
+    actions = [item["alarmActions"] for item in platform.stack.deployed(verify.ALARM) if item["name"] in rung]
+    assert sorted(arn for each in actions for arn in each) == sorted(topic["arn"] for topic in topics)
     assert {name for name, value in states if value == "ALARM"} == {
         name for name, value in states if value == "OK"
     }
@@ -457,6 +479,17 @@ def test_messages_end_in_the_state_in_which_they_began(platform: Platform) -> No
 def test_questions_have_distinct_names(platform: Platform) -> None:
     names = [item.check for item in asked(platform)]
     assert sorted(set(names)) == sorted(names)
+
+
+def test_role_that_deploys_may_ask() -> None:
+    """Its policies are made from a plan, which has no outputs."""
+    planned = fixture_state("full")
+    wanted = verify.asked(deployed("full", planned))
+    assert wanted == verify.asked(deployed("full"))
+    found = deployer(planned, wanted)
+    assert len(found.policies) <= MANAGED_POLICIES
+    allowed = {action.lower() for action in found.actions}
+    assert {action for action in wanted if action.lower() not in allowed} == set()
 
 
 def test_state_that_is_none_is_refused(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

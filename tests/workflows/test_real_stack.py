@@ -77,13 +77,16 @@ class Job:
         package.mkdir(exist_ok=True)
         (package / "__main__.py").write_text(REPORT.replace("STATUS", str(status)))
 
-    def account(self, status: int) -> None:
-        """The preflight. It must get all resources of the preview."""
+    def account(self, status: int, verified: int = 0) -> None:
+        """The preflight, which must get all resources of the preview, and what is asked afterwards."""
         package = self.folder / "account"
         package.mkdir(exist_ok=True)
         (package / "__main__.py").write_text(
             "import json, pathlib, sys\n"
             "given = dict(zip(sys.argv[2::2], sys.argv[3::2]))\n"
+            "if sys.argv[1] == 'verify':\n"
+            "    print('verify', given['--stack'])\n"
+            f"    sys.exit({verified})\n"
             "steps = json.loads(pathlib.Path(given['--preview']).read_text())['steps']\n"
             "print(sys.argv[1], given['--stack'], len(steps), 'steps')\n"
             f"sys.exit({status})\n"
@@ -241,6 +244,23 @@ def test_account_is_asked_before_anything_changes(
     calls = [call[0] for call in job.programs.calls("pulumi")]
     assert calls == (["preview"] if ends else ["preview", "up"])
     assert "--show-sames" in job.programs.calls("pulumi")[0]
+
+
+@pytest.mark.parametrize(("verified", "warns"), [(0, False), (3, False), (1, True), (2, True)])
+def test_deployed_stack_is_asked_and_problems_are_warnings(
+    job: Job, capsys: pytest.CaptureFixture[str], verified: int, warns: bool
+) -> None:
+    job.account(0, verified)
+    assert job.run("deploy", "dev") == 0
+    text = capsys.readouterr().out
+    assert "verify dev" in text
+    assert ("::warning title=make verify STACK=dev::the deployment is done" in text) == warns
+
+
+def test_stack_whose_deployment_fails_is_not_asked(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    job.engine(DIGEST, up="sys.exit(3)")
+    assert job.run("deploy", "dev") == 3
+    assert "verify dev" not in capsys.readouterr().out
 
 
 def change(digest: Any, edit: str) -> Any:
