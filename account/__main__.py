@@ -49,8 +49,10 @@ def main(arguments: Sequence[str]) -> int:
             return _preflight(options.stack, resources, options.json)
         stack = _stack(options.stack, resources, None)
         found = deployer(resources, {*asked(stack), *verify.asked(stack)})
+    except EngineError as error:
+        print(f"error: {error}: {error.answer.remedy}", file=sys.stderr)
+        return 2
     except (
-        EngineError,
         PlannedError,
         PolicyError,
         SettingsError,

@@ -16,6 +16,9 @@ POLICY_ENDPOINTS = "/apis/networking.k8s.aws/v1alpha1/policyendpoints"
 """What EKS's network policy controller makes of each policy, and the nodes' agents enforce (aws/
 amazon-network-policy-controller-k8s, read 2026-11-27)."""
 
+CLOSED_PORT = 65_000
+"""A port on which no pod listens and that no policy opens."""
+
 Labels = Mapping[str, str]
 
 
@@ -183,6 +186,41 @@ def network_policies(cluster: Kubernetes) -> Answer:
         f"{len(wanted)} network policies are enforced",
         "`kubectl get policyendpoints -A` shows what EKS enforces; a policy without pods has none",
     )
+
+
+def closed_ports(cluster: Kubernetes, namespace: str) -> Answer:
+    """Nodes drop connections that no network policy allows.
+
+    The API server connects to a pod: to its own port, which the policies open for the VPC, and to a port that
+    none opens. Without enforcement, the pod's kernel refuses the second connection at once.
+    """
+    pods = [
+        (pod, container["ports"][0]["containerPort"], _ready_path(container))
+        for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods")
+        for container in pod["spec"]["containers"][:1]
+        if _is_ready(pod) and container.get("ports")
+    ]
+    if not pods:
+        return Answer("unknown", f"no pod of {namespace} is ready", "see `deployments` of the same region")
+    pod, port, path = pods[0]
+    name = pod["metadata"]["name"]
+    opened = cluster.reach(namespace, name, port, path)
+    if opened != "answered":
+        return Answer(
+            "unknown",
+            f"the API server's connection to port {port} of {_name(pod)} is {opened}",
+            "see that the cluster's security group admits its own members",
+        )
+    closed = cluster.reach(namespace, name, CLOSED_PORT, "/")
+    return judged(
+        [] if closed == "dropped" else [f"a connection to port {CLOSED_PORT} of {_name(pod)} is {closed}"],
+        f"a connection to port {CLOSED_PORT} of {_name(pod)}, which no policy allows, is dropped",
+        "see `network-policies` of the same region, and the network policy logs of the node",
+    )
+
+
+def _ready_path(container: Any) -> str:
+    return container.get("readinessProbe", {}).get("httpGet", {}).get("path", "/")
 
 
 def _policy(endpoint: Any) -> str:

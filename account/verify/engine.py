@@ -50,7 +50,8 @@ class Engine:
         try:
             done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         except OSError as error:
-            raise EngineError(f"pulumi can't be run: {error.strerror}", "install the Pulumi CLI") from None
+            remedy = "install the Pulumi CLI, or run this command with `python -m sandbox exec --`"
+            raise EngineError(f"pulumi can't be run: {error.strerror}", remedy) from None
         if done.returncode:
             reason = (done.stderr or done.stdout).strip().splitlines()[-3:]
             raise EngineError(f"`{' '.join(command)}` ended with {done.returncode}: {' '.join(reason)}")

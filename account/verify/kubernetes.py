@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import ssl
 import subprocess
 from base64 import b64decode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from account.question import UnansweredError
 from account.verify.https import Https
+
+Reached = Literal["answered", "refused", "dropped"]
+"""A pod answered, its kernel refused the connection, or something on the way dropped it."""
 
 
 class Kubernetes:
@@ -51,6 +55,26 @@ class Kubernetes:
             raise UnansweredError(f"{path} of the cluster answers {response.status}")
         return response.json()
 
+    def reach(self, namespace: str, pod: str, port: int, path: str) -> Reached:
+        """What becomes of a request that the API server sends to a port of a pod.
+
+        Raises:
+            UnansweredError: the caller may not send it.
+        """
+        target = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
+        try:
+            response = self._https.send(self._host, target, {"Authorization": f"Bearer {self._token()}"})
+        except TimeoutError:
+            return "dropped"  # the API server waits for longer
+        if response.status in (401, 403):
+            raise UnansweredError(
+                f"not allowed to get {target} of the cluster", "name your role in `cluster.adminRoleArns`"
+            )
+        if response.status == 503 and b"refused" in response.body:
+            return "refused"
+        timed_out = any(word in response.body for word in (b"i/o timeout", b"deadline exceeded"))
+        return "dropped" if response.status == 503 and timed_out else "answered"
+
     def items(self, path: str) -> list[Any]:
         """The objects of a list; none if the cluster doesn't know their kind."""
         try:
@@ -59,8 +83,9 @@ class Kubernetes:
             return []
 
 
+@functools.cache
 def cluster_token(name: str, region: str) -> str:
-    """A token for a cluster.
+    """A token for a cluster. It lasts longer than all questions take.
 
     Raises:
         UnansweredError: the AWS CLI is missing, or gets no token.

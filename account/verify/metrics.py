@@ -16,9 +16,16 @@ NEEDS_DATA = ("breaching", "missing")
 """Treatments of missing data that need a metric: the alarm rings, or never leaves INSUFFICIENT_DATA."""
 SHOWN = 8
 """Names that an answer lists."""
-QUIET_LOGS = ("aws-waf-logs-", "slow-log", "iam-db-auth-error", "master-rotation", "scraper/")
+QUIET_LOGS = (
+    "aws-waf-logs-",
+    "slow-log",
+    "iam-db-auth-error",
+    "master-rotation",
+    "/prometheus/",
+    "API-Gateway-Execution-Logs",
+)
 """Parts of the names of log groups that get events only when something happens: a refused request, a slow
-command, a rejected sign-in, a rotation, a scraper's error."""
+command, a rejected sign-in, a rotation, an error of a rule, a scraper or the API."""
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,7 @@ def _cluster(stack: Stack, region: str, zones: int) -> Iterator[Question]:
             WORKLOAD_NAMESPACE,
         ),
         ("network-policies", "EKS enforces each network policy", cluster.network_policies),
+        ("closed-ports", "nodes drop what no policy allows", cluster.closed_ports, WORKLOAD_NAMESPACE),
     ):
         yield ask(check, needs, "kubernetes", "get", function, *arguments, region=region, named=True)
 

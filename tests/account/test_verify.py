@@ -26,7 +26,7 @@ from account.question import EXCEPTIONS, OTHERS, READS, Answer, Question, answer
 from account.stack import Stack
 from account.verify import metrics
 from account.verify import questions as verify
-from account.verify.cluster import CREDENTIALS, POLICY_ENDPOINTS, ZONE
+from account.verify.cluster import CLOSED_PORT, CREDENTIALS, POLICY_ENDPOINTS, ZONE
 from account.verify.https import Https
 from account.verify.kubernetes import Kubernetes
 from account.verify.prometheus import Workspaces
@@ -241,7 +241,7 @@ def cluster_objects() -> Mapping[str, Any]:
             "spec": {
                 "nodeName": zone,
                 "serviceAccountName": "orders",
-                "containers": [{"env": [{"name": CREDENTIALS}]}],
+                "containers": [{"env": [{"name": CREDENTIALS}], "ports": [{"containerPort": 8080}]}],
             },
             "status": {"phase": "Running", **ready},
         }
@@ -260,6 +260,9 @@ def cluster_objects() -> Mapping[str, Any]:
         ],
         POLICY_ENDPOINTS: [{"spec": {"policyRef": {"namespace": "trading", "name": "deny"}}}],
     }
+    reach = "/api/v1/namespaces/trading/pods/a"
+    found[f"{reach}:8080/proxy/"] = {}
+    found[f"{reach}:{CLOSED_PORT}/proxy/"] = Reply(503, b"i/o timeout")
     for namespace in verify.NAMESPACES:
         found[f"/apis/apps/v1/namespaces/{namespace}/deployments"] = [deployment]
         found[f"/api/v1/namespaces/{namespace}/pods"] = pods
@@ -298,6 +301,8 @@ class Platform:
         if asked.path not in self.objects:
             return Reply(404)
         found = self.objects[asked.path]
+        if isinstance(found, Reply):
+            return found
         return Reply(200, json.dumps({"items": found} if isinstance(found, list) else found).encode())
 
     def preview(self) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 
 from account.question import Answer, UnansweredError, ask
 from account.verify import cluster
-from account.verify.cluster import CREDENTIALS, POLICY_ENDPOINTS, ZONE
+from account.verify.cluster import CLOSED_PORT, CREDENTIALS, POLICY_ENDPOINTS, ZONE
 from account.verify.kubernetes import Kubernetes, cluster_token
-from tests.account.loopback import Asked, Reply, loopback
+from tests.account.loopback import HOST, Asked, Reply, loopback
 
 Json = Mapping[str, Any]
 Objects = Mapping[str, Any]
@@ -59,6 +60,16 @@ def policy_endpoint(name: str) -> Json:
     return {"spec": {"policyRef": {"namespace": "trading", "name": name}}}
 
 
+def listening() -> Json:
+    probe = {"readinessProbe": {"httpGet": {"path": "/readyz"}}, "ports": [{"containerPort": 8080}]}
+    found = pod("a")
+    return {**found, "spec": {**found["spec"], "containers": [probe]}}
+
+
+POD = f"{PODS}/orders-a"
+CLOSED = f"{POD}:{CLOSED_PORT}/proxy/"
+REFUSED = Reply(503, b"dial tcp 10.0.0.1:65000: connect: connection refused")
+DROPPED = Reply(503, b"dial tcp 10.0.0.1:65000: i/o timeout")
 ZONES = [node("a", "us-east-1a"), node("b", "us-east-1b"), node("c", "us-east-1c")]
 ENABLED = {"data": {"enable-network-policy-controller": "true"}}
 
@@ -68,6 +79,8 @@ def of(objects: Objects, check: Callable[..., Answer], *arguments: Any, status: 
         assert asked.method == "GET"
         if asked.headers.get("authorization") != "Bearer token" or status:
             return Reply(status or 401)
+        if isinstance(objects.get(asked.path), Reply):
+            return objects[asked.path]
         if asked.path not in objects:
             return Reply(404)
         found = objects[asked.path]
@@ -154,6 +167,13 @@ CASES: list[tuple[Any, ...]] = [
         "nothing enforces trading/orders",
     ),
     (
+        cluster.closed_ports,
+        ("trading",),
+        {PODS: [listening()], f"{POD}:8080/proxy/readyz": Reply(204), CLOSED: DROPPED},
+        {PODS: [listening()], f"{POD}:8080/proxy/readyz": Reply(204), CLOSED: REFUSED},
+        "a connection to port 65000 of trading/orders-a is refused",
+    ),
+    (
         cluster.network_policies,
         (),
         {SWITCH: ENABLED},
@@ -198,6 +218,26 @@ def test_check_that_may_not_be_asked_is_unknown(
 
 def test_pods_that_do_not_run_say_nothing_about_credentials() -> None:
     assert of({PODS: []}, cluster.identities, [("trading", "orders")]).status == "unknown"
+
+
+def test_pods_that_the_api_server_does_not_reach_say_nothing_about_policies() -> None:
+    objects = {PODS: [listening()], f"{POD}:8080/proxy/readyz": DROPPED}
+    answer = of(objects, cluster.closed_ports, "trading")
+    assert (answer.status, "port 8080 of trading/orders-a is dropped" in answer.found) == ("unknown", True)
+    assert of({PODS: []}, cluster.closed_ports, "trading").status == "unknown"
+
+
+def test_connection_that_nobody_answers_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("account.verify.https.SECONDS", 0.2)
+
+    def wait(_: Asked) -> Reply:
+        time.sleep(0.5)
+        return Reply(200)
+
+    with loopback(wait) as host:
+        api = Kubernetes("https://unused", b64encode(host.certificate.encode()).decode(), lambda: "token")
+        api._https, api._host = host.https(), HOST  # pyright: ignore[reportPrivateUsage]
+        assert api.reach("trading", "orders", CLOSED_PORT, "/") == "dropped"
 
 
 def test_other_answers_are_unknown() -> None:

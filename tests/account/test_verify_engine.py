@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from account.__main__ import main
 from account.question import Answer, ask
 from account.verify.engine import Engine, EngineError, unchanged
 
@@ -49,11 +50,15 @@ def test_preview_that_fails_is_unknown(tmp_path: Path, monkeypatch: pytest.Monke
     assert "ended with 255: error: no access to the state" in answer.found
 
 
-def test_engine_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="pulumi can't be run: No such file"):
         Engine("dev").export()
-    assert asked(Engine("dev")).remedy == "install the Pulumi CLI"
+    assert asked(Engine("dev")).remedy.startswith("install the Pulumi CLI")
+    assert main(["verify", "--stack", "dev"]) == 2
+    assert "No such file or directory: install the Pulumi CLI" in capsys.readouterr().err
 
 
 def test_state_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ SUBSTITUTES = {
     r"make preflight STACK=(\w+)": (
         r"python -m account preflight --stack \1 --json > preflight.json || [ $? -ne 2 ]"
     ),
+    # Nothing runs in the sandbox's cluster, and moto has none of the stack's resources.
+    r"make verify STACK=(\w+)": (r"python -m account verify --stack \1 --json > verify.json || [ $? -ne 2 ]"),
     # Nobody can answer the engine's question.
     r"pulumi up ": "pulumi up --yes ",
     # Otherwise, the engine would use the home of the tests' user, whatever HOME is.
@@ -219,6 +221,33 @@ def test_preflight_finds_what_the_commands_prepared(walk: Walk) -> None:
     found = {item["check"]: item for item in json.loads((walk.project / "preflight.json").read_text())}
     assert found["secrets-provider"]["status"] == "pass"
     assert found["state-key"]["status"] == "pass"
+
+
+def test_deployed_stack_is_asked_in_its_cluster_and_by_a_second_preview(walk: Walk) -> None:
+    found = {item["check"]: item for item in json.loads((walk.project / "verify.json").read_text())}
+    assert found["second-preview"] == {
+        "check": "second-preview",
+        "status": "pass",
+        "found": "a second preview is empty",
+        "remedy": "",
+    }
+    asked = {
+        "nodes": ("fail", "the cluster has no nodes"),
+        "deployments": (
+            "fail",
+            r"trading/accounts has 0 of \d+ replicas; .*trading/orders has 0 of \d+ replicas.*",
+        ),
+        "pod-zones": ("fail", r"trading/accounts is ready in 0 of \d zones; .*"),
+        "pod-identities": ("unknown", "no pod with a Pod Identity association runs"),
+        "scaled-objects": ("fail", "KEDA can't scale trading/.*"),
+        "network-policies": ("fail", ".*nothing enforces .*trading/default-deny.*"),
+    }
+    for check, (status, text) in asked.items():
+        item = found[f"{check} {REGION}"]
+        assert (item["status"], bool(re.search(text, item["found"]))) == (status, True), item
+    # moto is asked about everything else, and no answer is a pass by mistake.
+    assert found[f"database {REGION}"]["status"] == "unknown"
+    assert len(found) > 40
 
 
 @functools.cache
