@@ -10,6 +10,9 @@ from account.question import Answer, Client, judged, pages, passed
 
 DAYS = 14
 """How far back messages are evidence."""
+FAILED = "Failed"
+"""Beginning of the summary of an action that failed. Others begin with `Successfully executed action` (outputs
+of `describe-alarm-history` in public repositories, read 2026-11-27)."""
 ATTEMPTS = 6
 PAUSE_SECONDS = 5
 
@@ -49,7 +52,7 @@ def from_alarms(cloudwatch: Client, topic: str, alarm: str) -> Answer:
         )
         if topic in item["HistorySummary"] + item.get("HistoryData", "")
     ]
-    failed = [text for text in actions if text.startswith("Failed")]
+    failed = [text for text in actions if text.startswith(FAILED)]
     if failed:
         return Answer(
             "fail",
@@ -86,7 +89,7 @@ def sent_by_alarm(
                 text = item["HistorySummary"]
                 if topic in text + item.get("HistoryData", ""):
                     return judged(
-                        [text] if text.startswith("Failed") else [],
+                        [text] if text.startswith(FAILED) else [],
                         text,
                         "see that the policies of the topic and of its key let cloudwatch.amazonaws.com "
                         "publish",

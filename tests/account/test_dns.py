@@ -52,6 +52,20 @@ def test_zone_without_delegation_has_none() -> None:
         assert dns.name_servers("example.com.", server) == frozenset()
 
 
+def test_keys_of_a_delegation_are_those_of_its_ds_records() -> None:
+    digest = struct.pack("!HBB", 4711, 13, 2) + b"digest"
+    with resolver(record(43, digest), record(46, b"signature")) as server:
+        assert dns.delegation_keys("example.com", server) == {4711}
+    with resolver() as server:
+        assert dns.delegation_keys("example.com", server) == frozenset()
+
+
+def test_addresses_of_a_host() -> None:
+    assert dns.addresses("127.0.0.1") == {"127.0.0.1"}
+    with pytest.raises(socket.gaierror):
+        dns.addresses("unknown.invalid")
+
+
 def test_answer_to_another_question_is_refused() -> None:
     with resolver(number=1) as server, pytest.raises(OSError, match="another question"):
         dns.name_servers("example.com", server)

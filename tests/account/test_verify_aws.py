@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from account import dns
 from account.verify import data, edge, messages, metrics, prometheus
 from account.verify.metrics import Metric
 from tests.account.cases import Case, Json, ask
+from tests.account.test_verify_edge import CHECKS as OF_THE_EDGE
+from tests.account.test_verify_prometheus import CASES as OF_PROMETHEUS
 
 NOW = datetime.datetime.now(datetime.UTC)
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -553,6 +556,24 @@ def test_check_that_may_not_be_asked_is_unknown(case: Case, code: str) -> None:
     answer = ask(case, [code])
     assert answer.status == "unknown"
     assert answer.found.startswith("not allowed to call ")
+
+
+def test_every_check_has_a_case() -> None:
+    """Those that ask others than AWS have their cases in other files."""
+    elsewhere = {
+        *(check.__name__ for check, _ in OF_THE_EDGE),
+        *("direct", "resolved"),
+        *(check.__name__ for check, *_ in OF_PROMETHEUS),
+        *("sent_by_alarm", "by_hand"),  # below, and in whole runs
+    }
+    functions = {
+        name
+        for module in (data, edge, messages, metrics, prometheus)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if inspect.signature(value).return_annotation == "Answer"
+    }
+    assert functions == {case.ask.__name__ for case in CASES} | elsewhere
 
 
 def test_metrics_never_seen_are_listed() -> None:

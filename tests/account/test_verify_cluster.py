@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from base64 import b64encode
@@ -214,6 +215,15 @@ def test_check_that_may_not_be_asked_is_unknown(
     assert answer.status == "unknown"
     assert answer.found.startswith("not allowed to get /")
     assert "cluster.adminRoleArns" in answer.remedy
+
+
+def test_every_check_has_a_case() -> None:
+    functions = {
+        name
+        for name, value in vars(cluster).items()
+        if inspect.isfunction(value) and value.__module__ == cluster.__name__ and not name.startswith("_")
+    }
+    assert functions == {check.__name__ for check, *_ in CASES}
 
 
 def test_pods_that_do_not_run_say_nothing_about_credentials() -> None:
