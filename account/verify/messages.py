@@ -11,8 +11,8 @@ from account.question import Answer, Client, judged, pages, passed
 DAYS = 14
 """How far back messages are evidence."""
 FAILED = "Failed"
-"""Beginning of the summary of an action that failed. Others begin with `Successfully executed action` (outputs
-of `describe-alarm-history` in public repositories, read 2026-11-27)."""
+"""Beginning of the summary of an action that failed. Others begin with `Successfully executed action`
+(outputs of `describe-alarm-history` in public repositories, read 2026-11-27)."""
 ATTEMPTS = 6
 PAUSE_SECONDS = 5
 

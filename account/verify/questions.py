@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from account.question import Client, Question, actions, ask
@@ -319,27 +319,53 @@ def _metrics(stack: Stack, region: str) -> Iterator[Question]:
     groups = sorted(item["name"] for item in stack.deployed("aws:cloudwatch/logGroup:LogGroup", region))
     needs = "each log group has events"
     yield here("logs", needs, "logs", "DescribeLogStreams", metrics.logs, groups)
-    lags = {
-        metric: {name: alarm for name, alarm in alarms.items() if alarm.get("metricName") == metric}
-        for metric in ("AuroraGlobalDBReplicationLag", "ReplicationLatency")
-    }
-    of_database, of_tables = lags.values()
+    yield from _lags(stack, region, alarms)
+    partitions = _on(alarms, "OfflinePartitionsCount")
+    if partitions:
+        choices = {name: next(metrics.metrics(alarm)) for name, alarm in partitions.items()}
+        needs = "MSK reports the metric of offline partitions"
+        yield here("offline-partitions", needs, "cloudwatch", "ListMetrics", metrics.either, choices)
+
+
+def _lags(stack: Stack, region: str, alarms: Mapping[str, metrics.Properties]) -> Iterator[Question]:
+    """How far the data of a region lags behind, where there is more than one."""
+    of_database = _on(alarms, "AuroraGlobalDBReplicationLag")
+    of_tables = _on(alarms, "ReplicationLatency")
     if of_database and region != stack.settings.primary:
         choices = {name: next(metrics.metrics(alarm)) for name, alarm in of_database.items()}
         needs = "the metric of the global database's lag has one of the documented dimensions"
-        yield here("lag-dimensions", needs, "cloudwatch", "ListMetrics", metrics.either, choices)
+        yield ask(
+            "lag-dimensions",
+            needs,
+            "cloudwatch",
+            "ListMetrics",
+            metrics.either,
+            choices,
+            region=region,
+            named=True,
+        )
     if of_database or of_tables:
         needs = "databases and tables of other regions don't lag behind"
-        operation = "GetMetricStatistics"
-        yield here("lag", needs, "cloudwatch", operation, metrics.below, {**of_database, **of_tables})
-    partitions = {
-        name: next(metrics.metrics(alarm))
+        watched = {**of_database, **of_tables}
+        yield ask(
+            "lag",
+            needs,
+            "cloudwatch",
+            "GetMetricStatistics",
+            metrics.below,
+            watched,
+            region=region,
+            named=True,
+        )
+
+
+def _on(alarms: Mapping[str, metrics.Properties], metric: str) -> dict[str, metrics.Properties]:
+    """The alarms that compare a metric."""
+    return {
+        name: alarm
         for name, alarm in alarms.items()
-        if alarm.get("metricName") == "OfflinePartitionsCount"
+        if any(found.name == metric for found in metrics.metrics(alarm))
     }
-    if partitions:
-        needs = "MSK reports the metric of offline partitions"
-        yield here("offline-partitions", needs, "cloudwatch", "ListMetrics", metrics.either, partitions)
 
 
 def _messages(stack: Stack, region: str, messages_too: bool) -> Iterator[Question]:

@@ -437,11 +437,14 @@ def test_planted_problems_are_found(platform: Platform) -> None:
     platform.stubs["ListBackupJobs"] = lambda _: {"BackupJobs": []}
     platform.stubs["DescribeLogStreams"] = lambda _: {"logStreams": []}
     platform.stubs["ListMetrics"] = lambda _: {"Metrics": []}
+    platform.stubs["GetMetricStatistics"] = lambda asked: {
+        "Datapoints": [{"Maximum": 60_000.0 if asked["MetricName"] == "ReplicationLatency" else 1.0}]
+    }
     platform.objects[POLICY_ENDPOINTS] = []
     platform.orders.replies["order"] = OrderReply(503, {}, b"")
     failing = {check.partition(" ")[0] for check, answer in run(platform).items() if answer.status == "fail"}
     assert failing == {
-        *("second-preview", "vpc-link", "backups", "logs", "alarm-metrics", "lag-dimensions"),
+        *("second-preview", "vpc-link", "backups", "logs", "alarm-metrics", "lag-dimensions", "lag"),
         *("offline-partitions", "network-policies", "order", "path"),
     }
 
