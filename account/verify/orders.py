@@ -46,12 +46,12 @@ def order(secrets: Client, https: Https, target: Target, secret: str) -> Answer:
 def scope(secrets: Client, https: Https, target: Target, secret: str, path: str) -> Answer:
     """A token for orders doesn't open another service."""
     try:
-        response = _ask(https, target, _value(secrets, secret), path)
+        status = _ask(https, target, _value(secrets, secret), path)
     except StepError as error:
         return Answer("unknown", str(error), "see `order-canary` in docs/operations.md")
     return judged(
-        [f"{path} answers {response} to a token with {target.scope}"] if response not in REFUSED else [],
-        f"{path} answers {response} to a token with {target.scope}",
+        [f"{path} answers {status} to a token with {target.scope}"] if status not in REFUSED else [],
+        f"{path} answers {status} to a token with {target.scope}",
         "see that the method's scope is in the API: deploy again",
     )
 
