@@ -24,6 +24,8 @@ EXCEPTIONS = frozenset({"cloudwatch:SetAlarmState", "logs:FilterLogEvents", "pro
 and only `verify --messages` calls it. The others only read."""
 
 _FORBIDDEN = ("AccessDenied", "Unauthorized", "AuthorizationError", "NotAuthorized")
+_ABSENT = ("NotFound", "NoSuch", "NonExistent")
+_DEPLOY_AGAIN = "run `pulumi up --refresh`, which creates what is missing"
 _PARALLEL = 16
 
 
@@ -66,6 +68,8 @@ class Question:
     ask: Callable[[Client], Answer]
     also: tuple[str, ...] = ()
     """What it asks others than the service, such as `HTTPS POST /oauth2/token`."""
+    deployed: bool = False
+    """Whether it is about resources of a deployed stack, which must exist."""
 
     def answer(self, client: Client) -> Answer:
         """Asks. An account that refuses the question, or can't be reached, leaves the answer unknown."""
@@ -79,6 +83,10 @@ class Question:
                 operation = f"{self.service}:{error.operation_name}"
                 return Answer(
                     "unknown", f"not allowed to call {operation}", f"allow {operation}, or check by hand"
+                )
+            if self.deployed and any(word in code for word in _ABSENT):
+                return Answer(
+                    "fail", f"{self.service} doesn't know a resource of the stack: {error}", _DEPLOY_AGAIN
                 )
             return Answer(
                 "unknown", f"{self.service} answered {code}: {error}", "try again, or check by hand"

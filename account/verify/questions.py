@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -51,6 +52,11 @@ def questions(stack: Stack, clients: Clients, messages_too: bool = False) -> Ite
         clients: makes clients, for questions that need several.
         messages_too: whether to make an alarm ring for each topic.
     """
+    for question in _questions(stack, clients, messages_too):
+        yield dataclasses.replace(question, deployed=True)
+
+
+def _questions(stack: Stack, clients: Clients, messages_too: bool) -> Iterator[Question]:
     yield from _edge(stack)
     yield from _orders(stack, clients)
     for region in stack.settings.regions:

@@ -42,7 +42,7 @@ def new_client(service: str) -> Any:
     return BOTO.client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
 
 
-def ask(case: Case, responses: Sequence[Response]) -> Answer:
+def ask(case: Case, responses: Sequence[Response], deployed: bool = False) -> Answer:
     client = new_client(case.service)
     question = Question(
         check="check",
@@ -51,6 +51,7 @@ def ask(case: Case, responses: Sequence[Response]) -> Answer:
         region="us-east-1",
         operations=tuple(client.meta.method_to_api_mapping[name] for name in case.operations),
         ask=lambda client: case.ask(client, *case.arguments),
+        deployed=deployed,
     )
     with Stubber(client) as stub:
         for operation, response in zip(case.operations, responses, strict=False):

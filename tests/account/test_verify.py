@@ -484,6 +484,10 @@ def test_messages_end_in_the_state_in_which_they_began(platform: Platform) -> No
     }
 
 
+def test_every_question_is_about_what_is_deployed(platform: Platform) -> None:
+    assert all(item.deployed for item in asked(platform))
+
+
 def test_questions_have_distinct_names(platform: Platform) -> None:
     names = [item.check for item in asked(platform)]
     assert sorted(set(names)) == sorted(names)

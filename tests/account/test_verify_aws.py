@@ -558,6 +558,18 @@ def test_check_that_may_not_be_asked_is_unknown(case: Case, code: str) -> None:
     assert answer.found.startswith("not allowed to call ")
 
 
+@every_case
+@pytest.mark.parametrize(
+    "code", ["ResourceNotFoundException", "NoSuchHostedZone", "AWS.SimpleQueueService.NonExistentQueue"]
+)
+def test_deployed_resource_that_does_not_exist_is_a_failure(case: Case, code: str) -> None:
+    answer = ask(case, [code], deployed=True)
+    assert answer.status == "fail"
+    assert "doesn't know a resource of the stack" in answer.found
+    assert "pulumi up --refresh" in answer.remedy
+    assert ask(case, ["ThrottlingException"], deployed=True).status == "unknown"
+
+
 def test_every_check_has_a_case() -> None:
     """Those that ask others than AWS have their cases in other files."""
     elsewhere = {
