@@ -33,6 +33,9 @@ class Action:
     """`Read`, `List`, `Write`, `Tagging` or `Permissions management`."""
     resources: tuple[str, ...]
     """The resource types that it accepts, such as `rds:cluster`. Without any, only `*` is accepted."""
+    conditions: frozenset[str]
+    """The condition keys of its own that it accepts, such as `iam:PermissionsBoundary`, without AWS's global
+    ones that the reference doesn't name."""
 
 
 @functools.cache
@@ -52,6 +55,9 @@ def actions() -> Mapping[str, Action]:
                     dict.fromkeys(
                         [*(known.resources if known else ()), *(f"{prefix}:{kind}" for kind in types if kind)]
                     )
+                ),
+                conditions=(known.conditions if known else frozenset[str]()).union(
+                    *(kind["condition_keys"] for kind in item["resource_types"])
                 ),
             )
     return found

@@ -564,6 +564,21 @@ def pipeline_roles(iam: Client, wanted: Mapping[str, int]) -> Answer:
     )
 
 
+def permissions_boundary(iam: Client, arn: str) -> Answer:
+    """The policy exists that limits the stack's roles."""
+    try:
+        iam.get_policy(PolicyArn=arn)
+    except ClientError as error:
+        if _missing(error, "NoSuchEntity"):
+            return Answer(
+                "fail",
+                f"{arn} doesn't exist",
+                "correct the account's number in `permissionsBoundary`, and deploy the project `bootstrap`",
+            )
+        raise
+    return _passed(arn)
+
+
 def api_logs_role(apigateway: Client) -> Answer:
     """API Gateway has a role with which it writes logs, because this stack doesn't set one."""
     role = apigateway.get_account().get("cloudwatchRoleArn")

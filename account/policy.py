@@ -76,6 +76,8 @@ class _Stack:
     """Resource type of the reference → name patterns."""
     services: Sequence[str]
     """Services that the stack's roles trust."""
+    boundary: str
+    """ARN of the permissions boundary of the stack's roles, or an empty string."""
 
 
 @dataclass(frozen=True, order=True)
@@ -98,11 +100,15 @@ def deployer(resources: Sequence[State], also: Iterable[str] = ()) -> Deployer:
         also: further actions that read, such as those of the preflight.
 
     Raises:
-        PolicyError: the policies exceed the quota of managed policies of a role.
+        PolicyError: the policies exceed the quota of managed policies of a role, or the stack's roles have
+            different permissions boundaries.
         UnknownTypeError, UnknownActionError: as `account.permissions.needed`.
     """
-    actions = {*needed(item["type"] for item in resources), *also}
     stack = _stack(resources)
+    actions = {*needed(item["type"] for item in resources), *also}
+    if stack.boundary:
+        # What the boundary limits could otherwise free itself.
+        actions.discard("iam:DeleteRolePermissionsBoundary")
     scopes: dict[_Scope, list[str]] = defaultdict(list)
     unlimited: list[Unlimited] = []
     for name in sorted(actions):
@@ -157,8 +163,9 @@ def _scope(name: str, stack: _Stack) -> tuple[_Scope, str]:
         return _Scope(), ""  # requests that list resources accept no names of single ones
     types = [kind for kind in action.resources if kind not in data()["unused"]]
     arns = _arns(types, stack)
-    condition = _tag_condition(action, types, stack)
-    if arns or condition:
+    conditions = {**_tag_condition(action, types, stack), **_boundary_condition(name, stack)}
+    if arns or conditions:
+        condition = compact({"StringEquals": conditions}) if conditions else ""
         return _Scope(arns or ("*",), condition), ""
     return _region_scope(action.resources, stack), _reason(action, types, stack)
 
@@ -180,16 +187,23 @@ def _arns(types: Iterable[str], stack: _Stack) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _tag_condition(action: authorization.Action, types: Sequence[str], stack: _Stack) -> str:
-    """The condition that limits an action to the platform's resources, or an empty string."""
+def _boundary_condition(name: str, stack: _Stack) -> dict[str, str]:
+    """The condition that gives permissions only to roles with the stack's permissions boundary."""
+    if not stack.boundary or name not in data()["bounded"]:
+        return {}
+    return {"iam:PermissionsBoundary": stack.boundary}
+
+
+def _tag_condition(action: authorization.Action, types: Sequence[str], stack: _Stack) -> dict[str, str]:
+    """The condition that limits an action to the platform's resources, if there is one."""
     verb = action.name.partition(":")[2]
     creates = verb.startswith(_CREATES) and action.name not in data()["existing"]
     if creates or action.level not in _WRITES or action.name in data()["untagged"] or not types:
-        return ""
+        return {}
     for name in types:
         if data()["tagged"].get(name) not in stack.types or not authorization.resource_types()[name].has_tags:
-            return ""
-    return compact({"StringEquals": {f"aws:ResourceTag/{TAG}": stack.platform}})
+            return {}
+    return {f"aws:ResourceTag/{TAG}": stack.platform}
 
 
 def _region_scope(types: Sequence[str], stack: _Stack) -> _Scope:
@@ -259,7 +273,20 @@ def _stack(resources: Sequence[State]) -> _Stack:
         types=frozenset(item["type"] for item in resources),
         names=dict(_names(resources, str(platform), regions)),
         services=sorted({service for item in resources for service in _trusted(item)}),
+        boundary=_boundary(resources),
     )
+
+
+def _boundary(resources: Sequence[State]) -> str:
+    roles = [item.get("inputs", {}) for item in resources if item["type"] == "aws:iam/role:Role"]
+    found = {str(inputs.get("permissionsBoundary") or "") for inputs in roles}
+    if len(found) > 1:
+        named = ", ".join(name or "none" for name in sorted(found))
+        raise PolicyError(
+            f"the stack's roles have different permissions boundaries ({named}): set "
+            "trading:permissionsBoundary, and let every role have it"
+        )
+    return found.pop() if found else ""
 
 
 def _names(

@@ -118,6 +118,15 @@ def _account(stack: Stack) -> Iterator[Question]:
         yield ask("state-key", "the secrets provider's key", "kms", "DescribeKey", checks.state_key, key)
     if stack.caller and stack.prepared:
         yield from _prepared(stack, stack.caller)
+    if boundary := stack.settings.permissions_boundary:
+        yield _ask(
+            "permissions-boundary",
+            "the policy that limits the stack's roles",
+            "iam",
+            "GetPolicy",
+            checks.permissions_boundary,
+            boundary,
+        )
     if stack.settings.monitoring.spending:
         yield ask(
             "cost-tag",

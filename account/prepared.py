@@ -20,6 +20,8 @@ SESSIONS = {"deploy": DEPLOY_SECONDS, "preview": READ_SECONDS, "read": READ_SECO
 
 BOUNDARY = "trading-boundary"
 """Name of the permissions boundary of the pipelines' roles."""
+WORKLOADS = "trading-workloads"
+"""Name of the permissions boundary of the roles that stacks create."""
 STATE_ALIAS = "alias/trading-state"
 """Alias of the key that encrypts the state bucket."""
 ACCOUNT_SECRETS = "account"
@@ -44,6 +46,11 @@ def secrets_alias(stack: str) -> str:
 def secrets_provider(stack: str, region: str) -> str:
     """The address of that key for `pulumi stack init --secrets-provider`."""
     return f"awskms:///{secrets_alias(stack)}?region={region}"
+
+
+def workloads_arn(account: str) -> str:
+    """ARN of the permissions boundary of the roles that stacks create."""
+    return f"arn:aws:iam::{account}:policy/{WORKLOADS}"
 
 
 def role_name(kind: str, stack: str) -> str:

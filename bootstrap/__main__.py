@@ -84,6 +84,7 @@ def _export(settings: BootstrapSettings, state: StateBackend, pipelines: Pipelin
     for stack, roles in pipelines.roles.items():
         for kind, arn in roles.items():
             pulumi.export(f"role-{kind}-{stack}", arn)
+    pulumi.export("permissionsBoundary", pipelines.workloads_arn)
     pulumi.export("protected", settings.protect)
 
 

@@ -12,6 +12,7 @@ import pulumi_aws as aws
 from account import prepared
 from bootstrap.adopted import adopting, identity_provider
 from bootstrap.state import StateBackend
+from bootstrap.workloads import boundary as workloads_boundary
 from components.common.component import Component
 from components.common.iam import policy_document
 
@@ -40,6 +41,8 @@ class Pipelines(Component):
 
     roles: Mapping[str, Mapping[str, pulumi.Output[str]]]
     """Stack → kind → ARN of the role."""
+    workloads_arn: pulumi.Output[str]
+    """The permissions boundary of the roles that stacks create."""
 
     def __init__(self, name: str, args: PipelinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Pipelines", name, opts)
@@ -51,6 +54,14 @@ class Pipelines(Component):
             policy=policy_document(*_boundary(args.account)),
             opts=self.child(),
         )
+        workloads = aws.iam.Policy(
+            f"{name}-workloads",
+            name=prepared.WORKLOADS,
+            description="The most that a stack's roles can do, whatever their policies allow",
+            policy=policy_document(*workloads_boundary(args.account)),
+            opts=self.child(),
+        )
+        self.workloads_arn = workloads.arn
         self.roles = {
             stack: {
                 kind: self._role(f"{name}-{kind}-{stack}", kind, stack, args, provider.arn, boundary.arn)
@@ -170,8 +181,9 @@ def _state_access(state: StateBackend, kind: str, stack: str) -> list[dict[str, 
 
 
 def _boundary(account: str) -> list[dict[str, Any]]:
-    """Everything that stacks consist of, without what this project prepares and what ends the account's
-    safety."""
+    """Everything that stacks consist of, without what this project prepares, what ends the account's safety,
+    and roles that can do more than the platform (IAM User Guide, "Permissions boundaries for IAM entities",
+    "Delegating responsibility to others using permissions boundaries", read 2026-11-27)."""
     own = [
         *(f"arn:aws:iam::{account}:role/{prepared.role_name(kind, '*')}" for kind in prepared.ENVIRONMENTS),
         f"arn:aws:iam::{account}:policy/trading-*",
@@ -197,6 +209,24 @@ def _boundary(account: str) -> list[dict[str, Any]]:
                 "iam:Update*",
             ],
             "Resource": own,
+        },
+        {
+            "Sid": "OnlyLimitedRoles",
+            "Effect": "Deny",
+            "Action": [
+                "iam:AttachRolePolicy",
+                "iam:CreateRole",
+                "iam:PutRolePermissionsBoundary",
+                "iam:PutRolePolicy",
+            ],
+            "Resource": "*",
+            "Condition": {"StringNotEquals": {"iam:PermissionsBoundary": prepared.workloads_arn(account)}},
+        },
+        {
+            "Sid": "RolesStayLimited",
+            "Effect": "Deny",
+            "Action": "iam:DeleteRolePermissionsBoundary",
+            "Resource": "*",
         },
         {
             "Sid": "NoPeopleAndNoKeys",

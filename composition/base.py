@@ -18,6 +18,7 @@ def context(settings: Settings, place: str, region: str) -> DeploymentContext:
         region=region,
         log_retention_days=settings.monitoring.log_retention_days,
         protect=settings.protect,
+        permissions_boundary=settings.permissions_boundary,
         provider=aws.Provider(f"aws-{place}", region=region, default_tags={"tags": tags}),
         tags=tags,
     )

@@ -39,6 +39,8 @@ class Resource:
     """Whether the rules for production apply to the stack; see `policy.production`."""
     environment: str = ""
     """The environment's name in the stack's settings; empty if it is not known."""
+    permissions_boundary: str = ""
+    """The ARN of the permissions boundary in the stack's settings; empty if there is none."""
     is_component: bool = False
     """Whether no provider creates it, so that it has nothing but children."""
 

@@ -40,6 +40,8 @@ ROUTE53_TAGS = 10
 
 ROLE_ARN = r"^arn:aws:iam::[0-9]{12}:role/.+"
 """Form of an IAM role's ARN (IAM User Guide, "IAM identifiers")."""
+POLICY_ARN = r"^arn:aws:iam::[0-9]{12}:policy/.+"
+"""Form of the ARN of a managed policy of an account (IAM User Guide, "IAM identifiers")."""
 
 # -- policy documents ----------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from settings.aws_limits import (
     CERTIFICATE_NAMES,
     KAFKA_INTERNAL_PARTITIONS,
     KAFKA_NAME_LENGTH,
+    POLICY_ARN,
 )
 from settings.aws_values import regions_without
 from settings.by_name import ByName
@@ -56,6 +57,12 @@ class Settings(StackModel):
     """Whether stateful resources are protected from deletion, in Pulumi and in AWS."""
     tags: Tags
     """Tags of every resource, seven at most. `owner` and `cost-center` are required."""
+    permissions_boundary: Annotated[str, Field(pattern=POLICY_ARN)] | None = Field(
+        default=None, examples=["arn:aws:iam::123456789012:policy/trading-workloads"]
+    )
+    """ARN of the policy that limits every role of the stack, whatever the role's own policies allow. The
+    project `bootstrap` creates one, and lets pipelines create only roles with it. The policy must exist before
+    the deployment. The default limits nothing."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
     """The regions that the platform runs in. If a region fails, the next in the list takes over its reads,

@@ -12,6 +12,8 @@ import pulumi_aws as aws
 from components.common.component import Component
 from components.common.signals import LogQuery, Objective, Signal
 
+_ROLE = "aws:iam/role:Role"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentContext:
@@ -26,6 +28,8 @@ class DeploymentContext:
     """Whether resources that hold data are protected from deletion."""
     provider: aws.Provider
     """The region's provider."""
+    permissions_boundary: str | None = None
+    """ARN of the policy that limits every role. None limits none."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """The provider's default tags."""
     components: list[Component] = field(default_factory=list[Component], repr=False)
@@ -33,8 +37,17 @@ class DeploymentContext:
 
     @property
     def options(self) -> pulumi.ResourceOptions:
-        """Options of a component that is not part of another one."""
-        return pulumi.ResourceOptions(provider=self.provider, transformations=[self._record])
+        """Options of a component that is not part of another one. Its descendants inherit the
+        transformations."""
+        return pulumi.ResourceOptions(
+            provider=self.provider, transformations=[self._record, self._limit_role]
+        )
+
+    @property
+    def transforms(self) -> list[pulumi.ResourceTransform]:
+        """Transforms of a component of another package. The package's provider registers its children, which
+        transformations don't reach, but the engine applies transforms."""
+        return [self._limit_role_of_package] if self.permissions_boundary else []
 
     @property
     def signals(self) -> list[Signal]:
@@ -55,6 +68,22 @@ class DeploymentContext:
         # The SDK also calls this for every descendant, but those report to the component that contains them.
         if isinstance(args.resource, Component) and args.opts.parent is None:
             self.components.append(args.resource)
+
+    def _limit_role(
+        self, args: pulumi.ResourceTransformationArgs
+    ) -> pulumi.ResourceTransformationResult | None:
+        if args.type_ != _ROLE or not self.permissions_boundary:
+            return None
+        props = {**args.props, "permissions_boundary": self.permissions_boundary}
+        return pulumi.ResourceTransformationResult(props, args.opts)
+
+    def _limit_role_of_package(
+        self, args: pulumi.ResourceTransformArgs
+    ) -> pulumi.ResourceTransformResult | None:
+        if args.type_ != _ROLE:
+            return None
+        props = {**args.props, "permissionsBoundary": self.permissions_boundary}
+        return pulumi.ResourceTransformResult(props, args.opts)
 
     def encrypted_with(self, key_arn: pulumi.Input[str]) -> RegionContext:
         """The same context, with the key."""

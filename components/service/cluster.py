@@ -164,6 +164,7 @@ class Cluster(Component):
                 protect=args.context.protect,
                 # Otherwise, EKS creates the log group itself, without a key and retention.
                 depends_on=[logs],
+                transforms=args.context.transforms,
             ),
         )
 

@@ -39,6 +39,7 @@ from pulumi_policy.proxy import UnknownValueError
 from policy import exceptions, production
 from policy.rule import Resource, Rule, Stack, StackRule
 from policy.rules import NAMES, RULES, STACK_RULES
+from policy.rules.access import BOUNDARY
 from policy.rules.data import STATEFUL
 from policy.rules.secrets import CONFIGURATION, STACK
 from policy.secrets import without_secrets
@@ -176,6 +177,7 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         sources={},
         is_production=_stack.is_production,
         environment=_stack.environment,
+        permissions_boundary=_stack.configuration.get(BOUNDARY, ""),
         is_component=_is_component(args.resource_type, args.provider),
     )
     _asked[args.urn] = resource
@@ -276,6 +278,7 @@ def _resource(resource: PolicyResource) -> Resource:
         },
         is_production=_stack.is_production,
         environment=_stack.environment,
+        permissions_boundary=_stack.configuration.get(BOUNDARY, ""),
         is_component=_is_component(resource.resource_type, resource.provider),
     )
     if asked:

@@ -19,6 +19,9 @@ KEY_POLICY = "aws:kms/keyPolicy:KeyPolicy"
 SECRET_VALUE_HOLDER = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a type)
 ROTATION = "aws:secretsmanager/secretRotation:SecretRotation"
 
+BOUNDARY = "trading:permissionsBoundary"
+"""The setting with the permissions boundary of all roles."""
+
 MOST_ROTATION_DAYS = 90
 """Days after which SecretsManager.4 wants a secret to be rotated, unless its parameter names others (Security
 Hub User Guide, "Security Hub controls for Secrets Manager")."""
@@ -69,6 +72,12 @@ def _foreign_key(key: object) -> str | None:
 )
 def no_iam_users(resource: Resource) -> Iterator[str]:
     yield f"{resource.name} belongs to an IAM user, whose long-term keys can leak: use a role"
+
+
+@rule("A role has the permissions boundary of the stack's settings, if there is one", ROLE)
+def role_has_the_boundary(role: Resource) -> Iterator[str]:
+    if role.permissions_boundary:
+        yield from must_be(role, "permissionsBoundary", role.permissions_boundary)
 
 
 @rule("A key in production is protected from accidental deletion", KEY, controls=["KMS.3"])

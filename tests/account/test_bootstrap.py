@@ -20,6 +20,7 @@ from sandbox.aws.store import Row
 from settings import SettingsError
 from settings.aws_limits import MANAGED_POLICIES, ROLE_POLICIES_LENGTH
 from tests.account.bootstrap import PROJECT, STACK, deployed, graph, policies
+from tests.policy.evaluator import Request, allows
 from tests.policy.stacks import findings, stack_of
 from tests.unit.harness import ROOT, Registered, config_of
 from tests.unit.test_iam import parliament
@@ -159,6 +160,25 @@ def test_boundary_protects_what_the_project_prepares() -> None:
     for kind in prepared.ENVIRONMENTS:
         assert f"arn:aws:iam::123456789012:role/trading-{kind}-*" in resources
     assert "arn:aws:iam::123456789012:policy/trading-*" in resources
+
+
+def evaluated(statements: list[Any], action: str, **context: str) -> bool:
+    request = Request(action, "arn:aws:iam::123456789012:role/any-1234567", context=context)
+    return allows(json.dumps({"Statement": statements}), request)
+
+
+def test_pipelines_create_only_roles_with_the_boundary_of_workloads() -> None:
+    statements = document(graph().named("pipelines-boundary"))["Statement"]
+    limit = prepared.workloads_arn("123456789012")
+    assert graph().named("pipelines-workloads").outputs["arn"] == limit
+    for action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"):
+        assert evaluated(statements, action, **{"iam:permissionsboundary": limit})
+        assert not evaluated(statements, action)
+        assert not evaluated(statements, action, **{"iam:permissionsboundary": f"{limit}-2"})
+    assert not evaluated(
+        statements, "iam:DeleteRolePermissionsBoundary", **{"iam:permissionsboundary": limit}
+    )
+    assert evaluated(statements, "iam:DeleteRole")
 
 
 # -- the state ---------------------------------------------------------------------------------------

@@ -253,6 +253,16 @@ CASES = [
         "`stacks` of the project `bootstrap`",
     ),
     Case(
+        checks.permissions_boundary,
+        "iam",
+        ("arn:aws:iam::123456789012:policy/trading-workloads",),
+        ["get_policy"],
+        [{"Policy": {"PolicyName": "trading-workloads"}}],
+        ["NoSuchEntity"],
+        "arn:aws:iam::123456789012:policy/trading-workloads doesn't exist",
+        "deploy the project `bootstrap`",
+    ),
+    Case(
         checks.api_logs_role,
         "apigateway",
         (),

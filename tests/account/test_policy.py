@@ -26,7 +26,7 @@ from sandbox import sdk_schema
 from settings.aws_limits import MANAGED_POLICIES, MANAGED_POLICY_LENGTH
 from tests.account.bootstrap import graph
 from tests.policy.scans import fixture_state
-from tests.unit.harness import STACKS, platform
+from tests.unit.harness import STACKS, platform, stack_values
 from tests.unit.test_iam import parliament
 
 every_stack = pytest.mark.parametrize("stack", STACKS)
@@ -61,6 +61,8 @@ def test_policies_allow_every_action_of_every_type_once(stack: str) -> None:
         for action in {*schema_actions(token), *data()["calls"].get(token, {}).get("actions", ())}
         if exclusion(action) is None
     }
+    if "trading:permissionsBoundary" in stack_values(stack):
+        wanted.discard("iam:DeleteRolePermissionsBoundary")
     allowed = [action for statement in statements(of(stack)) for action in statement["Action"]]
     assert {action.lower() for action in wanted} <= {action.lower() for action in allowed}
     assert len(allowed) == len(set(allowed))
@@ -84,6 +86,10 @@ def test_linter_is_content(stack: str) -> None:
         for finding in parliament.analyze_policy_string(json.dumps(policy)).findings:
             if finding.issue == "RESOURCE_STAR":
                 assert set(finding.detail) <= limited | {item.action for item in found.unlimited}
+            elif finding.issue == "MISMATCHED_TYPE_BUT_USABLE":
+                # AWS's documentation uses `StringEquals` too (IAM User Guide, "Permissions boundaries for IAM
+                # entities", read 2026-11-27).
+                assert "iam:PermissionsBoundary" in str(policy)
             else:
                 assert finding.issue == "UNKNOWN_ACTION", f"{finding.issue}: {finding.detail}"
                 assert any(name in finding.detail for name in newer), finding.detail
@@ -143,6 +149,33 @@ def test_data_and_roles_of_other_stacks_are_out_of_reach() -> None:
         condition = allowing(of("small"), action)["Condition"]["StringEquals"]
         assert condition == {"aws:ResourceTag/platform": "trading-small"}, action
     assert allowing(of("small"), "secretsmanager:GetSecretValue")["Resource"] != ["*"]
+
+
+BOUNDED: list[str] = data()["bounded"]
+
+
+def test_only_roles_with_the_boundary_get_permissions() -> None:
+    boundary = stack_values("full")["trading:permissionsBoundary"]
+    for action in BOUNDED:
+        condition = allowing(of("full"), action)["Condition"]["StringEquals"]
+        assert condition["iam:PermissionsBoundary"] == boundary, action
+    assert (
+        "aws:ResourceTag/platform" in allowing(of("full"), "iam:PutRolePolicy")["Condition"]["StringEquals"]
+    )
+    assert "iam:DeleteRolePermissionsBoundary" not in of("full").actions
+    assert "iam:PermissionsBoundary" not in json.dumps(of("small").policies)
+    assert "iam:DeleteRolePermissionsBoundary" in of("small").actions
+
+
+def test_actions_that_give_permissions_accept_the_condition() -> None:
+    for action in BOUNDED:
+        assert "iam:PermissionsBoundary" in authorization.actions()[action.lower()].conditions, action
+
+
+def test_role_without_the_boundary_of_the_others_is_refused() -> None:
+    state = [*fixture_state("full"), {"urn": "urn:x", "type": "aws:iam/role:Role", "inputs": {}}]
+    with pytest.raises(PolicyError, match=r"different permissions boundaries .*trading:permissionsBoundary"):
+        deployer(state)
 
 
 def test_actions_on_an_existing_network_need_no_tag_of_ours() -> None:

@@ -192,6 +192,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
                 AssumeRolePolicyDocument=json.dumps(TRUST),
                 MaxSessionDuration=seconds,
             )
+        client("iam").create_policy(PolicyName=prepared.WORKLOADS, PolicyDocument=json.dumps(TRUST))
         bucket = prepared.state_bucket(ACCOUNT, "us-east-1")
         client("s3").create_bucket(Bucket=bucket)
         client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

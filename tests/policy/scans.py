@@ -28,7 +28,7 @@ from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.kubernetes import helm
 from sandbox.rpc import from_struct, to_struct
 from settings import REQUIRED_TAGS
-from tests.policy.stacks import TODAY, stack_of, stack_state
+from tests.policy.stacks import TODAY, boundary_of, stack_of, stack_state
 from tests.unit.harness import ROOT, SECRET, Graph, Registered, platform
 
 CHART = "kubernetes:helm.sh/v4:Chart"
@@ -134,6 +134,7 @@ class _Children(Component):
     def __init__(self, component: Registered, provider: str) -> None:
         self.state: list[State] = []
         self._urn, self._provider = component.urn, provider
+        self._role_inputs = component.role_inputs
         super().__init__(
             provider_pb2.ConstructRequest(
                 type=component.type,
@@ -155,7 +156,8 @@ class _Children(Component):
             item = item | {
                 "id": request.name,
                 "provider": self._provider,
-                "inputs": values.plain_properties(from_struct(request.object)),
+                "inputs": values.plain_properties(from_struct(request.object))
+                | (self._role_inputs if request.type == "aws:iam/role:Role" else {}),
                 "propertyDependencies": {
                     name: list(dependencies.urns)
                     for name, dependencies in request.propertyDependencies.items()
@@ -177,10 +179,10 @@ def _sealed(value: Any) -> Any:
 @functools.cache
 def whole(stack: str) -> Stack:
     """A fixture stack with the resources that only the engine knows."""
-    return with_children(platform(stack))
+    return with_children(platform(stack), boundary_of(stack))
 
 
-def with_children(graph: Graph) -> Stack:
+def with_children(graph: Graph, permissions_boundary: str = "") -> Stack:
     """The resources of a graph, and those that only the engine knows: the children of other components."""
     known = {item.urn for item in graph.resources}
     is_production = production.by_state([stack_state(graph)])
@@ -195,12 +197,13 @@ def with_children(graph: Graph) -> Stack:
             protect=False,
             sources={},
             is_production=is_production,
+            permissions_boundary=permissions_boundary,
             is_component="id" not in item,
         )
         for item in state_of(graph)
         if item["urn"] not in known
     ]
-    return Stack([*stack_of(graph).resources, *children])
+    return Stack([*stack_of(graph, permissions_boundary).resources, *children])
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from policy import exceptions, production
 from policy.exceptions import RuleException
 from policy.rule import SECRET, Resource, Stack, is_list, is_map
 from policy.rules import NAMES, RULES, STACK_RULES
-from tests.unit.harness import ROOT, Graph, config_of, deploy_platform, platform
+from policy.rules.access import BOUNDARY
+from tests.unit.harness import ROOT, Graph, config_of, deploy_platform, platform, stack_values
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
-def stack_of(graph: Graph) -> Stack:
-    """The resources of a graph."""
+def stack_of(graph: Graph, permissions_boundary: str = "") -> Stack:
+    """The resources of a graph, with what the stack's settings say about the boundary of its roles."""
     is_production = production.by_state([stack_state(graph)])
     providers = {resource.name: resource.inputs for resource in graph.of("pulumi:providers:aws")}
     # The engine stores RandomPassword's result as a secret, but with mocks, it is plain text.
@@ -35,6 +36,7 @@ def stack_of(graph: Graph) -> Stack:
                 protect=resource.protect,
                 sources=resource.sources,
                 is_production=is_production,
+                permissions_boundary=permissions_boundary,
                 is_component=not resource.custom,
             )
             for resource in graph.resources
@@ -53,7 +55,12 @@ def _hidden(value: Any, secrets: set[str]) -> Any:
 @functools.cache
 def fixture(stack: str) -> Stack:
     """A fixture stack."""
-    return stack_of(platform(stack))
+    return stack_of(platform(stack), boundary_of(stack))
+
+
+def boundary_of(stack: str) -> str:
+    """The permissions boundary in the settings of a fixture stack."""
+    return stack_values(stack).get(BOUNDARY, "")
 
 
 def stack_state(graph: Graph) -> dict[str, Any]:

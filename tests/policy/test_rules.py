@@ -30,6 +30,7 @@ from tests.unit import harness
 
 TAGS = {"owner": "team", "cost-center": "1", "environment": "live"}
 OUR_KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+LIMIT = "arn:aws:iam::123456789012:policy/trading-workloads"
 PINNED = "ghcr.io/example/orders@sha256:" + "0" * 64
 
 
@@ -42,6 +43,7 @@ def resource(
     protect: bool = True,
     is_production: bool = True,
     environment: str = "",
+    permissions_boundary: str = "",
 ) -> Resource:
     return Resource(
         type=type_,
@@ -53,6 +55,7 @@ def resource(
         sources={"it": frozenset([f"urn:{refers_to}"])} if refers_to else {},
         is_production=is_production,
         environment=environment,
+        permissions_boundary=permissions_boundary,
     )
 
 
@@ -677,6 +680,13 @@ CASES = {
     ),
     # -- access
     "no-iam-users": Case([resource(access.ROLE)], [resource("aws:iam/user:User")], "use a role"),
+    "role-has-the-boundary": one(
+        access.ROLE,
+        {"permissionsBoundary": LIMIT},
+        {},
+        f'permissionsBoundary is not set: set it to "{LIMIT}"',
+        permissions_boundary=LIMIT,
+    ),
     "key-is-hard-to-delete": one(
         access.KEY,
         {"deletionWindowInDays": 30},

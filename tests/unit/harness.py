@@ -29,7 +29,8 @@ from google.protobuf import struct_pb2
 from pulumi.runtime import mocks
 from pulumi.runtime import resource as sdk_resource
 from pulumi.runtime.config import set_all_config
-from pulumi.runtime.proto import provider_pb2, resource_pb2, source_pb2
+from pulumi.runtime.proto import callback_pb2, provider_pb2, resource_pb2, source_pb2
+from pulumi.runtime.settings import SETTINGS
 
 from components.common.context import RegionContext
 from sandbox import sdk_schema, values
@@ -84,6 +85,8 @@ class Registered:
     """The id that other resources refer to. It is the logical name if the sandbox doesn't know the type."""
     outputs: dict[str, Any]
     """Property names as Pulumi's engine spells them → plain values, including secrets."""
+    role_inputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What its transforms add to the inputs of a role among its children."""
 
     @property
     def refers_to(self) -> frozenset[str]:
@@ -127,6 +130,7 @@ class Graph:
                 inputs=read_only(resource.inputs),
                 sources=read_only(resource.sources),
                 outputs=read_only(resource.outputs),
+                role_inputs=read_only(resource.role_inputs),
             )
             for resource in self.resources
         ]
@@ -155,6 +159,29 @@ class _Aws(AwsProvider):
             super().enforce(change)
 
 
+class _Callbacks:
+    """Keeps the transforms that the program registers. With mocks, nobody else calls them."""
+
+    def __init__(self) -> None:
+        self._transforms: dict[str, pulumi.ResourceTransform] = {}
+
+    def register_transform(self, transform: pulumi.ResourceTransform) -> callback_pb2.Callback:
+        token = str(len(self._transforms))
+        self._transforms[token] = transform
+        return callback_pb2.Callback(token=token)
+
+    def role_inputs(self, request: Any) -> dict[str, Any]:
+        """What the transforms in a registration add to a role."""
+        props: Any = {}
+        for callback in request.transforms:
+            args = pulumi.ResourceTransformArgs(
+                True, "aws:iam/role:Role", "", props, pulumi.ResourceOptions()
+            )
+            found: Any = self._transforms[callback.token](args)
+            props = found.props if found else props
+        return props
+
+
 class _Monitor(mocks.MockMonitor):
     """A resource monitor that validates and records registrations, and answers them."""
 
@@ -164,6 +191,7 @@ class _Monitor(mocks.MockMonitor):
         self.problems: list[str] = []
         self.aws = _Aws(directory, check_references, account)
         self.regions: dict[str, str] = {}
+        self.callbacks = _Callbacks()
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
         """The engine's URN, which has the types of all parents but the stack. Pulumi's mocks have one."""
@@ -201,6 +229,7 @@ class _Monitor(mocks.MockMonitor):
                 import_id=request.importId,
                 id=identifier,
                 outputs=outputs,
+                role_inputs=self.callbacks.role_inputs(request),
             )
         )
         self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, identifier, outputs)
@@ -375,6 +404,8 @@ def deploy(
     with tempfile.TemporaryDirectory() as directory:
         monitor = _Monitor(Path(directory), check_references, account)
         pulumi.runtime.set_mocks(_Mocks(), project="trading", stack=stack, preview=False, monitor=monitor)
+        SETTINGS.feature_support["transforms"] = True
+        SETTINGS.callbacks = monitor.callbacks  # pyright: ignore[reportAttributeAccessIssue]
         set_all_config(dict(config or {}))
         try:
             with _cheaply():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 
 import pulumi
+import pulumi_aws as aws
 import pytest
 
 from components.common.component import Component
@@ -87,6 +89,27 @@ def test_context_records_the_outermost_components_alone() -> None:
     (recorded,) = contexts
     assert [type(component) for component in recorded.components] == [Outer, Outer]
     assert recorded.signals == [SIGNAL, SIGNAL], "what is inside is reported by its container"
+
+
+BOUNDARY = "arn:aws:iam::123456789012:policy/limit"
+
+
+class Roles(Component):
+    """Two roles, one of them in a component inside."""
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None, depth: int = 1) -> None:
+        super().__init__("trading:tier:Roles", name, opts)
+        aws.iam.Role(name, assume_role_policy="{}", opts=self.child())
+        if depth:
+            Roles(f"{name}-inner", self.child(), depth - 1)
+
+
+@pytest.mark.parametrize("boundary", [BOUNDARY, None])
+def test_every_role_has_the_permissions_boundary_of_the_context(boundary: str | None) -> None:
+    graph = deploy(lambda: Roles("outer", replace(context(), permissions_boundary=boundary).options))
+    roles = graph.of("aws:iam/role:Role")
+    assert len(roles) == 2
+    assert {role.inputs.get("permissionsBoundary") for role in roles} == {boundary}
 
 
 def platform_with_a_component() -> Graph:
