@@ -63,6 +63,7 @@ golden: $(INSTALLED)  ## update the golden resource graphs and generated docs af
 	$(BIN)/python -m tests.report.makespan
 	$(BIN)/python -m tests.policy.aliases
 	$(BIN)/python -m tests.policy.controls
+	$(BIN)/python -m tests.account.guardrails
 	$(BIN)/python -m tests.report.kinds
 	$(BIN)/python -m tests.report.examples
 

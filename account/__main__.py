@@ -15,8 +15,9 @@ import boto3
 import yaml
 
 from account import question
+from account.guardrails import policies
 from account.permissions import UnknownActionError, UnknownTypeError
-from account.policy import Deployer, PolicyError, deployer
+from account.policy import Deployer, PolicyError, compact, deployer
 from account.preflight import (
     SECRETS_PROVIDER,
     asked,
@@ -30,12 +31,16 @@ from account.stack import Caller, Stack, caller
 from account.verify import questions as verify
 from account.verify.clients import Clients
 from account.verify.engine import Engine, EngineError
+from bootstrap.config import BootstrapSettings
 from policy.scan.plan import State
 from report.planned import PlannedError, planned
 from report.planned import resources as previewed
 from settings import Settings, SettingsError
 from settings.aws_limits import EDGE_REGION
 from settings.stack_file import StackFileError, read, stack_path
+
+BOOTSTRAP = Path("bootstrap")
+"""The folder of the project that prepares an account."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.command == "verify":
             return _verify(options)
+        if options.command == "guardrails":
+            return _guardrails(options.out)
         resources = _resources(options.stack, getattr(options, "preview", None))
         if options.command == "preflight":
             return _preflight(options.stack, resources, options.json)
@@ -69,6 +76,21 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 0
     print(json.dumps(as_json(found), indent=2) if options.json else "\n".join(lines(found)))
+    return 0
+
+
+def _guardrails(folder: Path | None) -> int:
+    """Prints the service control policies for the account, or writes a file for each."""
+    settings = BootstrapSettings.parse(read(stack_path(BOOTSTRAP, "account")).values())
+    found = policies(settings.regions)
+    if folder is None:
+        print(json.dumps(found, indent=2))
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in found.items():
+        path = folder / f"{name}.json"
+        path.write_text(compact(document) + "\n")
+        print(f"{path}: {len(compact(document))} characters")
     return 0
 
 
@@ -183,6 +205,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="make an alarm ring for each alarm topic, and end it: its subscribers get a message",
     )
+    guardrails = commands.add_parser(
+        "guardrails", help="print service control policies for the account, with the regions of bootstrap/"
+    )
+    guardrails.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each policy")
     policy.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to a file, for bootstrap/")
     return parser
 

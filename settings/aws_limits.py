@@ -54,6 +54,12 @@ MANAGED_POLICY_LENGTH = 6144
 """Characters of a managed policy, which no request can raise (same document)."""
 MANAGED_POLICIES = 10
 """Default quota of the managed policies that are attached to a role (same document)."""
+CONTROL_POLICY_LENGTH = 10_240
+"""Characters of a service control policy, including white space (AWS Organizations User Guide, "Quotas and
+service limits for AWS Organizations"; 5,120 until AWS doubled it on 2026-05-15)."""
+CONTROL_POLICIES = 10
+"""Service control policies that are attached to a root, an organizational unit or an account, with
+`FullAWSAccess` (same document; 5 until 2026-05-15)."""
 KEY_POLICY_BYTES = 32_768
 """Bytes of a key's policy (AWS KMS Developer Guide, "Resource quotas")."""
 BUCKET_POLICY_BYTES = 20_480
@@ -110,6 +116,8 @@ INTERFACE_SECURITY_GROUPS = 5
 """Default quota of the security groups of a network interface (same document)."""
 NETWORK_ACL_RULES = 20
 """Default quota of a network ACL's rules in one direction, including AWS's last one (same document)."""
+VPCS = 5
+"""Default quota of the VPCs of an account in a region (same document)."""
 INTERFACE_ENDPOINTS = 50
 """Default quota of a VPC's interface endpoints (same document)."""
 HEALTH_CHECKERS_SERVICE = "route53-healthchecks"
@@ -448,6 +456,10 @@ COMPOSITE_ALARM_CHILDREN = 100
 """Alarms in the rule of a composite alarm (`PutCompositeAlarm`)."""
 COMPOSITE_ALARM_RULE_LENGTH = 10_240
 """Characters of the rule of a composite alarm (`PutCompositeAlarm`)."""
+ALARMS = 5000
+"""Default quota of the alarms of an account in a region, which Service Quotas doesn't list (CloudWatch User
+Guide, "CloudWatch service quotas", editions until 2023; the current one names only the quota of Metrics
+Insights alarms)."""
 ALARM_NAME_LENGTH = 255
 """Characters of an alarm's name (`PutMetricAlarm`, `PutCompositeAlarm`)."""
 ALARM_DESCRIPTION_LENGTH = 1024

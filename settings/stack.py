@@ -61,8 +61,8 @@ class Settings(StackModel):
         default=None, examples=["arn:aws:iam::123456789012:policy/trading-workloads"]
     )
     """ARN of the policy that limits every role of the stack, whatever the role's own policies allow. The
-    project `bootstrap` creates one, and lets pipelines create only roles with it. The policy must exist before
-    the deployment. The default limits nothing."""
+    project `bootstrap` creates one, and lets pipelines create only roles with it. The default limits
+    nothing."""
     domain: DomainSettings
     regions: list[RegionSettings] = Field(min_length=1)
     """The regions that the platform runs in. If a region fails, the next in the list takes over its reads,
