@@ -108,10 +108,14 @@ def _text(path: Path) -> str:
 
 def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
     session: Any = boto3.Session()
-    stack = _stack(name, resources, caller(session.client("sts", region_name=EDGE_REGION)))
+
+    def clients(service: str, region: str) -> Any:
+        return session.client(service, region_name=region)
+
+    stack = _stack(name, resources, caller(clients("sts", EDGE_REGION)))
     found = [
         (SECRETS_PROVIDER, secrets_provider(_document(name))),
-        *answers([*questions(stack)], lambda service, region: session.client(service, region_name=region)),
+        *answers([*questions(stack, clients)], clients),
     ]
     return _told(found, is_json)
 

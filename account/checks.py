@@ -14,7 +14,14 @@ from botocore.exceptions import ClientError
 from account import dns
 from account.question import Answer, Client, judged, missing, pages, passed
 from policy.rule import listed
-from settings.aws_limits import LOG_POLICIES, UNSUPPORTED_LINK_ZONES
+from report.planned import AUTO_NAME
+from settings.aws_limits import ALARMS, LOG_POLICIES, UNSUPPORTED_LINK_ZONES
+
+ROLES_QUOTA = "L-FE177D64"
+"""Code of the quota "Roles per account" in Service Quotas (IAM User Guide, "IAM and AWS STS quotas")."""
+VPCS_QUOTA = "L-F678F1CE"
+"""Code of the quota "VPCs per Region" in Service Quotas (VPC User Guide, "Amazon VPC quotas", whose link to
+Service Quotas has it)."""
 
 _SIMULATED = 50
 """Actions in one request of `SimulatePrincipalPolicy`."""
@@ -297,6 +304,73 @@ def quota(quotas: Client, service: str, code: str, need: int, what: str) -> Answ
     return Answer("fail", text, request) if found < need else passed(text)
 
 
+def named_quotas(quotas: Client, service: str, needs: Mapping[str, int]) -> Answer:
+    """The quotas of a service, which Service Quotas lists by name, are at least what the stack needs."""
+    found = {
+        item["QuotaName"]: item
+        for item in pages(quotas, "list_service_quotas", "Quotas", ServiceCode=service)
+    }
+    text = ", ".join(
+        f"{found[name]['Value']:.0f} {name} ({need} needed)" for name, need in needs.items() if name in found
+    )
+    low = [name for name, need in needs.items() if name in found and found[name]["Value"] < need]
+    if low:
+        requests = (
+            f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code "
+            f"{found[name]['QuotaCode']} --desired-value {needs[name]}"
+            for name in low
+        )
+        return Answer("fail", text, "; ".join(requests))
+    missing = [name for name in needs if name not in found]
+    if missing:
+        return Answer(
+            "unknown",
+            f"Service Quotas doesn't list {', '.join(missing)}",
+            f"look up the quotas of {service} in the console: the stack needs "
+            f"{', '.join(str(needs[name]) for name in missing)}",
+        )
+    return passed(text)
+
+
+def networks(ec2: Client, quotas: Client, need: int, platform: str) -> Answer:
+    """The region has room for the stack's VPC, in addition to those of others."""
+    most = int(quotas.get_service_quota(ServiceCode="vpc", QuotaCode=VPCS_QUOTA)["Quota"]["Value"])
+    ours = {"Key": "platform", "Value": platform}
+    others = sum(ours not in item.get("Tags", []) for item in pages(ec2, "describe_vpcs", "Vpcs"))
+    text = f"others have {others} of {most} VPCs, and the stack needs {need}"
+    if others + need <= most:
+        return passed(text)
+    return Answer(
+        "fail",
+        text,
+        f"aws service-quotas request-service-quota-increase --service-code vpc --quota-code {VPCS_QUOTA} "
+        f"--desired-value {others + need}",
+    )
+
+
+def alarms(cloudwatch: Client, names: Collection[str]) -> Answer:
+    """The region has room for the stack's alarms, in addition to those of others.
+
+    Args:
+        cloudwatch: the client.
+        names: the names of the stack's alarms, without what the provider appends.
+    """
+    others = 0
+    for page in cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    ):
+        found = [*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ())]
+        others += sum(AUTO_NAME.sub("", item["AlarmName"]) not in names for item in found)
+    text = f"others have {others} alarms, and the stack needs {len(names)}"
+    if others + len(names) <= ALARMS:
+        return passed(text)
+    return Answer(
+        "unknown",
+        f"{text}, but a region has {ALARMS} by default, and Service Quotas doesn't list what yours has",
+        "delete unused alarms, or ask AWS Support for a higher quota",
+    )
+
+
 def free_addresses(ec2: Client, need: int, platform: str) -> Answer:
     """The account has elastic IP addresses left, in addition to those of others."""
     attribute = "vpc-max-elastic-ips"
@@ -346,12 +420,27 @@ _UNRESERVED = 100
 function")."""
 
 
-def roles(iam: Client, need: int) -> Answer:
-    """The account has room for the stack's roles."""
+def roles(iam: Client, names: Collection[str]) -> Answer:
+    """The account has room for the stack's roles, in addition to those of others.
+
+    Args:
+        iam: the client.
+        names: the names of the stack's roles, without what the provider appends.
+    """
     summary = iam.get_account_summary()["SummaryMap"]
-    text = f"{summary['Roles']} of {summary['RolesQuota']} roles exist, and the stack needs {need}"
-    if summary["Roles"] + need > summary["RolesQuota"]:
-        return Answer("fail", text, "delete unused roles, or request a higher quota of roles")
+    others, most, need = summary["Roles"], summary["RolesQuota"], len(names)
+    if others + need > most:  # the stack's own roles may be among them
+        others -= sum(
+            AUTO_NAME.sub("", item["RoleName"]) in names for item in pages(iam, "list_roles", "Roles")
+        )
+    text = f"others have {others} of {most} roles, and the stack needs {need}"
+    if others + need > most:
+        return Answer(
+            "fail",
+            text,
+            "delete unused roles, or request more: aws service-quotas request-service-quota-increase "
+            f"--service-code iam --quota-code {ROLES_QUOTA} --desired-value {others + need}",
+        )
     return passed(text)
 
 
@@ -569,14 +658,14 @@ def permissions_boundary(iam: Client, arn: str) -> Answer:
     try:
         iam.get_policy(PolicyArn=arn)
     except ClientError as error:
-        if _missing(error, "NoSuchEntity"):
+        if missing(error, "NoSuchEntity"):
             return Answer(
                 "fail",
                 f"{arn} doesn't exist",
                 "correct the account's number in `permissionsBoundary`, and deploy the project `bootstrap`",
             )
         raise
-    return _passed(arn)
+    return passed(arn)
 
 
 def api_logs_role(apigateway: Client) -> Answer:

@@ -15,7 +15,7 @@ from account.permissions import data, needed
 from account.question import READS
 from policy.rule import default_tags, is_map, listed
 from policy.scan.plan import State
-from report.planned import UNKNOWN, region_of
+from report.planned import AUTO_NAME, UNKNOWN, region_of
 from settings.aws_limits import EDGE_REGION, MANAGED_POLICIES, MANAGED_POLICY_LENGTH
 
 Json = dict[str, Any]
@@ -26,8 +26,6 @@ TAG = "platform"
 _CREATES = ("Create", "Tag", "Untag", "AddTags", "RemoveTags", "Allocate", "Request", "Import", "Copy")
 _READS = ("Read", "List")
 _WRITES = ("Write", "Permissions management")
-# The AWS provider appends a hyphen and seven hexadecimal digits to a logical name.
-_AUTO_NAME = re.compile(r"-[0-9a-f]{7}$")
 _EMPTY: Json = {"Version": "2012-10-17", "Statement": []}
 _PLACEHOLDER = re.compile(r"\$\{[^}]+\}")
 
@@ -310,7 +308,7 @@ def _names(
 def _pattern(item: State, physical: object, platform: str, regions: Iterable[str | None]) -> str:
     """A pattern of a resource's physical name. Names of a tier in a region share a pattern."""
     logical = item["urn"].rpartition("::")[2]
-    if isinstance(physical, str) and _AUTO_NAME.sub("", physical) != logical:
+    if isinstance(physical, str) and AUTO_NAME.sub("", physical) != logical:
         head, found, _ = physical.partition(platform)
         return f"{head}{platform}*" if found else f"{physical}*"
     for region in regions:

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
+import yaml
+
 from account import checks, prepared
 from account.policy import deployer
 from account.prepared import DEPLOY_SECONDS
-from account.question import Answer, Question, actions, ask
+from account.question import Answer, Clients, Question, actions, ask, no_clients
 from account.stack import Caller, Stack
-from report.planned import region_of
+from report.planned import UNKNOWN, region_of
 from settings.aws_limits import CLOUDFRONT_PREFIX_LIST_WEIGHT, EDGE_REGION
 
 _PAYER_REGION = "us-east-1"  # Cost Explorer has one endpoint (AWS General Reference, "AWS Billing endpoints")
@@ -64,13 +66,13 @@ def secrets_region(document: Mapping[str, Any]) -> str:
     return dict(parse_qsl(query)).get("region", EDGE_REGION)
 
 
-def questions(stack: Stack) -> Iterator[Question]:
+def questions(stack: Stack, clients: Clients) -> Iterator[Question]:
     """All questions, those about the account first."""
     yield from _account(stack)
     for region in stack.settings.regions:
         yield from _region(region.name, region.availability_zones, stack.settings.api.manage_account)
         yield from _offers(stack, region.name, region.availability_zones)
-        yield from _quotas(stack, region.name)
+        yield from _quotas(stack, region.name, clients)
         yield from _names(stack, region.name)
         yield from _network(stack, region.name)
 
@@ -81,7 +83,7 @@ def asked(stack: Stack) -> set[str]:
         anybody = Caller("123456789012", "arn:aws:iam::123456789012:role/deploy")
         key = prepared.secrets_alias("any")
         stack = dataclasses.replace(stack, caller=anybody, secrets_key=key)
-    return actions(questions(stack))
+    return actions(questions(stack, no_clients))
 
 
 def _account(stack: Stack) -> Iterator[Question]:
@@ -109,8 +111,15 @@ def _account(stack: Stack) -> Iterator[Question]:
         "AWSServiceRoleForEC2Spot",
         "spot.amazonaws.com",
     )
-    need = len(stack.of("aws:iam/role:Role"))
-    yield ask("roles", f"room for {need} roles", "iam", "GetAccountSummary", checks.roles, need)
+    roles = stack.names("name", "aws:iam/role:Role")
+    yield ask(
+        "roles",
+        f"room for {len(roles)} roles",
+        "iam",
+        ("GetAccountSummary", "ListRoles"),
+        checks.roles,
+        roles,
+    )
     if stack.caller:
         yield from _caller(stack, stack.caller)
     if stack.secrets_key:
@@ -119,7 +128,7 @@ def _account(stack: Stack) -> Iterator[Question]:
     if stack.caller and stack.prepared:
         yield from _prepared(stack, stack.caller)
     if boundary := stack.settings.permissions_boundary:
-        yield _ask(
+        yield ask(
             "permissions-boundary",
             "the policy that limits the stack's roles",
             "iam",
@@ -332,7 +341,7 @@ def _parameters(stack: Stack, region: str) -> Iterator[Question]:
         )
 
 
-def _quotas(stack: Stack, region: str) -> Iterator[Question]:
+def _quotas(stack: Stack, region: str, clients: Clients) -> Iterator[Question]:
     here = functools.partial(ask, region=region, named=True)
     addresses = len(stack.of("aws:ec2/eip:Eip", region))
     yield here(
@@ -383,6 +392,31 @@ def _quotas(stack: Stack, region: str) -> Iterator[Question]:
         reserved,
         names,
     )
+    yield from _monitoring_quotas(stack, region)
+    vpcs = len(stack.of("aws:ec2/vpc:Vpc", region))
+    yield here(
+        "vpcs",
+        f"room for {vpcs} VPCs",
+        "ec2",
+        "DescribeVpcs",
+        checks.networks,
+        clients("service-quotas", region),
+        vpcs,
+        stack.platform,
+        also=("servicequotas:GetServiceQuota",),
+    )
+    targets = stack.settings.cluster.pods_quota
+    yield here(
+        "load-balancer-targets",
+        f"{targets} pods behind the internal load balancer, in each zone",
+        "service-quotas",
+        "GetServiceQuota",
+        checks.quota,
+        "elasticloadbalancing",
+        "L-B211E961",
+        targets,
+        "targets per zone of a network load balancer",
+    )
     policies = [
         item["policyName"] for item in stack.of("aws:cloudwatch/logResourcePolicy:LogResourcePolicy", region)
     ]
@@ -394,6 +428,45 @@ def _quotas(stack: Stack, region: str) -> Iterator[Question]:
         checks.log_policies,
         policies,
     )
+
+
+def _monitoring_quotas(stack: Stack, region: str) -> Iterator[Question]:
+    here = functools.partial(ask, region=region, named=True)
+    names = stack.names("name", "aws:cloudwatch/metricAlarm:MetricAlarm", region)
+    names |= stack.names("alarmName", "aws:cloudwatch/compositeAlarm:CompositeAlarm", region)
+    yield here(
+        "alarms",
+        f"room for {len(names)} alarms",
+        "cloudwatch",
+        "DescribeAlarms",
+        checks.alarms,
+        names,
+    )
+    needs = _rules_needed(stack.of("aws:amp/ruleGroupNamespace:RuleGroupNamespace", region))
+    yield here(
+        "prometheus-rules",
+        "room for the rules of Prometheus",
+        "service-quotas",
+        "ListServiceQuotas",
+        checks.named_quotas,
+        "aps",
+        needs,
+    )
+
+
+def _rules_needed(namespaces: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Name of a quota in Service Quotas → what a workspace with these rules needs. Each region has one."""
+    groups = [
+        group
+        for item in namespaces
+        if isinstance(item["data"], str) and item["data"] != UNKNOWN
+        for group in yaml.safe_load(item["data"])["groups"]
+    ]
+    return {
+        "Rule group namespaces per workspace": len(namespaces),
+        "Rule groups per workspace": len(groups),
+        "Rules per rule group": max((len(group["rules"]) for group in groups), default=0),
+    }
 
 
 def _most_rules(stack: Stack, region: str) -> int:

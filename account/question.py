@@ -15,6 +15,9 @@ from settings.aws_limits import EDGE_REGION
 Client = Any
 """A client of boto3, whose stubs are installed for one service only, or one of `account.verify.clients`."""
 
+Clients = Callable[[str, str], Client]
+"""Makes clients from a service's name and a region, for questions that need several."""
+
 Status = Literal["pass", "fail", "unknown"]
 
 READS = ("Get", "List", "Describe", "Simulate")
@@ -40,6 +43,10 @@ class UnansweredError(Exception):
         """Says what happened, and what to do about it."""
         super().__init__(found)
         self.answer = Answer("unknown", found, remedy)
+
+
+def no_clients(service: str, region: str) -> Client:
+    """Takes the place of `Clients` for questions that nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Question:
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if any(word in code for word in _FORBIDDEN):
-                operation = f"{self.service}:{error.operation_name}"
+                operation = self._action(error.operation_name)
                 return Answer(
                     "unknown", f"not allowed to call {operation}", f"allow {operation}, or check by hand"
                 )
@@ -106,6 +113,11 @@ class Question:
             return Answer(
                 "unknown", f"{self.service} answered in an unexpected form: {error!r}", "check by hand"
             )
+
+    def _action(self, operation: str) -> str:
+        """The IAM action of an operation, also of another service that the question asks."""
+        known = (action for action in asked(self) if action.endswith(f":{operation}"))
+        return next(known, f"{self.service}:{operation}")
 
     def _only_named(self, model: Any, **_: object) -> None:
         harmless = model.name.startswith(READS) or f"{self.service}:{model.name}" in EXCEPTIONS

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from account import prepared
 from account.question import Client
 from policy.scan.plan import State, logical_name
-from report.planned import UNKNOWN, region_of
+from report.planned import AUTO_NAME, UNKNOWN, region_of
 from settings import Settings
 from settings.aws_limits import EDGE_REGION
 
@@ -90,6 +90,16 @@ class Stack:
             for item in self.resources
             if item["type"] == token and region in (None, region_of(item, self.known))
         ]
+
+    def names(self, key: str, token: str, region: str | None = None) -> set[str]:
+        """The names of the resources of a type, in one region if it is given, without what the provider
+        appends. `key` is the input with the name."""
+        found = (
+            str(item.get("inputs", {}).get(key) or logical_name(item))
+            for item in self.resources
+            if item["type"] == token and region in (None, region_of(item, self.known))
+        )
+        return {AUTO_NAME.sub("", name) for name in found}
 
     def values(self, token: str, region: str, *keys: str) -> list[tuple[Any, ...]]:
         """The distinct values of inputs of the resources of a type in a region."""

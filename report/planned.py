@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ from sandbox.folder import DIRECTORY_VARIABLE, SandboxError
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The value of an input that is known only after a deployment (pulumi/pulumi v3.255.0: `UnknownStringValue`
 in `sdk/go/common/resource/plugin/rpc.go`)."""
+
+AUTO_NAME = re.compile(r"-[0-9a-f]{7}$")
+"""What the AWS provider appends to a logical name: a hyphen and seven hexadecimal digits."""
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from account.question import Client, Question, actions, ask
+from account.question import Clients, Question, actions, ask, no_clients
 from account.stack import Deployed, Stack
 from account.verify import cluster, data, edge, engine, messages, metrics, orders, prometheus
 from components.load_balancer import ORIGIN_SECRET_HEADER
@@ -31,12 +31,6 @@ BY_HAND = {
 
 TOKEN = "HTTPS POST /oauth2/token"  # noqa: S105 - a request
 CLUSTER = "aws:eks/cluster:Cluster"
-
-Clients = Callable[[str, str], Client]
-
-
-def no_clients(service: str, region: str) -> Client:
-    """For questions that nobody asks."""
 
 
 def application_logs(cluster_name: str) -> str:

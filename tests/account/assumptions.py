@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from account.question import Question, asked
+from account.question import Question, asked, no_clients
 from account.verify import questions as verify
 from tests.account.deployed import deployed
 from tests.account.test_preflight import asked as preflight_questions
@@ -77,7 +77,7 @@ def questions() -> Mapping[str, Sequence[Question]]:
     """Command → the questions of the fixture stack `full`."""
     return {
         "preflight": preflight_questions(),
-        "verify": [*verify.questions(deployed("full"), verify.no_clients)],
+        "verify": [*verify.questions(deployed("full"), no_clients)],
     }
 
 

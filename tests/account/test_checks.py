@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
 from account import checks, dns
 from account.preflight import secrets_key, secrets_provider
@@ -65,6 +66,35 @@ def defaults(*parameters: Json) -> Json:
 
 def quota(value: float) -> Json:
     return {"Quota": {"Value": value}}
+
+
+def quotas_of(value: float) -> Any:
+    """A client of Service Quotas for checks that compare what exists with a quota."""
+    client = new_client("service-quotas")
+    stub = Stubber(client)
+    for _ in range(10):
+        stub.add_response("get_service_quota", quota(value))
+    stub.activate()
+    return client
+
+
+def listed_quotas(rules: float, groups: float) -> Json:
+    return {
+        "Quotas": [
+            {"QuotaName": "Rules per rule group", "QuotaCode": "L-0000000A", "Value": rules},
+            {"QuotaName": "Rule groups per workspace", "QuotaCode": "L-0000000B", "Value": groups},
+        ]
+    }
+
+
+def vpcs(others: int) -> Json:
+    ours = {"VpcId": "vpc-1", "Tags": [{"Key": "platform", "Value": "trading-prod"}]}
+    return {"Vpcs": [ours, *({"VpcId": f"vpc-{number}"} for number in range(others))]}
+
+
+def existing_alarms(others: int, *names: str) -> Json:
+    found = [{"AlarmName": name} for name in (*names, *(f"other-{number}" for number in range(others)))]
+    return {"MetricAlarms": found[1:], "CompositeAlarms": found[:1]}
 
 
 def limit(total: int, free: int) -> Json:
@@ -405,6 +435,48 @@ CASES = [
         "--quota-code L-29B6F2EB --desired-value 12",
     ),
     Case(
+        checks.named_quotas,
+        "service-quotas",
+        ("aps", {"Rules per rule group": 20, "Rule groups per workspace": 9}),
+        ["list_service_quotas"],
+        [listed_quotas(rules=20, groups=100)],
+        [listed_quotas(rules=19, groups=100)],
+        "19 Rules per rule group (20 needed), 100 Rule groups per workspace (9 needed)",
+        "--service-code aps --quota-code L-0000000A --desired-value 20",
+    ),
+    Case(
+        checks.named_quotas,
+        "service-quotas",
+        ("aps", {"Rules per workspace": 20}),
+        ["list_service_quotas"],
+        [{"Quotas": [{"QuotaName": "Rules per workspace", "QuotaCode": "L-0000000C", "Value": 2000}]}],
+        [listed_quotas(rules=20, groups=100)],
+        "Service Quotas doesn't list Rules per workspace",
+        "the stack needs 20",
+        unsure=True,
+    ),
+    Case(
+        checks.networks,
+        "ec2",
+        (quotas_of(5), 1, "trading-prod"),
+        ["describe_vpcs"],
+        [vpcs(4)],
+        [vpcs(5)],
+        "others have 5 of 5 VPCs, and the stack needs 1",
+        "--quota-code L-F678F1CE --desired-value 6",
+    ),
+    Case(
+        checks.alarms,
+        "cloudwatch",
+        ({"monitoring-a", "monitoring-b"},),
+        ["describe_alarms"],
+        [existing_alarms(4998, "monitoring-a-0123abc", "monitoring-b")],
+        [existing_alarms(4999, "monitoring-a-0123abc")],
+        "others have 4999 alarms, and the stack needs 2, but a region has 5000 by default",
+        "ask AWS Support",
+        unsure=True,
+    ),
+    Case(
         checks.free_addresses,
         "ec2",
         (3, "trading-prod"),
@@ -427,11 +499,24 @@ CASES = [
     Case(
         checks.roles,
         "iam",
-        (30,),
-        ["get_account_summary"],
-        [{"SummaryMap": {"Roles": 970, "RolesQuota": 1000}}],
-        [{"SummaryMap": {"Roles": 971, "RolesQuota": 1000}}],
-        "971 of 1000 roles exist, and the stack needs 30",
+        ({"orders-role", "canary"},),
+        ["get_account_summary", "list_roles"],
+        [{"SummaryMap": {"Roles": 998, "RolesQuota": 1000}}],
+        [{"SummaryMap": {"Roles": 999, "RolesQuota": 1000}}, {"Roles": [role(RoleName="other")["Role"]]}],
+        "others have 999 of 1000 roles, and the stack needs 2",
+        "--quota-code L-FE177D64 --desired-value 1001",
+    ),
+    Case(
+        checks.roles,
+        "iam",
+        ({"orders-role", "canary"},),
+        ["get_account_summary", "list_roles"],
+        [
+            {"SummaryMap": {"Roles": 1000, "RolesQuota": 1000}},
+            {"Roles": [role(RoleName=name)["Role"] for name in ("orders-role-0123abc", "canary")]},
+        ],
+        [{"SummaryMap": {"Roles": 1000, "RolesQuota": 1000}}, {"Roles": []}],
+        "others have 1000 of 1000 roles",
     ),
     Case(
         checks.log_policies,
@@ -562,6 +647,23 @@ CASES = [
         "the subscription is INACTIVE",
     ),
 ]
+
+
+def test_quota_that_may_not_be_asked_for_is_named() -> None:
+    quotas = new_client("service-quotas")
+    question = Question(
+        "vpcs",
+        "room",
+        "ec2",
+        "us-east-1",
+        ("DescribeVpcs",),
+        lambda ec2: checks.networks(ec2, quotas, 1, "trading-prod"),
+        ("servicequotas:GetServiceQuota",),
+    )
+    with Stubber(quotas) as stub:
+        stub.add_client_error("get_service_quota", "AccessDeniedException")
+        assert question.answer(new_client("ec2")).remedy.startswith("allow servicequotas:GetServiceQuota")
+
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.ask.__name__)
 

@@ -22,6 +22,7 @@ from account.permissions import (
     schema_actions,
 )
 from account.policy import Deployer, PolicyError, compact, deployer
+from policy.scan.plan import State
 from sandbox import sdk_schema
 from settings.aws_limits import MANAGED_POLICIES, MANAGED_POLICY_LENGTH
 from tests.account.bootstrap import graph
@@ -173,7 +174,8 @@ def test_actions_that_give_permissions_accept_the_condition() -> None:
 
 
 def test_role_without_the_boundary_of_the_others_is_refused() -> None:
-    state = [*fixture_state("full"), {"urn": "urn:x", "type": "aws:iam/role:Role", "inputs": {}}]
+    other: State = {"urn": "urn:x", "type": "aws:iam/role:Role", "inputs": {}}
+    state = [*fixture_state("full"), other]
     with pytest.raises(PolicyError, match=r"different permissions boundaries .*trading:permissionsBoundary"):
         deployer(state)
 

@@ -19,8 +19,9 @@ from moto import mock_aws
 
 from account import dns, prepared, question
 from account.preflight import SECRETS_PROVIDER, questions
-from account.question import READS, Answer, Question, answers
+from account.question import READS, Answer, Question, answers, no_clients
 from account.stack import Caller, Stack
+from bootstrap.workloads import boundary
 from settings import Settings
 from tests.functions.records import MOTO
 from tests.policy.scans import fixture_state
@@ -45,7 +46,7 @@ def stack(name: str = "full") -> Stack:
 
 @functools.cache
 def asked(name: str = "full") -> list[Question]:
-    return [*questions(stack(name))]
+    return [*questions(stack(name), no_clients)]
 
 
 def values(name: str, token: str, *keys: str) -> list[tuple[Any, ...]]:
@@ -123,7 +124,19 @@ def stubbed() -> Mapping[str, Mapping[str, Any]]:
             "DescribeEngineDefaultClusterParameters": {"EngineDefaults": {"Parameters": parameters}},
             "DescribeEngineDefaultParameters": {"EngineDefaults": {"Parameters": parameters}},
         },
-        "service-quotas": {"GetServiceQuota": {"Quota": {"Value": 60}}},
+        "service-quotas": {
+            "GetServiceQuota": {"Quota": {"Value": 600}},
+            "ListServiceQuotas": {
+                "Quotas": [
+                    {"QuotaName": name, "QuotaCode": "L-00000000", "Value": 100}
+                    for name in (
+                        "Rule group namespaces per workspace",
+                        "Rule groups per workspace",
+                        "Rules per rule group",
+                    )
+                ]
+            },
+        },
         "shield": {"GetSubscriptionState": {"SubscriptionState": "ACTIVE"}},
         "synthetics": {
             "DescribeRuntimeVersions": {"RuntimeVersions": [{"VersionName": name} for (name,) in runtimes]}
@@ -192,7 +205,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
                 AssumeRolePolicyDocument=json.dumps(TRUST),
                 MaxSessionDuration=seconds,
             )
-        client("iam").create_policy(PolicyName=prepared.WORKLOADS, PolicyDocument=json.dumps(TRUST))
+        limits = {**TRUST, "Statement": boundary(ACCOUNT)}
+        client("iam").create_policy(PolicyName=prepared.WORKLOADS, PolicyDocument=json.dumps(limits))
         bucket = prepared.state_bucket(ACCOUNT, "us-east-1")
         client("s3").create_bucket(Bucket=bucket)
         client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -200,7 +214,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
 
 
 def run(account: Account) -> dict[str, Answer]:
-    return {found.check: answer for found, answer in answers(asked(), account.client)}
+    found = answers([*questions(stack(), account.client)], account.client)
+    return {question.check: answer for question, answer in found}
 
 
 def test_account_in_which_everything_is_right_passes(account: Account) -> None:

@@ -404,8 +404,9 @@ def deploy(
     with tempfile.TemporaryDirectory() as directory:
         monitor = _Monitor(Path(directory), check_references, account)
         pulumi.runtime.set_mocks(_Mocks(), project="trading", stack=stack, preview=False, monitor=monitor)
-        SETTINGS.feature_support["transforms"] = True
-        SETTINGS.callbacks = monitor.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+        sdk: Any = SETTINGS
+        sdk.feature_support["transforms"] = True
+        sdk.callbacks = monitor.callbacks
         set_all_config(dict(config or {}))
         try:
             with _cheaply():
