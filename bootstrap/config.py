@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from account.prepared import ACCOUNT_SECRETS
+from bootstrap.linked_roles import LINKED_ROLES
 from policy.ours import OURS
 from settings.aws_limits import MANAGED_POLICIES, MANAGED_POLICY_LENGTH
 from settings.loading import StackModel
@@ -78,16 +79,8 @@ class BootstrapSettings(StackModel):
     """Days for which the log of all requests to the state bucket is kept."""
     state_versions_days: int = Field(default=365, ge=30, le=3650)
     """Days for which older versions of a state are kept."""
-    service_linked_roles: list[ServiceName] = [
-        "elasticache.amazonaws.com",
-        "elasticloadbalancing.amazonaws.com",
-        "kafka.amazonaws.com",
-        "rds.amazonaws.com",
-        "spot.amazonaws.com",
-    ]
-    """Services whose role must exist before the first deployment. Most services create theirs with the first
-    resource, which then can fail because the new role isn't known everywhere yet; nothing creates that of
-    Spot instances for Karpenter."""
+    service_linked_roles: list[ServiceName] = [*LINKED_ROLES]
+    """Services whose role must exist before the first deployment."""
     image_cache: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")], CacheRule] = {}
     """Prefix of the repositories → the registry that ECR caches there, in every region. Name the caches in
     `cluster.imageMirrors` of the platform's stacks."""

@@ -537,12 +537,23 @@ def _associated_path(builder: Builder) -> str:
 
 
 # Names of service-linked roles, which the services choose ("Using service-linked roles" in each one's guide).
+_SCALING_ROLE = "AWSServiceRoleForApplicationAutoScaling_"
 _LINKED_ROLES = {
+    "dynamodb.application-autoscaling.amazonaws.com": f"{_SCALING_ROLE}DynamoDBTable",
+    "eks.amazonaws.com": "AWSServiceRoleForAmazonEKS",
     "elasticache.amazonaws.com": "AWSServiceRoleForElastiCache",
+    "elasticache.application-autoscaling.amazonaws.com": f"{_SCALING_ROLE}ElastiCacheRG",
     "elasticloadbalancing.amazonaws.com": "AWSServiceRoleForElasticLoadBalancing",
     "kafka.amazonaws.com": "AWSServiceRoleForKafka",
+    "kafka.application-autoscaling.amazonaws.com": f"{_SCALING_ROLE}KafkaCluster",
+    "lambda.application-autoscaling.amazonaws.com": f"{_SCALING_ROLE}LambdaConcurrency",
+    "management.chatbot.amazonaws.com": "AWSServiceRoleForAWSChatbot",
+    "ops.apigateway.amazonaws.com": "AWSServiceRoleForAPIGateway",
     "rds.amazonaws.com": "AWSServiceRoleForRDS",
+    "rds.application-autoscaling.amazonaws.com": f"{_SCALING_ROLE}RDSCluster",
+    "replication.dynamodb.amazonaws.com": "AWSServiceRoleForDynamoDBReplication",
     "spot.amazonaws.com": "AWSServiceRoleForEC2Spot",
+    "wafv2.amazonaws.com": "AWSServiceRoleForWAFV2Logging",
 }
 
 # Values of optional inputs in templates if they aren't set.

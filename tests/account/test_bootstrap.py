@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from account import prepared
-from account.permissions import needed
+from account.permissions import needed, schema_actions
 from bootstrap import config
 from bootstrap.config import BootstrapSettings, DeployerError, deployer
+from bootstrap.linked_roles import LINKED_ROLES, UNPREPARED
 from policy.ours import OURS
 from sandbox.aws.account import CACHE_RULE, IDENTITY_PROVIDER, SERVICE_LINKED_ROLE, Account, Values
 from sandbox.aws.store import Row
@@ -21,8 +22,9 @@ from settings import SettingsError
 from settings.aws_limits import MANAGED_POLICIES, ROLE_POLICIES_LENGTH
 from tests.account.bootstrap import PROJECT, STACK, deployed, graph, policies
 from tests.policy.evaluator import Request, allows
+from tests.policy.scans import fixture_state
 from tests.policy.stacks import findings, stack_of
-from tests.unit.harness import ROOT, Registered, config_of
+from tests.unit.harness import ROOT, STACKS, Registered, config_of
 from tests.unit.test_iam import parliament
 
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -264,6 +266,40 @@ def test_account_wide_things_outlive_the_stack() -> None:
     }
     found = deployed({"trading:imageCache": {"quay": {"registry": "quay.io"}}})
     assert {item.type for item in found.resources if item.retain_on_delete} >= kept
+
+
+# -- service-linked roles ----------------------------------------------------------------------------
+
+
+def test_every_service_that_needs_a_role_of_its_own_has_one() -> None:
+    """AWS's schemas name the permission to create a service-linked role for the types that need one."""
+    state = [item for stack in STACKS for item in fixture_state(stack)]
+    used = {item["type"] for item in state}
+    asking = {
+        token
+        for token in used
+        if token.startswith("aws:") and "iam:CreateServiceLinkedRole" in schema_actions(token)
+    }
+    prepared_types = {token for it in LINKED_ROLES.values() for token in it.types}
+    assert asking == prepared_types | set(UNPREPARED)
+    assert not prepared_types & set(UNPREPARED)
+
+
+def test_every_kind_of_automatic_scaling_has_its_role() -> None:
+    namespaces = {
+        item["inputs"]["serviceNamespace"]
+        for stack in STACKS
+        for item in fixture_state(stack)
+        if item["type"] == "aws:appautoscaling/target:Target"
+    }
+    ending = ".application-autoscaling.amazonaws.com"
+    assert {name.removesuffix(ending) for name in LINKED_ROLES if name.endswith(ending)} == namespaces
+
+
+def test_roles_of_all_these_services_are_created() -> None:
+    created = {item.inputs["awsServiceName"] for item in graph().of(SERVICE_LINKED_ROLE)}
+    assert created == set(LINKED_ROLES)
+    assert all(it.source for it in LINKED_ROLES.values())
 
 
 # -- settings ----------------------------------------------------------------------------------------

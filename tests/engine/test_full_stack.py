@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.project import Project
+from tests.unit.harness import stack_values
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,15 @@ def test_protected_stack_refuses_to_go_down(full: Project) -> None:
     assert "database-us-east-1" in output
     assert "trading:protect" in output
     assert len(full.resources("full")) == before
+
+
+def test_every_role_has_the_permissions_boundary(full: Project) -> None:
+    """That of the EKS component too, which only the engine's transforms reach."""
+    roles = [item for item in full.resources("full") if item["type"] == "aws:iam/role:Role"]
+    assert {item["inputs"].get("permissionsBoundary") for item in roles} == {
+        stack_values("full")["trading:permissionsBoundary"]
+    }
+    assert any("$eks:index:ServiceRole$" in item["urn"] for item in roles)
 
 
 def test_checkov_finds_nothing_that_is_not_explained(full: Project) -> None:
