@@ -486,6 +486,23 @@ def database_name(rds: Client, name: str, platform: str) -> Answer:
     )
 
 
+def log_groups(logs: Client, names: Collection[str], platform: str) -> Answer:
+    """No log group has one of the names, unless it is the stack's own. EKS creates that of a cluster again if
+    it writes a log after the deletion."""
+    foreign: dict[str, str] = {}
+    for name in names:
+        for item in _pages(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=name):
+            if item["logGroupName"] == name:
+                tags = logs.list_tags_for_resource(resourceArn=item["arn"].removesuffix(":*")).get("tags", {})
+                if tags.get("platform") != platform:
+                    foreign[name] = tags.get("platform", "nobody")
+    return _judged(
+        [f"{name} exists, and belongs to {owner}" for name, owner in foreign.items()],
+        f"{len(names)} names are free or this stack's own",
+        "delete the log groups, or import them into the stack",
+    )
+
+
 def _owner(name: str, owner: str | None, platform: str) -> Answer:
     if owner == platform:
         return passed(f"{name} is this stack's own")

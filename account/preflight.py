@@ -494,6 +494,16 @@ def _names(stack: Stack, region: str) -> Iterator[Question]:
             stack.platform,
         )
         yield here("endpoint", f"a way to {name}", "eks", "DescribeCluster", checks.endpoint, name)
+    groups = [name for (name,) in stack.values("aws:cloudwatch/logGroup:LogGroup", region, "name") if name]
+    yield here(
+        "log-groups",
+        "the names of the log groups",
+        "logs",
+        ("DescribeLogGroups", "ListTagsForResource"),
+        checks.log_groups,
+        [name for name in groups if UNKNOWN not in name],
+        stack.platform,
+    )
     for (name,) in stack.values("aws:rds/cluster:Cluster", region, "clusterIdentifier"):
         yield here(
             "database-name",

@@ -87,6 +87,14 @@ def listed_quotas(rules: float, groups: float) -> Json:
     }
 
 
+OUR_TAGS: Json = {"tags": {"platform": "trading-prod"}}
+
+
+def existing_log_groups(*names: str) -> Json:
+    arn = "arn:aws:logs:us-east-1:123456789012:log-group:{}:*"
+    return {"logGroups": [{"logGroupName": name, "arn": arn.format(name)} for name in names]}
+
+
 def vpcs(others: int) -> Json:
     ours = {"VpcId": "vpc-1", "Tags": [{"Key": "platform", "Value": "trading-prod"}]}
     return {"Vpcs": [ours, *({"VpcId": f"vpc-{number}"} for number in range(others))]}
@@ -554,6 +562,16 @@ CASES = [
         ["DBClusterNotFoundFault"],
         [{"DBClusters": [{}]}],
         "exists",
+    ),
+    Case(
+        checks.log_groups,
+        "logs",
+        (["/aws/eks/trading-prod/cluster"], "trading-prod"),
+        ["describe_log_groups", "list_tags_for_resource"],
+        [existing_log_groups("/aws/eks/trading-prod/cluster-2", "/aws/eks/trading-prod/cluster"), OUR_TAGS],
+        [existing_log_groups("/aws/eks/trading-prod/cluster"), {"tags": {}}],
+        "/aws/eks/trading-prod/cluster exists, and belongs to nobody",
+        "delete the log groups",
     ),
     Case(
         checks.login_domain,
