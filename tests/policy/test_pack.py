@@ -131,3 +131,24 @@ def test_the_environment_is_read_once(
 def test_garbage_is_collected_rarely(pack: dict[str, Any]) -> None:
     assert pack
     assert gc.get_threshold()[0] >= 100_000
+
+
+def test_role_is_held_to_the_boundary_of_the_settings(pack: dict[str, Any]) -> None:
+    rules = [ResourceValidationPolicy(name="resources", description="All", validate=pack["_validate"])]
+    servicer = _servicer(pack["_Servicer"], rules)
+    limit = "arn:aws:iam::123456789012:policy/trading-workloads"
+    configuration = {"trading:permissionsBoundary": limit}
+    servicer.ConfigureStack(
+        analyzer_pb2.AnalyzerStackConfigureRequest(stack="prod", config=configuration), None
+    )
+
+    def problems(**inputs: Any) -> str:
+        request = analyzer_pb2.AnalyzeRequest(
+            type="aws:iam/role:Role", urn="urn:pulumi:s::p::aws:iam/role:Role::a", name="a"
+        )
+        request.provider.CopyFrom(_provider("eu-west-1"))
+        request.properties.update(inputs)
+        return "\n".join(it.message for it in servicer.Analyze(request, None).diagnostics)
+
+    assert f'permissionsBoundary is not set: set it to "{limit}"' in problems()
+    assert "permissionsBoundary" not in problems(permissionsBoundary=limit)
