@@ -491,12 +491,12 @@ def log_groups(logs: Client, names: Collection[str], platform: str) -> Answer:
     it writes a log after the deletion."""
     foreign: dict[str, str] = {}
     for name in names:
-        for item in _pages(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=name):
+        for item in pages(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=name):
             if item["logGroupName"] == name:
                 tags = logs.list_tags_for_resource(resourceArn=item["arn"].removesuffix(":*")).get("tags", {})
                 if tags.get("platform") != platform:
                     foreign[name] = tags.get("platform", "nobody")
-    return _judged(
+    return judged(
         [f"{name} exists, and belongs to {owner}" for name, owner in foreign.items()],
         f"{len(names)} names are free or this stack's own",
         "delete the log groups, or import them into the stack",
