@@ -4,8 +4,13 @@
 # (boto3's stubs are installed for one service only)
 from __future__ import annotations
 
+import copy
+import functools
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +18,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.hooks import HierarchicalEmitter
 from botocore.validate import ParamValidator
 from moto import mock_aws
 
@@ -20,7 +26,7 @@ from account.question import READS, Client
 from operations.procedure import DONE, Procedure, Runner
 from tests.functions.records import MOTO
 
-BOTO: Any = boto3
+BOTO: Any = boto3.Session(MOTO["AWS_ACCESS_KEY_ID"], MOTO["AWS_SECRET_ACCESS_KEY"])
 Factory = Callable[[str, str], Client]
 
 
@@ -28,8 +34,37 @@ class InterruptionError(Exception):
     """Raised in place of the response of a call that AWS has carried out: the program lost its connection."""
 
 
-def client(service: str, region: str) -> Client:
+@functools.cache
+def _made(service: str, region: str) -> Any:
     return BOTO.client(service, region_name=region)
+
+
+class _Events:
+    """The events of a shared client, with handlers of one copy of it."""
+
+    def __init__(self, shared: Any) -> None:
+        self._shared = shared
+        self._own: Any = HierarchicalEmitter()
+        self.register = self._own.register
+        self.register_last = self._own.register_last
+
+    def emit(self, name: str, **values: Any) -> list[Any]:
+        return [*self._shared.emit(name, **values), *self._own.emit(name, **values)]
+
+    def emit_until_response(self, name: str, **values: Any) -> tuple[Any, Any]:
+        found = self._shared.emit_until_response(name, **values)
+        return self._own.emit_until_response(name, **values) if found[1] is None else found
+
+
+def client(service: str, region: str) -> Client:
+    """A client with its own handlers of events. It is a copy, because making one takes longer than a call."""
+    made: Any = _made(service, region)
+    kind: type[Any] = made.__class__
+    new: Any = object.__new__(kind)
+    new.__dict__.update(made.__dict__)
+    new.meta = copy.copy(made.meta)
+    new.meta.events = _Events(made.meta.events)
+    return new
 
 
 def answering(answers: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]) -> Factory:
@@ -63,8 +98,8 @@ def answering(answers: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]
     return new
 
 
-def interrupting(factory: Factory, after: int) -> Factory:
-    """Clients of which the one that makes the write with this number, from 0, is interrupted after it."""
+def after_every_write(factory: Factory, do: Callable[[str, int], None]) -> Factory:
+    """Clients that call a function after every write, with the operation and the write's number, from 0."""
     writes = 0
 
     def new(service: str, region: str) -> Client:
@@ -72,16 +107,24 @@ def interrupting(factory: Factory, after: int) -> Factory:
 
         def count(model: Any, **_: object) -> None:
             nonlocal writes
-            if model.name.startswith(READS):
-                return
-            writes += 1
-            if writes == after + 1:
-                raise InterruptionError(model.name)
+            if not model.name.startswith(READS):
+                writes += 1
+                do(model.name, writes - 1)
 
         made.meta.events.register("after-call", count)
         return made
 
     return new
+
+
+def interrupting(factory: Factory, after: int) -> Factory:
+    """Clients of which the one that makes the write with this number, from 0, is interrupted after it."""
+
+    def interrupt(operation: str, number: int) -> None:
+        if number == after:
+            raise InterruptionError(operation)
+
+    return after_every_write(factory, interrupt)
 
 
 @contextmanager
@@ -114,36 +157,68 @@ def run(
 
 
 def continued_after_every_interruption(
-    seed: Callable[[], Procedure],
-    monkeypatch: pytest.MonkeyPatch,
+    procedure: Procedure,
+    check: Callable[[], None],
     folder: Path,
     factory: Factory = client,
     by_hand: Callable[[], None] = lambda: None,
-) -> Iterator[int]:
-    """Interrupts the procedure after its first write, continues to the end, and yields; then the same with a
-    new account and the second write, and so on. Ends after the run that has fewer writes.
+) -> int:
+    """Runs a procedure to its end. After each write, a copy of this process, with its moto account, takes the
+    place of a run that is interrupted there: it starts the procedure again.
 
     Args:
-        seed: fills the account and returns the procedure.
-        monkeypatch: sets the environment of the clients.
+        procedure: what to run.
+        check: checks the account at the end of the run and of every copy.
         folder: for the records.
         factory: makes clients.
         by_hand: does what the procedure asks of a person.
+
+    Returns:
+        The number of writes.
     """
-    after = 0
-    while True:
-        with account(monkeypatch):
-            procedure = seed()
-            record = folder / f"{after}.jsonl"
-            try:
-                finish(procedure, record, interrupting(factory, after), by_hand)
-            except InterruptionError:
-                finish(procedure, record, factory, by_hand)
-                yield after
-            else:
-                assert after, "the procedure writes nothing"
-                return
-        after += 1
+    number = -1
+
+    def interrupt(operation: str, write: int) -> None:
+        nonlocal number
+        number = write
+        if not _is_original():
+            raise InterruptionError(operation)
+
+    try:
+        finish(procedure, folder / "record.jsonl", after_every_write(factory, interrupt), by_hand)
+    except InterruptionError:
+        # This is a copy, which must not return to the test.
+        status = 1
+        try:
+            finish(procedure, folder / f"{number}.jsonl", factory, by_hand)
+            check()
+            status = 0
+        except BaseException:
+            os.write(2, f"interrupted after write {number}:\n{traceback.format_exc()}".encode())
+        finally:
+            os._exit(status)
+    check()
+    return number + 1
+
+
+def _is_original() -> bool:
+    """Copies this process, and waits for the copy.
+
+    Returns:
+        False in the copy.
+
+    Raises:
+        AssertionError: the copy has failed, and has written why to the standard error stream.
+    """
+    with warnings.catch_warnings():
+        # Python 3.12 warns of threads, and pytest-xdist has one. It has none of the locks that a copy needs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        copied = os.fork()
+    if not copied:
+        return False
+    _, status = os.waitpid(copied, 0)
+    assert status == 0, "see the standard error stream"
+    return True
 
 
 def finish(

@@ -89,17 +89,25 @@ def test_open_steps_are_done_in_their_order_and_recorded(tmp_path: Path) -> None
     assert calls(record).count("sns:CreateTopic in eu-west-1") == 2
 
 
-def test_procedure_continues_after_every_interruption(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def seed() -> Procedure:
-        return procedure(creation("a"), creation("b"))
-
-    runs = 0
-    for _ in continued_after_every_interruption(seed, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("empty")
+def test_procedure_continues_after_every_interruption(tmp_path: Path) -> None:
+    def check() -> None:
         assert existing() == ["a", "b"]
-        runs += 1
-    assert runs == 2
+
+    steps = procedure(creation("a"), creation("b"))
+    assert continued_after_every_interruption(steps, check, tmp_path) == 2
+
+
+@pytest.mark.usefixtures("empty")
+def test_step_that_does_not_continue_is_found(tmp_path: Path) -> None:
+    def twice(reached: Account) -> None:
+        assert topics(reached) == []
+        for name in "ab":
+            reached.client("sns", REGION).create_topic(Name=name)
+
+    step = creation("b", act=twice)
+    with pytest.raises(AssertionError, match="see the standard error stream"):
+        continued_after_every_interruption(procedure(step), lambda: None, tmp_path)
 
 
 @pytest.mark.usefixtures("empty")
