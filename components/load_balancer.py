@@ -31,6 +31,7 @@ from settings import (
 )
 from settings.aws_limits import (
     BALANCER_NAME_LENGTH,
+    CLIENT_KEEP_ALIVE_MIN,
     CLOUDFRONT_PREFIX_LIST,
     HEALTH_CHECKERS_SERVICE,
     SERVICE_NAME,
@@ -144,6 +145,9 @@ class LoadBalancer(Component):
             enable_http2=True,
             enable_zonal_shift=True,
             idle_timeout=args.settings.idle_timeout_seconds,
+            # CloudFront keeps busy connections and asks DNS only for new ones. By default, a connection would
+            # lead to a region for an hour after writes have left it.
+            client_keep_alive=CLIENT_KEEP_ALIVE_MIN,
             enable_deletion_protection=args.context.protect,
             access_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},
             connection_logs={"bucket": args.log_bucket, "prefix": LOG_PREFIX, "enabled": True},

@@ -56,13 +56,13 @@ class Routing(Component):
                                          any other place → lat.origin.HOST
         lat.origin.HOST     LATENCY      nearest region → REGION.origin.HOST
         REGION.origin.HOST  FAILOVER     own load balancer, else that of the next region of the list
-        write.origin.HOST   FAILOVER     the first region's load balancer, unless the second takes orders
+        write.origin.HOST   FAILOVER     the first region's load balancer, until the second takes over
 
     `write` has no latency step: a conditional write to a global table doesn't deduplicate across regions, so
     orders go to a single region. Routes that write do the same, because only that region's database accepts
-    writes. They don't follow health either, but only the second region's answer that it takes orders
-    (`routing_tree.origin_tree`). A stack with one region already has the whole tree, so a second region
-    only adds records.
+    writes. They don't follow health either, but only the second region's answer that no other region may
+    take writes (`routing_tree.origin_tree`). A stack with one region already has the whole tree, so a second
+    region only adds records.
 
     The load balancers only have IPv4 addresses, which CloudFront and the health checkers use by default, so
     only the viewer's name has an AAAA record.
@@ -189,7 +189,7 @@ class Routing(Component):
         )
 
     def _orders_check(self, name: str, region: str, record: aws.route53.Record) -> aws.route53.HealthCheck:
-        """A check that is unhealthy while the region answers that it takes orders.
+        """A check that is unhealthy while the region answers that no other region may take writes.
 
         Every region has one, although only the second region's is used. A new check counts as healthy until
         it has data ("How Amazon Route 53 determines whether a health check is healthy", Route 53 Developer
@@ -202,7 +202,7 @@ class Routing(Component):
             fqdn=record.name,
             port=443,
             resource_path=f"{HEALTH_PATH}?orders",
-            search_string='"orders": "open"',
+            search_string='"otherRegions": "closed"',
             invert_healthcheck=True,
             enable_sni=True,
             request_interval=10,
@@ -229,7 +229,7 @@ class Routing(Component):
             policy = item.policy
             # For reads, both the primary and the secondary have a health check. If both fail, Route 53
             # returns the primary.
-            check = orders.get(item.unless_open)
+            check = orders.get(item.yields_to)
             if not item.load_balancer:
                 alias = _alias(published[item.alias], args.zone_id)
             elif item.follows_health:
@@ -253,7 +253,7 @@ class Routing(Component):
                 health_check_id=check.id if check else None,
                 aliases=[alias],
                 # A new check of orders is unhealthy until it has data, so its region must answer first.
-                opts=self.child(depends_on=[*origins[item.unless_open].ready] if item.unless_open else None),
+                opts=self.child(depends_on=[*origins[item.yields_to].ready] if item.yields_to else None),
             )
             published.setdefault(item.name, record.name)
 

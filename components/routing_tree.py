@@ -57,8 +57,9 @@ class OriginRecord:
     follows_health: bool = True
     """Whether a record that leads to a load balancer is healthy only while its region is. Otherwise, it is an
     alias for the region's own name, which is always healthy."""
-    unless_open: str = ""
-    """Region, if any, for as long as whose order intake says that it takes orders the record is unhealthy."""
+    yields_to: str = ""
+    """Region, if any, that takes over from this record: the record is unhealthy for as long as that region's
+    order intake says that no other region may take writes."""
 
 
 def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -> list[OriginRecord]:
@@ -74,12 +75,17 @@ def origin_tree(names: DomainSettings, regions: Mapping[str, ServedLocations]) -
     which.
 
     Writes follow the database and nothing else. They go to the first region, until the second one says that
-    it takes orders: a failure moves no order to a region whose database is read-only, and no recovery moves
-    one back. What says so is an item that a procedure writes in the second region (`order_intake/gate.py`),
-    so the switch needs neither Route 53's control plane nor the region that is lost. AWS calls this "standby
-    takes over primary" ("Creating Disaster Recovery Mechanisms Using Amazon Route 53", AWS Networking &
-    Content Delivery Blog; "Appendix B - Edge network global service guidance", AWS Fault Isolation
-    Boundaries; both read in November 2026).
+    no other region may take them: a failure moves no write to a region whose database is read-only, and no
+    recovery moves one back. What says so is an item that a procedure writes in the second region
+    (`order_intake/gate.py`), so the switch needs neither Route 53's control plane nor the region that is
+    lost. AWS calls this "standby takes over primary" ("Creating Disaster Recovery Mechanisms Using Amazon
+    Route 53", AWS Networking & Content Delivery Blog; "Appendix B - Edge network global service guidance",
+    AWS Fault Isolation Boundaries; both read in November 2026).
+
+    The second region already says so while the procedure pauses orders. So writes leave the first region
+    before the database does, and the second region's proxy refuses them until it has a writer. Otherwise,
+    writes that order intake doesn't see could reach the first region's old writer after a failover that
+    couldn't stop it.
     """
     ring = list(regions)
     failover: list[OriginRecord] = []
@@ -140,11 +146,11 @@ def _failover(prefix: str, name: str, regions: Sequence[str]) -> Iterator[Origin
 
 
 def _writes(name: str, regions: Sequence[str]) -> Iterator[OriginRecord]:
-    """Records that lead to the first region until the second one takes orders."""
+    """Records that lead to the first region until the second one says that no other may take writes."""
     second = "".join(regions[1:2])
     for record in _failover("write", name, regions):
         is_primary = record.policy == Failover("PRIMARY")
-        yield replace(record, follows_health=False, unless_open=second if is_primary else "")
+        yield replace(record, follows_health=False, yields_to=second if is_primary else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +172,8 @@ class Outage:
     """Regions whose health check fails."""
     load_balancers: frozenset[str] = field(default_factory=frozenset[str])
     """Regions whose load balancer has no healthy target, which `evaluate_target_health` detects."""
-    open: frozenset[str] = field(default_factory=frozenset[str])
-    """Regions whose order intake answers that it takes orders."""
+    taking_over: frozenset[str] = field(default_factory=frozenset[str])
+    """Regions whose order intake answers that no other region may take writes."""
 
 
 def resolve(tree: Sequence[OriginRecord], name: str, client: Client, outage: Outage) -> str:
@@ -210,8 +216,8 @@ def _preference(policy: Policy, client: Client) -> int:
 
 def _healthy(tree: Sequence[OriginRecord], record: OriginRecord, outage: Outage) -> bool:
     """Whether a record is healthy. An alias for records is healthy if any of them is."""
-    if record.unless_open:
-        return record.unless_open not in outage.open
+    if record.yields_to:
+        return record.yields_to not in outage.taking_over
     if not record.follows_health:
         return True
     if record.load_balancer:

@@ -10,8 +10,10 @@ Five procedures, each for one moment:
 
 The return is `planned`, with the other region. Orders follow one item of the idempotency table
 (`functions/order_intake/gate.py`). No region takes orders from before the database moves until it has moved,
-so an order meets the writer or is refused. `unplanned` and everything in it uses services of the other
-region only: DynamoDB's data plane, and the control planes of RDS and Secrets Manager there.
+so an order meets the writer or is refused. Other writes follow DNS, which the same item moves: during the
+pause they go to the new region, whose database proxy refuses them until it has a writer. `unplanned` and
+everything in it uses services of the other region only: DynamoDB's data plane, and the control planes of RDS
+and Secrets Manager there.
 
 After `planned` and `unplanned`, set `primaryRegion` to the region and deploy.
 """
@@ -36,6 +38,10 @@ NOWHERE = "none"
 DRAIN_SECONDS = 60
 """After this time, an order that was admitted before has its answer: order intake's function ends after 29 s,
 and what it has read of the item is valid for a second."""
+WRITES_DRAIN_SECONDS = 240
+"""After this time, no write that order intake doesn't see can reach the old region any more. After the item
+has changed, Route 53's check fails after 30 s, its answer is cached for 60 s, the load balancer and
+CloudFront end a connection within 90 s, and a request takes at most 29 s."""
 SNAPSHOT_PREFIX = "rds:unplanned-global-failover-"
 """Beginning of the names of the snapshots that Aurora takes of an old primary's volume, once its region has
 recovered. They expire with the backups of the old cluster ("Using switchover or failover in Amazon Aurora
@@ -152,7 +158,7 @@ def steps(move: Move, *, planned: bool) -> list[Step]:
     """The steps of a planned or an unplanned move."""
     return [
         _pause(move, planned=planned),
-        _drain(move),
+        _drain(move, planned=planned),
         _switch_over(move) if planned else _fail_over(move),
         _resume(move, planned=planned),
         _rotate(move),
@@ -179,7 +185,8 @@ def _pause(move: Move, *, planned: bool) -> Step:
     copies = _copies(move, planned=planned)
     return Step(
         title="Pause orders",
-        changes="order intake refuses orders in every region that reads this, and clients send them again",
+        changes="order intake refuses orders in every region that reads this, and clients send them again; "
+        f"within two minutes, routes that write go to {move.new}, whose database refuses them",
         calls=_of_the_item(move, copies),
         check=lambda account: _is_available(move, account),
         done=lambda account: all(
@@ -198,18 +205,23 @@ def _is_available(move: Move, account: Account) -> Answer:
     return Answer("fail", found, "wait until it is available, or look at its events")
 
 
-def _drain(move: Move) -> Step:
+def _drain(move: Move, *, planned: bool) -> Step:
+    """In a failover, nothing is sure to stop the old writer, so all writes must have left its region. In a
+    switchover, the database refuses them there as soon as it has moved."""
+    seconds = DRAIN_SECONDS if planned else WRITES_DRAIN_SECONDS
+
     def done(account: Account) -> bool:
         is_open = move.takes_orders(account, move.new) == move.new
-        return is_open or move.now() >= move.closed_at(account) + DRAIN_SECONDS
+        return is_open or move.now() >= move.closed_at(account) + seconds
 
+    what = "the orders" if planned else "the orders and other writes"
     return Step(
-        title="Let the orders end that were admitted before",
-        changes="nothing; no order is on its way to the database afterwards",
+        title=f"Let {what} end that were admitted before",
+        changes=f"nothing; after {seconds // 60} min, none of them is on its way to the database",
         calls=(Calls("dynamodb", move.new, ("GetItem",)),),
         done=done,
         act=lambda _: None,
-        minutes=2,
+        minutes=seconds // 60 + 1,
     )
 
 

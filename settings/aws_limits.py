@@ -143,6 +143,10 @@ BALANCER_NAME = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 """Form of a load balancer's or target group's name (`CreateLoadBalancer`, `CreateTargetGroup`)."""
 RESERVED_BALANCER_PREFIX = "internal-"
 """Beginning of names that a load balancer can't have (`CreateLoadBalancer`)."""
+CLIENT_KEEP_ALIVE_MIN = 60
+"""Lowest number of seconds after which an ALB closes a client's connection, although it is in use (attribute
+`client_keep_alive.seconds` in `LoadBalancerAttribute`, Elastic Load Balancing API Reference, November
+2026)."""
 BALANCER_LISTENERS = 50
 """Default quota of a load balancer's listeners ("Quotas for your Application Load Balancers" and "Quotas for
 your Network Load Balancers", November 2026)."""

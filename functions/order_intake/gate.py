@@ -2,10 +2,11 @@
 
 Orders may only go to the region whose database takes writes. The item names that region. DNS follows it, but
 slowly, and connections that are already open don't follow DNS at all. Therefore, order intake asks before
-every order, and a region that isn't named refuses.
+every order, and a region that isn't named refuses. Routes with `writes` have only DNS and the database's own
+refusal, so DNS leads them away as soon as orders pause, before the database moves.
 
     account_id = client_order_id = "#orders"    no account has such an id
-    region       the region that takes orders, or `none` while the database moves
+    region       the region that takes orders, or `none` (`NOWHERE`) while the database moves
     evacuated    regions that report themselves as unhealthy, so that Route 53 sends their reads elsewhere
 
 Without the item, the home region takes orders. `operations/failover.py` writes it.
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 KEY = "#orders"
 """Value of both attributes of the item's key."""
+NOWHERE = "none"
+"""Value of `region` while the database moves."""
 CACHE_SECONDS = 1.0
 """How long an execution environment uses what it has read, so that a burst doesn't read one item too often
 (DynamoDB reads one partition at most 3,000 times a second; "Burst and adaptive capacity", DynamoDB Developer
@@ -70,6 +73,16 @@ class OrderGate:
             ClientError, BotoCoreError: the table could not be reached in time.
         """
         return self._roles().takes_orders == self._region
+
+    def others_are_closed(self) -> bool:
+        """Whether no other region may take orders or other writes.
+
+        While the database moves, this is true in every region.
+
+        Raises:
+            ClientError, BotoCoreError: the table could not be reached in time.
+        """
+        return self._roles().takes_orders in (self._region, NOWHERE)
 
     def is_evacuated(self) -> bool:
         """Whether this region is to get no requests at all.

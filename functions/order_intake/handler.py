@@ -218,17 +218,19 @@ class OrderIntake:
         return _response(200 if all(checks.values()) else 503, json.dumps(checks), request_id)
 
     def _tell_whether_open(self, request_id: str) -> dict[str, Any]:
-        """The answer that Route 53's check of the other region's orders compares (`components/routing.py`).
+        """Whether this region takes orders, and whether the others do.
 
-        It says what the region may do, and not whether it can: if it also depended on the region's health,
-        orders would leave for a region with a read-only database.
+        Route 53's check of a region's orders compares `otherRegions` (`components/routing.py`). It says what
+        the regions may do, and not whether they can: if it also depended on a region's health, orders would
+        leave for a region with a read-only database.
         """
         try:
             orders = "open" if self._gate.takes_orders() else "closed"
+            others = "closed" if self._gate.others_are_closed() else "open"
         except (ClientError, BotoCoreError) as error:
             logger.warning("table failed", extra={"request": request_id, "why": str(error)})
-            orders = "unknown"
-        return _response(200, json.dumps({"orders": orders}), request_id)
+            orders = others = "unknown"
+        return _response(200, json.dumps({"orders": orders, "otherRegions": others}), request_id)
 
 
 def _caller(event: Mapping[str, Any]) -> str:

@@ -40,10 +40,10 @@ def deployed_tree(resources: list[Resource]) -> list[OriginRecord]:
         (alias,) = record["aliases"]
         assert alias["evaluateTargetHealth"], record["name"]
         region = load_balancers.get(alias["name"], "")
-        follows_health, unless_open = True, ""
+        follows_health, yields_to = True, ""
         if alias["name"] in own:
             region, follows_health = own[alias["name"]], False
-            unless_open = _region_that_takes_orders(checks.get(record.get("healthCheckId") or ""), own)
+            yields_to = _region_that_takes_over(checks.get(record.get("healthCheckId") or ""), own)
         elif region:
             asked = _regions_asked(record["healthCheckId"], checks, records, load_balancers, resources)
             assert asked == {region}, f"{record['name']} leads to {region} while {asked} is well"
@@ -59,14 +59,14 @@ def deployed_tree(resources: list[Resource]) -> list[OriginRecord]:
                 load_balancer=region,
                 alias="" if region else alias["name"],
                 follows_health=follows_health,
-                unless_open=unless_open,
+                yields_to=yields_to,
             )
         )
     return tree
 
 
-def _region_that_takes_orders(check: Resource | None, own: dict[str, str]) -> str:
-    """The region while whose order intake is open an inverted check is unhealthy; empty without a check."""
+def _region_that_takes_over(check: Resource | None, own: dict[str, str]) -> str:
+    """The region whose order intake an inverted check asks; empty without a check."""
     if check is None:
         return ""
     assert (check["type"], check["invertHealthcheck"]) == ("HTTPS_STR_MATCH", True)

@@ -25,7 +25,7 @@ REGION: Values = {
 }
 # Resources that list all regions and so change with their number: the plan that copies backups, the
 # distribution, which reads the web app from a second region if the first one fails, the record of the write
-# origin, which gives way while the second region takes orders, and the dashboards. Those of the edge and of
+# origin, which gives way once the second region takes over, and the dashboards. Those of the edge and of
 # the first region show the second one's health and its database's lag.
 DASHBOARDS = {
     "monitoring",
@@ -135,7 +135,7 @@ def test_deployed_records_lead_away_from_what_is_down(
     outage = Outage(**{kind: frozenset(down)})
     assert {place: resolve(tree, NAMES.origin, who, outage) for place, who in CLIENTS.items()} == reads
     assert {resolve(tree, NAMES.write_origin, who, outage) for who in CLIENTS.values()} == {writes}
-    moved = replace(outage, open=frozenset({SECOND}))
+    moved = replace(outage, taking_over=frozenset({SECOND}))
     assert {resolve(tree, NAMES.write_origin, who, moved) for who in CLIENTS.values()} == {SECOND}
 
 

@@ -675,13 +675,18 @@ def name_region(world: World, region: str, *evacuated: str) -> None:
     world.now += 2  # the cache expires
 
 
-def open_or_closed(intake: OrderIntake) -> str:
+def told(intake: OrderIntake) -> dict[str, str]:
+    """What Route 53 reads."""
     request = {"requestId": "req-1"}
     query = {"orders": ""}
     event = {"httpMethod": "GET", "resource": "/healthz", "queryStringParameters": query}
     response = intake.handle({**event, "requestContext": request}, Context())
     assert response["statusCode"] == 200
-    return json.loads(response["body"])["orders"]
+    return json.loads(response["body"])
+
+
+def open_or_closed(intake: OrderIntake) -> str:
+    return told(intake)["orders"]
 
 
 def test_the_home_region_takes_orders_until_another_is_named(world: World) -> None:
@@ -693,6 +698,25 @@ def test_the_home_region_takes_orders_until_another_is_named(world: World) -> No
     assert (open_or_closed(home), open_or_closed(other)) == ("closed", "open")
     name_region(world, "none")
     assert (open_or_closed(home), open_or_closed(other)) == ("closed", "closed")
+
+
+def test_a_region_says_whether_others_may_take_writes(world: World) -> None:
+    """While the database moves, none may, so that DNS leads writes away before it has moved."""
+    home = world.environment()
+    world.region = "eu-west-1"
+    other = world.environment()
+
+    def others() -> tuple[str, str]:
+        return told(home)["otherRegions"], told(other)["otherRegions"]
+
+    assert others() == ("closed", "open")
+    name_region(world, "none")
+    assert others() == ("closed", "closed")
+    name_region(world, "eu-west-1")
+    assert others() == ("open", "closed")
+    world.now += 2
+    world.client = Broken(world.client, "get_item")
+    assert told(world.environment()) == {"orders": "unknown", "otherRegions": "unknown"}
 
 
 def test_a_region_that_takes_no_orders_submits_none_and_writes_no_record(world: World) -> None:

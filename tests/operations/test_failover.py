@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.routing_tree import Client
 from functions.order_intake import gate
 from functions.order_intake.handler import LEASE_SECONDS
 from operations import failover
 from operations.failover import KINDS, Move, procedure, steps
 from operations.procedure import DONE, Procedure, ProcedureError, Runner
 from settings import Settings
-from tests.operations.regions import PLATFORM, TABLE, A, B, Regions
+from tests.operations.dns import Route53, Seen, assert_leads_where_planned, route53
+from tests.operations.regions import (
+    NAMES,
+    PLATFORM,
+    TABLE,
+    A,
+    B,
+    Regions,
+    connection_seconds,
+)
 from tests.operations.rehearsal import InterruptionError, interrupting
 from tests.unit.harness import ROOT, stack_values
 
@@ -40,7 +52,7 @@ def run(regions: Regions, chosen: Procedure, record: Path, after: int | None = N
     """Runs a procedure, or a part of it that ends with its write number `after`."""
 
     def sleep(seconds: float) -> None:
-        regions.now += seconds
+        regions.now += 2 * seconds  # AWS's calls take time, too
 
     factory = regions.client if after is None else interrupting(regions.client, after)
     return Runner(chosen, factory, record, confirmed="prod", say=lambda _: None, sleep=sleep).run()
@@ -57,18 +69,16 @@ BEGINNINGS: dict[str, tuple[Callable[[], Regions], Any, tuple[str, str]]] = {
     "return": (after_a_failover, planned, BACK),
     "unplanned": (lambda: Regions(down={A}), unplanned, FORWARD),
     "unplanned, half lost": (Regions, unplanned, FORWARD),
-    "unplanned return": (lambda: replace_down(after_a_failover(), B), unplanned, BACK),
+    "unplanned, cut off": (lambda: Regions(cut_off={A}), unplanned, FORWARD),
+    "unplanned return": (lambda: replace(after_a_failover(), down={B}), unplanned, BACK),
+    "unplanned return, cut off": (lambda: replace(after_a_failover(), cut_off={B}), unplanned, BACK),
 }
 
 
-def replace_down(regions: Regions, region: str) -> Regions:
-    regions.down = {region}
-    return regions
-
-
 @pytest.mark.parametrize("name", BEGINNINGS)
-def test_orders_reach_the_writer_or_are_refused_at_every_step(name: str, tmp_path: Path) -> None:
-    """Interrupted after every write, then continued, or continued after somebody went back."""
+def test_writes_reach_the_writer_or_are_refused_at_every_step(name: str, tmp_path: Path) -> None:
+    """Orders and others. Interrupted after every write, then continued, or continued after somebody went
+    back."""
     begin, build, (old, new) = BEGINNINGS[name]
     seen: set[tuple[object, ...]] = set()
     writes = 0
@@ -84,8 +94,8 @@ def test_orders_reach_the_writer_or_are_refused_at_every_step(name: str, tmp_pat
             continue
         break
     assert writes >= 4
-    assert regions.order() == "accepted"
-    assert regions.writers - regions.down == {new}
+    assert regions.order() == regions.write() == "accepted"
+    assert regions.writers - regions.down - regions.cut_off == {new}
     print(f"{name}: {writes} writes, {len(seen)} states")
 
 
@@ -111,6 +121,54 @@ def test_orders_pause_before_the_database_moves_and_go_on_after_it(tmp_path: Pat
     assert sorted(set(regions.orders)) == ["accepted", "refused"]
     first, last = regions.orders.index("refused"), len(regions.orders) - regions.orders[::-1].index("refused")
     assert set(regions.orders[first:last]) == {"refused"}
+
+
+def test_other_writes_pause_with_orders(tmp_path: Path) -> None:
+    """They reach the new region before the database does, and its proxy refuses them."""
+    regions = Regions()
+    run(regions, planned(regions, *FORWARD), tmp_path / "r")
+    outcomes = [outcome for outcome, _ in itertools.groupby(regions.writes)]
+    assert outcomes == ["accepted", "refused", "accepted"]
+
+
+def test_other_writes_have_left_before_a_writer_that_may_go_on_is_replaced(tmp_path: Path) -> None:
+    regions = Regions(cut_off={A})
+    run(regions, unplanned(regions, *FORWARD), tmp_path / "r")
+    assert regions.writers == {A, B}
+    assert set(regions.writes) == {"accepted", "refused"}
+    # Order intake reads the item once a second, and the procedure asks every 15 s.
+    assert connection_seconds() + gate.CACHE_SECONDS < failover.WRITES_DRAIN_SECONDS
+
+
+def test_model_finds_the_old_writer_if_the_pause_is_too_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failover, "WRITES_DRAIN_SECONDS", failover.DRAIN_SECONDS)
+    regions = Regions(cut_off={A})
+    with pytest.raises(AssertionError, match="a write meets the old writer of us-east-1"):
+        run(regions, unplanned(regions, *FORWARD), tmp_path / "r")
+
+
+def test_model_finds_the_old_writer_if_dns_waits_for_the_new_region_to_open(tmp_path: Path) -> None:
+    """As it did when the check compared whether the region itself takes orders."""
+    waiting = {f"routing-{B}-orders": {"searchString": '"orders": "open"'}}
+    regions = Regions(cut_off={A}, dns={A: replace(route53(A), changed=waiting), B: route53(B)})
+    with pytest.raises(AssertionError, match="a write meets the old writer of us-east-1"):
+        run(regions, unplanned(regions, *FORWARD), tmp_path / "r")
+
+
+def test_second_failure_leads_writes_back_until_the_new_region_is_deployed_as_primary(
+    tmp_path: Path,
+) -> None:
+    """A limit, which the runbook names: the old writer goes on, and then the new region doesn't answer."""
+    regions = Regions(cut_off={A})
+    run(regions, unplanned(regions, *FORWARD), tmp_path / "r")
+    regions.down = {B}
+    assert regions.order() == "refused"
+    with pytest.raises(AssertionError, match="a write meets the old writer of us-east-1"):
+        regions.write()
+    regions.deployed, regions.led = B, {}
+    assert regions.write() == "unreachable"
 
 
 def test_orders_that_were_admitted_have_ended_before_the_database_moves(tmp_path: Path) -> None:
@@ -212,4 +270,43 @@ def test_commands_of_the_runbook_are_accepted() -> None:
 
 
 def test_item_is_the_one_that_order_intake_reads() -> None:
-    assert failover.GATE == gate.KEY
+    assert (failover.GATE, failover.NOWHERE) == (gate.KEY, gate.NOWHERE)
+
+
+# -- the records and health checks ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deployed", [A, B])
+def test_records_lead_where_the_plan_does(deployed: str) -> None:
+    """The plan's resolver knows no thresholds, and the graph's knows nothing of what is meant."""
+    assert_leads_where_planned(route53(deployed), deployed)
+
+
+def changed(region: str, **values: Any) -> dict[str, Route53]:
+    """The records and checks after somebody has changed a region's calculated check by hand."""
+    found = {f"routing-{region}-calculated": values}
+    return {name: replace(route53(name), changed=found) for name in (A, B)}
+
+
+def test_threshold_above_the_number_of_children_moves_reads_and_no_writes(tmp_path: Path) -> None:
+    """Whatever else happens, and during every step of a move."""
+    children = route53(A).check(f"routing-{A}-calculated")["childHealthchecks"]
+    dns = changed(A, childHealthThreshold=len(children) + 1)
+    for down, led in ((set[str](), B), ({A}, B)):
+        regions = Regions(down=down, dns=dns)
+        assert (regions.leads_to(NAMES.region_origin(A)), regions.leads_to()) == (led, A)
+    regions = Regions(dns=dns)
+    assert run(regions, planned(regions, *FORWARD), tmp_path / "r") == DONE
+    assert regions.write() == "accepted"
+
+
+@pytest.mark.parametrize(
+    "values", [{"invertHealthcheck": True}, {"childHealthThreshold": 0}], ids=["inverted", "threshold-0"]
+)
+def test_inverted_check_and_a_threshold_of_0_lead_reads_into_an_outage(values: dict[str, Any]) -> None:
+    """So the runbook uses neither. The region's API fails, and its load balancer has targets."""
+    ill = Seen(frozenset({B}), frozenset({A, B}), {B: '{"orders": "closed", "otherRegions": "open"}'})
+    client = Client(continent="NA", country="US", nearest=[A, B])
+    names = (NAMES.region_origin(A), NAMES.write_origin)
+    assert [route53(A).resolve(name, client, ill) for name in names] == [B, A]
+    assert [changed(A, **values)[A].resolve(name, client, ill) for name in names] == [A, A]

@@ -15,7 +15,8 @@ from components.load_balancer import TargetsAlarm
 from components.routing import RegionalOrigin, Routing, RoutingArgs
 from components.routing_tree import Client, Failover, Outage, origin_tree, resolve
 from settings import DomainSettings, ServedLocations
-from tests.unit.harness import Graph, Registered, context, deploy
+from tests.operations.dns import assert_leads_where_planned, route53_of
+from tests.unit.harness import Graph, Registered, context, deploy, deploy_platform, stack_values
 
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
 US, EU, AP = REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-1")
@@ -163,12 +164,12 @@ def test_primary_down_moves_its_reads_to_the_second_and_no_writes(kind: str) -> 
 
 
 @pytest.mark.parametrize("regions", [2, 3])
-def test_writes_go_to_the_second_while_it_takes_orders_whatever_is_healthy(regions: int) -> None:
+def test_writes_go_to_the_second_once_it_takes_over_whatever_is_healthy(regions: int) -> None:
     for down in ([], [US], [EU], [US, EU]):
-        assert writes(regions, regions=down, open=[EU]) == {EU}
-        assert writes(regions, load_balancers=down, open=[EU]) == {EU}
-        assert writes(regions, regions=down, open=[US]) == {US}
-    assert reads(regions, open=[EU]) == reads(regions)
+        assert writes(regions, regions=down, taking_over=[EU]) == {EU}
+        assert writes(regions, load_balancers=down, taking_over=[EU]) == {EU}
+        assert writes(regions, regions=down, taking_over=[US]) == {US}
+    assert reads(regions, taking_over=[EU]) == reads(regions)
 
 
 @kinds_of_outage
@@ -330,6 +331,14 @@ def test_third_region_adds_and_becomes_the_stand_in_of_the_second() -> None:
     assert moved == {"aliases"}, "an update in place: name, type and identifier are what they were"
 
 
+@pytest.mark.parametrize("primary", [US, EU])
+def test_records_and_checks_of_a_whole_stack_lead_where_the_plan_does(primary: str) -> None:
+    """So the model of the procedures (`tests/operations/regions.py`) is about what is deployed."""
+    values = stack_values("full")
+    platform = deploy_platform("full", values if primary == US else values | {"trading:primaryRegion": EU})
+    assert_leads_where_planned(route53_of(platform), primary)
+
+
 # -- health checks -------------------------------------------------------------------------------
 
 
@@ -368,7 +377,7 @@ def test_endpoint_check_asks_a_name_that_never_fails_over() -> None:
         assert check.inputs["enableSni"] is True
 
 
-def test_writes_leave_only_while_the_second_region_takes_orders() -> None:
+def test_writes_leave_only_while_the_second_region_says_that_no_other_takes_them() -> None:
     """Route 53 reads the answer of the region that stays, and nothing else."""
     primary, secondary = sorted(records(2, NAMES.write_origin), key=lambda record: record.name)
     assert primary.inputs["healthCheckId"]
@@ -377,7 +386,7 @@ def test_writes_leave_only_while_the_second_region_takes_orders() -> None:
     check = checks("HTTPS_STR_MATCH")[f"routing-{EU}-orders"].inputs
     assert check["invertHealthcheck"] is True
     assert (check["fqdn"], check["resourcePath"]) == (NAMES.region_health(EU), "/healthz?orders")
-    assert json.dumps({"orders": "open"}).find(check["searchString"]) > 0
+    assert json.dumps({"orders": "closed", "otherRegions": "closed"}).find(check["searchString"]) > 0
 
 
 def test_every_region_has_its_check_of_orders_before_it_is_needed() -> None:
