@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,24 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
         "operations-<stack>.jsonl)",
     )
     return new
+
+
+def moment(option: str, text: str) -> datetime:
+    """The time that an argument names.
+
+    Args:
+        option: the argument's option.
+        text: its value.
+
+    Raises:
+        ProcedureError: it is no time in UTC.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ProcedureError(
+            f"{option} is {text!r}: give a time in UTC, such as 2026-01-31T14:05:00Z"
+        ) from error
 
 
 def execute(

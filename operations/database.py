@@ -6,6 +6,12 @@ from typing import Any
 
 from operations.procedure import Account
 
+SCALED = "application-autoscaling-"
+"""Beginning of the names of readers that auto scaling adds."""
+BROKEN, RESTORED = "-broken", "-restored"
+"""Ends of the names of what a restored database replaces, and of the restored cluster before it does."""
+LEFT_OVER = (BROKEN, RESTORED)
+
 
 def global_database(platform: str) -> str:
     """Identifier of the global database of a platform."""

@@ -21,14 +21,10 @@ from botocore.exceptions import ClientError
 
 from account.question import Answer
 from operations import command
-from operations.database import cluster, global_database, master_secrets
+from operations.database import BROKEN, RESTORED, SCALED, cluster, global_database, master_secrets
 from operations.procedure import Account, Calls, Procedure, ProcedureError, Step
 from settings import Settings
 
-SCALED = "application-autoscaling-"
-"""Beginning of the names of readers that auto scaling adds."""
-BROKEN = "-broken"
-"""End of the names of what the restored database replaces."""
 _COPIED = {
     "DBSubnetGroup": "DBSubnetGroupName",
     "KmsKeyId": "KmsKeyId",
@@ -69,7 +65,7 @@ class Database:
     @property
     def restored(self) -> str:
         """The identifier of the restored cluster, until it takes the name of the current one."""
-        return f"{self.name(self.primary)}-restored"
+        return self.name(self.primary) + RESTORED
 
     def name(self, region: str) -> str:
         """The identifier of a region's cluster."""
@@ -131,10 +127,7 @@ def procedure(settings: Settings, options: argparse.Namespace) -> Procedure:
 
 
 def _moment(text: str, days: int) -> datetime:
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise ProcedureError(f"--to is {text!r}: give a time in UTC, such as 2026-01-31T14:05:00Z") from error
+    moment = command.moment("--to", text)
     age = datetime.now(UTC) - moment
     if not 0 <= age.total_seconds() <= days * 86400:
         raise ProcedureError(

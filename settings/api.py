@@ -55,7 +55,8 @@ class RouteSettings(Model):
     writes: bool = False
     """Whether the route changes data that only the primary region can change (the databases of the other
     regions are read-only replicas). If so, all its requests go to `write.origin`, which leads to the region
-    that takes orders, healthy or not. Reads go there too, so that callers see their own writes."""
+    that takes orders, healthy or not. Reads go there too, so that callers see their own writes. While the
+    database moves, they go to the region that gets the writer, and writes fail until it has."""
     throttle_rate: int | None = Field(default=None, ge=1, le=API_THROTTLE_RATE)
     """Steady-state requests per second for this path; defaults to the stage's limit. API Gateway counts each
     method separately, and the path itself separately from the paths below it."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import gc
 import json
 import os
 import traceback
@@ -168,7 +169,8 @@ def continued_after_every_interruption(
 
     Args:
         procedure: what to run.
-        check: checks the account at the end of the run and of every copy.
+        check: checks the account at the end of the run and of every copy. If the last step is a person's, the
+            copies end before it.
         folder: for the records.
         factory: makes clients.
         by_hand: does what the procedure asks of a person.
@@ -190,7 +192,7 @@ def continued_after_every_interruption(
         # This is a copy, which must not return to the test.
         status = 1
         try:
-            finish(procedure, folder / f"{number}.jsonl", factory, by_hand)
+            finish(procedure, folder / f"{number}.jsonl", factory, by_hand, ends_by_hand=False)
             check()
             status = 0
         except BaseException:
@@ -215,6 +217,7 @@ def _is_original() -> bool:
         warnings.simplefilter("ignore", DeprecationWarning)
         copied = os.fork()
     if not copied:
+        gc.disable()  # it would copy the whole memory
         return False
     _, status = os.waitpid(copied, 0)
     assert status == 0, "see the standard error stream"
@@ -222,14 +225,29 @@ def _is_original() -> bool:
 
 
 def finish(
-    procedure: Procedure, record: Path, factory: Factory = client, by_hand: Callable[[], None] = lambda: None
+    procedure: Procedure,
+    record: Path,
+    factory: Factory = client,
+    by_hand: Callable[[], None] = lambda: None,
+    *,
+    ends_by_hand: bool = True,
 ) -> None:
-    """Runs the procedure until it is done, and does what it asks of a person."""
+    """Runs the procedure until it is done, and does what it asks of a person.
+
+    Without `ends_by_hand`, it leaves out the last step if that is a person's.
+    """
     for _ in procedure.steps:
         if run(procedure, record, factory) == DONE:
             return
+        if not ends_by_hand and steps(record)[-1] == procedure.steps[-1].title:
+            return
         by_hand()
     assert run(procedure, record, factory) == DONE
+
+
+def steps(record: Path) -> list[str]:
+    """The titles of the steps in a record."""
+    return [json.loads(line)["step"] for line in record.read_text().splitlines()]
 
 
 def calls(record: Path) -> list[str]:

@@ -32,6 +32,7 @@ VALUES: Mapping[str, str] = {
     "PID": "4711",
     "POD": "orders-1",
     "READS": "40",
+    "SECRET": "PARTNER_KEY",
     "STABLE": "1",
     "STACK": "full",
     "TYPE": "Aurora",
