@@ -167,6 +167,19 @@ def test_environment_that_waits_for_a_reviewer_holds_back_only_itself() -> None:
     assert deploys == ["deploy.yaml: dev", "deploy.yaml: prod"]
 
 
+def test_runbook_freezes_every_workflow_that_deploys_with_the_runs_that_wait() -> None:
+    """A disabled workflow goes on with runs that a reviewer approves later."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    section = text.split("\n## Freeze deployments\n")[1].split("\n## ")[0]
+    deploying = {
+        place.split(":")[0] for place, job in JOBS.items() if '"command": "deploy"' in json.dumps(job)
+    }
+    for verb in ("disable", "enable"):
+        assert set(re.findall(rf"gh workflow {verb} (\S+)", section)) == deploying
+    (statuses,) = re.findall(r"for status in (.+); do", section)
+    assert {"in_progress", "queued", "pending", "waiting"} == set(statuses.split())
+
+
 def test_prod_is_held_to_the_approved_plan() -> None:
     jobs = WORKFLOWS["deploy.yaml"]["jobs"]
     assert jobs["prod"]["needs"] == "preview-prod"
