@@ -16,6 +16,7 @@ from components.routing import RegionalOrigin, Routing, RoutingArgs
 from components.routing_tree import Client, Failover, Outage, origin_tree, resolve
 from settings import DomainSettings, ServedLocations
 from tests.operations.dns import assert_leads_where_planned, route53_of
+from tests.operations.regions import ALIAS_TTL, connection_seconds
 from tests.unit.harness import Graph, Registered, context, deploy, deploy_platform, stack_values
 
 NAMES = DomainSettings(zone="example.com", host="trade.example.com")
@@ -337,6 +338,28 @@ def test_records_and_checks_of_a_whole_stack_lead_where_the_plan_does(primary: s
     values = stack_values("full")
     platform = deploy_platform("full", values if primary == US else values | {"trading:primaryRegion": EU})
     assert_leads_where_planned(route53_of(platform), primary)
+
+
+def test_requests_have_left_a_region_when_the_procedures_expect_it() -> None:
+    """`connection_seconds` is what the procedures' waits are compared with."""
+    platform = deploy_platform("full")
+    check = route53_of(platform).check(f"routing-{EU}-orders")
+    balancers = platform.of("aws:lb/loadBalancer:LoadBalancer")
+    (kept,) = {
+        r.inputs["clientKeepAlive"] for r in balancers if r.inputs["loadBalancerType"] == "application"
+    }
+    origins = platform.only("aws:cloudfront/distribution:Distribution").inputs["origins"]
+    (origin,) = [one for one in origins if one["domainName"] == NAMES.write_origin]
+    bodies = [json.loads(api.inputs["body"]) for api in platform.of("aws:apigateway/restApi:RestApi")]
+    (answered,) = {
+        operation["x-amazon-apigateway-integration"]["timeoutInMillis"] // 1000
+        for body in bodies
+        for item in body["paths"].values()
+        for operation in item.values()
+    }
+    idle = origin["customOriginConfig"]["originKeepaliveTimeout"]
+    noticed = check["requestInterval"] * check["failureThreshold"]
+    assert noticed + ALIAS_TTL + kept + idle + answered == connection_seconds()
 
 
 # -- health checks -------------------------------------------------------------------------------
