@@ -134,10 +134,20 @@ class Move:
         client = account.client("rds", self.new)
         return client.describe_db_clusters(DBClusterIdentifier=self.cluster(self.new))["DBClusters"][0]
 
+    def roles(self, account: Account) -> dict[str, bool]:
+        """ARN of a member of the global database → whether it is the primary cluster.
+
+        A cluster that has left the global database isn't among them. It has a writer, but not our data.
+        """
+        found = account.client("rds", self.new).describe_global_clusters(
+            GlobalClusterIdentifier=self.global_cluster
+        )["GlobalClusters"]
+        return {member["DBClusterArn"]: member["IsWriter"] for member in found[0]["GlobalClusterMembers"]}
+
     def has_moved(self, account: Account) -> bool:
         """Whether the new region's cluster is the primary one, and available."""
         cluster = self.target(account)
-        return not cluster.get("ReplicationSourceIdentifier") and cluster["Status"] == "available"
+        return self.roles(account).get(cluster["DBClusterArn"], False) and cluster["Status"] == "available"
 
     def secret(self, account: Account) -> Any:
         """The description of the new region's master secret.
@@ -151,6 +161,7 @@ class Move:
         raise ProcedureError(f"{self.new} has no secret whose description begins with {prefix!r}")
 
 
+_DESCRIBES = ("DescribeDBClusters", "DescribeGlobalClusters")
 _KEY = {"account_id": {"S": GATE}, "client_order_id": {"S": GATE}}
 
 
@@ -176,7 +187,7 @@ def _of_the_item(move: Move, copies: Sequence[str]) -> tuple[Calls, ...]:
     return (
         Calls("dynamodb", move.new, ("GetItem", "UpdateItem")),
         *(Calls("dynamodb", region, ("GetItem",)) for region in copies if region != move.new),
-        Calls("rds", move.new, ("DescribeDBClusters",)),
+        Calls("rds", move.new, _DESCRIBES),
     )
 
 
@@ -199,6 +210,13 @@ def _pause(move: Move, *, planned: bool) -> Step:
 
 def _is_available(move: Move, account: Account) -> Answer:
     cluster = move.target(account)
+    if cluster["DBClusterArn"] not in move.roles(account):
+        return Answer(
+            "fail",
+            f"{move.cluster(move.new)} is no member of {move.global_cluster}",
+            "it has left the global database and can't take the writer (docs/operations.md, Reorder or "
+            "remove a region)",
+        )
     found = f"{move.cluster(move.new)} is {cluster['Status']}"
     if cluster["Status"] == "available":
         return Answer("pass", found)
@@ -237,7 +255,7 @@ def _switch_over(move: Move) -> Step:
         title=f"Switch the database over to {move.new}",
         changes=f"{move.new} has the writer, and {move.old} a copy; nothing is lost",
         calls=(
-            Calls("rds", move.new, ("DescribeDBClusters",)),
+            Calls("rds", move.new, _DESCRIBES),
             # "Specify the AWS Region of the primary cluster" (same page as above).
             Calls("rds", move.old, ("DescribeGlobalClusters", "SwitchoverGlobalCluster")),
         ),
@@ -263,9 +281,7 @@ def _fail_over(move: Move) -> Step:
         loses=f"what had not been replicated to {move.new}: usually the last second of transactions, and "
         "more if the alarm database-global-lag rang. The idempotency table may still answer that such an "
         f"order was accepted. Once {move.old} is back, run keep-snapshot and operations.reconcile",
-        calls=(
-            Calls("rds", move.new, ("DescribeDBClusters", "DescribeGlobalClusters", "FailoverGlobalCluster")),
-        ),
+        calls=(Calls("rds", move.new, (*_DESCRIBES, "FailoverGlobalCluster")),),
         check=lambda account: _is_available(move, account),
         done=move.has_moved,
         act=act,
@@ -290,7 +306,7 @@ def _resume(move: Move, *, planned: bool) -> Step:
     copies = _copies(move, planned=planned)
     return Step(
         title=f"Take orders in {move.new}",
-        changes=f"Route 53 sends orders to {move.new} within a minute, and order intake there takes them",
+        changes=f"order intake in {move.new} takes orders; Route 53 has sent them there since they paused",
         calls=_of_the_item(move, copies),
         check=check,
         done=lambda account: all(move.takes_orders(account, region) == move.new for region in copies),

@@ -60,6 +60,7 @@ class Regions:
         down: regions whose endpoints don't answer anybody.
         cut_off: regions whose AWS APIs don't answer, while requests reach the platform. Aurora can't stop the
             writer there.
+        left: regions whose cluster has left the global database, and is a cluster of its own.
         replicates: whether the copies of the table's item reach each other.
     """
 
@@ -68,6 +69,7 @@ class Regions:
     writers: set[str] = field(default_factory=lambda: {A})
     down: set[str] = field(default_factory=set[str])
     cut_off: set[str] = field(default_factory=set[str])
+    left: set[str] = field(default_factory=set[str])
     replicates: bool = True
     now: float = 1_800_000_000
     items: dict[str, Item] = field(default_factory=lambda: {A: {}, B: {}})
@@ -86,7 +88,7 @@ class Regions:
     """Primary region of the deployment → its records and health checks."""
 
     def __post_init__(self) -> None:
-        self.primary = min(self.writers)
+        self.primary = min(self.writers - self.left)
         """The region whose cluster was promoted last."""
 
     # -- what an order meets ----------------------------------------------------------------------
@@ -217,13 +219,16 @@ class Regions:
 
     def _DescribeDBClusters(self, region: str, given: Any) -> Item:  # noqa: N802
         assert given["DBClusterIdentifier"] == f"{PLATFORM}-database-{region}"
-        source = {} if region in self.writers else {"ReplicationSourceIdentifier": "arn:aws:rds:…"}
-        cluster = {"Status": "available", "DBClusterArn": f"arn:aws:rds:{region}:1:cluster:x", **source}
-        return {"DBClusters": [cluster]}
+        return {"DBClusters": [{"Status": "available", "DBClusterArn": _arn(region)}]}
 
     def _DescribeGlobalClusters(self, region: str, given: Any) -> Item:  # noqa: N802
         assert given["GlobalClusterIdentifier"] == f"{PLATFORM}-database"
-        return {"GlobalClusters": [{"GlobalClusterIdentifier": f"{PLATFORM}-database"}]}
+        members = [
+            {"DBClusterArn": _arn(name), "IsWriter": name == self.primary}
+            for name in (A, B)
+            if name not in self.left
+        ]
+        return {"GlobalClusters": [{"GlobalClusterMembers": members}]}
 
     def _SwitchoverGlobalCluster(self, region: str, given: Any) -> Item:  # noqa: N802
         assert self.writers == {region}, "it is called in the region of the primary cluster"
@@ -263,6 +268,10 @@ class Regions:
         assert len(name) <= 63, "the longest identifier (CopyDBClusterSnapshot, RDS API Reference)"
         self.snapshots["manual"].add(name)
         return {}
+
+
+def _arn(region: str) -> str:
+    return f"arn:aws:rds:{region}:1:cluster:x"
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,15 @@ def test_orders_that_were_admitted_have_ended_before_the_database_moves(tmp_path
     assert regions.now - begun >= failover.DRAIN_SECONDS > LEASE_SECONDS + gate.CACHE_SECONDS
 
 
+@pytest.mark.parametrize("build", [planned, unplanned])
+def test_cluster_that_has_left_the_global_database_gets_no_orders(build: Any, tmp_path: Path) -> None:
+    """It has a writer, and the data of the moment when it left."""
+    regions = Regions(left={B}, writers={A, B})
+    with pytest.raises(ProcedureError, match="it has left the global database and can't take the writer"):
+        run(regions, build(regions, *FORWARD), tmp_path / "r")
+    assert regions.takes_orders(A)
+
+
 def test_recovered_region_gets_no_orders_back(tmp_path: Path) -> None:
     regions = Regions(down={A})
     run(regions, unplanned(regions, *FORWARD), tmp_path / "r")
