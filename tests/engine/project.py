@@ -89,9 +89,9 @@ class Project:
         """What a deployment would do: logical name → operation, except for `same`."""
         return {step["urn"].rsplit("::", 1)[-1]: step["op"] for step in self.steps(stack)}
 
-    def steps(self, stack: str) -> list[dict[str, Any]]:
-        """The steps of a deployment that are not `same`."""
-        text = self.pulumi("preview", "--stack", stack, "--json")
+    def steps(self, stack: str, *options: str) -> list[dict[str, Any]]:
+        """The steps of a deployment, with more options, that are not `same`."""
+        text = self.pulumi("preview", "--stack", stack, "--json", *options)
         return [step for step in json.loads(text[text.index("{\n") :])["steps"] if step["op"] != "same"]
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
