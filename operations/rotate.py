@@ -28,15 +28,10 @@ from account.question import Answer
 from operations import command, database
 from operations.procedure import Account, Calls, Procedure, ProcedureError, Step
 from settings import Settings
-from settings.aws_limits import EDGE_REGION
+from settings.aws_limits import CLIENT_SECRET, EDGE_REGION, SECRET_VALUE_LENGTH
 
 KINDS = ("service", "machine-client", "master")
 CURRENT = "AWSCURRENT"
-CLIENT_VALUE = r"[\w+]{24,64}"
-"""Form of a client's secret (`AddUserPoolClientSecret`, Amazon Cognito user pools API Reference, November
-2026)."""
-VALUE_BYTES = 65536
-"""Longest value (`PutSecretValue`, AWS Secrets Manager API Reference, November 2026)."""
 CLOCK_SECONDS = 300
 """How much the clock of this machine may be ahead of AWS's."""
 
@@ -67,8 +62,10 @@ class Value:
             made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except (OSError, UnicodeError) as error:
             raise ProcedureError(f"--value {path}: {error}") from error
-        if not 0 < len(text.encode()) <= VALUE_BYTES:
-            raise ProcedureError(f"--value {path}: has {len(text.encode())} bytes; give 1 to {VALUE_BYTES}")
+        if not 0 < len(text) <= SECRET_VALUE_LENGTH:
+            raise ProcedureError(
+                f"--value {path}: has {len(text)} characters; give 1 to {SECRET_VALUE_LENGTH}"
+            )
         return cls(text, made)
 
     def version(self, secret: str) -> str:
@@ -292,7 +289,7 @@ def _machine_client(settings: Settings, options: argparse.Namespace) -> Iterator
     if settings.api.jwt:
         raise ProcedureError("the stack has no user pool: its tokens come from api.jwt.issuer")
     value = Value.read(options.value)
-    if not re.fullmatch(CLIENT_VALUE, value.text):
+    if not re.fullmatch(CLIENT_SECRET, value.text):
         raise ProcedureError(
             f"--value {options.value}: Cognito accepts 24 to 64 letters, digits, _ and +, such as the output "
             "of openssl rand -hex 32"

@@ -275,6 +275,8 @@ as a JSON object."""
 
 # -- Cognito -------------------------------------------------------------------------------------
 
+CLIENT_SECRET = r"[\w+]{24,64}"  # noqa: S105 - a form, not a secret
+"""Form of a client's secret that isn't generated (`AddUserPoolClientSecret`, November 2026)."""
 LOGIN_DOMAIN_LENGTH = 63
 """Characters in the prefix of a user pool's domain (`CreateUserPoolDomain`)."""
 LOGIN_DOMAIN_RESERVED = ("aws", "amazon", "cognito")
@@ -497,6 +499,8 @@ RULES_FILE_BYTES = 10**6
 
 SECRET_NAME = r"[A-Za-z0-9/_+=.@-]{1,512}"  # noqa: S105 - a form, not a secret
 """Form of a secret's name (`CreateSecret`)."""
+SECRET_VALUE_LENGTH = 65_536
+"""Characters of a secret's value (`PutSecretValue`)."""
 SECRET_ARN_SUFFIX = 6
 """Random characters, after a hyphen, that follow the name in a secret's ARN (`CreateSecret`)."""
 

@@ -207,10 +207,6 @@ ANSWERS: Mapping[str, Answer] = {
     ),
     "rds:DescribeGlobalClusters": _global_clusters,
     "rds:ModifyGlobalCluster": _global_cluster,
-    # moto fails to copy a snapshot with a key.
-    "rds:CopyDBClusterSnapshot": lambda asked: {
-        "DBClusterSnapshot": {"DBClusterSnapshotIdentifier": asked["TargetDBClusterSnapshotIdentifier"]}
-    },
     # moto knows only those members of a global database that are in its own region.
     "rds:DeleteGlobalCluster": _global_cluster,
     "rds:RemoveFromGlobalCluster": _global_cluster,

@@ -177,6 +177,7 @@ BOUNDS = [
     ("REDIRECT_HOST_LENGTH", "elbv2 RedirectActionConfig.Host", "max"),
     ("REDIRECT_PATH_LENGTH", "elbv2 RedirectActionConfig.Path", "max"),
     ("REPOSITORY_POLICY_LENGTH", "ecr SetRepositoryPolicyRequest.policyText", "max"),
+    ("SECRET_VALUE_LENGTH", "secretsmanager PutSecretValueRequest.SecretString", "max"),
     ("SECRET_POLICY_LENGTH", "secretsmanager PutResourcePolicyRequest.ResourcePolicy", "max"),
     ("SERVER_SCOPES", "cognito-idp CreateResourceServerRequest.Scopes", "max"),
     ("TAG_KEY_LENGTH", "resourcegroupstaggingapi Tag.Key", "max"),
@@ -219,6 +220,11 @@ SENTENCES = [
         "CERTIFICATE_NAMES",
         "acm RequestCertificateRequest.SubjectAlternativeNames",
         "the initial quota is {} domain names",
+    ),
+    (
+        "CLIENT_KEEP_ALIVE_MIN",
+        "elbv2 LoadBalancerAttribute.Key",
+        "client keep alive value, in seconds. The valid range is {}",
     ),
     ("COMMON_NAME_LENGTH", "acm RequestCertificateRequest.DomainName", "cannot exceed {} octets"),
     ("COMPOSITE_ALARM_CHILDREN", "cloudwatch PutCompositeAlarm", "as many as {} underlying alarms"),
@@ -320,6 +326,12 @@ WORDS = [
 """A constant, its value, and what the documentation says about it in words."""
 
 FORMS = [
+    (
+        "CLIENT_SECRET",
+        f"(?=.{{24,64}}$){shape('cognito-idp ClientSecretType').metadata['pattern']}",
+        ["a" * 24, "b+_9" * 16],
+        ["a" * 23, "a" * 65, "-" * 24],
+    ),
     (
         "CLUSTER_VERSION",
         schema("AWS::EKS::Cluster properties/Version/pattern"),
