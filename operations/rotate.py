@@ -69,8 +69,11 @@ class Value:
         return cls(text, made)
 
     def version(self, secret: str) -> str:
-        """The id of the secret's version with this value, so that putting it again changes nothing."""
-        return hashlib.sha256(f"{secret}\0{self.text}".encode()).hexdigest()
+        """The id of the secret's version with this value, so that putting it again changes nothing.
+
+        It says nothing about the value, which somebody who may only read the id could guess otherwise.
+        """
+        return hashlib.sha256(f"{secret} {self.made.isoformat()}".encode()).hexdigest()
 
 
 # -- a service's own secret ----------------------------------------------------------------------

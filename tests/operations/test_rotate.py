@@ -4,6 +4,7 @@
 # (boto3's stubs are installed for one service only)
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -94,6 +95,20 @@ def test_a_second_run_puts_nothing(value: str, tmp_path: Path) -> None:
     run(of_partner(value), tmp_path / "first")
     run(of_partner(value), tmp_path / "second")
     assert not [call for call in calls(tmp_path / "second") if "Put" in call]
+
+
+@pytest.mark.usefixtures("seeded")
+def test_version_of_a_secret_tells_nothing_about_the_value(value: str, tmp_path: Path) -> None:
+    """Many may list versions. A value that is easy to guess could be compared with a digest of it."""
+    run(of_partner(value), tmp_path / "r")
+    one = client("secretsmanager", A).describe_secret(SecretId="partner")["VersionIdsToStages"]
+    Path(value).write_text("another")
+    os.utime(value, ns=(0, 0))
+    stamped = rotate.Value.read(Path(value)).version("partner")
+    Path(value).write_text(NEW)
+    os.utime(value, ns=(0, 0))
+    assert rotate.Value.read(Path(value)).version("partner") == stamped
+    assert stamped not in one
 
 
 @pytest.mark.usefixtures("seeded")
