@@ -421,7 +421,7 @@ VALUES = [None, True, 1, 1.0, "text", rpc.UNKNOWN, ["a", 1.0], {"a": {"b": None}
 
 
 @both("serialize_property")
-@pytest.mark.parametrize("value", [*VALUES, pulumi.output.UNKNOWN], ids=repr)
+@pytest.mark.parametrize("value", [*VALUES, pulumi.output.UNKNOWN])
 def test_inputs_that_are_sent(function: Callable[..., Any], value: Any) -> None:
     theirs = ORIGINALS["serialize_property"]
     for options in ({}, {"typ": typing.Any}, {"return_protobuf_value": True}):
