@@ -43,6 +43,12 @@ _ASSIGNMENT = re.compile(
 
 _CERTIFICATES = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _TOKENS = re.compile(r"(?<![\w/+=-])[A-Za-z0-9/+_-]{20,}={0,2}(?![\w/+=-])")
+_IDENTIFIERS = re.compile(
+    r"\barn:aws[\w-]*:secretsmanager:[a-z\d-]+:\d{12}:secret:[\w/+=.@!-]+|\b[a-z]{2}(-[a-z]+)+-\d+_[A-Za-z\d]{9}\b"
+)
+"""Identifiers of which AWS chooses a part at random, with letters of both cases: ARNs of secrets, and ids of
+user pools."""
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]{24,}={0,2}\s*")
 
 LEAST_BITS = 4.0
@@ -88,7 +94,7 @@ def secret_in(text: str, path: str) -> str:
             if form.search(candidate):
                 return what
         if FREE_TEXT.search(path):
-            plain = _CERTIFICATES.sub("", candidate)
+            plain = _IDENTIFIERS.sub("", _CERTIFICATES.sub("", candidate))
             if any(_is_value(found["value"]) for found in _ASSIGNMENT.finditer(plain)):
                 return "the value of a password, secret, token or key"
             if any(_is_random(token) for token in _TOKENS.findall(plain)):
