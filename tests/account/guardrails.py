@@ -5,17 +5,14 @@ Run it with `python -m tests.account.guardrails` or `make golden`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 from account.guardrails import denials
 from policy.rules import NAMES
 from tests.account.bootstrap import STACK
+from tests.pages import filled, table
 from tests.unit.harness import ROOT, config_of
 
 PAGE = ROOT / "docs" / "policy.md"
 REGIONS: list[str] = config_of(STACK)["trading:regions"]
-_PART = re.compile(r"(?<=<!-- guardrails -->\n).*(?=<!-- end of guardrails -->)", re.DOTALL)
 
 
 def render(page: str) -> str:
@@ -29,15 +26,10 @@ def render(page: str) -> str:
     others = [rule for rule in NAMES if rule not in held]
     names = ", ".join(f"`{rule}`" for rule in others)
     text = (
-        f"{_table(['policy', 'statement', 'denies', 'rules'], rows)}\n{len(held)} of the {len(NAMES)} rules "
+        f"{table(['policy', 'statement', 'denies', 'rules'], rows)}\n{len(held)} of the {len(NAMES)} rules "
         f"have such a counterpart. The other {len(others)} have none: {names}.\n"
     )
-    return _PART.sub(lambda _: text, page)
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return filled(page, "guardrails", text)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ Run it with `python -m tests.policy.controls` or `make golden`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,7 @@ import yaml
 from policy.rule import Rule, Stack, StackRule
 from policy.rules import RULES, STACK_RULES
 from policy.rules.known import CHECKED, ENTRIES, type_is_known
+from tests.pages import table
 from tests.policy.scans import whole
 from tests.unit.harness import ROOT, STACKS
 
@@ -70,7 +71,7 @@ Of {len(controls.titles)} controls for the services in use, rules cover {len(cov
 ## Covered controls
 
 {
-        _table(
+        table(
             ["Control", "Requires", "Rule", *stacks],
             (
                 [control, _sentence(controls.titles[control]), f"`{rule.name}`", *_counts(rule, stacks)]
@@ -82,7 +83,7 @@ Of {len(controls.titles)} controls for the services in use, rules cover {len(cov
 ## The project's own rules
 
 {
-        _table(
+        table(
             ["Rule", "Requires", *stacks],
             ([f"`{rule.name}`", rule.title, *_counts(rule, stacks)] for rule in own),
         )
@@ -95,7 +96,7 @@ type are not counted here. Of {len(types)} types, {len(types & CHECKED)} have a 
     } only an entry, and {len(unknown)} neither.
 
 {
-        _table(
+        table(
             ["Type", "Rules or reason", *stacks],
             (
                 [f"`{type_}`", _basis(type_), *_used(type_, stacks)]
@@ -106,7 +107,7 @@ type are not counted here. Of {len(types)} types, {len(types & CHECKED)} have a 
 ## Controls that are not covered
 
 {
-        _table(
+        table(
             ["Control", "Requires", "Why not"],
             (
                 [control, _sentence(controls.titles[control]), reason]
@@ -137,11 +138,6 @@ def _used(type_: str, stacks: Mapping[str, Stack]) -> list[str]:
 
 def _sentence(title: str) -> str:
     return title.replace("|", r"\|")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> None:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import copy
 import functools
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from settings import Region, Settings
 from settings.aws_values import zones
 from settings.errors import Problem
+from tests.pages import filled, table
 from tests.policy.stacks import all_findings, stack_of
 from tests.unit.harness import ROOT, deploy_platform, stack_values
 
 PAGE = ROOT / "docs" / "configuration.md"
-_TABLE = re.compile(r"(?<=<!-- limits -->\n).*(?=<!-- end of limits -->)", re.DOTALL)
 
 Values = dict[str, Any]
 
@@ -352,12 +351,7 @@ def render(page: str) -> str:
         ]
         for growing in GROWING
     ]
-    return _TABLE.sub(lambda _: _table(["List", "Entries", "Checked by", "Error for one more"], rows), page)
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return filled(page, "limits", table(["List", "Entries", "Checked by", "Error for one more"], rows))
 
 
 def main() -> None:
