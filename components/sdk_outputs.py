@@ -16,7 +16,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
 from pulumi import _types as sdk_types
@@ -26,6 +26,8 @@ from pulumi.runtime import rpc as sdk_rpc
 from pulumi.runtime import settings as sdk_settings
 from pulumi.runtime import stack as sdk_stack
 from pulumi.runtime.proto import source_pb2
+
+_T = TypeVar("_T")
 
 stack: Any = sdk_stack
 _settings: Any = sdk_settings
@@ -210,16 +212,26 @@ def translate_output_properties(
     return translate_any_output(output, output_transformer, typ, *rest, **named)
 
 
-_plain_types: dict[int, tuple[Any, bool]] = {}
+def _by_identity(function: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """Remembers a function's results for types. They are compared by identity, because typing counts those in
+    another order as equal."""
+    known: dict[int, tuple[Any, _T]] = {}
+
+    @functools.wraps(function)
+    def remembered(typ: Any) -> _T:
+        found = known.get(id(typ))
+        if found is None:
+            found = known[id(typ)] = (typ, function(typ))
+        return found[1]
+
+    return remembered
 
 
+@_by_identity
 def _is_plain(typ: Any) -> bool:
     """Whether texts and numbers of a type are as the engine sent them."""
-    found = _plain_types.get(id(typ))
-    if found is None:
-        inner = sdk_types.unwrap_optional_type(typ) if typ else typ
-        found = _plain_types[id(typ)] = (typ, inner in (None, str, bool, float))
-    return found[1]
+    inner = sdk_types.unwrap_optional_type(typ) if typ else typ
+    return inner in (None, str, bool, float)
 
 
 create_urn_of_outputs: Any = sdk_resource.create_urn
@@ -252,18 +264,12 @@ def get_property(self: Any, obj: Any, _: Any) -> Any:
 
 
 unwrap_any_type: Any = sdk_types.unwrap_type
-_unwrapped: dict[int, tuple[Any, Any]] = {}
 
 
+@_by_identity
 def unwrap_type(val: Any) -> Any:
-    """The type in an annotation such as `Input[Optional[T]]`, which the SDK analyzes again for each value.
-
-    Annotations are compared by identity, because typing counts those in another order as equal.
-    """
-    found = _unwrapped.get(id(val))
-    if found is None:
-        found = _unwrapped[id(val)] = (val, unwrap_any_type(val))
-    return found[1]
+    """The type in an annotation such as `Input[Optional[T]]`, which the SDK analyzes again for each value."""
+    return unwrap_any_type(val)
 
 
 def get_stack_trace() -> source_pb2.StackTrace:
