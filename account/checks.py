@@ -9,10 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from account import dns
-from account.question import Answer, Client, judged, missing, pages, passed
+from account.question import Answer, Client, judged, pages, passed, some, unless
 from policy.rule import listed
 from report.planned import AUTO_NAME
 from settings.aws_limits import ALARMS, LOG_POLICIES, UNSUPPORTED_LINK_ZONES
@@ -297,11 +295,15 @@ def quota(quotas: Client, service: str, code: str, need: int, what: str) -> Answ
     """A quota of the account is at least what the stack needs."""
     found = int(quotas.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"])
     text = f"{found} {what}, and the stack needs {need}"
-    request = (
+    return Answer("fail", text, _increase(service, code, need)) if found < need else passed(text)
+
+
+def _increase(service: str, code: str, need: int) -> str:
+    """The command that asks for a higher quota."""
+    return (
         f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
         f"--desired-value {need}"
     )
-    return Answer("fail", text, request) if found < need else passed(text)
 
 
 def named_quotas(quotas: Client, service: str, needs: Mapping[str, int]) -> Answer:
@@ -315,19 +317,15 @@ def named_quotas(quotas: Client, service: str, needs: Mapping[str, int]) -> Answ
     )
     low = [name for name, need in needs.items() if name in found and found[name]["Value"] < need]
     if low:
-        requests = (
-            f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code "
-            f"{found[name]['QuotaCode']} --desired-value {needs[name]}"
-            for name in low
-        )
+        requests = (_increase(service, found[name]["QuotaCode"], needs[name]) for name in low)
         return Answer("fail", text, "; ".join(requests))
-    missing = [name for name in needs if name not in found]
-    if missing:
+    absent = [name for name in needs if name not in found]
+    if absent:
         return Answer(
             "unknown",
-            f"Service Quotas doesn't list {', '.join(missing)}",
+            f"Service Quotas doesn't list {', '.join(absent)}",
             f"look up the quotas of {service} in the console: the stack needs "
-            f"{', '.join(str(needs[name]) for name in missing)}",
+            f"{', '.join(str(needs[name]) for name in absent)}",
         )
     return passed(text)
 
@@ -340,12 +338,7 @@ def networks(ec2: Client, quotas: Client, need: int, platform: str) -> Answer:
     text = f"others have {others} of {most} VPCs, and the stack needs {need}"
     if others + need <= most:
         return passed(text)
-    return Answer(
-        "fail",
-        text,
-        f"aws service-quotas request-service-quota-increase --service-code vpc --quota-code {VPCS_QUOTA} "
-        f"--desired-value {others + need}",
-    )
+    return Answer("fail", text, _increase("vpc", VPCS_QUOTA, others + need))
 
 
 def alarms(cloudwatch: Client, names: Collection[str]) -> Answer:
@@ -384,12 +377,7 @@ def free_addresses(ec2: Client, need: int, platform: str) -> Answer:
     text = f"others use {others} of {most} addresses, and the stack needs {need}"
     if others + need <= most:
         return passed(text)
-    return Answer(
-        "fail",
-        text,
-        "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-0263D0A3 "
-        f"--desired-value {others + need}",
-    )
+    return Answer("fail", text, _increase("ec2", "L-0263D0A3", others + need))
 
 
 def concurrency(client: Client, reserved: int, functions: Collection[str]) -> Answer:
@@ -398,11 +386,11 @@ def concurrency(client: Client, reserved: int, functions: Collection[str]) -> An
     total, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
     ours = 0
     for name in functions:
-        try:
-            ours += client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", 0)
-        except ClientError as error:
-            if not missing(error, "ResourceNotFoundException"):
-                raise
+        found = unless(
+            "ResourceNotFoundException",
+            lambda name=name: client.get_function_concurrency(FunctionName=name),
+        )
+        ours += found.get("ReservedConcurrentExecutions", 0) if found else 0
     text = f"{free + ours} of {total} executions are unreserved, and the stack reserves {reserved}"
     if free + ours - reserved >= _UNRESERVED:
         return passed(text)
@@ -410,8 +398,7 @@ def concurrency(client: Client, reserved: int, functions: Collection[str]) -> An
     return Answer(
         "fail",
         f"{text}, but {_UNRESERVED} must remain",
-        "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
-        f"--desired-value {need}",
+        _increase("lambda", "L-B99A9384", need),
     )
 
 
@@ -438,8 +425,7 @@ def roles(iam: Client, names: Collection[str]) -> Answer:
         return Answer(
             "fail",
             text,
-            "delete unused roles, or request more: aws service-quotas request-service-quota-increase "
-            f"--service-code iam --quota-code {ROLES_QUOTA} --desired-value {others + need}",
+            f"delete unused roles, or request more: {_increase('iam', ROLES_QUOTA, others + need)}",
         )
     return passed(text)
 
@@ -464,26 +450,20 @@ def log_policies(logs: Client, names: Collection[str]) -> Answer:
 
 def cluster_name(eks: Client, name: str, platform: str) -> Answer:
     """No other cluster has the name."""
-    try:
-        tags = eks.describe_cluster(name=name)["cluster"].get("tags", {})
-    except ClientError as error:
-        if missing(error, "ResourceNotFoundException"):
-            return passed(f"{name} is free")
-        raise
-    return _owner(name, tags.get("platform"), platform)
+    found = unless("ResourceNotFoundException", lambda: eks.describe_cluster(name=name))
+    if found is None:
+        return passed(f"{name} is free")
+    return _owner(name, found["cluster"].get("tags", {}).get("platform"), platform)
 
 
 def database_name(rds: Client, name: str, platform: str) -> Answer:
     """No other database has the name."""
-    try:
-        (found,) = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
-    except ClientError as error:
-        if missing(error, "DBClusterNotFoundFault"):
-            return passed(f"{name} is free")
-        raise
-    return _owner(
-        name, {tag["Key"]: tag["Value"] for tag in found.get("TagList", [])}.get("platform"), platform
-    )
+    found = unless("DBClusterNotFoundFault", lambda: rds.describe_db_clusters(DBClusterIdentifier=name))
+    if found is None:
+        return passed(f"{name} is free")
+    (cluster,) = found["DBClusters"]
+    tags = {tag["Key"]: tag["Value"] for tag in cluster.get("TagList", [])}
+    return _owner(name, tags.get("platform"), platform)
 
 
 def log_groups(logs: Client, names: Collection[str], platform: str) -> Answer:
@@ -525,13 +505,10 @@ def login_domain(cognito: Client, domain: str, account: str) -> Answer:
 def endpoint(eks: Client, name: str) -> Answer:
     """The cluster's API can be reached from here, if the cluster exists: Kubernetes objects are deployed
     through it."""
-    try:
-        url = eks.describe_cluster(name=name)["cluster"].get("endpoint", "")
-    except ClientError as error:
-        if missing(error, "ResourceNotFoundException"):
-            return passed(f"{name} doesn't exist yet")
-        raise
-    host = url.removeprefix("https://")
+    found = unless("ResourceNotFoundException", lambda: eks.describe_cluster(name=name))
+    if found is None:
+        return passed(f"{name} doesn't exist yet")
+    host = found["cluster"].get("endpoint", "").removeprefix("https://")
     if not host:
         return passed(f"{name} has no endpoint yet")
     try:
@@ -568,17 +545,12 @@ def backup_opt_in(backup: Client) -> Answer:
 
 def service_linked_role(iam: Client, name: str, service: str) -> Answer:
     """The account has the service-linked role."""
-    try:
-        iam.get_role(RoleName=name)
-    except ClientError as error:
-        if missing(error, "NoSuchEntity"):
-            return Answer(
-                "fail",
-                f"{name} doesn't exist",
-                f"aws iam create-service-linked-role --aws-service-name {service}",
-            )
-        raise
-    return passed(name)
+    found = unless("NoSuchEntity", lambda: iam.get_role(RoleName=name))
+    return judged(
+        [f"{name} doesn't exist"] if found is None else [],
+        name,
+        f"aws iam create-service-linked-role --aws-service-name {service}",
+    )
 
 
 def session_duration(iam: Client, role: str | None, seconds: int) -> Answer:
@@ -620,9 +592,8 @@ def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, A
                 if item["EvalDecision"] != "allowed"
             ]
     count = sum(len(statement["Action"]) for statement in statements)
-    shown = ", ".join(denied[:5]) + (f" and {len(denied) - 5} others" if len(denied) > 5 else "")
     return judged(
-        [f"{len(denied)} of {count} actions are denied: {shown}"] if denied else [],
+        [f"{len(denied)} of {count} actions are denied: {some(denied, 5)}"] if denied else [],
         f"{count} actions are allowed",
         "attach the policies that `make deployer-policy` prints",
     )
@@ -637,12 +608,10 @@ def state_key(kms: Client, key: str) -> Answer:
 def state_bucket(s3: Client, name: str) -> Answer:
     """The bucket with the states exists, and keeps their versions."""
     remedy = "deploy the project `bootstrap`: docs/deployment.md has the commands"
-    try:
-        status = s3.get_bucket_versioning(Bucket=name).get("Status", "off")
-    except ClientError as error:
-        if missing(error, "NoSuchBucket"):
-            return Answer("fail", f"{name} doesn't exist", remedy)
-        raise
+    found = unless("NoSuchBucket", lambda: s3.get_bucket_versioning(Bucket=name))
+    if found is None:
+        return Answer("fail", f"{name} doesn't exist", remedy)
+    status = found.get("Status", "off")
     problems = [] if status == "Enabled" else [f"the versioning of {name} is {status}"]
     return judged(problems, f"{name} keeps versions", remedy)
 
@@ -656,14 +625,10 @@ def pipeline_roles(iam: Client, wanted: Mapping[str, int]) -> Answer:
     """
     problems: list[str] = []
     for name, seconds in wanted.items():
-        try:
-            found = iam.get_role(RoleName=name)["Role"].get("MaxSessionDuration", 3600)
-        except ClientError as error:
-            if not missing(error, "NoSuchEntity"):
-                raise
+        role = unless("NoSuchEntity", lambda name=name: iam.get_role(RoleName=name))
+        if role is None:
             problems.append(f"{name} doesn't exist")
-            continue
-        if found < seconds:
+        elif (found := role["Role"].get("MaxSessionDuration", 3600)) < seconds:
             problems.append(f"{name} allows sessions of {found} seconds, and the pipelines ask for {seconds}")
     return judged(
         problems, ", ".join(wanted), "add the stack to `stacks` of the project `bootstrap`, and deploy it"
@@ -672,17 +637,12 @@ def pipeline_roles(iam: Client, wanted: Mapping[str, int]) -> Answer:
 
 def permissions_boundary(iam: Client, arn: str) -> Answer:
     """The policy exists that limits the stack's roles."""
-    try:
-        iam.get_policy(PolicyArn=arn)
-    except ClientError as error:
-        if missing(error, "NoSuchEntity"):
-            return Answer(
-                "fail",
-                f"{arn} doesn't exist",
-                "correct the account's number in `permissionsBoundary`, and deploy the project `bootstrap`",
-            )
-        raise
-    return passed(arn)
+    found = unless("NoSuchEntity", lambda: iam.get_policy(PolicyArn=arn))
+    return judged(
+        [f"{arn} doesn't exist"] if found is None else [],
+        arn,
+        "correct the account's number in `permissionsBoundary`, and deploy the project `bootstrap`",
+    )
 
 
 def api_logs_role(apigateway: Client) -> Answer:

@@ -14,7 +14,7 @@ import yaml
 from account import checks, prepared
 from account.policy import deployer
 from account.prepared import DEPLOY_SECONDS
-from account.question import Answer, Clients, Question, actions, ask, no_clients
+from account.question import Answer, NewClient, Question, actions, ask, no_clients
 from account.stack import Caller, Stack
 from report.planned import UNKNOWN, region_of
 from settings.aws_limits import CLOUDFRONT_PREFIX_LIST_WEIGHT, EDGE_REGION
@@ -66,7 +66,7 @@ def secrets_region(document: Mapping[str, Any]) -> str:
     return dict(parse_qsl(query)).get("region", EDGE_REGION)
 
 
-def questions(stack: Stack, clients: Clients) -> Iterator[Question]:
+def questions(stack: Stack, clients: NewClient) -> Iterator[Question]:
     """All questions, those about the account first."""
     yield from _account(stack)
     for region in stack.settings.regions:
@@ -341,7 +341,7 @@ def _parameters(stack: Stack, region: str) -> Iterator[Question]:
         )
 
 
-def _quotas(stack: Stack, region: str, clients: Clients) -> Iterator[Question]:
+def _quotas(stack: Stack, region: str, clients: NewClient) -> Iterator[Question]:
     here = functools.partial(ask, region=region, named=True)
     addresses = len(stack.of("aws:ec2/eip:Eip", region))
     yield here(

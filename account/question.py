@@ -6,17 +6,19 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from settings.aws_limits import EDGE_REGION
 
+_T = TypeVar("_T")
+
 Client = Any
 """A client of boto3, whose stubs are installed for one service only, or one of `account.verify.clients`."""
 
-Clients = Callable[[str, str], Client]
-"""Makes clients from a service's name and a region, for questions that need several."""
+NewClient = Callable[[str, str], Client]
+"""Makes a client from a service's name and a region."""
 
 Status = Literal["pass", "fail", "unknown"]
 
@@ -46,7 +48,7 @@ class UnansweredError(Exception):
 
 
 def no_clients(service: str, region: str) -> Client:
-    """Takes the place of `Clients` for questions that nobody asks."""
+    """Takes the place of `NewClient` for questions that nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,20 @@ def pages(client: Client, operation: str, key: str, **arguments: Any) -> Iterato
         yield from page.get(key, ())
 
 
-def missing(error: ClientError, *codes: str) -> bool:
-    """Whether an error has one of the codes, which say that something doesn't exist."""
-    return error.response.get("Error", {}).get("Code") in codes
+def unless(code: str, call: Callable[[], _T]) -> _T | None:
+    """The response to a call; None if AWS refuses it with this code, such as that of what doesn't exist."""
+    try:
+        return call()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == code:
+            return None
+        raise
+
+
+def some(names: Sequence[str], count: int) -> str:
+    """The first names of a list, and how many others there are."""
+    more = f" and {len(names) - count} others" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 OTHERS = {"https": "HTTPS", "dns": "DNS", "kubernetes": "Kubernetes", "pulumi": "pulumi", "none": ""}
@@ -203,9 +216,7 @@ def asked(question: Question) -> list[str]:
     return [*own, *question.also]
 
 
-def answers(
-    questions: Sequence[Question], client: Callable[[str, str], Client]
-) -> list[tuple[Question, Answer]]:
+def answers(questions: Sequence[Question], client: NewClient) -> list[tuple[Question, Answer]]:
     """Asks all questions in parallel, and returns the answers in the order of the questions.
 
     Args:

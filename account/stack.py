@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,21 +83,20 @@ class Stack:
         """The value of the tag that all resources carry."""
         return self.settings.platform
 
+    def _items(self, token: str, region: str | None) -> Iterator[State]:
+        for item in self.resources:
+            if item["type"] == token and region in (None, region_of(item, self.known)):
+                yield item
+
     def of(self, token: str, region: str | None = None) -> list[Mapping[str, Any]]:
         """The inputs of the resources of a type, in one region if it is given."""
-        return [
-            item.get("inputs", {})
-            for item in self.resources
-            if item["type"] == token and region in (None, region_of(item, self.known))
-        ]
+        return [item.get("inputs", {}) for item in self._items(token, region)]
 
     def names(self, key: str, token: str, region: str | None = None) -> set[str]:
         """The names of the resources of a type, in one region if it is given, without what the provider
         appends. `key` is the input with the name."""
         found = (
-            str(item.get("inputs", {}).get(key) or logical_name(item))
-            for item in self.resources
-            if item["type"] == token and region in (None, region_of(item, self.known))
+            str(item.get("inputs", {}).get(key) or logical_name(item)) for item in self._items(token, region)
         )
         return {AUTO_NAME.sub("", name) for name in found}
 
@@ -114,8 +113,7 @@ class Stack:
                 {**item.get("inputs", {}), **item.get("outputs", {})},
                 item.get("created", ""),
             )
-            for item in self.resources
-            if item["type"] == token and region in (None, region_of(item, self.known))
+            for item in self._items(token, region)
         ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.procedure import Account
+from operations.procedure import Account, ProcedureError
 
 SCALED = "application-autoscaling-"
 """Beginning of the names of readers that auto scaling adds."""
@@ -29,7 +29,7 @@ def master_user(platform: str, region: str) -> str:
 
 
 def master_secrets(account: Account, platform: str, region: str) -> list[Any]:
-    """A region's master secrets, as `ListSecrets` describes them. There should be one."""
+    """A region's master secrets, as `ListSecrets` describes them."""
     prefix = master_user(platform, region)
     pages = account.client("secretsmanager", region).get_paginator("list_secrets")
     return [
@@ -38,3 +38,15 @@ def master_secrets(account: Account, platform: str, region: str) -> list[Any]:
         for secret in page["SecretList"]
         if secret.get("Description", "").startswith(prefix)
     ]
+
+
+def master_secret(account: Account, platform: str, region: str) -> Any:
+    """A region's master secret, as `ListSecrets` describes it.
+
+    Raises:
+        ProcedureError: there is not exactly one.
+    """
+    found = master_secrets(account, platform, region)
+    if len(found) != 1:
+        raise ProcedureError(f"{len(found)} secrets in {region} describe {cluster(platform, region)}, not 1")
+    return found[0]

@@ -28,13 +28,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from account.question import Answer
+from functions.order_intake.gate import KEY as GATE
+from functions.order_intake.gate import NOWHERE
 from operations import command, database
 from operations.procedure import Account, Calls, Procedure, ProcedureError, Step
 from settings import Settings
 
-GATE = "#orders"
-"""Both attributes of the item's key, as in `functions/order_intake/gate.py`."""
-NOWHERE = "none"
 DRAIN_SECONDS = 60
 """After this time, an order that was admitted before has its answer: order intake's function ends after 29 s,
 and what it has read of the item is valid for a second."""

@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from account.question import Answer
+from account.question import Answer, unless
 from operations import command
-from operations.database import BROKEN, RESTORED, SCALED, cluster, global_database, master_secrets
+from operations.database import BROKEN, RESTORED, SCALED, cluster, global_database, master_secret
 from operations.procedure import Account, Calls, Procedure, ProcedureError, Step
 from settings import Settings
 
@@ -74,7 +72,7 @@ class Database:
     def cluster(self, account: Account, region: str, name: str) -> Found | None:
         """A cluster, or None if there is none of this name."""
         rds = account.client("rds", region)
-        found = _unless("DBClusterNotFoundFault", lambda: rds.describe_db_clusters(DBClusterIdentifier=name))
+        found = unless("DBClusterNotFoundFault", lambda: rds.describe_db_clusters(DBClusterIdentifier=name))
         return found["DBClusters"][0] if found else None
 
     def instances(self, account: Account, region: str, name: str) -> dict[str, Found]:
@@ -89,23 +87,13 @@ class Database:
     def members(self, account: Account) -> list[str] | None:
         """The ARNs of the members of the global database; None if there is no global database."""
         rds = account.client("rds", self.primary)
-        found = _unless(
+        found = unless(
             "GlobalClusterNotFoundFault",
             lambda: rds.describe_global_clusters(GlobalClusterIdentifier=self.world),
         )
         if not found or not found["GlobalClusters"]:
             return None
         return [member["DBClusterArn"] for member in found["GlobalClusters"][0]["GlobalClusterMembers"]]
-
-
-def _unless(code: str, ask: Callable[[], Any]) -> Any:
-    """The answer to a question; None if it is refused with this code."""
-    try:
-        return ask()
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == code:
-            return None
-        raise
 
 
 def procedure(settings: Settings, options: argparse.Namespace) -> Procedure:
@@ -243,11 +231,9 @@ def _password(database: Database) -> Step:
     marker = "The restored cluster has the password that was valid at that moment."
 
     def act(account: Account) -> None:
-        found = master_secrets(account, database.platform, region)
-        if len(found) != 1:
-            raise ProcedureError(f"{len(found)} secrets in {region} describe {database.name(region)}, not 1")
+        arn = master_secret(account, database.platform, region)["ARN"]
         secrets = account.client("secretsmanager", region)
-        value = json.loads(secrets.get_secret_value(SecretId=found[0]["ARN"])["SecretString"])
+        value = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
         account.client("rds", region).modify_db_cluster(
             DBClusterIdentifier=database.restored, MasterUserPassword=value["password"], ApplyImmediately=True
         )

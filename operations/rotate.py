@@ -311,12 +311,6 @@ def _machine_client(settings: Settings, options: argparse.Namespace) -> Iterator
 def master(platform: str, region: str, since: datetime) -> Step:
     """Starts the rotation of a region's master secret, unless it was rotated after a moment."""
 
-    def secret(account: Account) -> Any:
-        found = database.master_secrets(account, platform, region)
-        if len(found) != 1:
-            raise ProcedureError(f"{len(found)} secrets in {region} describe the master user, not 1")
-        return found[0]
-
     def check(account: Account) -> Answer:
         name = database.cluster(platform, region)
         (cluster,) = account.client("rds", region).describe_db_clusters(DBClusterIdentifier=name)[
@@ -330,7 +324,7 @@ def master(platform: str, region: str, since: datetime) -> Step:
         return Answer("pass", f"{name} is the primary cluster, and available")
 
     def done(account: Account) -> bool:
-        rotated = secret(account).get("LastRotatedDate")
+        rotated = database.master_secret(account, platform, region).get("LastRotatedDate")
         return rotated is not None and rotated >= since
 
     return Step(
@@ -343,7 +337,7 @@ def master(platform: str, region: str, since: datetime) -> Step:
         check=check,
         done=done,
         act=lambda account: account.client("secretsmanager", region).rotate_secret(
-            SecretId=secret(account)["ARN"]
+            SecretId=database.master_secret(account, platform, region)["ARN"]
         ),
         minutes=15,
     )

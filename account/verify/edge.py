@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -115,12 +115,10 @@ def stranger(https: Https, host: str, path: str) -> Answer:
 
 def forged_subject(https: Https, host: str, path: str) -> Answer:
     """A client can't say who it is: the edge removes its header, or the load balancer refuses it."""
-    response = https.send(host, path, {"x-caller-subject": "forged"})
-    if response.status in (401, 403):
-        return passed(f"{path} answers {response.status} to a forged x-caller-subject")
-    return Answer(
-        "fail",
-        f"{path} answers {_status(response)} to a forged x-caller-subject",
+    return _refused(
+        https.send(host, path, {"x-caller-subject": "forged"}),
+        (401, 403),
+        lambda status: f"{path} answers {status} to a forged x-caller-subject",
         "see that `functions/edge/api_request.js` is deployed: it removes the header",
     )
 
@@ -128,26 +126,30 @@ def forged_subject(https: Https, host: str, path: str) -> Answer:
 def encoded_dots(https: Https, host: str, path: str) -> Answer:
     """The edge refuses a path that services could understand in another way."""
     ambiguous = f"{path}/%2e%2e/x"
-    response = https.send(host, ambiguous)
-    if response.status in (400, 403):
-        return passed(f"{ambiguous} answers {response.status}")
-    return Answer(
-        "fail",
-        f"{ambiguous} answers {_status(response)}",
+    return _refused(
+        https.send(host, ambiguous),
+        (400, 403),
+        lambda status: f"{ambiguous} answers {status}",
         "see that `functions/edge/api_request.js` is deployed: it answers 400",
     )
 
 
 def unknown_host(https: Https, host: str) -> Answer:
     """CloudFront serves the platform only under its own names."""
-    response = https.send(host, "/", host_header=UNKNOWN_HOST)
-    if 400 <= response.status < 500:
-        return passed(f"CloudFront answers {response.status} to the host {UNKNOWN_HOST}")
-    return Answer(
-        "fail",
-        f"CloudFront answers {_status(response)} to the host {UNKNOWN_HOST}",
+    return _refused(
+        https.send(host, "/", host_header=UNKNOWN_HOST),
+        range(400, 500),
+        lambda status: f"CloudFront answers {status} to the host {UNKNOWN_HOST}",
         "remove other names from `aliases` of the distribution",
     )
+
+
+def _refused(
+    response: Response, by: Collection[int], text: Callable[[int | str], str], remedy: str
+) -> Answer:
+    """Whether a request is refused with one of the statuses. `text` says what a status answers."""
+    problems = [] if response.status in by else [text(_status(response))]
+    return judged(problems, text(response.status), remedy)
 
 
 def direct(https: Https, balancer: str) -> Answer:

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from account.question import Answer, UnansweredError, judged
+from account.question import Answer, UnansweredError, judged, some
 
 KEPT = ("same", "read", "refresh")
 """Operations that change nothing (pulumi/pulumi v3.255.0: `pkg/resource/deploy/step.go`)."""
@@ -61,10 +61,9 @@ class Engine:
 def unchanged(engine: Engine) -> Answer:
     """A second deployment would change nothing."""
     found = engine.preview()
-    names = ", ".join(f"{operation} {name}" for operation, name in found[:SHOWN])
-    more = f" and {len(found) - SHOWN} others" if len(found) > SHOWN else ""
+    changes = [f"{operation} {name}" for operation, name in found]
     return judged(
-        [f"a deployment would {names}{more}"] if found else [],
+        [f"a deployment would {some(changes, SHOWN)}"] if found else [],
         "a second preview is empty",
         "deploy the working tree. If the difference stays, `pulumi preview --diff` shows the property that "
         "AWS returns in another form",

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from account.question import UnansweredError
-from account.verify.https import Https
+from account.verify.https import Https, Response
 
 Reached = Literal["answered", "refused", "dropped"]
 """A pod answered, its kernel refused the connection, or something on the way dropped it."""
@@ -43,12 +43,9 @@ class Kubernetes:
             LookupError: there is no such object, or no such kind.
             OSError: the cluster doesn't answer.
         """
-        response = self._https.send(self._host, path, {"Authorization": f"Bearer {self._token()}"})
-        if response.status in (401, 403):
-            raise UnansweredError(
-                f"not allowed to get {path} of the cluster",
-                "name your role in `cluster.adminRoleArns`, `operatorRoleArns` or `viewerRoleArns`",
-            )
+        response = self._send(
+            path, "name your role in `cluster.adminRoleArns`, `operatorRoleArns` or `viewerRoleArns`"
+        )
         if response.status == 404:
             raise LookupError(path)
         if response.status != 200:
@@ -63,17 +60,20 @@ class Kubernetes:
         """
         target = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
         try:
-            response = self._https.send(self._host, target, {"Authorization": f"Bearer {self._token()}"})
+            response = self._send(target, "name your role in `cluster.adminRoleArns`")
         except TimeoutError:
             return "dropped"  # the API server waits for longer
-        if response.status in (401, 403):
-            raise UnansweredError(
-                f"not allowed to get {target} of the cluster", "name your role in `cluster.adminRoleArns`"
-            )
         if response.status == 503 and b"refused" in response.body:
             return "refused"
         timed_out = any(word in response.body for word in (b"i/o timeout", b"deadline exceeded"))
         return "dropped" if response.status == 503 and timed_out else "answered"
+
+    def _send(self, path: str, remedy: str) -> Response:
+        """The response to a request, unless the caller may not send it: `remedy` says what to do then."""
+        response = self._https.send(self._host, path, {"Authorization": f"Bearer {self._token()}"})
+        if response.status in (401, 403):
+            raise UnansweredError(f"not allowed to get {path} of the cluster", remedy)
+        return response
 
     def items(self, path: str) -> list[Any]:
         """The objects of a list; none if the cluster doesn't know their kind."""

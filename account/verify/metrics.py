@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from account.question import Answer, Client, judged, pages, passed
+from account.question import Answer, Client, judged, pages, passed, some
 
 Properties = Mapping[str, Any]
 Dimensions = frozenset[tuple[str, str]]
@@ -65,11 +65,11 @@ def exist(cloudwatch: Client, alarms: Mapping[str, Properties]) -> Answer:
                 (lacking if needed else never).append(f"{name} ({metric.name})")
     text = f"{count - len(lacking) - len(never)} of {count} metrics exist"
     if never:
-        text += f"; never seen, and their alarms ignore missing data: {_some(never)}"
+        text += f"; never seen, and their alarms ignore missing data: {some(never, SHOWN)}"
     if lacking:
         return Answer(
             "fail",
-            f"alarms whose metrics don't exist, and that need them: {_some(lacking)}",
+            f"alarms whose metrics don't exist, and that need them: {some(lacking, SHOWN)}",
             "compare with `aws cloudwatch list-metrics --metric-name NAME`, and correct the signal's "
             "dimensions; within a day of the first deployment, ask again later",
         )
@@ -86,14 +86,11 @@ def either(cloudwatch: Client, choices: Mapping[str, Metric]) -> Answer:
 
     Args:
         cloudwatch: the client.
-        choices: alarm → its metric.
+        choices: alarm → its metric. They differ only in their dimensions.
     """
-    found = [
-        alarm
-        for alarm, metric in sorted(choices.items())
-        if metric.dimensions in set(_listed(cloudwatch, metric.namespace, metric.name))
-    ]
-    name = next(iter(choices.values())).name
+    metric = next(iter(choices.values()))
+    name, known = metric.name, set(_listed(cloudwatch, metric.namespace, metric.name))
+    found = [alarm for alarm, choice in sorted(choices.items()) if choice.dimensions in known]
     if not found:
         return Answer(
             "fail",
@@ -129,7 +126,7 @@ def below(cloudwatch: Client, alarms: Mapping[str, Properties]) -> Answer:
                     problems.append(f"{name} was {most:g}, above {alarm['threshold']:g}")
     if not seen:
         return Answer("unknown", "no values in the last hour", "ask again in an hour")
-    return judged(problems, f"at most: {_some(seen)}", "see the alarm's section in docs/operations.md")
+    return judged(problems, f"at most: {some(seen, SHOWN)}", "see the alarm's section in docs/operations.md")
 
 
 def states(cloudwatch: Client, names: Sequence[str], prefix: str) -> Answer:
@@ -153,7 +150,7 @@ def states(cloudwatch: Client, names: Sequence[str], prefix: str) -> Answer:
         if item["StateValue"] == "INSUFFICIENT_DATA" and item.get("TreatMissingData") != "ignore"
     )
     problems = [
-        f"alarms that {what}: {_some(items)}"
+        f"alarms that {what}: {some(items, SHOWN)}"
         for what, items in (("don't exist", absent), ("ring", ringing), ("have no data", mute))
         if items
     ]
@@ -168,9 +165,9 @@ def logs(client: Client, groups: Sequence[str]) -> Answer:
     quiet = sorted(set(silent) - set(lacking))
     text = f"{len(groups) - len(silent)} of {len(groups)} log groups have events"
     if quiet:
-        text += f"; none yet, as nothing has happened: {_some(quiet)}"
+        text += f"; none yet, as nothing has happened: {some(quiet, SHOWN)}"
     return judged(
-        [f"log groups without events: {_some(lacking)}"] if lacking else [],
+        [f"log groups without events: {some(lacking, SHOWN)}"] if lacking else [],
         text,
         "see that the service may write to them (their key and resource policy); shortly after a deployment, "
         "ask again later",
@@ -182,8 +179,3 @@ def _has_events(client: Client, name: str) -> bool:
         logGroupName=name, orderBy="LastEventTime", descending=True, limit=1
     )["logStreams"]
     return any("lastEventTimestamp" in stream or "lastIngestionTime" in stream for stream in streams)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} others" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

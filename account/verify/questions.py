@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from account.question import Clients, Question, actions, ask, no_clients
+from account.question import NewClient, Question, actions, ask, no_clients
 from account.stack import Deployed, Stack
 from account.verify import cluster, data, edge, engine, messages, metrics, orders, prometheus
 from components.load_balancer import ORIGIN_SECRET_HEADER
@@ -38,7 +38,7 @@ def application_logs(cluster_name: str) -> str:
     return f"/aws/containerinsights/{cluster_name}/application"
 
 
-def questions(stack: Stack, clients: Clients, messages_too: bool = False) -> Iterator[Question]:
+def questions(stack: Stack, clients: NewClient, messages_too: bool = False) -> Iterator[Question]:
     """All questions, in the order of a request's way.
 
     Args:
@@ -50,7 +50,7 @@ def questions(stack: Stack, clients: Clients, messages_too: bool = False) -> Ite
         yield dataclasses.replace(question, deployed=True)
 
 
-def _questions(stack: Stack, clients: Clients, messages_too: bool) -> Iterator[Question]:
+def _questions(stack: Stack, clients: NewClient, messages_too: bool) -> Iterator[Question]:
     yield from _edge(stack)
     yield from _orders(stack, clients)
     for region in stack.settings.regions:
@@ -108,7 +108,7 @@ def _edge(stack: Stack) -> Iterator[Question]:
             )
 
 
-def _orders(stack: Stack, clients: Clients) -> Iterator[Question]:
+def _orders(stack: Stack, clients: NewClient) -> Iterator[Question]:
     """With the canary's account, where there is one."""
     for canary in stack.deployed("aws:synthetics/canary:Canary"):
         variables: dict[str, str] = canary["runConfig"]["environmentVariables"]
@@ -129,7 +129,7 @@ def _orders(stack: Stack, clients: Clients) -> Iterator[Question]:
         yield from _routes(stack, clients, target, secret)
 
 
-def _routes(stack: Stack, clients: Clients, target: Target, secret: str) -> Iterator[Question]:
+def _routes(stack: Stack, clients: NewClient, target: Target, secret: str) -> Iterator[Question]:
     """A service other than the order service, asked without and with its scope."""
     api, home = stack.settings.api, stack.settings.home
     others = [route for route in api.routes if route.service != api.order_service]
@@ -322,41 +322,24 @@ def _metrics(stack: Stack, region: str) -> Iterator[Question]:
     yield from _lags(stack, region, alarms)
     partitions = _on(alarms, "OfflinePartitionsCount")
     if partitions:
-        choices = {name: next(metrics.metrics(alarm)) for name, alarm in partitions.items()}
+        choices = _choices(partitions)
         needs = "MSK reports the metric of offline partitions"
         yield here("offline-partitions", needs, "cloudwatch", "ListMetrics", metrics.either, choices)
 
 
 def _lags(stack: Stack, region: str, alarms: Mapping[str, metrics.Properties]) -> Iterator[Question]:
     """How far the data of a region lags behind, where there is more than one."""
+    here = functools.partial(ask, region=region, named=True)
     of_database = _on(alarms, "AuroraGlobalDBReplicationLag")
     of_tables = _on(alarms, "ReplicationLatency")
     if of_database and region != stack.settings.primary:
-        choices = {name: next(metrics.metrics(alarm)) for name, alarm in of_database.items()}
+        choices = _choices(of_database)
         needs = "the metric of the global database's lag has one of the documented dimensions"
-        yield ask(
-            "lag-dimensions",
-            needs,
-            "cloudwatch",
-            "ListMetrics",
-            metrics.either,
-            choices,
-            region=region,
-            named=True,
-        )
+        yield here("lag-dimensions", needs, "cloudwatch", "ListMetrics", metrics.either, choices)
     if of_database or of_tables:
         needs = "databases and tables of other regions don't lag behind"
         watched = {**of_database, **of_tables}
-        yield ask(
-            "lag",
-            needs,
-            "cloudwatch",
-            "GetMetricStatistics",
-            metrics.below,
-            watched,
-            region=region,
-            named=True,
-        )
+        yield here("lag", needs, "cloudwatch", "GetMetricStatistics", metrics.below, watched)
 
 
 def _on(alarms: Mapping[str, metrics.Properties], metric: str) -> dict[str, metrics.Properties]:
@@ -366,6 +349,11 @@ def _on(alarms: Mapping[str, metrics.Properties], metric: str) -> dict[str, metr
         for name, alarm in alarms.items()
         if any(found.name == metric for found in metrics.metrics(alarm))
     }
+
+
+def _choices(alarms: Mapping[str, metrics.Properties]) -> dict[str, metrics.Metric]:
+    """The metric of each alarm."""
+    return {name: next(metrics.metrics(alarm)) for name, alarm in alarms.items()}
 
 
 def _messages(stack: Stack, region: str, messages_too: bool) -> Iterator[Question]:
