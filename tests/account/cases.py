@@ -60,3 +60,16 @@ def ask(case: Case, responses: Sequence[Response], deployed: bool = False) -> An
             else:
                 stub.add_response(operation, dict(response))
         return question.answer(client)
+
+
+def sent(client: Any, operation: str, response: Json) -> tuple[Any, dict[str, Any]]:
+    """What a handler of `before-call` returns in place of a response over HTTP. It is validated first.
+
+    Args:
+        client: the client.
+        operation: the operation, as the API names it.
+        response: the response.
+    """
+    name = next(key for key, value in client.meta.method_to_api_mapping.items() if value == operation)
+    Stubber(client).add_response(name, dict(response))
+    return type("Http", (), {"status_code": 200})(), {**response, "ResponseMetadata": {}}

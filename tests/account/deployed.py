@@ -10,7 +10,7 @@ from account.stack import Stack
 from policy.scan.plan import State
 from settings import Settings
 from tests.policy.scans import fixture_state
-from tests.unit.harness import platform, stack_values
+from tests.unit.harness import platform, stack_values, without_namespace
 
 
 @functools.cache
@@ -34,9 +34,7 @@ def deployed(name: str, state: Sequence[State] | None = None) -> Stack:
         name: the stack.
         state: its resources, if they aren't those of the fixture.
     """
-    values: dict[str, Any] = {
-        key.removeprefix("trading:"): value for key, value in stack_values(name).items()
-    }
+    values: dict[str, Any] = without_namespace(stack_values(name))
     return Stack(
         settings=Settings.parse(values),
         resources=deployed_state(name) if state is None else state,

@@ -24,7 +24,7 @@ from tests.account.bootstrap import PROJECT, STACK, deployed, graph, policies
 from tests.policy.evaluator import Request, allows
 from tests.policy.scans import fixture_state
 from tests.policy.stacks import findings, stack_of
-from tests.unit.harness import ROOT, STACKS, Registered, config_of
+from tests.unit.harness import ROOT, STACKS, Registered, config_of, without_namespace
 from tests.unit.test_iam import parliament
 
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -33,7 +33,7 @@ SECRET = "arn:aws:secretsmanager:{}:123456789012:secret:ecr-pullthroughcache/ghc
 
 
 def values(**changed: Any) -> Values:
-    found = {key.removeprefix("trading:"): value for key, value in config_of(STACK).items()}
+    found = without_namespace(config_of(STACK))
     return {key: value for key, value in {**found, **changed}.items() if value is not None}
 
 

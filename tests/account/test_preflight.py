@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
 from moto import mock_aws
 
 from account import dns, prepared, question
@@ -23,9 +22,10 @@ from account.question import READS, Answer, Question, answers, no_clients
 from account.stack import Caller, Stack
 from bootstrap.workloads import boundary
 from settings import Settings
+from tests.account.cases import sent
 from tests.functions.records import MOTO
 from tests.policy.scans import fixture_state
-from tests.unit.harness import ROOT, stack_values
+from tests.unit.harness import ROOT, stack_values, without_namespace
 
 BOTO: Any = boto3
 ACCOUNT = "123456789012"
@@ -35,7 +35,7 @@ TRUST: Mapping[str, Any] = {"Version": "2012-10-17", "Statement": []}
 
 @functools.cache
 def stack(name: str = "full") -> Stack:
-    values = {key.removeprefix("trading:"): value for key, value in stack_values(name).items()}
+    values = without_namespace(stack_values(name))
     return Stack(
         settings=Settings.parse(values),
         resources=fixture_state(name),
@@ -164,9 +164,7 @@ class Account:
         response = self.stubs.get(service, {}).get(model.name)
         if response is None:
             return None  # moto's turn
-        name = next(key for key, value in client.meta.method_to_api_mapping.items() if value == model.name)
-        Stubber(client).add_response(name, response)  # validates it
-        return type("Http", (), {"status_code": 200})(), {**response, "ResponseMetadata": {}}
+        return sent(client, model.name, response)
 
 
 def own_servers(zone: str) -> frozenset[str]:

@@ -17,7 +17,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.credentials import Credentials
-from botocore.stub import Stubber
 
 from account import dns
 from account.__main__ import main
@@ -32,6 +31,7 @@ from account.verify.kubernetes import Kubernetes
 from account.verify.prometheus import Workspaces
 from account.verify.questions import BY_HAND
 from settings.aws_limits import MANAGED_POLICIES
+from tests.account.cases import sent
 from tests.account.deployed import deployed, deployed_state
 from tests.account.loopback import Asked, Loopback, Reply, loopback
 from tests.account.test_verify_edge import right
@@ -351,10 +351,7 @@ class Platform:
     def _answer(self, service: str, client: Any, parameters: list[Json], model: Any, **_: object) -> Any:
         with self._lock:
             self.calls.append(f"{service}:{model.name}")
-        response = self.stubs[model.name](parameters[-1])
-        name = next(key for key, value in client.meta.method_to_api_mapping.items() if value == model.name)
-        Stubber(client).add_response(name, dict(response))  # validates it
-        return type("Http", (), {"status_code": 200})(), {**response, "ResponseMetadata": {}}
+        return sent(client, model.name, self.stubs[model.name](parameters[-1]))
 
 
 class _Renamed:

@@ -31,7 +31,7 @@ from tests.operations.regions import (
     connection_seconds,
 )
 from tests.operations.rehearsal import InterruptionError, interrupting
-from tests.unit.harness import ROOT, stack_values
+from tests.unit.harness import ROOT, stack_values, without_namespace
 
 FORWARD, BACK = (A, B), (B, A)
 
@@ -234,9 +234,7 @@ def test_snapshot_of_the_lost_tail_is_kept_once(tmp_path: Path) -> None:
 
 
 def named(kind: str, **values: Any) -> Procedure:
-    settings = Settings.parse(
-        {key.removeprefix("trading:"): value for key, value in stack_values("full").items()} | values
-    )
+    settings = Settings.parse(without_namespace(stack_values("full")) | values)
     options = argparse.Namespace(kind=kind, to=B, origin="", orders_table=TABLE, undo=False, stack="full")
     return procedure(settings, options)
 

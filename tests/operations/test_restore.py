@@ -26,7 +26,7 @@ from tests.operations.rehearsal import (
     finish,
     run,
 )
-from tests.unit.harness import stack_values
+from tests.unit.harness import stack_values, without_namespace
 
 HOME, OTHER = "us-east-1", "eu-west-1"
 PLATFORM = "trading-full"
@@ -37,7 +37,7 @@ ROLE = "database-us-east-1-proxy-role"
 
 
 def settings(stack: str = "full") -> Settings:
-    return Settings.parse({key.removeprefix("trading:"): item for key, item in stack_values(stack).items()})
+    return Settings.parse(without_namespace(stack_values(stack)))
 
 
 def procedure(stack: str = "full", to: str = f"{MOMENT:%Y-%m-%dT%H:%M:%SZ}") -> Procedure:

@@ -26,7 +26,7 @@ from tests.operations.rehearsal import (
     continued_after_every_interruption,
     run,
 )
-from tests.unit.harness import ROOT, stack_values
+from tests.unit.harness import ROOT, stack_values, without_namespace
 
 A, B = "us-east-1", "eu-west-1"
 NEW, OLD = "n" * 32, "o" * 32
@@ -34,7 +34,7 @@ NOW = datetime.now(UTC)
 
 
 def settings(**changed: Any) -> Settings:
-    values = {key.removeprefix("trading:"): item for key, item in stack_values("full").items()}
+    values = without_namespace(stack_values("full"))
     services = {"orders": {"secrets": {"PARTNER_KEY": "partner"}}}
     return Settings.parse({**values, "services": services, **changed})
 

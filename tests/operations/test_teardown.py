@@ -26,7 +26,7 @@ from tests.operations.rehearsal import (
     finish,
     run,
 )
-from tests.unit.harness import ROOT, stack_values
+from tests.unit.harness import ROOT, stack_values, without_namespace
 
 HOME, OTHER = REGIONS = ("us-east-1", "eu-west-1")
 PLATFORM = "trading-full"
@@ -208,7 +208,7 @@ def test_every_declared_call_is_made(seeded: Seeded, tmp_path: Path) -> None:
 
 
 def test_teardown_needs_the_stacks_regions_and_keeps_or_drops_the_data_explicitly() -> None:
-    values = {key.removeprefix("trading:"): value for key, value in stack_values("full").items()}
+    values = without_namespace(stack_values("full"))
     parse = teardown.arguments_parser().parse_args
     for arguments, count in (["--key", "alias/kept"], 7), (["--keep-nothing"], 4):
         chosen = teardown.procedure(Settings.parse(values), parse([*arguments, "--stack", "full"]))

@@ -470,6 +470,11 @@ def stack_values(stack: str) -> dict[str, Any]:
     return config_of(FIXTURES / f"{stack}.yaml")
 
 
+def without_namespace(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a stack file without the namespace `trading`, as the settings name them."""
+    return {key.removeprefix("trading:"): value for key, value in values.items()}
+
+
 def encoded(values: Mapping[str, Any]) -> dict[str, str]:
     """The keys of a stack file in the form in which the engine passes them to the program."""
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

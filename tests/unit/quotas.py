@@ -17,7 +17,7 @@ from settings.aws_values import zones
 from settings.errors import Problem
 from tests.pages import filled, table
 from tests.policy.stacks import all_findings, stack_of
-from tests.unit.harness import ROOT, deploy_platform, stack_values
+from tests.unit.harness import ROOT, deploy_platform, stack_values, without_namespace
 
 PAGE = ROOT / "docs" / "configuration.md"
 
@@ -308,7 +308,7 @@ def grown(*lists: tuple[Callable[[Values, int], None], int]) -> Values:
 
 def problems(values: Mapping[str, Any]) -> list[Problem]:
     """The problems that settings have with the keys of a stack file."""
-    found = Settings.checked({key.removeprefix("trading:"): value for key, value in values.items()})
+    found = Settings.checked(without_namespace(values))
     return found if isinstance(found, list) else []
 
 

@@ -22,7 +22,7 @@ from tests.unit.architecture import (
     render,
     uncovered,
 )
-from tests.unit.harness import ROOT, STACKS, deploy_platform, stack_values
+from tests.unit.harness import ROOT, STACKS, deploy_platform, stack_values, without_namespace
 
 platform = functools.cache(first_region)
 
@@ -111,7 +111,7 @@ def test_every_file_that_the_page_names_is_there() -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_service_may_touch_what_its_settings_name_and_nothing_else(stack: str) -> None:
     values = stack_values(stack)
-    settings = Settings.parse({key.removeprefix("trading:"): value for key, value in values.items()})
+    settings = Settings.parse(without_namespace(values))
     found = {access.service: access for access in accesses(platform(stack))}
     intake = found.pop(ORDER_INTAKE)
     assert intake.tables == {IDEMPOTENCY_TABLE: {"read", "write", "delete"}}

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from settings import Settings
-from tests.unit.harness import ROOT, stack_values
+from tests.unit.harness import ROOT, stack_values, without_namespace
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -121,7 +121,7 @@ def test_example_of_a_stack_file_is_accepted(example: str) -> None:
     values = stack_values("small")
     for key, value in yaml.safe_load(example).items():
         values[key] = {**values.get(key, {}), **value}
-    assert Settings.parse({key.removeprefix("trading:"): value for key, value in values.items()})
+    assert Settings.parse(without_namespace(values))
 
 
 def test_names_in_the_steps_for_contributors_exist() -> None:

@@ -18,7 +18,7 @@ from settings import COUNTRIES, Settings, SettingsError, stack_schema
 from settings.schema import values_schema
 from tests.unit import aws_values
 from tests.unit.existing_network import existing_vpc
-from tests.unit.harness import FIXTURES, ROOT, STACKS
+from tests.unit.harness import FIXTURES, ROOT, STACKS, without_namespace
 
 Values = dict[str, Any]
 Change = Callable[[Values], object]
@@ -30,7 +30,7 @@ def stack_file(stack: str) -> Values:
 
 
 def stack_values(stack: str) -> Values:
-    return {key.removeprefix("trading:"): value for key, value in stack_file(stack)["config"].items()}
+    return without_namespace(stack_file(stack)["config"])
 
 
 def walk(values: Any, path: str) -> tuple[Any, Any]:

@@ -21,7 +21,7 @@ from settings.namespaces import known_namespaces
 from settings.service import DEFAULT_SERVICES
 from settings.streaming import DEFAULT_TOPICS
 from settings.table import DEFAULT_TABLES
-from tests.unit.harness import ROOT
+from tests.unit.harness import ROOT, without_namespace
 from tests.unit.test_settings import Change, Values, append, put, stack_values
 
 SERVICE = {"image": "ghcr.io/example/positions:1.4.2", "listenerPort": 8084}
@@ -133,7 +133,7 @@ def test_schema_knows_defaults_from_additions(path: str, entry: Any, valid: bool
     validator: Any = jsonschema.Draft202012Validator(stack_schema())
     assert validator.is_valid(file) is valid
     try:
-        Settings.parse({key.removeprefix("trading:"): value for key, value in file["config"].items()})
+        Settings.parse(without_namespace(file["config"]))
     except SettingsError:
         assert not valid
     else:
@@ -155,7 +155,7 @@ def test_example_of_the_documentation_adds_a_service() -> None:
     pasted = (ROOT / "tests/stacks/full.yaml").read_text().replace("  trading:api:\n", "  trading:api2:\n")
     values: Values = yaml.safe_load(f"{pasted}{example}")["config"]
     del values["trading:api2"]
-    settings = Settings.parse({key.removeprefix("trading:"): value for key, value in values.items()})
+    settings = Settings.parse(without_namespace(values))
     assert [service.name for service in settings.services] == [
         "orders",
         "accounts",

@@ -19,7 +19,7 @@ from settings import Settings
 from settings.__main__ import main
 from settings.show import effective
 from settings.stack_file import Secret, StackFileError, parse, read
-from tests.unit.harness import ROOT
+from tests.unit.harness import ROOT, without_namespace
 
 SMALL = (ROOT / "tests" / "stacks" / "small.yaml").read_text()
 FILES = sorted((ROOT / "tests" / "stacks").glob("*.yaml"))
@@ -326,7 +326,7 @@ def test_values_are_shown_with_where_they_come_from(project: Path) -> None:
     assert f"  shards: 1  # Pulumi.dev.yaml:{line_of(SMALL, 'shards')}\n" in shown.stdout
     assert "  engineVersion: '8.1'  # default\n" in shown.stdout
     plain = "\n".join(line.split("  # ")[0] for line in shown.stdout.splitlines())
-    values = {key.removeprefix("trading:"): item for key, item in yaml.safe_load(plain).items()}
+    values = without_namespace(yaml.safe_load(plain))
     assert values == effective(parse(SMALL, "Pulumi.dev.yaml").values())
 
 
