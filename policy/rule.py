@@ -156,9 +156,9 @@ class _Rule:
     types: tuple[str, ...]
     """The type tokens of the resources that the rule checks. Empty for all resources."""
 
-    def applies_to(self, resource: Resource) -> bool:
+    def applies_to(self, type_: str) -> bool:
         """Whether the rule checks resources of this type."""
-        return not self.types or resource.type in self.types
+        return not self.types or type_ in self.types
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,10 +42,6 @@ CARRIERS = (
 name the resources. A chart (`kubernetes:helm.sh/v4:Chart`) isn't one, because its objects are resources."""
 
 
-_matches = functools.cache(fnmatchcase)
-"""A stack has few types, and many resources of each."""
-
-
 class TypesError(Exception):
     """Raised for an invalid file of types. The text names the entry and what would be accepted."""
 
@@ -67,12 +63,14 @@ class TypeEntry(BaseModel):
     owner: str = Field(min_length=1)
     """Who is responsible for the entry."""
 
-    def covers(self, type_: str, urn: str, *, is_component: bool) -> bool:
-        """Whether the entry names this type and resource."""
-        return (
-            any(_matches(type_, known) for known in self.types)
-            and (is_component or not self.components)
-            and (not self.resources or any(places.covers(pattern, urn) for pattern in self.resources))
+    def names(self, type_: str) -> bool:
+        """Whether the entry is about this type."""
+        return any(fnmatchcase(type_, known) for known in self.types)
+
+    def covers(self, urn: str, *, is_component: bool) -> bool:
+        """Whether the entry is about this resource, which has one of its types."""
+        return (is_component or not self.components) and (
+            not self.resources or any(places.covers(pattern, urn) for pattern in self.resources)
         )
 
 
@@ -89,7 +87,7 @@ def canonical(type_: str) -> str:
 
 def carries_others(type_: str) -> bool:
     """Whether resources of a type carry resources or code which no rule sees."""
-    return any(_matches(type_, pattern) for pattern in CARRIERS)
+    return any(fnmatchcase(type_, pattern) for pattern in CARRIERS)
 
 
 def load(path: Path = FILE) -> list[TypeEntry]:

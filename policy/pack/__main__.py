@@ -184,9 +184,13 @@ def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
     if resource.type in STATEFUL:
         _counts.data.add(args.urn)
         _hold_to_preview(resource, report)
-    for rule in RULES:
-        if rule.applies_to(resource):
-            _judge(rule, resource, lambda rule=rule: rule.check(resource), report)
+    for rule in _rules(resource.type):
+        _judge(rule, resource, lambda rule=rule: rule.check(resource), report)
+
+
+@functools.cache
+def _rules(type_: str) -> list[Rule]:
+    return [rule for rule in RULES if rule.applies_to(type_)]
 
 
 def _hold_to_preview(resource: Resource, report: ReportViolation) -> None:
@@ -209,7 +213,7 @@ def _validate_stack(args: StackValidationArgs, report: ReportViolation) -> None:
     stack = Stack([_resource(resource) for resource in args.resources])
     for rule in STACK_RULES:
         for resource in stack.resources:
-            if rule.applies_to(resource):
+            if rule.applies_to(resource.type):
                 _judge(rule, resource, lambda rule=rule, it=resource: rule.check(it, stack), report)
     # Exceptions to Checkov's checks only concern the scan: deployments don't run Checkov.
     for problem in exceptions.ended([entry for entry in EXCEPTIONS if entry.rule in NAMES], TODAY):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from policy import types
@@ -39,10 +40,15 @@ def entry_of(resource: Resource) -> TypeEntry | None:
     """The entry of `types.yaml` that names a resource."""
     found = (
         entry
-        for entry in ENTRIES
-        if entry.covers(resource.type, resource.urn, is_component=resource.is_component)
+        for entry in _entries(resource.type)
+        if entry.covers(resource.urn, is_component=resource.is_component)
     )
     return next(found, None)
+
+
+@functools.cache
+def _entries(type_: str) -> list[TypeEntry]:
+    return [entry for entry in ENTRIES if entry.names(type_)]
 
 
 @rule("Every type has a rule, or an entry in policy/types.yaml that says why it needs none")

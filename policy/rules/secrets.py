@@ -89,7 +89,7 @@ def _secrets(resource: Resource) -> Iterator[str]:
 
 def secret_in(text: str, path: str) -> str:
     """What a text contains that looks like a secret; empty if there is nothing."""
-    for candidate in (text, _decoded(text)):
+    for candidate in filter(None, (text, _decoded(text))):
         for what, form in _FORMS.items():
             if form.search(candidate):
                 return what

@@ -562,8 +562,8 @@ Check = Callable[[Resource], set[tuple[str, str]]]
 def found(it: Resource) -> set[tuple[str, str]]:
     """The findings of all rules: the rule's name and the text."""
     return {
-        *((rule.name, text) for rule in RULES if rule.applies_to(it) for text in _texts(rule, it)),
-        *((rule.name, text) for rule in STACK_RULES if rule.applies_to(it) for text in _texts(rule, it)),
+        *((rule.name, text) for rule in RULES if rule.applies_to(it.type) for text in _texts(rule, it)),
+        *((rule.name, text) for rule in STACK_RULES if rule.applies_to(it.type) for text in _texts(rule, it)),
     }
 
 

@@ -61,7 +61,7 @@ def findings(it: Configuration) -> list[str]:
     return [
         text
         for rule in RULES
-        if rule.applies_to(resource)
+        if rule.applies_to(resource.type)
         for problem in rule.check(resource)
         if (text := exceptions.judged(ENTRIES, rule.name, resource, problem, TODAY))
     ]

@@ -120,7 +120,7 @@ type are not counted here. Of {len(types)} types, {len(types & CHECKED)} have a 
 def _counts(rule: Rule | StackRule, stacks: Mapping[str, Stack]) -> list[str]:
     types = rule.types
     return [
-        str(sum(rule.applies_to(item) for item in stack.resources)) if types else "all"
+        str(sum(rule.applies_to(item.type) for item in stack.resources)) if types else "all"
         for stack in stacks.values()
     ]
 

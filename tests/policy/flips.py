@@ -170,14 +170,14 @@ def _problems(resource: Resource, stack: Stack) -> Problems:
     found = [
         (rule, resource, problem)
         for rule in RULES
-        if rule.applies_to(resource)
+        if rule.applies_to(resource.type)
         for problem in rule.check(resource)
     ]
     found += [
         (rule, it, problem)
         for rule in STACK_RULES
         for it in neighbours
-        if rule.applies_to(it)
+        if rule.applies_to(it.type)
         for problem in rule.check(it, whole_stack)
     ]
     return {

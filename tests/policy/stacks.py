@@ -79,14 +79,14 @@ def all_findings(stack: Stack) -> list[Finding]:
             (rule.name, resource, problem)
             for rule in RULES
             for resource in stack.resources
-            if rule.applies_to(resource)
+            if rule.applies_to(resource.type)
             for problem in rule.check(resource)
         ),
         *(
             (rule.name, resource, problem)
             for rule in STACK_RULES
             for resource in stack.resources
-            if rule.applies_to(resource)
+            if rule.applies_to(resource.type)
             for problem in rule.check(resource, stack)
         ),
     ]

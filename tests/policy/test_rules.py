@@ -1166,7 +1166,7 @@ BY_NAME = {rule.name: rule for rule in (*RULES, *STACK_RULES)}
 def judge(name: str, resources: list[Resource]) -> Iterator[str]:
     """The findings of a rule for the first of these resources."""
     rule, it = BY_NAME[name], resources[0]
-    if rule.applies_to(it):
+    if rule.applies_to(it.type):
         yield from rule.check(it) if isinstance(rule, Rule) else rule.check(it, Stack(resources))
 
 
