@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,6 +18,7 @@ import yaml
 
 from sandbox.aws.store import Store
 from sandbox.project import DIRECTORY_VARIABLE, Sandbox
+from tests.engine import session
 from tests.unit.harness import FIXTURES, ROOT
 
 Values = dict[str, Any]
@@ -63,9 +64,12 @@ class Project:
         document = yaml.safe_load(path.read_text())
         edit(document["config"])
         path.write_text(yaml.safe_dump(document))
+        # A sandbox reads at its start which resources the stack files require in the account.
+        session.close()
 
     def sandbox_command(self, *arguments: str, expect: int | None = 0) -> str:
         """Runs `python -m sandbox` and returns both of its outputs; `expect` is its exit status."""
+        session.close()
         command = [sys.executable, "-m", "sandbox", "--project", str(self.folder), *arguments]
         done = subprocess.run(
             command,
@@ -76,14 +80,22 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert expect is None or done.returncode == expect, (
-            f"{shlex.join(arguments)} ended with {done.returncode}:\n{done.stdout[-8000:]}"
-        )
-        return done.stdout
+        return _expected(arguments, done.returncode, done.stdout, expect)
+
+    def run(self, *command: str, expect: int | None = 0) -> str:
+        """Runs a command in the sandbox, which then stays open, and returns both of its outputs."""
+        opened = session.session(self.folder, self.sandbox, {**os.environ, **CHEAPER})
+        return _expected(command, *opened.run(command), expect)
 
     def pulumi(self, *arguments: str, expect: int | None = 0) -> str:
         """Runs the engine in the sandbox."""
-        return self.sandbox_command("exec", "--", "pulumi", *arguments, expect=expect)
+        return self.run("pulumi", *arguments, expect=expect)
+
+    def deploy(self, stack: str) -> str:
+        """Deploys with the rules, but without the preview with which `python -m sandbox up` begins: other
+        tests show that one, and most that deploy have looked at a preview themselves."""
+        pack = str(self.folder / "policy" / "pack")
+        return self.pulumi("up", "--stack", stack, "--yes", "--skip-preview", "--policy-pack", pack)
 
     def preview(self, stack: str) -> dict[str, str]:
         """What a deployment would do: logical name → operation, except for `same`."""
@@ -125,6 +137,12 @@ class Project:
     def status(self) -> dict[str, Any]:
         """The resources that the sandbox holds."""
         return json.loads(self.sandbox_command("status", "--json"))
+
+
+def _expected(command: Sequence[str], status: int, output: str, expect: int | None) -> str:
+    """The output of a command that ended with the expected status."""
+    assert expect is None or status == expect, f"{shlex.join(command)} ended with {status}:\n{output[-8000:]}"
+    return output
 
 
 def _plain(inputs: Any) -> str:

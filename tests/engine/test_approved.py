@@ -10,14 +10,13 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.project import DIRECTORY_VARIABLE
+from tests.engine import session
 from tests.engine.project import CHEAPER, Values
 from tests.unit.harness import ROOT
 from tests.workflows.programs import stack_file
@@ -82,25 +81,18 @@ class Pipeline:
         """Runs a command of `real_stack.py` with the program's values, and returns its output."""
         (self.folder / "values.json").write_text(json.dumps({**VALUES, **values}))
         script = str(ROOT / ".github/scripts/real_stack.py")
-        done = subprocess.run(
-            [sys.executable, "-m", "sandbox", "exec", "--", sys.executable, script, *arguments],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                **CHEAPER,
-                DIRECTORY_VARIABLE: str(self.sandbox),
-                "PYTHONPATH": str(ROOT),
-                "GITHUB_EVENT_PATH": str(self.folder / "event.json"),
-                "GITHUB_EVENT_NAME": "push",
-                "GITHUB_SHA": COMMIT,
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert done.returncode == expect, done.stdout[-6000:]
-        return done.stdout
+        environment = {
+            **os.environ,
+            **CHEAPER,
+            "PYTHONPATH": str(ROOT),
+            "GITHUB_EVENT_PATH": str(self.folder / "event.json"),
+            "GITHUB_EVENT_NAME": "push",
+            "GITHUB_SHA": COMMIT,
+        }
+        opened = session.session(self.folder, self.sandbox, environment)
+        status, output = opened.run(["env", "-C", str(self.folder), sys.executable, script, *arguments])
+        assert status == expect, output[-6000:]
+        return output
 
     def approve(self, **values: Any) -> list[str]:
         """Saves the plan of a preview, and returns its operations with their resources."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.project import DIRECTORY_VARIABLE
+from tests.engine import session
 from tests.engine.project import ROOT, Project
 
 HEAD = """
@@ -46,6 +47,7 @@ class Account(Project):
         return self.preview("local")
 
     def started(self, *arguments: str) -> subprocess.Popen[bytes]:
+        session.close()
         command = [sys.executable, "-m", "sandbox", "--project", str(self.folder), *arguments]
         environment = {**os.environ, DIRECTORY_VARIABLE: str(self.sandbox)}
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)

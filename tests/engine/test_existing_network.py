@@ -35,7 +35,7 @@ def test_preview_shows_what_would_be_built_in_the_vpc(project: Project) -> None:
 
 
 def test_stack_deploys_is_complete_and_goes(project: Project) -> None:
-    output = project.sandbox_command("up", "--stack", STACK)
+    output = project.deploy(STACK)
     assert "https://trade.trading-desk.io" in output
     resources = project.resources(STACK)
     assert not [r for r in resources if r["type"] in ("aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet")]

@@ -13,8 +13,8 @@ import pytest
 
 from sandbox.aws import global_database
 from sandbox.aws.store import Store
-from tests.engine.project import Project, Values
-from tests.engine.test_regions import FIRST, SECOND, add_second, remove_second
+from tests.engine.project import Project
+from tests.engine.test_regions import FIRST, SECOND, add_second, only_orders, remove_second
 from tests.unit.harness import ROOT
 
 CLUSTER = "aws:eks/cluster:Cluster"
@@ -41,17 +41,11 @@ def elsewhere(steps: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small stack in two regions, with one service."""
-
-    def small(values: Values) -> None:
-        values["trading:services"] |= {"accounts": None, "market-data": None}
-        values["trading:api"]["routes"] = {"/api/accounts": None, "/api/market-data": None}
-        values["trading:cluster"]["version"] = OLD
-
     made = Project.make(tmp_path_factory.mktemp("upgrade"))
-    made.change("small", small)
+    made.change("small", only_orders)
+    made.change("small", lambda values: values["trading:cluster"].update({"version": OLD}))
     made.change("small", add_second)
-    made.sandbox_command("up", "--stack", "small")
+    made.deploy("small")
     return made
 
 
@@ -71,7 +65,7 @@ def test_one_region_is_upgraded_and_the_other_stays(project: Project) -> None:
 def test_the_next_deployment_upgrades_the_other_region_only(project: Project) -> None:
     steps = project.steps("small")
     assert len(elsewhere(steps)) == len(steps) > 0
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     assert versions(project) == {FIRST: NEW, SECOND: NEW}
     assert project.preview("small") == {}
 
@@ -87,6 +81,6 @@ def test_no_preview_shows_a_secondary_that_has_left_the_global_database(project:
 
 def test_its_region_can_be_removed(project: Project) -> None:
     project.change("small", remove_second)
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     assert [urn for urn in project.remaining() if SECOND in urn] == []
     assert project.preview("small") == {}

@@ -163,7 +163,7 @@ def test_stack_shares_no_value_with_the_fixtures() -> None:
 
 def test_stack_previews_deploys_and_stays_as_it_is(project: Project) -> None:
     assert "trading:tier:Monitoring" in project.sandbox_command("preview", "--stack", STACK)
-    output = project.sandbox_command("up", "--stack", STACK)
+    output = project.deploy(STACK)
     assert "https://desk.nordic-exchange.io" in output
     assert project.preview(STACK) == {}
 

@@ -17,7 +17,7 @@ from policy.rules.data import STATEFUL
 from sandbox.aws import global_database
 from sandbox.aws.store import Store
 from tests.engine.project import Project, Values
-from tests.engine.test_regions import FIRST, REGION, SECOND, add_second
+from tests.engine.test_regions import FIRST, REGION, SECOND, add_second, only_orders
 
 DATA = {
     *STATEFUL,
@@ -43,8 +43,9 @@ MOVED = ("database-{}-readers", "migrations-{}")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = Project.make(tmp_path_factory.mktemp("promotion"))
+    made.change("small", only_orders)
     made.change("small", add_second)
-    made.sandbox_command("up", "--stack", "small")
+    made.deploy("small")
     return made
 
 
@@ -90,7 +91,7 @@ def only_moves(project: Project, old: str, new: str) -> None:
     assert {name.replace(old, new) for name in found["delete"]} == found["create"]
 
 
-SHARED = ("edge", "tables", "orders", "accounts", "market-data")
+SHARED = ("edge", "tables", "orders")
 OF_TWO_REGIONS = {
     *("routing-eu-west-1-secondary", "routing-write-secondary", "routing-eu-west-1-orders"),
     *("routing-geolocation-continent-af", "routing-geolocation-continent-eu"),
@@ -103,7 +104,7 @@ DASHBOARDS = {f"monitoring-{part}" for part in ("edge", FIRST, SECOND)} | {"moni
 
 
 def up(project: Project) -> None:
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     assert project.preview("small") == {}
 
 

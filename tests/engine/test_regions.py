@@ -42,13 +42,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def before(project: Project) -> dict[str, Any]:
     """The stack with one region: URN → the resource's id and inputs."""
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     return project.state("small")
 
 
 def add_second(values: Values) -> None:
     values["trading:homeRegion"] = FIRST
     values["trading:regions"].append(REGION)
+
+
+def only_orders(values: Values) -> None:
+    """A service is enough for tests of what regions do, and half as much to deploy."""
+    values["trading:services"] |= {"accounts": None, "market-data": None}
+    values["trading:api"]["routes"] = {"/api/accounts": None, "/api/market-data": None}
 
 
 def remove_second(values: Values) -> None:
@@ -71,7 +77,7 @@ def test_preview_of_a_second_region_only_adds(project: Project, before: dict[str
 def test_second_region_leaves_everything_of_the_first_as_it_was(
     project: Project, before: dict[str, Any]
 ) -> None:
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     after = project.state("small")
     touched = {urn for urn, resource in before.items() if after.get(urn) != resource}
     assert names(dict.fromkeys(touched)) == LISTS_REGIONS
@@ -156,7 +162,7 @@ def test_region_leaves_with_its_resources_only(project: Project, before: dict[st
     changed = {name: operation for name, operation in operations.items() if operation != "delete"}
     assert changed == dict.fromkeys(LISTS_REGIONS, "update")
     assert not names(before) & (set(operations) - LISTS_REGIONS)
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     assert project.state("small") == before
     assert len(project.status()["clusters"]) == 1
 

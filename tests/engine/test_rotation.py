@@ -94,7 +94,7 @@ def _open(value: Any) -> Any:
 
 
 def test_one_secret_at_first(project: Project) -> None:
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     found = deployed(project)
     assert found.sent == found.accepted == set(found.secrets.values())
     assert list(found.secrets) == ["domain-origin-secret"]

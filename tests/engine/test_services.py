@@ -65,7 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def before(project: Project) -> dict[str, Any]:
     """The stack without the service: URN → the resource's id and inputs."""
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     return project.state("small")
 
 
@@ -139,7 +139,7 @@ def test_preview_of_a_new_service_can_be_read(project: Project, before: dict[str
 
 
 def test_new_service_leaves_everything_else_as_it_was(project: Project, before: dict[str, Any]) -> None:
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     after = project.state("small")
     assert changed(before, after) == set(UPDATES)
     assert before.keys() < after.keys()
@@ -171,7 +171,7 @@ def test_load_balancer_encrypts_to_the_port_that_the_binding_registers(project: 
 
 def test_service_leaves_with_its_resources_only(project: Project, before: dict[str, Any]) -> None:
     project.change("small", remove)
-    project.sandbox_command("up", "--stack", "small")
+    project.deploy("small")
     after = project.state("small")
     assert after.keys() == before.keys()
     # The old document is deployed again, with another id.

@@ -34,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def cluster_contents(project: Project) -> dict[str, list[str]]:
-    output = project.sandbox_command("exec", "--", sys.executable, "-c", _LIST_NAMESPACES)
+    output = project.run(sys.executable, "-c", _LIST_NAMESPACES)
     return json.loads(output.strip().splitlines()[-1])
 
 
