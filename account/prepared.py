@@ -48,9 +48,14 @@ def secrets_provider(stack: str, region: str) -> str:
     return f"awskms:///{secrets_alias(stack)}?region={region}"
 
 
+def policy_arn(account: str, name: str) -> str:
+    """ARN of a policy with this name."""
+    return f"arn:aws:iam::{account}:policy/{name}"
+
+
 def workloads_arn(account: str) -> str:
     """ARN of the permissions boundary of the roles that stacks create."""
-    return f"arn:aws:iam::{account}:policy/{WORKLOADS}"
+    return policy_arn(account, WORKLOADS)
 
 
 def role_name(kind: str, stack: str) -> str:

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from account import prepared
+from bootstrap import adopted
 from bootstrap.adopted import adopting, identity_provider
 from bootstrap.state import StateBackend
 from bootstrap.workloads import boundary as workloads_boundary
@@ -47,19 +48,19 @@ class Pipelines(Component):
     def __init__(self, name: str, args: PipelinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("trading:tier:Pipelines", name, opts)
         provider = self._identity_provider(f"{name}-github")
-        boundary = aws.iam.Policy(
+        boundary = self._policy(
             f"{name}-boundary",
-            name=prepared.BOUNDARY,
-            description="The most that the pipelines' roles can do, whatever their policies allow",
-            policy=policy_document(*_boundary(args.account)),
-            opts=self.child(),
+            prepared.BOUNDARY,
+            policy_document(*_boundary(args.account)),
+            args.account,
+            "The most that the pipelines' roles can do, whatever their policies allow",
         )
-        workloads = aws.iam.Policy(
+        workloads = self._policy(
             f"{name}-workloads",
-            name=prepared.WORKLOADS,
-            description="The most that a stack's roles can do, whatever their policies allow",
-            policy=policy_document(*workloads_boundary(args.account)),
-            opts=self.child(),
+            prepared.WORKLOADS,
+            policy_document(*workloads_boundary(args.account)),
+            args.account,
+            "The most that a stack's roles can do, whatever their policies allow",
         )
         self.workloads_arn = workloads.arn
         self.roles = {
@@ -82,6 +83,28 @@ class Pipelines(Component):
             opts=adopting(self.child(), existing),
         )
 
+    def _policy(
+        self,
+        name: str,
+        policy_name: str,
+        document: pulumi.Input[str],
+        account: str,
+        description: str | None = None,
+    ) -> aws.iam.Policy:
+        arn = prepared.policy_arn(account, policy_name)
+        return aws.iam.Policy(
+            name,
+            name=policy_name,
+            description=description,
+            policy=document,
+            opts=self.child(
+                import_=adopted.policy(arn, pulumi.InvokeOptions(parent=self)),
+                # IAM can't change it, so that another text would replace the policy, which IAM refuses as
+                # long as a role uses it.
+                ignore_changes=["description"],
+            ),
+        )
+
     def _role(
         self,
         name: str,
@@ -92,9 +115,10 @@ class Pipelines(Component):
         boundary: pulumi.Input[str],
     ) -> pulumi.Output[str]:
         subject = prepared.subject(kind, stack, args.repository)
+        role_name = prepared.role_name(kind, stack)
         role = aws.iam.Role(
             name,
-            name=prepared.role_name(kind, stack),
+            name=role_name,
             description=f"Assumed by jobs in the environment {subject.rpartition(':')[2]}",
             assume_role_policy=policy_document(
                 {
@@ -111,7 +135,7 @@ class Pipelines(Component):
             ),
             max_session_duration=prepared.SESSIONS[kind],
             permissions_boundary=boundary,
-            opts=self.child(),
+            opts=self.child(import_=adopted.role(role_name, pulumi.InvokeOptions(parent=self))),
         )
         aws.iam.RolePolicy(
             f"{name}-state",
@@ -121,11 +145,8 @@ class Pipelines(Component):
             opts=self.child(),
         )
         for number, document in enumerate(args.policies[stack][kind], 1):
-            policy = aws.iam.Policy(
-                f"{name}-{number}",
-                name=f"{prepared.role_name(kind, stack)}-{number}",
-                policy=pulumi.Output.json_dumps(document),
-                opts=self.child(),
+            policy = self._policy(
+                f"{name}-{number}", f"{role_name}-{number}", pulumi.Output.json_dumps(document), args.account
             )
             aws.iam.RolePolicyAttachment(
                 f"{name}-{number}", role=role.name, policy_arn=policy.arn, opts=self.child()

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from account import prepared
+from bootstrap import adopted
 from components.common.bucket import bucket_policy, expire_logs, private_bucket
 from components.common.component import Component
 from components.common.key import symmetric_key
@@ -68,6 +69,7 @@ class StateBackend(Component):
             },
             protect=args.protect,
             bucket_name=bucket_name,
+            existing=adopted.bucket(bucket_name, args.region, pulumi.InvokeOptions(parent=self)),
         )
         aws.s3.BucketLogging(
             name,
@@ -82,22 +84,36 @@ class StateBackend(Component):
         self.register_outputs({"bucketName": self.bucket_name, "keyArn": self.key_arn})
 
     def _key(self, name: str, of: str, alias: str, args: StateBackendArgs) -> pulumi.Output[str]:
+        existing = adopted.key(alias, pulumi.InvokeOptions(parent=self))
         key = symmetric_key(
-            self, name, description=f"Encrypts {of}", account_id=args.account, protect=args.protect
+            self,
+            name,
+            description=f"Encrypts {of}",
+            account_id=args.account,
+            protect=args.protect,
+            existing=existing,
+            # If somebody points the alias at another key, the engine imports that one in place of this one,
+            # and doesn't check the protection (pulumi/pulumi v3.255.0, `pkg/resource/deploy/`
+            # `step_generator.go`, `NewImportReplacementStep`). Older states still need this one.
+            retain=args.protect,
         )
-        aws.kms.Alias(name, name=alias, target_key_id=key.key_id, opts=self.child())
+        aws.kms.Alias(
+            name, name=alias, target_key_id=key.key_id, opts=self.child(import_=alias if existing else None)
+        )
         return key.arn
 
     def _log_bucket(self, name: str, of: str, args: StateBackendArgs) -> pulumi.Output[str]:
         """The bucket of the log, which S3 writes only to a bucket that is encrypted with S3's own keys
         ("Enabling Amazon S3 server access logging", Amazon S3 User Guide)."""
+        bucket_name = f"{of}-logs"
         private = private_bucket(
             self,
             name,
             key_arn=None,
             lifecycle=expire_logs(args.log_retention_days),
             protect=args.protect,
-            bucket_name=f"{of}-logs",
+            bucket_name=bucket_name,
+            existing=adopted.bucket(bucket_name, args.region, pulumi.InvokeOptions(parent=self)),
         )
         policy = bucket_policy(
             self,

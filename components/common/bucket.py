@@ -54,14 +54,19 @@ def private_bucket(
     lifecycle: aws.s3.BucketLifecycleConfigurationRuleArgsDict,
     protect: bool,
     bucket_name: str | None = None,
+    existing: str | None = None,
 ) -> PrivateBucket:
     """A private bucket. Without `key_arn`, it is encrypted with S3's own keys.
 
     `lifecycle` sets how long objects are kept. If the bucket isn't protected, deleting it deletes its
-    objects. `bucket_name` replaces the automatic name, for a bucket that people name in commands.
+    objects. `bucket_name` replaces the automatic name, for a bucket that people name in commands. `existing`
+    is the same name if the bucket exists already and is taken over.
     """
     bucket = aws.s3.Bucket(
-        name, bucket=bucket_name, force_destroy=not protect, opts=component.child(protect=protect)
+        name,
+        bucket=bucket_name,
+        force_destroy=not protect,
+        opts=component.child(protect=protect, import_=existing),
     )
     access_block = aws.s3.BucketPublicAccessBlock(
         name,

@@ -70,6 +70,7 @@ class Component(pulumi.ComponentResource):
         additional_secret_outputs: list[str] | None = None,
         custom_timeouts: pulumi.CustomTimeouts | None = None,
         retain_on_delete: bool | None = None,
+        import_: str | None = None,
     ) -> pulumi.ResourceOptions:
         """Options of a child resource. They don't inherit any of this component's own options."""
         return pulumi.ResourceOptions(
@@ -83,6 +84,7 @@ class Component(pulumi.ComponentResource):
             additional_secret_outputs=additional_secret_outputs,
             custom_timeouts=custom_timeouts,
             retain_on_delete=retain_on_delete,
+            import_=import_,
         )
 
     def allow_connection(

@@ -61,8 +61,14 @@ def symmetric_key(
     account_id: pulumi.Input[str],
     statements: Sequence[Mapping[str, Any]] = (),
     protect: bool,
+    existing: str | None = None,
+    retain: bool = False,
 ) -> aws.kms.Key:
-    """A customer managed key that is rotated, and that the account's IAM policies and `statements` open."""
+    """A customer managed key that is rotated, and that the account's IAM policies and `statements` open.
+
+    `existing` is the id of a key that is taken over. With `retain`, the key stays in the account when the
+    resource is deleted or replaced.
+    """
     return aws.kms.Key(
         name,
         description=description,
@@ -70,7 +76,7 @@ def symmetric_key(
         deletion_window_in_days=30,
         # Inline instead of a KeyPolicy, so the policy is in force for every resource that gets the key's ARN.
         policy=policy_document(account_statement(account_id), *statements),
-        opts=component.child(protect=protect),
+        opts=component.child(protect=protect, import_=existing, retain_on_delete=retain),
     )
 
 

@@ -37,10 +37,25 @@ ONCE_PER_REGION = {
 """Types of settings that an account has once in each region → the type that needs them. A second stack
 overwrites the first one's."""
 
+_PUT = {
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketLogging:BucketLogging",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketVersioning:BucketVersioning",
+}
+"""Types that the provider creates with AWS's *Put* operations, or with AttachRolePolicy, which don't fail if
+the resource exists (terraform-provider-aws, `internal/service/s3/bucket_*.go` and
+`internal/service/iam/role_policy*.go`, 2026)."""
+
 
 def overwrites(change: Change) -> bool:
     """Whether AWS overwrites a resource that exists already, instead of refusing to create it again."""
-    return change.type in ONCE_PER_REGION or bool(change.get("allowOverwrite"))
+    return change.type in {*ONCE_PER_REGION, *_PUT} or bool(change.get("allowOverwrite"))
 
 
 def check_shared_deletion(store: Store, row: Row, urn: str) -> None:

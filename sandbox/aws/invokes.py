@@ -125,6 +125,16 @@ def _found(call: _Call, what: str, rows: list[Row], wanted: Mapping[str, Any]) -
     return found[0]
 
 
+def _only(call: _Call, kind: str, name: str, what: str) -> Result:
+    """The outputs of the resource whose output `name` is the argument of this name, or the bridged provider's
+    error if there is none."""
+    wanted = call.args[name]
+    for row in call.existing(kind):
+        if row.outputs.get(name) == wanted:
+            return {**row.outputs, "id": row.id}
+    raise ProviderError(f"reading {what} ({wanted}): {NOT_FOUND}{call.hint}")
+
+
 @_function("ec2/getVpc:getVpc", "id", "cidrBlock", "tags")
 def _vpc(call: _Call) -> Result:
     return _found(call, "EC2 VPC", call.existing(account.VPC), call.args)
@@ -158,7 +168,55 @@ def _clusters(call: _Call) -> Result:
 
 @_function("iam/getRole:getRole", "name")
 def _role(call: _Call) -> Result:
-    return _found(call, "IAM Role", call.existing(account.ROLE), call.args)
+    """The role with a name, or the bridged provider's error if there is none
+    (`internal/service/iam/role_data_source.go`, 2026)."""
+    return {"path": "/", **_only(call, account.ROLE, "name", "IAM Role")}
+
+
+@_function("iam/getPolicy:getPolicy", "arn")
+def _policy(call: _Call) -> Result:
+    """The policy with an ARN (`internal/service/iam/policy_data_source.go`, 2026)."""
+    return _only(call, account.POLICY, "arn", "IAM Policy")
+
+
+@_function("kms/getKey:getKey", "keyId")
+def _key(call: _Call) -> Result:
+    """The key with an alias (`internal/service/kms/key_data_source.go`, 2026)."""
+    alias = str(call.args["keyId"])
+    for row in call.existing(account.ALIAS):
+        if row.id == alias:
+            target = row.outputs["targetKeyId"]
+            outputs = next(key.outputs for key in call.existing(account.KEY) if target in (key.id, key.arn))
+            return {
+                "keyState": "Enabled",
+                "origin": "AWS_KMS",
+                **outputs,
+                "keySpec": outputs.get("customerMasterKeySpec") or "SYMMETRIC_DEFAULT",
+                "keyUsage": outputs.get("keyUsage") or "ENCRYPT_DECRYPT",
+                "id": outputs["keyId"],
+                "keyId": alias,
+            }
+    raise ProviderError(f"reading KMS Key ({alias}): {NOT_FOUND}")
+
+
+@_function("s3/getBucket:getBucket", "bucket")
+def _bucket(call: _Call) -> Result:
+    """The bucket with a name (`internal/service/s3/bucket_data_source.go`, 2026)."""
+    found = _only(call, account.BUCKET, "bucket", "S3 Bucket")
+    return {"bucketRegion": call.region, **found}
+
+
+@_function("s3/getBucketPolicy:getBucketPolicy", "bucket")
+def _bucket_policy(call: _Call) -> Result:
+    """The policy of a bucket. Other accounts can't read it, even if it allows them to ("GetBucketPolicy",
+    Amazon S3 API Reference; `internal/service/s3/bucket_policy_data_source.go`, 2026)."""
+    found = _only(call, account.BUCKET, "bucket", "S3 Bucket")
+    if found.get("owner", ACCOUNT) != ACCOUNT:
+        raise ProviderError(
+            f"reading S3 Bucket ({found['bucket']}) Policy: operation error S3: GetBucketPolicy, https "
+            "response error StatusCode: 405, api error MethodNotAllowed"
+        )
+    return _only(call, account.BUCKET_POLICY, "bucket", "S3 Bucket Policy")
 
 
 @_function("iam/getRoles:getRoles", "pathPrefix")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,33 @@ from bootstrap import config
 from bootstrap.config import BootstrapSettings, DeployerError, deployer
 from bootstrap.linked_roles import LINKED_ROLES, UNPREPARED
 from policy.ours import OURS
-from sandbox.aws.account import CACHE_RULE, IDENTITY_PROVIDER, SERVICE_LINKED_ROLE, Account, Values
+from sandbox.aws.account import (
+    ALIAS,
+    BUCKET,
+    CACHE_RULE,
+    IDENTITY_PROVIDER,
+    KEY,
+    POLICY,
+    SERVICE_LINKED_ROLE,
+    Account,
+    Values,
+)
 from sandbox.aws.store import Row
 from settings import SettingsError
 from settings.aws_limits import MANAGED_POLICIES, ROLE_POLICIES_LENGTH
-from tests.account.bootstrap import PROJECT, STACK, deployed, graph, policies
+from tests.account.bootstrap import (
+    KEY_ID,
+    PROJECT,
+    STACK,
+    bucket,
+    deployed,
+    existing,
+    graph,
+    key,
+    own,
+    policies,
+)
+from tests.account.bootstrap import role as row_of_role
 from tests.policy.evaluator import Request, allows
 from tests.policy.scans import fixture_state
 from tests.policy.stacks import findings, stack_of
@@ -228,12 +251,6 @@ def test_deployers_table_covers_every_type() -> None:
 # -- what exists already -----------------------------------------------------------------------------
 
 
-def existing(token: str, identifier: str, arn: str, inputs: Values, **more: Any) -> Row:
-    outputs = {**inputs, "id": identifier, "arn": arn, **more}
-    region = "us-east-1" if token == CACHE_RULE else ""
-    return Row(token, region, identifier, "", arn, f"account::{identifier}", inputs, outputs)
-
-
 def provider(*audiences: str) -> Row:
     arn = f"arn:aws:iam::123456789012:oidc-provider/{prepared.ISSUER}"
     return existing(
@@ -256,6 +273,62 @@ def test_cache_of_another_registry_is_not_replaced() -> None:
         SystemExit, match=r"imageCache.quay: the account caches registry.k8s.io .*choose another"
     ):
         deployed({"trading:imageCache": {"quay": {"registry": "quay.io"}}}, Account((rule,)))
+
+
+def test_what_has_the_projects_own_names_is_taken_over() -> None:
+    found = deployed({}, Account(tuple(own())))
+    imported = {(item.type, item.import_id) for item in found.resources if item.import_id}
+    assert imported == {
+        (row.type, row.id) for row in own() if row.type in {BUCKET, KEY, ALIAS, ROLES, POLICY}
+    }
+    assert not any(item.import_id for item in graph().resources), "an empty account has nothing to take over"
+
+
+def test_policies_keep_their_description_which_iam_cannot_change() -> None:
+    assert all("description" in item.ignore_changes for item in graph().of(POLICY))
+
+
+def test_key_outlives_an_alias_that_somebody_points_at_another_key() -> None:
+    keys = [item for item in graph().of(KEY) if item.name.startswith("state")]
+    assert len(keys) == 4
+    assert all(item.retain_on_delete and item.protect for item in keys)
+    unprotected = deployed({"trading:protect": False})
+    assert not any(item.retain_on_delete for item in unprotected.of(KEY)), "they go with the stack"
+
+
+STATES = prepared.state_bucket("123456789012", "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (
+            [bucket(STATES, owner="210987654321")],
+            f"the bucket {STATES} exists, but it isn't in us-east-1 of this account, or you may not read it "
+            r"\(.*MethodNotAllowed.*\): delete it if it is yours, or begin trading:regions with another",
+        ),
+        (
+            [bucket(f"{STATES}-logs", bucketRegion="eu-west-1")],
+            f"{STATES}-logs exists, but it isn't in us-east-1 of this account, but in eu-west-1: delete it",
+        ),
+        (
+            key(prepared.STATE_ALIAS, keyState="PendingDeletion"),
+            f"{prepared.STATE_ALIAS} exists, and its key {KEY_ID} has the state PendingDeletion: cancel its "
+            rf"deletion \(`aws kms cancel-key-deletion --key-id {KEY_ID}`\), or delete the alias",
+        ),
+        (
+            key(prepared.secrets_alias("dev"), customerMasterKeySpec="RSA_2048"),
+            f"{KEY_ID} is of the kind RSA_2048, ENCRYPT_DECRYPT, AWS_KMS and not SYMMETRIC_DEFAULT, .*delete",
+        ),
+        (
+            [row_of_role(prepared.role_name("read", "prod"), "/people/")],
+            "the role trading-read-prod exists with the path /people/, .*delete it",
+        ),
+    ],
+)
+def test_what_cannot_be_taken_over_is_named(rows: Sequence[Row], problem: str) -> None:
+    with pytest.raises(SystemExit, match=f"error: .*{problem}"):
+        deployed({}, Account(tuple(rows)))
 
 
 def test_account_wide_things_outlive_the_stack() -> None:

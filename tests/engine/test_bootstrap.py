@@ -24,18 +24,27 @@ import pytest
 import yaml
 
 from account import prepared
-from sandbox.aws.account import IDENTITY_PROVIDER, SERVICE_LINKED_ROLE
+from sandbox.aws.account import (
+    ALIAS,
+    BUCKET,
+    BUCKET_POLICY,
+    IDENTITY_PROVIDER,
+    KEY,
+    POLICY,
+    ROLE,
+    SERVICE_LINKED_ROLE,
+)
 from sandbox.aws.store import ACCOUNT, Row, Store
 from sandbox.folder import DIRECTORY_VARIABLE
 from sandbox.tools import tool
+from tests.account.bootstrap import ATTACHMENT, INLINE, KEY_ID, REGION, VERSIONING, existing, own
 from tests.engine.aws_endpoint import served
 from tests.engine.project import CHEAPER
 from tests.functions.records import MOTO
 from tests.unit.harness import ROOT
 
 BOTO: Any = boto3
-REGION = "us-east-1"
-BUCKET = prepared.state_bucket(ACCOUNT, REGION)
+STATES = prepared.state_bucket(ACCOUNT, REGION)
 
 SUBSTITUTES = {
     # Installed already, and the tests' interpreter is the one of the virtual environment.
@@ -69,20 +78,16 @@ def commands() -> str:
 
 
 def planted() -> list[Row]:
-    """What exists in the account before."""
+    """What exists in the account before: what others use, and what has the project's own names."""
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{prepared.ISSUER}"
-    role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
-    found = {
-        (IDENTITY_PROVIDER, provider): {
-            "url": f"https://{prepared.ISSUER}",
-            "clientIdLists": ["https://github.com/example"],
-        },
-        (SERVICE_LINKED_ROLE, role): {"awsServiceName": "spot.amazonaws.com", "description": "EC2's own"},
-    }
-    more: dict[str, Any] = {"path": "/aws-service-role/spot.amazonaws.com/", "tagsAll": {}}
+    path = "/aws-service-role/spot.amazonaws.com/"
+    role = f"arn:aws:iam::{ACCOUNT}:role{path}AWSServiceRoleForEC2Spot"
+    audiences = {"url": f"https://{prepared.ISSUER}", "clientIdLists": ["https://github.com/example"]}
+    spot = {"awsServiceName": "spot.amazonaws.com", "description": "EC2's own"}
     return [
-        Row(token, "", arn, "", arn, f"somebody::{arn}", inputs, {**inputs, **more, "id": arn, "arn": arn})
-        for (token, arn), inputs in found.items()
+        existing(IDENTITY_PROVIDER, provider, provider, audiences),
+        existing(SERVICE_LINKED_ROLE, role, role, spot, path=path),
+        *own(),
     ]
 
 
@@ -136,7 +141,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     run = [sys.executable, "-m", "sandbox", "--project", str(copy)]
     with served() as (address, requests):
         s3, kms = (BOTO.client(name, region_name=REGION) for name in ("s3", "kms"))
-        s3.create_bucket(Bucket=BUCKET)
+        s3.create_bucket(Bucket=STATES)
         for stack in (prepared.ACCOUNT_SECRETS, "dev"):
             key = kms.create_key()["KeyMetadata"]["KeyId"]
             kms.create_alias(AliasName=prepared.secrets_alias(stack), TargetKeyId=key)
@@ -160,7 +165,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
             text=True,
         )
         assert done.returncode == 0, done.stdout[-12000:]
-        objects = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+        objects = [item["Key"] for item in s3.list_objects_v2(Bucket=STATES)["Contents"]]
         store = Store(sandbox)
         yield Walk(done.stdout, copy, store.all(), requests, objects)
         store.close()
@@ -169,10 +174,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
 def test_states_of_both_stacks_are_in_the_bucket(walk: Walk) -> None:
     assert ".pulumi/stacks/trading-bootstrap/account.json" in walk.objects
     assert ".pulumi/stacks/trading/dev.json" in walk.objects
-    assert [row.outputs["bucket"] for row in walk.of("aws:s3/bucket:Bucket") if row.name == "state"] == [
-        BUCKET
-    ]
-    aliases = {row.outputs["name"] for row in walk.of("aws:kms/alias:Alias")}
+    assert [row.outputs["bucket"] for row in walk.of(BUCKET) if row.name == "state"] == [STATES]
+    aliases = {row.outputs["name"] for row in walk.of(ALIAS)}
     assert {prepared.secrets_alias("account"), prepared.secrets_alias("dev")} <= aliases
 
 
@@ -192,6 +195,29 @@ def test_what_existed_is_taken_over_and_keeps_what_others_use(walk: Walk) -> Non
     assert [row.outputs["description"] for row in roles] == ["EC2's own"]
 
 
+def test_what_has_the_projects_own_names_is_taken_over_and_updated(walk: Walk) -> None:
+    """Nothing is replaced: of each, there is one with the id that it had, and with what the program says."""
+    after = {row.key: row for row in walk.rows}
+    for before in own():
+        assert before.key in after, f"{before.id} was deleted"
+        row = after[before.key]
+        assert row.urn.startswith("urn:pulumi:account::trading-bootstrap::"), before.id
+        assert [other.id for other in walk.of(row.type) if other.urn == row.urn] == [row.id]
+        assert row.outputs != before.outputs or row.type == ATTACHMENT
+    outputs = {row.type: after[row.key].outputs for row in own()}
+    assert outputs[VERSIONING]["versioningConfiguration"]["status"] == "Enabled"
+    assert "aws:SecureTransport" in outputs[BUCKET_POLICY]["policy"]
+    assert outputs[BUCKET]["tagsAll"]["platform"] == "trading-account"
+    assert outputs[KEY]["enableKeyRotation"] is True
+    assert outputs[KEY]["description"] == "Encrypts the secrets in the state of the stack dev"
+    assert outputs[ALIAS]["targetKeyId"] == KEY_ID
+    assert "sts:AssumeRoleWithWebIdentity" in outputs[ROLE]["assumeRolePolicy"]
+    assert "s3:PutObject" in outputs[INLINE]["policy"]
+    # IAM can't change the description, so another one would replace the policy.
+    assert outputs[POLICY]["description"] == "made by hand"
+    assert '"Allow"' in outputs[POLICY]["policy"]
+
+
 def test_moved_state_is_complete(walk: Walk) -> None:
     """The document's own preview would fail otherwise."""
     assert "--expect-no-changes" in commands()
@@ -206,7 +232,7 @@ def test_engine_stays_within_what_the_deploy_role_may_do_in_the_bucket(walk: Wal
     }
     allowed |= {"HEAD": allowed["GET"], "DELETE": allowed["PUT"]}
     start = max(index for index, text in enumerate(walk.requests) if "trading-bootstrap/account" in text)
-    prefix = f"/{BUCKET}/.pulumi/"
+    prefix = f"/{STATES}/.pulumi/"
     beyond = [
         text
         for text in walk.requests[start + 1 :]

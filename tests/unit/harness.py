@@ -36,9 +36,8 @@ from components.common.context import RegionContext
 from sandbox import sdk_schema, values
 from sandbox.aws import attributes, rules
 from sandbox.aws.account import Account
-from sandbox.aws.invokes import NOT_FOUND
 from sandbox.aws.provider import AwsProvider
-from sandbox.rpc import Call, from_struct, invoke_response, to_struct, urn_name
+from sandbox.rpc import Call, ProviderError, from_struct, invoke_response, to_struct, urn_name
 from tests.run import once, read_only
 
 SECRET = "[secret]"
@@ -328,11 +327,11 @@ class _Monitor(mocks.MockMonitor):
                 self.problems += [f"{request.tok}: {problem}" for problem in problems]
                 result = self.aws.invoke(self._config(request.provider), request.tok, args)
                 self.graph.looked_up.append((request.tok, result))
+            except ProviderError as error:
+                # A program can catch it: the SDK treats it as an answer, and not as a failed call.
+                reason = provider_pb2.CheckFailure(reason=str(error))
+                return provider_pb2.InvokeResponse(failures=[reason])
             except Exception as error:
-                if NOT_FOUND in str(error):
-                    # A program can catch it: the SDK treats it as an answer, and not as a failed call.
-                    reason = provider_pb2.CheckFailure(reason=str(error))
-                    return provider_pb2.InvokeResponse(failures=[reason])
                 self.problems.append(f"{request.tok}: {error}")
                 raise
         return invoke_response(result)
