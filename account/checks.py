@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from account import dns
+from account.hosted_zone import public_zones
 from account.question import Answer, Client, judged, pages, passed, some, unless
 from policy.rule import listed
 from report.planned import AUTO_NAME
@@ -74,11 +75,7 @@ def zones(ec2: Client, wanted: Sequence[str]) -> Answer:
 
 def hosted_zone(route53: Client, name: str) -> Answer:
     """Exactly one public hosted zone has the name."""
-    found = [
-        item["Id"].rpartition("/")[2]
-        for item in route53.list_hosted_zones_by_name(DNSName=f"{name}.")["HostedZones"]
-        if item["Name"] == f"{name}." and not item.get("Config", {}).get("PrivateZone")
-    ]
+    found = public_zones(route53, name)
     if len(found) == 1:
         return passed(found[0])
     return Answer(
@@ -92,11 +89,7 @@ def hosted_zone(route53: Client, name: str) -> Answer:
 
 def delegation(route53: Client, name: str) -> Answer:
     """The parent of a hosted zone delegates to it: everybody's name servers answer with the zone's own."""
-    zones = [
-        item["Id"]
-        for item in route53.list_hosted_zones_by_name(DNSName=f"{name}.")["HostedZones"]
-        if item["Name"] == f"{name}." and not item.get("Config", {}).get("PrivateZone")
-    ]
+    zones = public_zones(route53, name)
     if len(zones) != 1:
         return Answer("unknown", f"{len(zones)} public hosted zones are named {name}", "see `hosted-zone`")
     own = {

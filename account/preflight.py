@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import yaml
 
-from account import checks, prepared
+from account import certificates, checks, prepared
 from account.policy import deployer
 from account.prepared import DEPLOY_SECONDS
 from account.question import Answer, NewClient, Question, actions, ask, no_clients
@@ -69,6 +69,7 @@ def secrets_region(document: Mapping[str, Any]) -> str:
 def questions(stack: Stack, clients: NewClient) -> Iterator[Question]:
     """All questions, those about the account first."""
     yield from _account(stack)
+    yield _validation_records(stack, clients)
     for region in stack.settings.regions:
         yield from _region(region.name, region.availability_zones, stack.settings.api.manage_account)
         yield from _offers(stack, region.name, region.availability_zones)
@@ -150,6 +151,30 @@ def _account(stack: Stack) -> Iterator[Question]:
         yield ask(
             "shield", "a subscription to Shield Advanced", "shield", "GetSubscriptionState", checks.shield
         )
+
+
+def _validation_records(stack: Stack, clients: NewClient) -> Question:
+    """About the records that validate the stack's certificates, which it overwrites."""
+    zone = stack.settings.domain.zone
+    regions = sorted({EDGE_REGION, *(region.name for region in stack.settings.regions)})
+    names = sorted(
+        {
+            certificates.validated_name(name)
+            for item in stack.of("aws:acm/certificate:Certificate")
+            for name in (item["domainName"], *item.get("subjectAlternativeNames", ()))
+        }
+    )
+    return ask(
+        "validation-record",
+        "no validation record that another certificate needs with another value",
+        "route53",
+        ("ListHostedZonesByName", "ListResourceRecordSets"),
+        certificates.validation_records,
+        {region: clients("acm", region) for region in regions},
+        zone,
+        names,
+        also=("acm:ListCertificates", "acm:DescribeCertificate"),
+    )
 
 
 def _prepared(stack: Stack, caller: Caller) -> Iterator[Question]:

@@ -249,9 +249,32 @@ def test_ten_planted_problems_are_found(account: Account) -> None:
     }
 
 
+def test_validation_record_that_would_be_overwritten_is_found(account: Account) -> None:
+    host = stack().settings.domain.host
+    acm, route53 = BOTO.client("acm", region_name="eu-west-1"), BOTO.client("route53", "us-east-1")
+    arn = acm.request_certificate(DomainName=f"*.{host}", ValidationMethod="DNS")["CertificateArn"]
+    (option,) = acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]
+    (zone,) = route53.list_hosted_zones()["HostedZones"]
+    name = option["ResourceRecord"]["Name"].replace("*.", "")
+
+    def put(value: str) -> Answer:
+        record = {"Name": name, "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": value}]}
+        changes = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+        route53.change_resource_record_sets(HostedZoneId=zone["Id"], ChangeBatch=changes)
+        asked = [item for item in questions(stack(), account.client) if item.check == "validation-record"]
+        ((_, answer),) = answers(asked, account.client)
+        return answer
+
+    assert put("_1.x.acm-validations.aws.").status == "fail"
+    shared = put(option["ResourceRecord"]["Value"])
+    assert shared.status == "pass"
+    assert f"is shared with {arn}, and the stack never deletes it" in shared.found
+
+
 def test_run_only_reads(account: Account) -> None:
     run(account)
     declared = {f"{item.service}:{name}" for item in asked() for name in item.operations}
+    declared |= {name for item in asked() for name in item.also}
     assert set(account.calls) <= declared
     assert {
         name.partition(":")[2] for name in declared if not name.partition(":")[2].startswith(READS)
