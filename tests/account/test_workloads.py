@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from account import authorization, prepared
-from bootstrap.workloads import boundary
+from bootstrap.workloads import boundary, entries
 from policy.rule import listed
 from settings.aws_limits import MANAGED_POLICY_LENGTH
 from tests.policy.evaluator import Request, allows
@@ -85,7 +86,8 @@ def managed() -> Mapping[str, Any]:
     return json.loads(found) if isinstance(found, str) else found
 
 
-def expanded(pattern: str) -> list[str]:
+@functools.cache
+def expanded(pattern: str) -> Sequence[str]:
     """The actions that a pattern covers."""
     known = [
         action.name for name, action in authorization.actions().items() if fnmatchcase(name, pattern.lower())
@@ -148,6 +150,42 @@ def test_managed_policies_are_within_the_boundary_but_for_what_nobody_uses() -> 
     explained = {action for action in beyond for it in UNUSED if fnmatchcase(action, it)}
     assert sorted(beyond - explained) == []
     assert sorted(it for it in UNUSED if not any(fnmatchcase(action, it) for action in beyond)) == []
+
+
+@functools.cache
+def needed() -> Mapping[str, frozenset[str]]:
+    """Policy → the patterns of its actions. Inline policies have no region in their names."""
+    found: dict[str, set[str]] = {}
+    for stack in STACKS:
+        for name, statement in statements(stack):
+            plain = re.sub(r"-[a-z]{2}-[a-z]+-\d", "", name)
+            found.setdefault(plain, set()).update(listed(statement["Action"]))
+        for item in fixture_state(stack):
+            if item["type"] == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
+                name = item["inputs"]["policyArn"].rpartition("/")[2]
+                document = managed()[name]["Document"]
+                found[name] = {it for part in document["Statement"] for it in listed(part["Action"])}
+    return {name: frozenset(patterns) for name, patterns in found.items()}
+
+
+def needs(name: str, allowed: str) -> bool:
+    """Whether a policy has an action that a pattern of the boundary allows."""
+    return any(
+        fnmatchcase(action.lower(), allowed.lower()) for it in needed()[name] for action in expanded(it)
+    )
+
+
+def test_boundary_has_no_action_without_somebody_who_needs_it() -> None:
+    assert [*entries()] == [it["Sid"] for it in boundary(ACCOUNT) if it["Effect"] == "Allow"]
+    for sid, found in entries().items():
+        given = [action for entry in found for action in entry["actions"]]
+        assert len(given) == len(set(given)), f"{sid} has an action twice"
+        for entry in found:
+            assert entry["why"].endswith("."), sid
+            for action in entry["actions"]:
+                assert any(needs(name, action) for name in entry["for"]), f"{sid}: nobody needs {action}"
+            for name in entry["for"]:
+                assert any(needs(name, action) for action in entry["actions"]), f"{sid}: {name} needs none"
 
 
 @pytest.mark.parametrize(
