@@ -37,9 +37,9 @@ from sandbox.aws.account import (
 from sandbox.aws.store import ACCOUNT, Row, Store
 from sandbox.folder import DIRECTORY_VARIABLE
 from sandbox.tools import tool
-from tests.account.bootstrap import ATTACHMENT, INLINE, KEY_ID, REGION, VERSIONING, existing, own
+from tests.account.bootstrap import ATTACHMENT, INLINE, KEY_ID, REGION, VERSIONING, existing, key, own
 from tests.engine.aws_endpoint import served
-from tests.engine.project import CHEAPER
+from tests.engine.project import CHEAPER, Project
 from tests.functions.records import MOTO
 from tests.unit.harness import ROOT
 
@@ -275,6 +275,41 @@ def test_deployed_stack_is_asked_in_its_cluster_and_by_a_second_preview(walk: Wa
     assert "DBClusterNotFoundFault" in found[f"database {REGION}"]["found"]
     assert [check for check, item in found.items() if item["status"] == "pass"] == ["second-preview"]
     assert len(found) > 40
+
+
+BACKEND = """
+import pulumi
+import pulumi_aws as aws
+from bootstrap.state import StateBackend, StateBackendArgs
+
+args = StateBackendArgs(
+    account="123456789012", region="us-east-1", stacks=["dev"], log_retention_days=365, versions_days=365,
+    protect=True,
+)
+provider = aws.Provider("here", region="us-east-1")
+StateBackend("state", args, pulumi.ResourceOptions(provider=provider))
+"""
+
+
+def test_key_of_states_outlives_an_alias_that_somebody_points_at_another_key(tmp_path: Path) -> None:
+    """The engine replaces a resource whose import has another id, although it is protected."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
+    (folder / "Pulumi.local.yaml").write_text("config: {}")
+    (folder / "__main__.py").write_text(BACKEND)
+    for name in ("account", "bootstrap", "components", "policy", "settings"):
+        (folder / name).symlink_to(ROOT / name)
+    backend = Project(folder, tmp_path / "sandbox")
+    up = ("up", "--stack", "local", "--yes", "--skip-preview")
+    backend.pulumi(*up)
+    store = Store(backend.sandbox)
+    before = {row.id for row in store.all(KEY)}
+    for row in key(prepared.secrets_alias("dev")):  # it overwrites the alias
+        store.put(row)
+    assert "imported replacement" in backend.pulumi(*up)
+    assert {row.id for row in store.all(KEY)} == {*before, KEY_ID}
+    store.close()
 
 
 @functools.cache
