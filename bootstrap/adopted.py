@@ -5,9 +5,11 @@ hand or the first state is lost.
 
 `pulumi.ResourceOptions(import_=…)` takes a resource over. The engine imports it only if the state doesn't
 have it with this id (pulumi/pulumi v3.255.0, `pkg/resource/deploy/step_generator.go`, `isImport`), so the
-option can stay when the resource is the project's own. It then updates the resource to what the program says
-(`continueStepsFromImport`); earlier engines refused inputs that differ. So each question here may have the
-same answer in every later deployment. An import that would have to replace the resource fails.
+option can stay when the resource is the project's own, and each question here may have the same answer in
+every later deployment. The engine then updates the resource to what the program says
+(`continueStepsFromImport`), and fails if it would have to replace it. But if the state has the resource with
+another id, the engine imports the new one and deletes the old one, even if it is protected. Only keys have
+ids that aren't their names, and so they are retained (`bootstrap/state.py`).
 
 What belongs to a bucket or a role isn't asked for, because the provider's creation overwrites it: it calls
 PutBucketVersioning, PutBucketEncryption, PutPublicAccessBlock, PutBucketOwnershipControls,
@@ -28,8 +30,6 @@ _T = TypeVar("_T")
 _NOT_FOUND = "couldn't find resource"
 """The text of the AWS provider's `NotFoundError` (hashicorp/terraform-plugin-sdk, `helper/retry/error.go`,
 and terraform-provider-aws, `internal/retry`, read 2026-11-27). Look-ups of single resources fail with it."""
-
-
 _OWN_KEYS = ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "AWS_KMS")
 """Spec, usage and origin of the keys that the project creates."""
 
@@ -76,7 +76,6 @@ def bucket(name: str, region: str, opts: pulumi.InvokeOptions) -> str | None:
             read a bucket's policy, whatever it allows them ("GetBucketPolicy", Amazon S3 API Reference, read
             2026-11-27), so nobody can make the project write states into a bucket of theirs.
     """
-    problem = f"the bucket {name} exists, but it isn't in {region} of this account"
     remedy = f"delete it if it is yours, or begin trading:regions with another region than {region}"
     try:
         found = _found(lambda: aws.s3.get_bucket(bucket=name, opts=opts))
@@ -84,9 +83,14 @@ def bucket(name: str, region: str, opts: pulumi.InvokeOptions) -> str | None:
             return None
         _found(lambda: aws.s3.get_bucket_policy(bucket=name, opts=opts))
     except Exception as error:
-        raise AdoptionError(f"{problem}, or you may not read it ({error}): {remedy}") from None
+        raise AdoptionError(
+            f"the bucket {name} exists, but not in {region} of this account, or you may not read it "
+            f"({error}): {remedy}"
+        ) from None
     if found.bucket_region != region:
-        raise AdoptionError(f"{problem}, but in {found.bucket_region}: {remedy}")
+        raise AdoptionError(
+            f"the bucket {name} exists in {found.bucket_region} and not in {region}: {remedy}"
+        )
     return name
 
 
@@ -101,15 +105,15 @@ def key(alias: str, opts: pulumi.InvokeOptions) -> str | None:
     if found is None:
         return None
     what = f"{alias} exists, and its key {found.id}"
-    if found.key_state not in ("Enabled", "Disabled"):
-        raise AdoptionError(
-            f"{what} has the state {found.key_state}: cancel its deletion (`aws kms cancel-key-deletion "
-            f"--key-id {found.id}`), or delete the alias if nothing is encrypted with the key"
-        )
     if (found.key_spec, found.key_usage, found.origin) != _OWN_KEYS:
         raise AdoptionError(
             f"{what} is of the kind {found.key_spec}, {found.key_usage}, {found.origin} and not "
             f"{', '.join(_OWN_KEYS)}: delete the alias if nothing is encrypted with the key"
+        )
+    if found.key_state not in ("Enabled", "Disabled"):
+        raise AdoptionError(
+            f"{what} has the state {found.key_state}: cancel its deletion (`aws kms cancel-key-deletion "
+            f"--key-id {found.id}`), or delete the alias if nothing is encrypted with the key"
         )
     return str(found.id)
 

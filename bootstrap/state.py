@@ -92,9 +92,9 @@ class StateBackend(Component):
             account_id=args.account,
             protect=args.protect,
             existing=existing,
-            # If somebody points the alias at another key, the engine imports that one in place of this one,
-            # and doesn't check the protection (pulumi/pulumi v3.255.0, `pkg/resource/deploy/`
-            # `step_generator.go`, `NewImportReplacementStep`). Older states still need this one.
+            # If somebody points the alias at another key, the engine imports that one and would delete this
+            # one in spite of its protection (pulumi/pulumi v3.255.0, `pkg/resource/deploy/step_generator.go`,
+            # `NewImportReplacementStep`). Older states still need it.
             retain=args.protect,
         )
         aws.kms.Alias(

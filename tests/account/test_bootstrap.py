@@ -304,12 +304,12 @@ STATES = prepared.state_bucket("123456789012", "us-east-1")
     [
         (
             [bucket(STATES, owner="210987654321")],
-            f"the bucket {STATES} exists, but it isn't in us-east-1 of this account, or you may not read it "
+            f"the bucket {STATES} exists, but not in us-east-1 of this account, or you may not read it "
             r"\(.*MethodNotAllowed.*\): delete it if it is yours, or begin trading:regions with another",
         ),
         (
             [bucket(f"{STATES}-logs", bucketRegion="eu-west-1")],
-            f"{STATES}-logs exists, but it isn't in us-east-1 of this account, but in eu-west-1: delete it",
+            f"the bucket {STATES}-logs exists in eu-west-1 and not in us-east-1: delete it",
         ),
         (
             key(prepared.STATE_ALIAS, keyState="PendingDeletion"),
