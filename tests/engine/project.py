@@ -64,8 +64,6 @@ class Project:
         document = yaml.safe_load(path.read_text())
         edit(document["config"])
         path.write_text(yaml.safe_dump(document))
-        # A sandbox reads at its start which resources the stack files require in the account.
-        session.close()
 
     def sandbox_command(self, *arguments: str, expect: int | None = 0) -> str:
         """Runs `python -m sandbox` and returns both of its outputs; `expect` is its exit status."""

@@ -30,7 +30,11 @@ status."""
 
 
 class Session:
-    """An open sandbox, in which commands run one after the other."""
+    """An open sandbox, in which commands run one after the other.
+
+    A sandbox reads at its start which resources the stack files require in the account. A test that adds such
+    a requirement closes the session first.
+    """
 
     def __init__(self, project: Path, sandbox: Path, environment: Mapping[str, str]) -> None:
         self.sandbox = sandbox
