@@ -414,7 +414,9 @@ class _Processes:
 
     def _install_crds(self) -> None:
         cluster = _administrator(self.directory)
-        definitions = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+        definitions = [
+            yaml.load(path.read_text(), Loader=yaml.CSafeLoader) for path in sorted(CRDS.glob("*.yaml"))
+        ]
         for definition in definitions:
             cluster.apply(definition, "eks", force=True)
         for definition in definitions:

@@ -100,7 +100,7 @@ _RULES = "amp/ruleGroupNamespace:RuleGroupNamespace"
 
 
 def _groups(data: Any) -> list[dict[str, Any]]:
-    document = yaml.safe_load(data) if data else None
+    document = yaml.load(data, Loader=yaml.CSafeLoader) if data else None
     groups = document.get("groups") if is_dict(document) else None
     return [group for group in groups if is_dict(group)] if is_list(groups) else []
 
@@ -170,7 +170,7 @@ def document_can_be_imported(change: Change) -> Iterator[Finding]:
     body = change.get("body")
     if not body:
         return
-    document = json.loads(body) if str(body).startswith("{") else yaml.safe_load(body)
+    document = json.loads(body) if str(body).startswith("{") else yaml.load(body, Loader=yaml.CSafeLoader)
     if "security" in document:
         yield "body", "security: must be given for each operation; at the root, it has no effect"
     components: dict[str, dict[str, Any]] = document.get("components", {})

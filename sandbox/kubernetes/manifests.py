@@ -21,7 +21,7 @@ PARALLEL = 16
 """Maximum number of parallel registrations, the engine's default on a small machine."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Reads YAML as Kubernetes does: without timestamps, and with `=` as a string."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
@@ -30,7 +30,7 @@ class _Loader(yaml.SafeLoader):
             for tag, pattern in resolvers
             if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
         ]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
 
 

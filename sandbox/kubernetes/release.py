@@ -147,7 +147,7 @@ def _definitions(inputs: Properties) -> list[Object]:
     if inputs["chart"].rstrip("/").rpartition("/")[2] != "keda":
         return []
     return [
-        yaml.safe_load(path.read_text())
+        yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
         for path in sorted(tools.keda_crds().glob("*.yaml"))
         if not path.name.startswith("kustom")
     ]
