@@ -35,7 +35,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         cluster = Cluster(yaml.safe_dump(kubeconfig))
         for path in sorted(tools.keda_crds().glob("*.yaml")):
-            definition = yaml.safe_load(path.read_text())
+            definition = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
             cluster.apply(definition, "test")
             cluster.wait_established(definition)
         yield cluster
