@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -125,7 +126,9 @@ def _verify(options: argparse.Namespace) -> int:
     text = _text(options.state) if options.state else Engine(options.stack).export()
     stack = _stack(options.stack, previewed(text, source), None)
     clients = Clients(boto3.Session(), options.stack, stack)
-    return _told(answers([*verify.questions(stack, clients, options.messages)], clients), options.json)
+    token = os.environ.get(verify.TOKEN_VARIABLE, "").strip()
+    found = [*verify.questions(stack, clients, options.messages, token)]
+    return _told(answers(found, clients), options.json)
 
 
 def _told(found: Sequence[tuple[Question, Answer]], is_json: bool) -> int:
@@ -185,11 +188,12 @@ def _parser() -> argparse.ArgumentParser:
         help="ask the account whether it is ready for a deployment. The exit status is 0 if it is, 1 if a "
         "check fails, and 3 if one is unknown and none fails",
     )
-    verify = commands.add_parser(
+    afterwards = commands.add_parser(
         "verify",
-        help="ask whether the deployed stack does what it is for. The exit status is as that of preflight",
+        help="ask whether the deployed stack does what it is for. The exit status is as that of preflight. "
+        f"{verify.TOKEN_VARIABLE} in the environment may have an access token for the API",
     )
-    for command in (policy, preflight, verify):
+    for command in (policy, preflight, afterwards):
         command.add_argument("--stack", required=True, help="a stack with a Pulumi.<stack>.yaml file")
         command.add_argument("--json", action="store_true", help="print JSON")
     preflight.add_argument(
@@ -198,16 +202,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the output of `pulumi preview --json --show-sames`, instead of a plan in the sandbox",
     )
-    verify.add_argument(
+    afterwards.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
         help="the output of `pulumi stack export`, instead of running it",
     )
-    verify.add_argument(
+    afterwards.add_argument(
         "--messages",
         action="store_true",
-        help="make an alarm ring for each alarm topic, and end it: its subscribers get a message",
+        help="send messages to each alarm topic that say that they are a test: its subscribers get them",
     )
     guardrails = commands.add_parser(
         "guardrails", help="print service control policies for the account, with the regions of bootstrap/"

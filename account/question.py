@@ -150,6 +150,22 @@ def ask(
     )
 
 
+def unasked(check: str, needs: str, found: str, remedy: str) -> Question:
+    """A question that can't be asked. Its answer is unknown, so that nobody takes its absence for a pass.
+
+    Args:
+        check: its name.
+        needs: what a deployment takes for granted.
+        found: why it can't be asked.
+        remedy: what to set, or what to do instead.
+    """
+    return ask(check, needs, "none", (), _unknown, found, remedy)
+
+
+def _unknown(_: Client, found: str, remedy: str) -> Answer:
+    return Answer("unknown", found, remedy)
+
+
 def passed(found: str) -> Answer:
     """The answer of a check that finds no problem."""
     return Answer("pass", found)

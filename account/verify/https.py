@@ -87,13 +87,22 @@ class Https:
         finally:
             connection.close()
 
+    def open(self, host: str) -> socket.socket:
+        """Opens a connection without TLS.
+
+        Raises:
+            TimeoutError: nothing answers.
+            OSError: the host isn't found, or refuses the connection.
+        """
+        return socket.create_connection(self.address(host), timeout=SECONDS)
+
     def connect(self, host: str, tls: ssl.SSLContext) -> ssl.SSLSocket:
         """Opens a connection with a TLS context.
 
         Raises:
             OSError: the host doesn't accept it. For a failed handshake it is an `ssl.SSLError`.
         """
-        plain = socket.create_connection(self.address(host), timeout=SECONDS)
+        plain = self.open(host)
         try:
             return tls.wrap_socket(plain, server_hostname=host)
         except BaseException:

@@ -1,22 +1,27 @@
-"""Requests with the account of the order canary, which is known as a test: it can't cause a trade."""
+"""Requests that pass every hop to a pod: with the account of the order canary, which is known as a test and
+can't cause a trade, or with a token that the user has."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
+import json
+import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from typing import Any, cast
 from uuid import uuid4
 
-from account.question import Answer, Client, judged, passed
+from account.question import Answer, Client, UnansweredError, judged, passed
+from account.verify import edge
 from account.verify.https import Https
 from functions.order_canary.order_canary import DEADLINE_SECONDS, StepError, Target, Walk, walk
 
 REFUSED = (401, 403)
-"""What API Gateway answers if a token lacks the method's scope: AWS's pages name both."""
 ATTEMPTS = 9
 PAUSE_SECONDS = 10
 """A pod's log lines take up to a minute to arrive."""
@@ -43,26 +48,101 @@ def order(secrets: Client, https: Https, target: Target, secret: str) -> Answer:
     )
 
 
-def scope(secrets: Client, https: Https, target: Target, secret: str, path: str) -> Answer:
-    """A token for orders doesn't open another service."""
-    try:
-        status = _ask(https, target, _value(secrets, secret), path)
-    except StepError as error:
-        return Answer("unknown", str(error), "see `order-canary` in docs/operations.md")
+@dataclass(frozen=True)
+class Tokens:
+    """Gets tokens for the API's scopes with the canary's account."""
+
+    secrets: Client
+    https: Https
+    target: Target
+    secret: str
+
+    def __call__(self, scope: str) -> str:
+        """A token of a scope.
+
+        Raises:
+            UnansweredError: the user pool gives none.
+        """
+        target = dataclasses.replace(self.target, scope=scope)
+        run = Walk(target, self.https.tls, time.monotonic() + DEADLINE_SECONDS)
+        client_secret = _value(self.secrets, self.secret)
+        try:
+            return str(run.step("token", lambda: run.token(client_secret)))
+        except StepError as error:
+            raise UnansweredError(str(error), "see `order-canary` in docs/operations.md") from None
+
+
+@dataclass(frozen=True)
+class Given:
+    """A token that the user has."""
+
+    token: str
+
+    def __call__(self, _: str) -> str:
+        """The token, whatever the scope."""
+        return self.token
+
+    def scopes(self, claim: str) -> frozenset[str]:
+        """The scopes that the token names. The API verifies it; this only reads it.
+
+        Args:
+            claim: the claim with the scopes.
+
+        Raises:
+            ValueError: it isn't a JSON Web Token.
+        """
+        found = re.fullmatch(r"[\w-]+\.([\w-]+)\.[\w-]+", self.token, re.ASCII)
+        claims: object = json.loads(base64.urlsafe_b64decode(f"{found[1]}===")) if found else None
+        if not isinstance(claims, dict):
+            raise ValueError("it isn't a JSON Web Token")  # noqa: TRY004 - a value of the user's
+        named = cast(dict[str, Any], claims).get(claim, "")
+        return frozenset(named.split() if isinstance(named, str) else map(str, named))
+
+
+NewToken = Callable[[str], str]
+"""Scope → a token of that scope, such as `Tokens` and `Given`."""
+Route = tuple[str, str]
+"""A scope, and the path of a route."""
+
+
+def scope(https: Https, host: str, tokens: NewToken, opened: Route, closed: Route) -> Answer:
+    """A token opens a route of its scope, and no other one.
+
+    The first shows that the token is valid: the API would refuse any other token as well. It must refuse the
+    second route itself, because the web ACLs also answer 403.
+
+    Args:
+        https: sends the requests.
+        host: the host.
+        tokens: gets tokens.
+        opened: a scope, and a route that it opens.
+        closed: a scope, and a route that it doesn't open.
+    """
+    first = https.send(host, opened[1], _bearer(tokens(opened[0])))
+    if first.status in REFUSED:
+        return Answer(
+            "unknown",
+            f"{opened[1]} answers {first.status} to a token with {opened[0]}, which should open it",
+            "see that the token hasn't expired, and that the API accepts its issuer",
+        )
+    second = https.send(host, closed[1], _bearer(tokens(closed[0])))
+    text = f"{closed[1]} answers {second.status} to a token with {closed[0]}"
+    problems = [] if second.status in REFUSED else [text]
+    if not problems and not edge.denied(second):
+        problems = [f"{text}, which isn't the API's own answer"]
     return judged(
-        [f"{path} answers {status} to a token with {target.scope}"] if status not in REFUSED else [],
-        f"{path} answers {status} to a token with {target.scope}",
+        problems,
+        f"{text}, and {opened[1]} answers {first.status} to one with {opened[0]}",
         "see that the method's scope is in the API: deploy again",
     )
 
 
 def path(
     logs: Client,
-    secrets: Client,
     https: Https,
-    target: Target,
-    secret: str,
-    route: str,
+    host: str,
+    tokens: NewToken,
+    opened: Route,
     group: str,
     wait: Callable[[float], None] = time.sleep,
 ) -> Answer:
@@ -72,20 +152,16 @@ def path(
 
     Args:
         logs: the client of CloudWatch Logs.
-        secrets: the client of Secrets Manager.
         https: sends the request.
-        target: whom to ask; its scope is the service's.
-        secret: ARN of the secret of the user pool's client.
-        route: a route of the service.
+        host: the host.
+        tokens: gets tokens.
+        opened: a scope, and a route that it opens.
         group: log group of the pods.
         wait: waits for some seconds.
     """
-    asked = f"{route}/verify-{uuid4().hex}"
+    asked = f"{opened[1]}/verify-{uuid4().hex}"
     begin = int(datetime.now(UTC).timestamp() * 1000)
-    try:
-        status = _ask(https, target, _value(secrets, secret), asked)
-    except StepError as error:
-        return Answer("unknown", str(error), "see `order-canary` in docs/operations.md")
+    status = https.send(host, asked, _bearer(tokens(opened[0]))).status
     remedy = "see `api-server-errors` in docs/operations.md, and what the service logs about its requests"
     if status in REFUSED or status >= 500:
         return Answer("fail", f"{asked} answers {status}", remedy)
@@ -105,18 +181,9 @@ def path(
     return Answer("unknown", f"{asked} answers {status}, and no log line of the service has it", remedy)
 
 
-def _ask(https: Https, target: Target, client_secret: str, path: str) -> int:
-    """The status of the answer to a request with a token of the target's scope."""
-    run = Walk(target, https.tls, time.monotonic() + DEADLINE_SECONDS)
-    token = str(run.step("token", lambda: run.token(client_secret)))
-    host = urlsplit(target.app_url).hostname or ""
-    return https.send(host, path, {"Authorization": f"Bearer {token}"}).status
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _value(secrets: Client, secret: str) -> str:
     return str(secrets.get_secret_value(SecretId=secret)["SecretString"])
-
-
-def with_scope(target: Target, name: str) -> Target:
-    """The same target, for another scope."""
-    return dataclasses.replace(target, scope=name)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from account.question import NewClient, Question, actions, ask, no_clients
+from account.question import NewClient, Question, actions, ask, no_clients, unasked
 from account.stack import Deployed, Stack
 from account.verify import cluster, data, edge, engine, messages, metrics, orders, prometheus
+from components.identity import RESOURCE_SERVER
 from components.load_balancer import ORIGIN_SECRET_HEADER
 from components.monitoring.alerting import WATCHDOG
 from components.service.autoscaler import NAMESPACE as AUTOSCALER
 from functions.order_canary.order_canary import Target
-from settings import WORKLOAD_NAMESPACE
+from settings import ORDERS_PATH, WORKLOAD_NAMESPACE
 from settings.aws_limits import EDGE_REGION
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
@@ -29,6 +31,9 @@ BY_HAND = {
 }
 """Publisher → what shows that its messages arrive."""
 
+TOKEN_VARIABLE = "VERIFY_TOKEN"  # noqa: S105 - a name
+"""Environment variable with an access token for the API, for stacks without a canary. Arguments of commands
+are visible to other users of the machine."""
 TOKEN = "HTTPS POST /oauth2/token"  # noqa: S105 - a request
 CLUSTER = "aws:eks/cluster:Cluster"
 
@@ -38,21 +43,25 @@ def application_logs(cluster_name: str) -> str:
     return f"/aws/containerinsights/{cluster_name}/application"
 
 
-def questions(stack: Stack, clients: NewClient, messages_too: bool = False) -> Iterator[Question]:
+def questions(
+    stack: Stack, clients: NewClient, messages_too: bool = False, token: str = ""
+) -> Iterator[Question]:
     """All questions, in the order of a request's way.
 
     Args:
         stack: the deployed stack.
         clients: makes clients, for questions that need several.
-        messages_too: whether to make an alarm ring for each topic.
+        messages_too: whether to send a message to each topic.
+        token: a token for the API; empty to use the canary's account, if there is one.
     """
-    for question in _questions(stack, clients, messages_too):
+    for question in _questions(stack, clients, messages_too, token):
         yield dataclasses.replace(question, deployed=True)
 
 
-def _questions(stack: Stack, clients: NewClient, messages_too: bool) -> Iterator[Question]:
-    yield from _edge(stack)
+def _questions(stack: Stack, clients: NewClient, messages_too: bool, token: str) -> Iterator[Question]:
+    yield from _edge(stack, clients)
     yield from _orders(stack, clients)
+    yield from _routes(stack, clients, token)
     for region in stack.settings.regions:
         yield from _hops(stack, region.name)
         yield from _cluster(stack, region.name, len(region.availability_zones))
@@ -70,20 +79,28 @@ def asked(stack: Stack) -> set[str]:
     return actions(questions(stack, no_clients))
 
 
-def _edge(stack: Stack) -> Iterator[Question]:
+def _edge(stack: Stack, clients: NewClient) -> Iterator[Question]:
     host = stack.settings.domain.host
     route = stack.settings.api.routes[0].path
+    paths = list(dict.fromkeys([ORDERS_PATH, *(route.path for route in stack.settings.api.routes)]))
     yield ask("resolver", "the host is found", "dns", "A", edge.resolved, host)
     for check, needs, function, *arguments in (
         ("page", "CloudFront serves the web app", edge.page, host),
         ("certificate", "the host's certificate, its chain and its dates are valid", edge.certificate, host),
         ("old-tls", "TLS 1.0 and 1.1 are refused", edge.old_tls, host),
         ("stranger", "the API refuses a request without a token", edge.stranger, host, route),
-        ("forged-subject", "nobody can forge `x-caller-subject`", edge.forged_subject, host, route),
-        ("encoded-dots", "encoded dots in a path are refused", edge.encoded_dots, host, route),
+        ("encoded-dots", "encoded dots in a path are refused", edge.encoded_dots, host, paths),
         ("unknown-host", "an unknown host is refused", edge.unknown_host, host),
     ):
         yield ask(check, needs, "https", "GET", function, *arguments)
+    balancers = [
+        (clients("wafv2", region.name), item["arn"])
+        for region in stack.settings.regions
+        for item in _public_balancers(stack, region.name)
+    ]
+    needs = "nobody can forge `x-caller-subject`, or another header that only the platform sets"
+    also = ("wafv2:GetWebACLForResource",)
+    yield ask("forged-subject", needs, "https", "GET", edge.forged_subject, balancers, host, route, also=also)
     deployed = stack.deployed(RECORD)
     wanted = sorted({(item["fqdn"].rstrip("."), item["type"]) for item in deployed})
     for zone in sorted({item["zoneId"] for item in deployed}):
@@ -99,7 +116,7 @@ def _edge(stack: Stack) -> Iterator[Question]:
         if item["type"] == "HTTPS":
             yield ask(
                 f"health-check {item['fqdn']}",
-                "Route 53 reaches order intake of each region",
+                "Route 53 reaches order intake of each region, and order intake a pod of the order service",
                 "route53",
                 "GetHealthCheckStatus",
                 edge.health_check,
@@ -108,75 +125,159 @@ def _edge(stack: Stack) -> Iterator[Question]:
             )
 
 
-def _orders(stack: Stack, clients: NewClient) -> Iterator[Question]:
-    """With the canary's account, where there is one."""
+def _public_balancers(stack: Stack, region: str) -> list[Deployed]:
+    found = stack.deployed("aws:lb/loadBalancer:LoadBalancer", region)
+    return [item for item in found if item["internal"] is False]
+
+
+def _canary(stack: Stack) -> tuple[Target, str] | None:
+    """Whom the order canary asks, and the ARN of its account's secret; None without a canary."""
     for canary in stack.deployed("aws:synthetics/canary:Canary"):
         variables: dict[str, str] = canary["runConfig"]["environmentVariables"]
         target = Target(**{name: variables.get(name.upper(), "") for name in Target.__dataclass_fields__})
-        secret, home = variables.get("CLIENT_SECRET_ARN", ""), stack.settings.home
-        yield ask(
-            "order",
-            "an order passes every hop to a pod, and its repetition gets the same answer",
-            "secretsmanager",
-            "GetSecretValue",
-            orders.order,
-            clients("https", home),
-            target,
-            secret,
-            region=home,
-            also=(TOKEN, "HTTPS GET /", "HTTPS POST /api/orders"),
-        )
-        yield from _routes(stack, clients, target, secret)
+        return target, variables.get("CLIENT_SECRET_ARN", "")
+    return None
 
 
-def _routes(stack: Stack, clients: NewClient, target: Target, secret: str) -> Iterator[Question]:
-    """A service other than the order service, asked without and with its scope."""
-    api, home = stack.settings.api, stack.settings.home
-    others = [route for route in api.routes if route.service != api.order_service]
-    if not others:
+def _orders(stack: Stack, clients: NewClient) -> Iterator[Question]:
+    """With the canary's account, where there is one."""
+    home, canary = stack.settings.home, _canary(stack)
+    needs = "an order passes every hop to a pod, and its repetition gets the same answer"
+    if canary is None:
+        remedy = "set `monitoring.canary`: only its account can't cause a trade"
+        yield unasked("order", needs, "the stack has no canary", remedy)
         return
-    # A route that writes leads to the region that takes orders, so that region's log has the request.
-    route = max(others, key=lambda route: route.writes)
-    region = stack.settings.primary if route.writes else home
     yield ask(
-        "scope",
-        "a token without the scope is refused",
+        "order",
+        needs,
         "secretsmanager",
         "GetSecretValue",
-        orders.scope,
+        orders.order,
         clients("https", home),
-        target,
-        secret,
-        route.path,
+        *canary,
         region=home,
-        also=(TOKEN, f"HTTPS GET {route.path}"),
+        also=(TOKEN, "HTTPS GET /", "HTTPS POST /api/orders"),
     )
+
+
+def _routes(stack: Stack, clients: NewClient, token: str) -> Iterator[Question]:
+    """Routes of services, asked with a token."""
+    host, home = stack.settings.domain.host, stack.settings.home
+    access = _given(stack, token) if token else _of_canary(stack, clients)
+    needs = "a token without the scope is refused"
+    if access.opened and access.closed:
+        yield ask(
+            "scope",
+            needs,
+            "https",
+            (
+                f"GET {access.closed[1]}",
+                *([] if access.opened[1] == access.closed[1] else [f"GET {access.opened[1]}"]),
+            ),
+            orders.scope,
+            host,
+            access.tokens,
+            access.opened,
+            access.closed,
+            region=home,
+            also=access.also,
+        )
+    else:
+        yield unasked("scope", needs, access.lacking, access.remedy)
+    needs = "a service gets the path that the client sent, without the stage's name"
+    if access.opened is None:
+        yield unasked("path", needs, access.lacking, access.remedy)
+        return
+    path = access.opened[1]
+    # A route that writes leads to the region that takes orders, so that region's log has the request.
+    writes = any(route.writes for route in stack.settings.api.routes if route.path == path)
+    region = stack.settings.primary if writes else home
     for item in stack.deployed(CLUSTER, region):
         yield ask(
             "path",
-            "a service gets the path that the client sent, without the stage's name",
+            needs,
             "logs",
             "FilterLogEvents",
             orders.path,
-            clients("secretsmanager", home),
             clients("https", home),
-            orders.with_scope(target, f"{target.scope.rpartition('/')[0]}/{route.service}"),
-            secret,
-            route.path,
+            host,
+            access.tokens,
+            access.opened,
             application_logs(item["name"]),
             region=region,
-            also=("secretsmanager:GetSecretValue", TOKEN, f"HTTPS GET {route.path}/verify-…"),
+            also=(*access.also, f"HTTPS GET {path}/verify-…"),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """A way to ask routes that need a token."""
+
+    tokens: orders.NewToken
+    opened: orders.Route | None = None
+    """A route that a token opens; None if there is none."""
+    closed: orders.Route | None = None
+    """A route that a token doesn't open; None if there is none."""
+    lacking: str = ""
+    """Why a route is None."""
+    remedy: str = ""
+    also: tuple[str, ...] = ()
+    """What it asks for tokens."""
+
+
+def _of_canary(stack: Stack, clients: NewClient) -> Access:
+    """With the canary's account, whose tokens have the scope that it asks for."""
+    api, home, canary = stack.settings.api, stack.settings.home, _canary(stack)
+    others = [route for route in api.routes if route.service != api.order_service]
+    if canary is None or not others:
+        return Access(
+            tokens=orders.Given(""),
+            lacking="the stack has no canary" if others else "only the order service has routes",
+            remedy=f"set `monitoring.canary`, or {TOKEN_VARIABLE} in the environment to an access token",
+        )
+    route = max(others, key=lambda route: route.writes)
+    return Access(
+        tokens=orders.Tokens(clients("secretsmanager", home), clients("https", home), *canary),
+        opened=(_scope(stack, route.service), route.path),
+        closed=(_scope(stack, api.order_service), route.path),
+        also=("secretsmanager:GetSecretValue", TOKEN),
+    )
+
+
+def _given(stack: Stack, token: str) -> Access:
+    """With the user's token, which has its scopes."""
+    jwt, tokens = stack.settings.api.jwt, orders.Given(token)
+    try:
+        scopes = tokens.scopes(jwt.scope_claim if jwt else "scope")
+    except ValueError as error:
+        lacking = f"{TOKEN_VARIABLE} can't be read: {error}"
+        return Access(tokens=tokens, lacking=lacking, remedy="set it to a JSON Web Token for the API")
+    routes = sorted(stack.settings.api.routes, key=lambda route: not route.writes)
+    pairs = [(_scope(stack, route.service), route.path) for route in routes]
+    named = ", ".join(sorted(scopes)) or "none"
+    return Access(
+        tokens=tokens,
+        opened=next((pair for pair in pairs if pair[0] in scopes), None),
+        closed=next(((named, path) for scope, path in pairs if scope not in scopes), None),
+        lacking=f"the scopes of {TOKEN_VARIABLE} are {named}",
+        remedy=f"set it to a token with the scopes of some routes, and not of all: "
+        f"{', '.join(sorted({scope for scope, _ in pairs}))}",
+    )
+
+
+def _scope(stack: Stack, service: str) -> str:
+    """The scope that a token must have for a service."""
+    return stack.settings.api.jwt_scopes.get(service, f"{RESOURCE_SERVER}/{service}")
 
 
 def _hops(stack: Stack, region: str) -> Iterator[Question]:
     """The load balancer and the API of a region, which this machine can't reach."""
     here = functools.partial(ask, region=region, named=True)
     health_host = stack.settings.domain.region_health(region)
-    for item in stack.deployed("aws:lb/loadBalancer:LoadBalancer", region):
-        if item["internal"] is False:
-            needs = "the load balancer accepts no connection from elsewhere than CloudFront"
-            yield here("direct", needs, "https", "connect", edge.direct, item["dnsName"])
+    for item in _public_balancers(stack, region):
+        needs = "the load balancer accepts no connection from elsewhere than CloudFront"
+        host = stack.settings.domain.host
+        yield here("direct", needs, "https", "connect", edge.direct, item["dnsName"], host)
     for item in stack.deployed("aws:lb/listener:Listener", region):
         if item["protocol"] == "HTTPS":
             yield here(

@@ -3,16 +3,18 @@ and everything else comes from hosts on this machine."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
-import socket
 import ssl
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import boto3
 import pytest
@@ -28,24 +30,23 @@ from account.verify import questions as verify
 from account.verify.cluster import CLOSED_PORT, CREDENTIALS, POLICY_ENDPOINTS, ZONE
 from account.verify.https import Https
 from account.verify.kubernetes import Kubernetes
+from account.verify.orders import Given
 from account.verify.prometheus import Workspaces
 from account.verify.questions import BY_HAND
 from settings.aws_limits import MANAGED_POLICIES
 from tests.account.cases import sent
 from tests.account.deployed import deployed, deployed_state
 from tests.account.loopback import Asked, Loopback, Reply, loopback
-from tests.account.test_verify_edge import right
+from tests.account.test_verify_edge import problem, right
+from tests.account.test_verify_orders import token
 from tests.functions.order_path_stub import OrderPathStub
 from tests.functions.order_path_stub import Reply as OrderReply
 from tests.policy.scans import fixture_state
 
 BOTO: Any = boto3
 NOW = datetime.now(UTC)
-UNCALLED = {
-    *("prometheus:QueryMetrics", "prometheus:ListRules", "prometheus:ListAlertManagerAlerts"),
-    "logs:FilterLogEvents",
-}
-"""What the SDK has no operations for, and what the stand-in's 403 makes unnecessary."""
+UNCALLED = {"prometheus:QueryMetrics", "prometheus:ListRules", "prometheus:ListAlertManagerAlerts"}
+"""What the SDK has no operations for."""
 Json = Mapping[str, Any]
 
 
@@ -98,12 +99,15 @@ def stubbed(stack: Stack) -> Mapping[str, Callable[[Json], Json]]:
         "FilterLogEvents": lambda asked: {
             "events": [{"message": f"GET /api/accounts/{asked['filterPattern'].strip(chr(34))} 404"}]
         },
+        "GetWebACLForResource": lambda asked: web_acl_of(stack, asked["ResourceArn"]),
         "DescribeRules": always(
             {
                 "Rules": [
                     {
                         "Priority": "1",
-                        "Conditions": [{"HttpHeaderConfig": {"HttpHeaderName": "X-Origin-Secret"}}],
+                        "Conditions": [
+                            {"HttpHeaderConfig": {"HttpHeaderName": "X-Origin-Secret", "Values": ["s"]}}
+                        ],
                         "Actions": [{"Type": "forward"}],
                     }
                 ]
@@ -222,6 +226,32 @@ def stubbed(stack: Stack) -> Mapping[str, Callable[[Json], Json]]:
     }
 
 
+def web_acl_of(stack: Stack, balancer: str) -> Json:
+    """The web ACL of a load balancer, from the stack's own resources, as WAF returns it. Of its rules, it has
+    those that name headers: WAF's names of the others aren't those of the provider in another case."""
+    (acl,) = [
+        acl
+        for item in stack.deployed("aws:wafv2/webAclAssociation:WebAclAssociation")
+        for acl in stack.deployed("aws:wafv2/webAcl:WebAcl")
+        if (item["resourceArn"], item["webAclArn"]) == (balancer, acl["arn"])
+    ]
+    rules = [as_waf(rule) for rule in acl["rules"] if rule["name"] == "reserved-headers"]
+    seen = {"SampledRequestsEnabled": True, "CloudWatchMetricsEnabled": True, "MetricName": "x"}
+    known: Json = {"Name": "x", "Id": "1", "ARN": acl["arn"], "DefaultAction": {"Allow": {}}}
+    return {"WebACL": {**known, "VisibilityConfig": seen, "Rules": rules}}
+
+
+def as_waf(value: Any) -> Any:
+    """A part of a web ACL in a state, with the names of WAF's API."""
+    if isinstance(value, list):
+        return [as_waf(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        names = {name: f"{name[0].upper()}{name[1:]}" for name in value}  # pyright: ignore
+        names["cloudwatchMetricsEnabled"] = "CloudWatchMetricsEnabled"
+        return {names[name]: as_waf(item) for name, item in value.items()}  # pyright: ignore
+    return value
+
+
 def cluster_objects() -> Mapping[str, Any]:
     """Path → the items of a list, or an object, in a cluster in which everything is right."""
     labels, ready = {"app": "x"}, {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -288,15 +318,16 @@ class Platform:
         self.changes: list[tuple[str, str]] = []
         self.calls: list[str] = []
         self._lock = threading.Lock()
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            self._closed = unused.getsockname()
 
     def answer(self, asked: Asked) -> Reply:
         """What the host answers, whichever part of the platform is asked."""
         if asked.path.startswith("/workspaces/"):
             return prometheus(asked)
-        if asked.headers.get("authorization") != "Bearer token":
+        bearer = asked.headers.get("authorization", "Bearer ").removeprefix("Bearer ")
+        if asked.path.startswith("/api/accounts") and bearer:
+            opened = "trading/accounts" in Given(bearer).scopes("scope")
+            return Reply(404) if opened else problem(403, "/problems/forbidden")
+        if bearer != "token":
             return right(asked)
         if asked.path not in self.objects:
             return Reply(404)
@@ -330,7 +361,7 @@ class Platform:
 
     def _address(self, host: str) -> tuple[str, int]:
         if host.endswith(".elb.amazonaws.com"):
-            return self._closed
+            raise TimeoutError("timed out")
         if host == "127.0.0.1":
             return host, int(self.orders.url.rpartition(":")[2])
         return "127.0.0.1", self.host.port
@@ -396,36 +427,135 @@ def delegated(name: str) -> frozenset[int]:
     return frozenset({7})
 
 
-@pytest.fixture
-def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """A platform in which everything is right."""
+@contextlib.contextmanager
+def running(of: Callable[[str], Stack]) -> Generator[Platform]:
+    """A platform in which everything is right.
+
+    Args:
+        of: its stack, for the URL of the order path.
+    """
+    path = OrderPathStub()
+    path.replies["token"] = OrderReply(200, {"Content-Type": "application/json"}, b"", made=user_pool)
+    found: list[Platform] = []
+    stack = of(path.url)
+    with loopback(lambda asked: found[0].answer(asked), name=stack.settings.domain.host) as host:
+        found.append(Platform(stack, host, path))
+        yield found[0]
+    path.stop()
+
+
+def user_pool(body: bytes) -> bytes:
+    """The answer to a request for a token."""
+    (scope,) = parse_qs(body.decode())["scope"]
+    return json.dumps({"access_token": token(scope=scope), "token_type": "Bearer"}).encode()
+
+
+@pytest.fixture(autouse=True)
+def _names(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setattr(dns, "addresses", found_everywhere)
     monkeypatch.setattr(dns, "delegation_keys", delegated)
     monkeypatch.setattr("account.verify.edge.LEAST_DAYS", 0)
-    orders = OrderPathStub()
-    orders.replies["unknown"] = OrderReply(403, {}, b"")
-    found: list[Platform] = []
-    stack = with_canary_at(orders.url)
-    with loopback(lambda asked: found[0].answer(asked), name=stack.settings.domain.host) as host:
-        found.append(Platform(stack, host, orders))
-        yield found[0]
-    orders.stop()
 
 
-def asked(platform: Platform, messages: bool = False) -> list[Question]:
-    return [*verify.questions(platform.stack, platform, messages)]
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    with running(with_canary_at) as found:
+        yield found
 
 
-def run(platform: Platform, messages: bool = False) -> dict[str, Answer]:
-    return {found.check: answer for found, answer in answers(asked(platform, messages), platform)}
+@pytest.fixture
+def small() -> Iterator[Platform]:
+    """A stack without a canary."""
+    with running(lambda _: deployed("small")) as found:
+        yield found
+
+
+def asked(platform: Platform, messages: bool = False, token: str = "") -> list[Question]:
+    return [*verify.questions(platform.stack, platform, messages, token)]
+
+
+def run(platform: Platform, messages: bool = False, token: str = "") -> dict[str, Answer]:
+    return {found.check: answer for found, answer in answers(asked(platform, messages, token), platform)}
 
 
 def test_platform_in_which_everything_is_right_passes(platform: Platform) -> None:
     found = run(platform)
     rest = {check: answer for check, answer in found.items() if answer.status != "pass"}
-    # `path` is asked with the stub's 403, which a service of its own scope must not answer.
-    assert sorted(rest) == sorted([*(f"messages {name}" for name in BY_HAND), "path"]), rest
+    assert sorted(rest) == sorted(f"messages {name}" for name in BY_HAND), rest
     assert len(found) == len(asked(platform))
+
+
+OF_OTHER_STACKS = {
+    "anomalies": "needs `monitoring.spending`",
+    "dnssec": "needs `domain.dnssec`",
+    "global-database": "needs a second region",
+    "lag": "needs a second region",
+    "lag-dimensions": "needs a second region",
+}
+"""Checks of the fixture stack `full` that aren't about the stack `small`, which promises nothing there."""
+
+
+def test_checks_that_cannot_be_asked_are_listed(small: Platform) -> None:
+    known = {item.check.partition(" ")[0] for item in verify.questions(deployed("full"), small)}
+    here = {item.check.partition(" ")[0] for item in asked(small)}
+    assert known - here == set(OF_OTHER_STACKS)
+
+
+def test_stack_without_a_canary_says_what_to_set(small: Platform) -> None:
+    found = run(small)
+    for check in ("order", "scope", "path"):
+        assert found[check].status == "unknown"
+        assert found[check].found == "the stack has no canary"
+        assert "set `monitoring.canary`" in found[check].remedy
+        assert ("VERIFY_TOKEN" in found[check].remedy) == (check != "order")
+    unknown = {check for check, answer in found.items() if answer.status != "pass"}
+    assert {item for item in unknown if not item.startswith("messages ")} == {"order", "scope", "path"}
+    assert not any("authorization" in item.headers for item in small.host.asked if "/api/a" in item.path)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "statuses", "remedy"),
+    [
+        ("trading/accounts", ("pass", "pass"), ""),
+        # Nothing shows that a token without the scope is refused.
+        ("trading/accounts trading/market-data", ("unknown", "pass"), "and not of all"),
+        ("openid", ("unknown", "unknown"), "with the scopes of some routes"),
+    ],
+)
+def test_token_of_the_user_takes_the_place_of_the_canary(
+    small: Platform, scopes: str, statuses: tuple[str, str], remedy: str
+) -> None:
+    given = token(scope=scopes)
+    found = run(small, token=given)
+    assert (found["scope"].status, found["path"].status) == statuses, found
+    assert remedy in found["scope"].remedy
+    assert found["order"].status == "unknown"
+    assert given not in str(found)
+    sent = {item.headers["authorization"] for item in small.host.asked if "verify-" in item.path}
+    assert sent == ({f"Bearer {given}"} if statuses[1] == "pass" else set())
+
+
+def test_token_that_is_none_is_unknown(small: Platform) -> None:
+    found = run(small, token="a secret")
+    assert found["path"].found == "VERIFY_TOKEN can't be read: it isn't a JSON Web Token"
+    assert (found["path"].status, found["scope"].status) == ("unknown", "unknown")
+
+
+def test_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tokens: list[str] = []
+
+    def questions(*arguments: Any) -> list[Question]:
+        tokens.append(arguments[3])
+        return []
+
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"version": 3, "deployment": {"resources": []}}))
+    monkeypatch.setattr(verify, "questions", questions)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    for value, expected in (("the-token\n", "the-token"), ("", "")):
+        monkeypatch.setenv("VERIFY_TOKEN", value)
+        assert main(["verify", "--stack", "dev", "--state", str(state)]) == 0
+        assert tokens.pop() == expected
 
 
 def test_planted_problems_are_found(platform: Platform) -> None:
@@ -437,12 +567,13 @@ def test_planted_problems_are_found(platform: Platform) -> None:
     platform.stubs["GetMetricStatistics"] = lambda asked: {
         "Datapoints": [{"Maximum": 60_000.0 if asked["MetricName"] == "ReplicationLatency" else 1.0}]
     }
+    platform.stubs["GetWebACLForResource"] = lambda _: {}
     platform.objects[POLICY_ENDPOINTS] = []
     platform.orders.replies["order"] = OrderReply(503, {}, b"")
     failing = {check.partition(" ")[0] for check, answer in run(platform).items() if answer.status == "fail"}
     assert failing == {
         *("second-preview", "vpc-link", "backups", "logs", "alarm-metrics", "lag-dimensions", "lag"),
-        *("offline-partitions", "network-policies", "order", "path"),
+        *("offline-partitions", "network-policies", "order", "forged-subject"),
     }
 
 

@@ -45,12 +45,16 @@ def rule(*conditions: Json, kind: str = "forward") -> Json:
     return {"Priority": "10", "Conditions": list(conditions), "Actions": [{"Type": kind}]}
 
 
-def header(name: str) -> Json:
-    return {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": ["x"]}}
+def header(name: str, value: str = "x") -> Json:
+    return {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": [value]}}
 
 
-def host(name: str) -> Json:
-    return {"Field": "host-header", "HostHeaderConfig": {"Values": [name]}}
+def host(*names: str) -> Json:
+    return {"Field": "host-header", "HostHeaderConfig": {"Values": list(names)}}
+
+
+def path(*patterns: str) -> Json:
+    return {"Field": "path-pattern", "PathPatternConfig": {"Values": list(patterns)}}
 
 
 def observed(*statuses: str) -> Json:
@@ -164,7 +168,7 @@ CASES = [
             {
                 "Rules": [
                     rule(header("x-origin-secret"), host("example.com")),
-                    rule(host("health-us-east-1.origin.example.com")),
+                    rule(host("health-us-east-1.origin.example.com"), path("/healthz")),
                     rule(kind="fixed-response"),
                 ]
             }
@@ -573,8 +577,8 @@ def test_deployed_resource_that_does_not_exist_is_a_failure(case: Case, code: st
 def test_every_check_has_a_case() -> None:
     """Those that ask others than AWS have their cases in other files."""
     elsewhere = {
-        *(check.__name__ for check, _ in OF_THE_EDGE),
-        *("direct", "resolved"),
+        *(check.__name__ for check, _ in OF_THE_EDGE if check.__name__ != "forged"),
+        *("forged_subject", "direct", "resolved"),
         *(check.__name__ for check, *_ in OF_PROMETHEUS),
         *("sent_by_alarm", "by_hand"),  # below, and in whole runs
     }
@@ -617,6 +621,21 @@ def test_no_message_of_an_alarm_is_unknown_and_names_the_command() -> None:
 def test_lag_without_values_is_unknown() -> None:
     case = next(case for case in CASES if case.ask is metrics.below)
     assert ask(case, [{"Datapoints": []}]).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [rule(header("x-origin-secret", "*"))],
+        [rule(host("health-us-east-1.origin.example.com"))],
+        [rule(host("health-us-east-1.origin.example.com"), path("/healthz", "/api/*"))],
+        [rule(host("health-us-east-1.origin.example.com", "example.com"), path("/healthz"))],
+        [rule(kind="fixed-response")],
+    ],
+)
+def test_rule_that_forwards_more_than_it_should_fails(rules: list[Json]) -> None:
+    case = next(case for case in CASES if case.ask is edge.origin_secret)
+    assert ask(case, [{"Rules": rules}]).status == "fail"
 
 
 def test_health_check_without_reports_is_unknown() -> None:

@@ -7,6 +7,7 @@ import json
 import ssl
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,6 +41,8 @@ class Reply:
     """Send one byte at a time, without end."""
     cut: bool = False
     """Announce a longer body than is sent."""
+    made: Callable[[bytes], bytes] | None = None
+    """Makes the body from that of the request."""
 
 
 def _json(status: int, document: object, **headers: str) -> Reply:
@@ -98,9 +101,10 @@ class OrderPathStub:
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
                 more = 1_000_000 if reply.drip or reply.cut else 0
-                self.send_header("Content-Length", str(len(reply.body) + more))
+                content = reply.made(body) if reply.made else reply.body
+                self.send_header("Content-Length", str(len(content) + more))
                 self.end_headers()
-                self.wfile.write(reply.body)
+                self.wfile.write(content)
                 while reply.drip and not stub._gone.wait(0.05):
                     self.wfile.write(b" ")
 
