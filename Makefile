@@ -34,8 +34,8 @@ cost: $(INSTALLED)  ## show the fixed monthly cost of STACK at list prices, with
 preflight: $(INSTALLED)  ## ask the AWS account whether it is ready for a deployment of STACK
 	@$(BIN)/python -m account preflight --stack '$(STACK)'
 
-verify: $(INSTALLED)  ## ask whether STACK, as deployed to AWS, does what it is for
-	@$(BIN)/python -m account verify --stack '$(STACK)'
+verify: $(INSTALLED)  ## ask whether STACK, as deployed to AWS, does what it is for; MESSAGES=1 also tests the topics
+	@$(BIN)/python -m account verify --stack '$(STACK)' $(if $(MESSAGES),--messages)
 
 deployer-policy: $(INSTALLED)  ## print the IAM policies that the role that deploys STACK to AWS needs
 	@$(BIN)/python -m account policy --stack '$(STACK)' $(if $(OUT),--out '$(OUT)')

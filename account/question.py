@@ -24,9 +24,12 @@ Status = Literal["pass", "fail", "unknown"]
 
 READS = ("Get", "List", "Describe", "Simulate")
 """Beginnings of the names of operations that change nothing."""
-EXCEPTIONS = frozenset({"cloudwatch:SetAlarmState", "logs:FilterLogEvents", "prometheus:QueryMetrics"})
-"""Other operations that questions may call. The first makes an alarm ring until CloudWatch evaluates it,
-and only `verify --messages` calls it. The others only read."""
+SENDING = frozenset({"cloudwatch:SetAlarmState", "prometheus:CreateAlertManagerAlerts"})
+"""Operations that only `verify --messages` calls. The first makes an alarm ring until CloudWatch evaluates
+it, and the second creates an alert that ends by itself."""
+EXCEPTIONS = SENDING | {"logs:FilterLogEvents", "prometheus:QueryMetrics"}
+"""Operations that questions may call although their names don't begin like those that only read. The others
+do only read."""
 
 _FORBIDDEN = ("AccessDenied", "Unauthorized", "AuthorizationError", "NotAuthorized")
 _ABSENT = ("NotFound", "NoSuch", "NonExistent")

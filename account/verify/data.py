@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from account.question import Answer, Client, judged, pages
+from account.question import Answer, Client, judged, pages, passed
 
+UNKNOWN_DATE = datetime.fromtimestamp(0, UTC)
+"""Takes the place of a date that the state doesn't have."""
 BACKUP_DAYS = 2
 """There is a backup every day, and it may take until the next one begins."""
 
@@ -141,21 +143,38 @@ def backups(backup: Client, arns: Sequence[str], since: datetime) -> Answer:
     )
 
 
-def rotation(secrets: Client, secret: str) -> Answer:
-    """The secret changes on time."""
+def rotation(secrets: Client, secret: str, since: datetime) -> Answer:
+    """The secret changes on time.
+
+    Args:
+        secrets: the client.
+        secret: the secret.
+        since: when its rotation was set up; `UNKNOWN_DATE` if the state doesn't say.
+    """
     found = secrets.describe_secret(SecretId=secret)
-    name = found["Name"]
+    name, now = found["Name"], datetime.now(UTC)
     remedy = "see `database-rotation-failed` in docs/operations.md"
     if not found.get("RotationEnabled"):
         return Answer("fail", f"the rotation of {name} is off", remedy)
     last = found.get("LastRotatedDate")
+    begin = last or max(found.get("CreatedDate", since), since)
+    period = found.get("RotationRules", {}).get("AutomaticallyAfterDays")
     next_date = found.get("NextRotationDate")
+    if period and begin != UNKNOWN_DATE:
+        due = begin + timedelta(days=period + 1)  # the date has no time of day
+        next_date = min(next_date, due) if next_date else due
     # Secrets Manager rotates within a day of the date.
-    late = next_date is not None and next_date + timedelta(days=1) < datetime.now(UTC)
-    return judged(
-        [f"{name} should have been changed by {next_date:%Y-%m-%d}"] if late else [],
-        f"{name} was changed on {last:%Y-%m-%d}" if last else f"{name} is too young to have been changed",
-        remedy,
+    if next_date and next_date + timedelta(days=1) < now:
+        never = "" if last else ", and never was"
+        return Answer("fail", f"{name} should have been changed by {next_date:%Y-%m-%d}{never}", remedy)
+    if last:
+        return passed(f"{name} was changed on {last:%Y-%m-%d}")
+    when = f"{next_date:%Y-%m-%d}" if next_date else "a date that Secrets Manager doesn't say"
+    return Answer(
+        "unknown",
+        f"{name} has never been changed; the first change is due on {when}",
+        f"ask again then, or run `aws secretsmanager rotate-secret --secret-id {name}`, which changes the "
+        "password now",
     )
 
 

@@ -102,14 +102,22 @@ def either(cloudwatch: Client, choices: Mapping[str, Metric]) -> Answer:
     return passed(f"{name} exists for {', '.join(found)}{advice}")
 
 
-def below(cloudwatch: Client, alarms: Mapping[str, Properties]) -> Answer:
-    """The highest value of the last hour is below each alarm's threshold. Metrics without values are left
-    out."""
+def below(cloudwatch: Client, groups: Sequence[Mapping[str, Properties]]) -> Answer:
+    """The highest value of the last hour is below each alarm's threshold.
+
+    Args:
+        cloudwatch: the client.
+        groups: the alarms that watch the same, whose metrics differ in their dimensions. One metric of each
+            group must have values.
+    """
     problems: list[str] = []
     seen: list[str] = []
+    silent: list[str] = []
     now = datetime.now(UTC)
-    for name, alarm in sorted(alarms.items()):
-        for metric in metrics(alarm):
+    for alarms in groups:
+        count = len(seen)
+        compared = [(name, metric) for name in sorted(alarms) for metric in metrics(alarms[name])]
+        for name, metric in compared:
             points = cloudwatch.get_metric_statistics(
                 Namespace=metric.namespace,
                 MetricName=metric.name,
@@ -122,10 +130,16 @@ def below(cloudwatch: Client, alarms: Mapping[str, Properties]) -> Answer:
             if points:
                 most = max(point["Maximum"] for point in points)
                 seen.append(f"{name} {most:g}")
-                if most > alarm["threshold"]:
-                    problems.append(f"{name} was {most:g}, above {alarm['threshold']:g}")
-    if not seen:
-        return Answer("unknown", "no values in the last hour", "ask again in an hour")
+                if most > alarms[name]["threshold"]:
+                    problems.append(f"{name} was {most:g}, above {alarms[name]['threshold']:g}")
+        if len(seen) == count:
+            silent.append(" or ".join(sorted(alarms)))
+    if silent and not problems:
+        return Answer(
+            "unknown",
+            f"no values in the last hour of {some(silent, SHOWN)}",
+            "ask again in an hour. Without a write in that time, a table reports no latency",
+        )
     return judged(problems, f"at most: {some(seen, SHOWN)}", "see the alarm's section in docs/operations.md")
 
 

@@ -6,7 +6,9 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+
+import yaml
 
 from account.question import NewClient, Question, actions, ask, no_clients, unasked
 from account.stack import Deployed, Stack
@@ -23,13 +25,16 @@ ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 RECORD = "aws:route53/record:Record"
 NAMESPACES = (WORKLOAD_NAMESPACE, AUTOSCALER)
 BY_HAND = {
-    "aps.amazonaws.com": "let an alert fire in a development stack, or publish one: awscurl --service aps -X "
-    "POST ENDPOINTalertmanager/api/v2/alerts; its e-mail must arrive",
     "budgets.amazonaws.com": "set `monitoring.spending.monthlyUsd` below what the month has cost, and wait a "
     "day for the e-mail",
     "costalerts.amazonaws.com": "set `monitoring.spending.anomalyUsd` to 1 until an e-mail comes",
 }
-"""Publisher → what shows that its messages arrive."""
+"""Publisher whose messages nobody can cause → what a person does to see that they arrive."""
+OTHER_PUBLISHERS = "messages of the other publishers arrive"
+RECEIVERS = {"critical": "critical", "warning": "warning"}
+"""Severity → the alert manager's receiver (`alert_manager_definition`)."""
+SERVICES_JOB = "services"
+"""The job that scrapes the pods of all services (`SCRAPE_CONFIGURATION`)."""
 
 TOKEN_VARIABLE = "VERIFY_TOKEN"  # noqa: S105 - a name
 """Environment variable with an access token for the API, for stacks without a canary. Arguments of commands
@@ -66,7 +71,7 @@ def _questions(stack: Stack, clients: NewClient, messages_too: bool, token: str)
         yield from _hops(stack, region.name)
         yield from _cluster(stack, region.name, len(region.availability_zones))
         yield from _data(stack, region.name)
-        yield from _prometheus(stack, region.name)
+        yield from _prometheus(stack, region.name, messages_too)
     for name in sorted({EDGE_REGION, *(region.name for region in stack.settings.regions)}):
         yield from _metrics(stack, name)
         yield from _messages(stack, name, messages_too)
@@ -320,8 +325,17 @@ def _cluster(stack: Stack, region: str, zones: int) -> Iterator[Question]:
             cluster.scaled_objects,
             WORKLOAD_NAMESPACE,
         ),
-        ("network-policies", "EKS enforces each network policy", cluster.network_policies),
-        ("closed-ports", "nodes drop what no policy allows", cluster.closed_ports, WORKLOAD_NAMESPACE),
+        (
+            "network-policies",
+            "EKS has made policy endpoints of each network policy",
+            cluster.network_policies,
+        ),
+        (
+            "closed-ports",
+            "nodes drop what no policy allows from outside the pods",
+            cluster.closed_ports,
+            WORKLOAD_NAMESPACE,
+        ),
     ):
         yield ask(check, needs, "kubernetes", "get", function, *arguments, region=region, named=True)
 
@@ -361,7 +375,8 @@ def _data(stack: Stack, region: str) -> Iterator[Question]:
         yield here("backups", needs, "backup", "ListBackupJobs", data.backups, item["resources"], since)
     for item in stack.deployed("aws:secretsmanager/secretRotation:SecretRotation", region):
         needs = "the database's password changes on time"
-        yield here("rotation", needs, "secretsmanager", "DescribeSecret", data.rotation, item["secretId"])
+        arguments = (item["secretId"], _created(item))
+        yield here("rotation", needs, "secretsmanager", "DescribeSecret", data.rotation, *arguments)
     for item in stack.deployed("aws:msk/cluster:Cluster", region):
         needs = "the Kafka cluster works"
         yield here("brokers", needs, "kafka", "DescribeClusterV2", data.brokers, item["arn"])
@@ -371,11 +386,27 @@ def _data(stack: Stack, region: str) -> Iterator[Question]:
 
 
 def _created(item: Deployed) -> datetime:
-    """When a resource was created; the beginning of time if the state doesn't say."""
-    return datetime.fromisoformat(item.created) if item.created else datetime.fromtimestamp(0, UTC)
+    """When a resource was created; `UNKNOWN_DATE` if the state doesn't say."""
+    return datetime.fromisoformat(item.created) if item.created else data.UNKNOWN_DATE
 
 
-def _prometheus(stack: Stack, region: str) -> Iterator[Question]:
+def _wanted(stack: Stack, workspace: Deployed) -> list[prometheus.Labels]:
+    """What must be scraped into a workspace: the jobs of its scrapers, and each service that the pods' job
+    finds."""
+    jobs = [
+        job["job_name"]
+        for item in stack.deployed("aws:amp/scraper:Scraper")
+        if item["destination"]["amp"]["workspaceArn"] == workspace["arn"]
+        for job in yaml.safe_load(item["scrapeConfiguration"])["scrape_configs"]
+    ]
+    services = stack.settings.services if SERVICES_JOB in jobs else []
+    return [
+        *({"job": job} for job in jobs),
+        *({"job": SERVICES_JOB, "service": service.name} for service in services),
+    ]
+
+
+def _prometheus(stack: Stack, region: str, messages_too: bool) -> Iterator[Question]:
     here = functools.partial(ask, region=region)
     for item in stack.deployed("aws:amp/scraper:Scraper", region):
         needs = "scrapers are active"
@@ -385,8 +416,9 @@ def _prometheus(stack: Stack, region: str) -> Iterator[Question]:
         namespaces.setdefault(item["workspaceId"], []).append(item["name"])
     for item in stack.deployed("aws:amp/workspace:Workspace", region):
         endpoint, alias = item["prometheusEndpoint"], item["alias"]
-        needs = "everything that is scraped is up"
-        yield here(f"targets {alias}", needs, "prometheus", "QueryMetrics", prometheus.targets, endpoint)
+        needs = "everything that the scrapers promise is scraped, and up"
+        arguments = (endpoint, _wanted(stack, item))
+        yield here(f"targets {alias}", needs, "prometheus", "QueryMetrics", prometheus.targets, *arguments)
         if item.id in namespaces:
             needs = "the rules and the alert manager's definition are active"
             operations = ("DescribeRuleGroupsNamespace", "DescribeAlertManagerDefinition")
@@ -407,6 +439,20 @@ def _prometheus(stack: Stack, region: str) -> Iterator[Question]:
                 endpoint,
                 WATCHDOG,
             )
+            yield _by_alert_manager(region, alias, endpoint, messages_too)
+
+
+def _by_alert_manager(region: str, alias: str, endpoint: str, messages_too: bool) -> Question:
+    """Whether messages of a workspace's alert manager arrive."""
+    check = f"messages aps.amazonaws.com {alias}"
+    if not messages_too:
+        remedy = "run `make verify STACK=NAME MESSAGES=1`, which sends a message to each alarm topic"
+        return unasked(check, OTHER_PUBLISHERS, "nothing has been sent to see whether it arrives", remedy)
+    operations = ("CreateAlertManagerAlerts", "ListAlertManagerAlerts")
+    function = prometheus.sent_by_alert_manager
+    return ask(
+        check, OTHER_PUBLISHERS, "prometheus", operations, function, endpoint, RECEIVERS, region=region
+    )
 
 
 def _metrics(stack: Stack, region: str) -> Iterator[Question]:
@@ -437,10 +483,12 @@ def _lags(stack: Stack, region: str, alarms: Mapping[str, metrics.Properties]) -
         choices = _choices(of_database)
         needs = "the metric of the global database's lag has one of the documented dimensions"
         yield here("lag-dimensions", needs, "cloudwatch", "ListMetrics", metrics.either, choices)
-    if of_database or of_tables:
+    groups = [{name: alarm} for name, alarm in sorted(of_tables.items())]
+    # The secondary regions report how far they are behind.
+    groups += [of_database] if of_database and region != stack.settings.primary else []
+    if groups:
         needs = "databases and tables of other regions don't lag behind"
-        watched = {**of_database, **of_tables}
-        yield here("lag", needs, "cloudwatch", "GetMetricStatistics", metrics.below, watched)
+        yield here("lag", needs, "cloudwatch", "GetMetricStatistics", metrics.below, groups)
 
 
 def _on(alarms: Mapping[str, metrics.Properties], metric: str) -> dict[str, metrics.Properties]:
@@ -489,11 +537,9 @@ def _messages(stack: Stack, region: str, messages_too: bool) -> Iterator[Questio
 
 def _by_hand(stack: Stack) -> Iterator[Question]:
     """What no API says."""
-    spending = bool(stack.settings.monitoring.spending)
-    for publisher, command in BY_HAND.items():
-        if spending or publisher == "aps.amazonaws.com":
-            needs = "messages of the other publishers arrive"
-            yield ask(f"messages {publisher}", needs, "none", (), messages.by_hand, publisher, command)
+    for publisher, remedy in BY_HAND.items() if stack.settings.monitoring.spending else ():
+        found = f"no API makes {publisher} publish, or says whether its messages arrive"
+        yield unasked(f"messages {publisher}", OTHER_PUBLISHERS, found, remedy)
     monitors = [item["arn"] for item in stack.deployed("aws:costexplorer/anomalyMonitor:AnomalyMonitor")]
     if monitors:
         needs = "the anomaly monitor evaluates costs"

@@ -36,6 +36,7 @@ class Asked:
     method: str
     path: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 Answering = Callable[[Asked], Reply]
@@ -77,9 +78,14 @@ def loopback(
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            request = Asked(
-                self.command, self.path, {name.lower(): value for name, value in self.headers.items()}
-            )
+            self._answer(b"")
+
+        def do_POST(self) -> None:
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _answer(self, body: bytes) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Asked(self.command, self.path, headers, body)
             asked.append(request)
             reply = answer(request)
             self.send_response_only(reply.status)  # without the header `Server` of this class

@@ -8,6 +8,7 @@ import functools
 import json
 import re
 import ssl
+import subprocess
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -23,7 +24,7 @@ from botocore.credentials import Credentials
 from account import dns
 from account.__main__ import main
 from account.policy import deployer
-from account.question import EXCEPTIONS, OTHERS, READS, Answer, Question, answers
+from account.question import EXCEPTIONS, OTHERS, READS, SENDING, Answer, Question, answers
 from account.stack import Stack
 from account.verify import metrics
 from account.verify import questions as verify
@@ -31,7 +32,7 @@ from account.verify.cluster import CLOSED_PORT, CREDENTIALS, POLICY_ENDPOINTS, Z
 from account.verify.https import Https
 from account.verify.kubernetes import Kubernetes
 from account.verify.orders import Given
-from account.verify.prometheus import Workspaces
+from account.verify.prometheus import TEST_ALERT, Workspaces
 from account.verify.questions import BY_HAND
 from settings.aws_limits import MANAGED_POLICIES
 from tests.account.cases import sent
@@ -42,10 +43,14 @@ from tests.account.test_verify_orders import token
 from tests.functions.order_path_stub import OrderPathStub
 from tests.functions.order_path_stub import Reply as OrderReply
 from tests.policy.scans import fixture_state
+from tests.unit.harness import ROOT
 
 BOTO: Any = boto3
 NOW = datetime.now(UTC)
-UNCALLED = {"prometheus:QueryMetrics", "prometheus:ListRules", "prometheus:ListAlertManagerAlerts"}
+UNCALLED = {
+    *("prometheus:QueryMetrics", "prometheus:ListRules", "prometheus:ListAlertManagerAlerts"),
+    "prometheus:CreateAlertManagerAlerts",
+}
 """What the SDK has no operations for."""
 Json = Mapping[str, Any]
 
@@ -290,21 +295,32 @@ def cluster_objects() -> Mapping[str, Any]:
         ],
         POLICY_ENDPOINTS: [{"spec": {"policyRef": {"namespace": "trading", "name": "deny"}}}],
     }
-    reach = "/api/v1/namespaces/trading/pods/a"
-    found[f"{reach}:8080/proxy/"] = {}
-    found[f"{reach}:{CLOSED_PORT}/proxy/"] = Reply(503, b"i/o timeout")
+    for zone in "abc":
+        reach = f"/api/v1/namespaces/trading/pods/{zone}"
+        found[f"{reach}:8080/proxy/"] = {}
+        found[f"{reach}:{CLOSED_PORT}/proxy/"] = Reply(503, b"i/o timeout")
     for namespace in verify.NAMESPACES:
         found[f"/apis/apps/v1/namespaces/{namespace}/deployments"] = [deployment]
         found[f"/api/v1/namespaces/{namespace}/pods"] = pods
     return found
 
 
-def prometheus(asked: Asked) -> Reply:
+def prometheus(stack: Stack, asked: Asked) -> Reply:
     """A workspace in which everything is right."""
+    if asked.method == "POST":
+        return Reply()
     if asked.path.endswith("/alerts"):
-        return Reply(200, json.dumps([{"labels": {"alertname": verify.WATCHDOG}}]).encode())
+        tests = [
+            {"labels": {"alertname": TEST_ALERT, "severity": name}, "receivers": [{"name": name}]}
+            for name in ("critical", "warning")
+        ]
+        return Reply(200, json.dumps([{"labels": {"alertname": verify.WATCHDOG}}, *tests]).encode())
     rules = [{"rules": [{"name": "rule", "health": "ok"}]}]
-    data = {"result": [{"metric": {"job": "services"}, "value": [1, "1"]}], "groups": rules}
+    up = [
+        *({"job": "services", "service": service.name} for service in stack.settings.services),
+        *({"job": f"brokers-{exporter}"} for exporter in ("jmx", "node")),
+    ]
+    data = {"result": [{"metric": labels, "value": [1, "1"]} for labels in up], "groups": rules}
     return Reply(200, json.dumps({"data": data}).encode())
 
 
@@ -315,6 +331,7 @@ class Platform:
         self.stack, self.host, self.orders = stack, host, orders
         self.stubs = dict(stubbed(stack))
         self.objects = dict(cluster_objects())
+        self.prometheus = prometheus
         self.changes: list[tuple[str, str]] = []
         self.calls: list[str] = []
         self._lock = threading.Lock()
@@ -322,7 +339,7 @@ class Platform:
     def answer(self, asked: Asked) -> Reply:
         """What the host answers, whichever part of the platform is asked."""
         if asked.path.startswith("/workspaces/"):
-            return prometheus(asked)
+            return self.prometheus(self.stack, asked)
         bearer = asked.headers.get("authorization", "Bearer ").removeprefix("Bearer ")
         if asked.path.startswith("/api/accounts") and bearer:
             opened = "trading/accounts" in Given(bearer).scopes("scope")
@@ -392,7 +409,13 @@ class _Renamed:
         self._client, self._host = client, host
 
     def get(self, endpoint: str, path: str) -> Any:
-        return self._client.get(re.sub(r"//[^/]+/", f"//{self._host}/", endpoint), path)
+        return self._client.get(self._here(endpoint), path)
+
+    def post(self, endpoint: str, path: str, document: Any) -> None:
+        self._client.post(self._here(endpoint), path, document)
+
+    def _here(self, endpoint: str) -> str:
+        return re.sub(r"//[^/]+/", f"//{self._host}/", endpoint)
 
 
 def _trusting(host: Loopback, orders: OrderPathStub) -> ssl.SSLContext:
@@ -481,7 +504,8 @@ def run(platform: Platform, messages: bool = False, token: str = "") -> dict[str
 def test_platform_in_which_everything_is_right_passes(platform: Platform) -> None:
     found = run(platform)
     rest = {check: answer for check, answer in found.items() if answer.status != "pass"}
-    assert sorted(rest) == sorted(f"messages {name}" for name in BY_HAND), rest
+    assert {check.rpartition(" ")[0] for check in rest} == {"messages", "messages aps.amazonaws.com"}
+    assert {check.split()[1] for check in rest} == {*BY_HAND, "aps.amazonaws.com"}
     assert len(found) == len(asked(platform))
 
 
@@ -590,10 +614,59 @@ def test_run_calls_only_what_it_declares(platform: Platform, messages: bool) -> 
     declared |= {name for item in questions for name in item.also if not name.startswith("HTTPS ")}
     assert set(platform.calls) == declared - UNCALLED
     others = {name for name in declared if not name.partition(":")[2].startswith(READS)}
-    assert others == (EXCEPTIONS if messages else EXCEPTIONS - {"cloudwatch:SetAlarmState"})
-    assert {item.method for item in platform.host.asked} == {"GET"}
+    assert others == (EXCEPTIONS if messages else EXCEPTIONS - SENDING)
+    posted = [item.path.rpartition("/workspaces/")[2] for item in platform.host.asked if item.method != "GET"]
+    workspaces = {item.split("/", 1)[1] for item in posted}
+    assert workspaces == ({"alertmanager/api/v2/alerts"} if messages else set())
     sent = {f"HTTPS {item.method} {item.path}" for item in platform.orders.asked if item.method != "GET"}
     assert sent == {name for item in questions for name in item.also if name.startswith("HTTPS POST ")}
+
+
+def test_make_passes_the_flag_for_messages() -> None:
+    for variables, flag in (([], False), (["MESSAGES=1"], True)):
+        command = ["make", "-n", "verify", "STACK=dev", *variables]
+        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert ("-m account verify --stack 'dev' --messages" in shown) == flag
+        assert "-m account verify --stack 'dev'" in shown
+
+
+def test_message_of_each_alert_manager_is_sent_on_demand(platform: Platform) -> None:
+    for messages in (False, True):
+        found = run(platform, messages)
+        ours = [answer for check, answer in found.items() if check.startswith("messages aps.amazonaws.com")]
+        assert len(ours) == len(platform.stack.settings.regions)
+        assert {answer.status for answer in ours} == {"unknown"}
+        text = "has DeliveryTest for critical, warning" if messages else "nothing has been sent"
+        assert all(text in answer.found for answer in ours)
+        assert messages or all("MESSAGES=1" in answer.remedy for answer in ours)
+
+
+@pytest.mark.parametrize(
+    ("missing", "problem"),
+    [
+        ({"job": "brokers-jmx"}, "nothing is scraped of job brokers-jmx"),
+        ({"service": "market-data"}, "nothing is scraped of job services service market-data"),
+    ],
+)
+def test_targets_of_the_scrapers_jobs_must_exist(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, missing: Json, problem: str
+) -> None:
+    def without(stack: Stack, asked: Asked) -> Reply:
+        document = json.loads(prometheus(stack, asked).body or b"[]")
+        for item in [*document["data"]["result"]] if "query" in asked.path else []:
+            if missing.items() <= item["metric"].items():
+                document["data"]["result"].remove(item)
+        return Reply(200, json.dumps(document).encode())
+
+    monkeypatch.setattr(platform, "prometheus", without)
+    failing = {
+        answer.found
+        for _, answer in answers(
+            [item for item in asked(platform) if item.check.startswith("targets ")], platform
+        )
+        if answer.status == "fail"
+    }
+    assert failing == {problem}
 
 
 def test_messages_end_in_the_state_in_which_they_began(platform: Platform) -> None:

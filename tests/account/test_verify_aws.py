@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import inspect
 from typing import Any
@@ -39,6 +40,9 @@ def listed(*dimensions: Json) -> Json:
     return {
         "Metrics": [{"Dimensions": [{"Name": k, "Value": v} for k, v in each.items()]} for each in dimensions]
     }
+
+
+NO_VALUES: Json = {"Datapoints": []}
 
 
 def rule(*conditions: Json, kind: str = "forward") -> Json:
@@ -274,10 +278,10 @@ CASES = [
     Case(
         metrics.below,
         "cloudwatch",
-        ({"lag": alarm("Lag", name="a")},),
-        ["get_metric_statistics"],
-        [{"Datapoints": [{"Maximum": 4.0}, {"Maximum": 1.0}]}],
-        [{"Datapoints": [{"Maximum": 4.0}, {"Maximum": 6.0}]}],
+        ([{"lag": alarm("Lag", name="a")}, {"b": alarm("Lag", name="b"), "c": alarm("Lag", name="c")}],),
+        ["get_metric_statistics"] * 3,
+        [{"Datapoints": [{"Maximum": 4.0}, {"Maximum": 1.0}]}, NO_VALUES, {"Datapoints": [{"Maximum": 1.0}]}],
+        [{"Datapoints": [{"Maximum": 4.0}, {"Maximum": 6.0}]}, NO_VALUES, NO_VALUES],
         "lag was 6, above 5",
         "docs/operations.md",
     ),
@@ -490,19 +494,19 @@ CASES = [
     Case(
         data.rotation,
         "secretsmanager",
-        ("arn:aws:secretsmanager:us-east-1:1:secret:master",),
+        ("arn:aws:secretsmanager:us-east-1:1:secret:master", days(-90)),
         ["describe_secret"],
         [secret(LastRotatedDate=days(-3), NextRotationDate=days(20))],
-        [secret(NextRotationDate=days(-3))],
+        [secret(LastRotatedDate=days(-33), NextRotationDate=days(-3))],
         "master should have been changed by",
         "database-rotation-failed",
     ),
     Case(
         data.rotation,
         "secretsmanager",
-        ("arn:aws:secretsmanager:us-east-1:1:secret:master",),
+        ("arn:aws:secretsmanager:us-east-1:1:secret:master", days(-90)),
         ["describe_secret"],
-        [secret(NextRotationDate=days(20))],
+        [secret(LastRotatedDate=days(-3))],
         [{"Name": "master"}],
         "the rotation of master is off",
     ),
@@ -580,7 +584,7 @@ def test_every_check_has_a_case() -> None:
         *(check.__name__ for check, _ in OF_THE_EDGE if check.__name__ != "forged"),
         *("forged_subject", "direct", "resolved"),
         *(check.__name__ for check, *_ in OF_PROMETHEUS),
-        *("sent_by_alarm", "by_hand"),  # below, and in whole runs
+        *("sent_by_alarm", "sent_by_alert_manager"),  # below, and beside those
     }
     functions = {
         name
@@ -618,9 +622,43 @@ def test_no_message_of_an_alarm_is_unknown_and_names_the_command() -> None:
     assert "set-alarm-state --alarm-name trading-edge-warning-notifications-failed" in answer.remedy
 
 
-def test_lag_without_values_is_unknown() -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "third", "silent"),
+    [((), (1.0,), (), "lag"), ((1.0,), (), (), "b or c"), ((), (), (), "lag, b or c")],
+)
+def test_lag_without_values_is_unknown(first: Any, second: Any, third: Any, silent: str) -> None:
     case = next(case for case in CASES if case.ask is metrics.below)
-    assert ask(case, [{"Datapoints": []}]).status == "unknown"
+    found = [{"Datapoints": [{"Maximum": value} for value in values]} for values in (first, second, third)]
+    answer = ask(case, found)
+    assert (answer.status, answer.found) == ("unknown", f"no values in the last hour of {silent}")
+
+
+EVERY_30_DAYS = {"RotationRules": {"AutomaticallyAfterDays": 30}}
+
+
+@pytest.mark.parametrize(
+    ("since", "found", "status"),
+    [
+        (days(-3), {"CreatedDate": days(-3), "NextRotationDate": days(27)}, "unknown"),
+        # The rotation may be younger than the secret.
+        (days(-3), {"CreatedDate": days(-300), **EVERY_30_DAYS}, "unknown"),
+        (days(-90), {"CreatedDate": days(-90), **EVERY_30_DAYS}, "fail"),
+        (data.UNKNOWN_DATE, {"CreatedDate": days(-90), **EVERY_30_DAYS}, "fail"),
+        # A date to come doesn't make up for one that has passed.
+        (days(-90), {"NextRotationDate": days(20), **EVERY_30_DAYS}, "fail"),
+        (data.UNKNOWN_DATE, {"NextRotationDate": days(-3)}, "fail"),
+        (data.UNKNOWN_DATE, EVERY_30_DAYS, "unknown"),
+        (data.UNKNOWN_DATE, {}, "unknown"),
+    ],
+)
+def test_secret_that_was_never_changed_does_not_pass(
+    since: datetime.datetime, found: Json, status: str
+) -> None:
+    case = next(case for case in CASES if case.ask is data.rotation)
+    answer = ask(dataclasses.replace(case, arguments=("secret", since)), [secret(**found)])
+    assert answer.status == status, answer
+    assert "never" in answer.found
+    assert answer.remedy
 
 
 @pytest.mark.parametrize(
