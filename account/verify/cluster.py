@@ -18,6 +18,8 @@ amazon-network-policy-controller-k8s, read 2026-11-27)."""
 
 CLOSED_PORT = 65_000
 """A port on which no pod listens and that no policy opens."""
+MOST_NODES = 5
+"""Nodes on which a connection is tried. Each dropped one takes a timeout."""
 
 Labels = Mapping[str, str]
 
@@ -166,7 +168,8 @@ def _has_credentials(pod: Any) -> bool:
 
 
 def network_policies(cluster: Kubernetes) -> Answer:
-    """EKS enforces every network policy: its controller has made policy endpoints of each."""
+    """EKS has taken every network policy: its controller has made policy endpoints of each. `closed_ports`
+    shows whether the nodes enforce them."""
     try:
         switch = cluster.get("/api/v1/namespaces/kube-system/configmaps/amazon-vpc-cni")
         enabled = switch.get("data", {}).get("enable-network-policy-controller")
@@ -183,7 +186,7 @@ def network_policies(cluster: Kubernetes) -> Answer:
     lacking = sorted(wanted - made)
     return judged(
         [f"nothing enforces {', '.join(lacking)}"] if lacking else [],
-        f"{len(wanted)} network policies are enforced",
+        f"EKS's controller has made endpoints of {len(wanted)} network policies, which nodes enforce",
         "`kubectl get policyendpoints -A` shows what EKS enforces; a policy without pods has none",
     )
 
@@ -191,30 +194,38 @@ def network_policies(cluster: Kubernetes) -> Answer:
 def closed_ports(cluster: Kubernetes, namespace: str) -> Answer:
     """Nodes drop connections that no network policy allows.
 
-    The API server connects to a pod: to its own port, which the policies open for the VPC, and to a port that
-    none opens. Without enforcement, the pod's kernel refuses the second connection at once.
+    The API server connects to a pod on each of some nodes: to its own port, which the policies open for the
+    VPC, and to a port that none opens. Without enforcement, the pod's kernel refuses the second connection at
+    once. This shows that the nodes' agents enforce what comes in from outside the cluster's pods. It doesn't
+    show what a pod may send, or receive from another pod: that would take a process in a pod, or a pod of its
+    own, and so a change to what runs.
     """
-    pods = [
-        (pod, container["ports"][0]["containerPort"], _ready_path(container))
+    pods = {
+        pod["spec"].get("nodeName", ""): (pod, container["ports"][0]["containerPort"], _ready_path(container))
         for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods")
         for container in pod["spec"]["containers"][:1]
         if _is_ready(pod) and container.get("ports")
-    ]
+    }
     if not pods:
         return Answer("unknown", f"no pod of {namespace} is ready", "see `deployments` of the same region")
-    pod, port, path = pods[0]
-    name = pod["metadata"]["name"]
-    opened = cluster.reach(namespace, name, port, path)
-    if opened != "answered":
-        return Answer(
-            "unknown",
-            f"the API server's connection to port {port} of {_name(pod)} is {opened}",
-            "see that the cluster's security group admits its own members",
-        )
-    closed = cluster.reach(namespace, name, CLOSED_PORT, "/")
+    asked = [pods[node] for node in sorted(pods)][:MOST_NODES]
+    problems: list[str] = []
+    for pod, port, path in asked:
+        name = pod["metadata"]["name"]
+        opened = cluster.reach(namespace, name, port, path)
+        if opened != "answered":
+            return Answer(
+                "unknown",
+                f"the API server's connection to port {port} of {_name(pod)} is {opened}",
+                "see that the cluster's security group admits its own members",
+            )
+        closed = cluster.reach(namespace, name, CLOSED_PORT, "/")
+        if closed != "dropped":
+            problems.append(f"a connection to port {CLOSED_PORT} of {_name(pod)} is {closed}")
     return judged(
-        [] if closed == "dropped" else [f"a connection to port {CLOSED_PORT} of {_name(pod)} is {closed}"],
-        f"a connection to port {CLOSED_PORT} of {_name(pod)}, which no policy allows, is dropped",
+        problems,
+        f"connections from the API server to port {CLOSED_PORT}, which no policy allows, are dropped on "
+        f"{len(asked)} of {len(pods)} nodes with pods; connections between pods haven't been tried",
         "see `network-policies` of the same region, and the network policy logs of the node",
     )
 

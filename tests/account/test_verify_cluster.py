@@ -61,9 +61,9 @@ def policy_endpoint(name: str) -> Json:
     return {"spec": {"policyRef": {"namespace": "trading", "name": name}}}
 
 
-def listening() -> Json:
+def listening(node: str = "a") -> Json:
     probe = {"readinessProbe": {"httpGet": {"path": "/readyz"}}, "ports": [{"containerPort": 8080}]}
-    found = pod("a")
+    found = pod(node)
     return {**found, "spec": {**found["spec"], "containers": [probe]}}
 
 
@@ -235,6 +235,29 @@ def test_pods_that_the_api_server_does_not_reach_say_nothing_about_policies() ->
     answer = of(objects, cluster.closed_ports, "trading")
     assert (answer.status, "port 8080 of trading/orders-a is dropped" in answer.found) == ("unknown", True)
     assert of({PODS: []}, cluster.closed_ports, "trading").status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "dropping", "status", "text"),
+    [
+        (
+            "ab",
+            "ab",
+            "pass",
+            "are dropped on 2 of 2 nodes with pods; connections between pods haven't been tried",
+        ),
+        ("ab", "a", "fail", "port 65000 of trading/orders-b is refused"),
+        ("abcdefg", "abcdefg", "pass", "are dropped on 5 of 7 nodes with pods"),
+    ],
+)
+def test_a_pod_of_each_node_is_tried(nodes: str, dropping: str, status: str, text: str) -> None:
+    objects: dict[str, Any] = {PODS: [*map(listening, nodes), listening(nodes[0])]}
+    for node in nodes:
+        objects[f"{PODS}/orders-{node}:8080/proxy/readyz"] = Reply(204)
+        objects[f"{PODS}/orders-{node}:{CLOSED_PORT}/proxy/"] = DROPPED if node in dropping else REFUSED
+    answer = of(objects, cluster.closed_ports, "trading")
+    assert answer.status == status
+    assert text in answer.found
 
 
 def test_connection_that_nobody_answers_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
