@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
@@ -26,6 +27,9 @@ TEST_MINUTES = 5
 message."""
 ATTEMPTS = 6
 PAUSE_SECONDS = 5
+
+SERVICES_JOB = "services"
+"""The job that scrapes the pods of all services (`SCRAPE_CONFIGURATION`)."""
 
 Labels = Mapping[str, str]
 
@@ -129,14 +133,21 @@ def definitions(amp: Client, workspace: str, namespaces: Sequence[str]) -> Answe
     return judged(problems, f"{', '.join(found)} are active", "correct the definition, and deploy again")
 
 
-def targets(workspaces: Workspaces, endpoint: str, wanted: Sequence[Labels]) -> Answer:
+def targets(
+    workspaces: Workspaces, endpoint: str, configurations: Sequence[str], services: Sequence[str]
+) -> Answer:
     """Every target that is scraped is up, and everything that should be scraped is.
 
     Args:
         workspaces: the client.
         endpoint: the workspace's endpoint.
-        wanted: labels that some target must have, such as a job of the scraper's configuration.
+        configurations: the configurations of its scrapers. Each job must have a target.
+        services: the services whose pods the job `SERVICES_JOB` scrapes. Each must have a target of that job.
     """
+    jobs = [job["job_name"] for text in configurations for job in yaml.safe_load(text)["scrape_configs"]]
+    wanted: list[Labels] = [{"job": job} for job in jobs]
+    if SERVICES_JOB in jobs:
+        wanted += [{"job": SERVICES_JOB, "service": service} for service in services]
     found = workspaces.get(endpoint, "api/v1/query?query=up")["data"]["result"]
     down = sorted(
         f"{item['metric'].get('job', '')} {item['metric'].get('instance', '')}".strip()

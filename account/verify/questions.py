@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import yaml
-
 from account.question import NewClient, Question, actions, ask, no_clients, unasked
 from account.stack import Deployed, Stack
 from account.verify import cluster, data, edge, engine, messages, metrics, orders, prometheus
@@ -33,8 +31,6 @@ BY_HAND = {
 OTHER_PUBLISHERS = "messages of the other publishers arrive"
 RECEIVERS = {"critical": "critical", "warning": "warning"}
 """Severity → the alert manager's receiver (`alert_manager_definition`)."""
-SERVICES_JOB = "services"
-"""The job that scrapes the pods of all services (`SCRAPE_CONFIGURATION`)."""
 
 TOKEN_VARIABLE = "VERIFY_TOKEN"  # noqa: S105 - a name
 """Environment variable with an access token for the API, for stacks without a canary. Arguments of commands
@@ -390,19 +386,12 @@ def _created(item: Deployed) -> datetime:
     return datetime.fromisoformat(item.created) if item.created else data.UNKNOWN_DATE
 
 
-def _wanted(stack: Stack, workspace: Deployed) -> list[prometheus.Labels]:
-    """What must be scraped into a workspace: the jobs of its scrapers, and each service that the pods' job
-    finds."""
-    jobs = [
-        job["job_name"]
+def _configurations(stack: Stack, workspace: Deployed) -> list[str]:
+    """The configurations of the scrapers of a workspace."""
+    return [
+        item["scrapeConfiguration"]
         for item in stack.deployed("aws:amp/scraper:Scraper")
         if item["destination"]["amp"]["workspaceArn"] == workspace["arn"]
-        for job in yaml.safe_load(item["scrapeConfiguration"])["scrape_configs"]
-    ]
-    services = stack.settings.services if SERVICES_JOB in jobs else []
-    return [
-        *({"job": job} for job in jobs),
-        *({"job": SERVICES_JOB, "service": service.name} for service in services),
     ]
 
 
@@ -411,13 +400,14 @@ def _prometheus(stack: Stack, region: str, messages_too: bool) -> Iterator[Quest
     for item in stack.deployed("aws:amp/scraper:Scraper", region):
         needs = "scrapers are active"
         yield here(f"scraper {item['alias']}", needs, "amp", "DescribeScraper", prometheus.scraper, item.id)
+    services = [service.name for service in stack.settings.services]
     namespaces: dict[str, list[str]] = {}
     for item in stack.deployed("aws:amp/ruleGroupNamespace:RuleGroupNamespace", region):
         namespaces.setdefault(item["workspaceId"], []).append(item["name"])
     for item in stack.deployed("aws:amp/workspace:Workspace", region):
         endpoint, alias = item["prometheusEndpoint"], item["alias"]
         needs = "everything that the scrapers promise is scraped, and up"
-        arguments = (endpoint, _wanted(stack, item))
+        arguments = (endpoint, _configurations(stack, item), services)
         yield here(f"targets {alias}", needs, "prometheus", "QueryMetrics", prometheus.targets, *arguments)
         if item.id in namespaces:
             needs = "the rules and the alert manager's definition are active"

@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from account.question import Answer, ask
 from account.verify import prometheus
 from account.verify.prometheus import Workspaces
+from components.monitoring.scraping import SCRAPE_CONFIGURATION
 from tests.account.loopback import HOST, Asked, Reply, loopback
 
 ENDPOINT = f"https://{HOST}/workspaces/ws-1/"
@@ -46,14 +47,31 @@ def asked_of(
 
 
 CASES: list[tuple[Callable[..., Answer], tuple[Any, ...], Any, Any, str]] = [
-    (prometheus.targets, ([],), up("1", "1"), up("1", "0"), "1 of 2 targets are down: services 10.0.0.1:80"),
-    (prometheus.targets, ([],), up("1"), up(), "nothing is scraped"),
     (
         prometheus.targets,
-        ([{"job": "services"}, {"job": "services", "service": "orders"}],),
+        ([], []),
+        up("1", "1"),
+        up("1", "0"),
+        "1 of 2 targets are down: services 10.0.0.1:80",
+    ),
+    (prometheus.targets, ([], []), up("1"), up(), "nothing is scraped"),
+    (
+        prometheus.targets,
+        ([SCRAPE_CONFIGURATION], ["orders"]),
         {"data": {"result": [{"metric": {"job": "services", "service": "orders"}, "value": [1, "1"]}]}},
         {"data": {"result": [{"metric": {"job": "services", "service": "accounts"}, "value": [1, "1"]}]}},
         "nothing is scraped of job services service orders",
+    ),
+    (
+        prometheus.targets,
+        (["scrape_configs: [{job_name: services}, {job_name: brokers}]"], []),
+        {
+            "data": {
+                "result": [{"metric": {"job": job}, "value": [1, "1"]} for job in ("services", "brokers")]
+            }
+        },
+        up("1"),
+        "nothing is scraped of job brokers",
     ),
     (prometheus.rules, (), rules("ok", "ok"), rules("ok", "err"), "rule-1: err"),
     (prometheus.rules, (), rules("ok"), rules(), "the workspace has no rules"),
