@@ -8,13 +8,31 @@ from tests.account.assumptions import COMMANDS, DEPLOYMENT, PAGE, assumptions, c
 from tests.account.test_preflight import elsewhere
 
 UNCERTAIN = (
-    *("path-override", "host-without-sni", "messages-are-encrypted", "global-lag-dimensions"),
+    *("path-override", "host-without-sni", "messages-are-encrypted", "publishers-name-the-account"),
+    "global-lag-dimensions",
     *("controller-metrics", "throttled-requests-logged", "private-domain-takes-time", "pod-identity-delay"),
     *("network-policy-switch", "nodes-before-cluster", "idle-vpc-link", "strict-desync", "versions-on-offer"),
     *("database-on-offer", "autoscaler-chart", "replaced-vpc-link", "secrets-provider-committed"),
     "metrics-exist",
 )
 """What the public sources about AWS leave open or contradict each other about."""
+
+ABOUT_THE_ACCOUNT = {
+    "who asks, and what the account lets them do": {
+        *("identity", "permissions", "session-duration", "regions", "endpoint"),
+    },
+    "quotas, compared with what the stack needs beside what others use": {
+        *("vpcs", "elastic-ips", "interface-endpoints", "security-group-rules", "load-balancer-targets"),
+        *("lambda-concurrency", "alarms", "prometheus-rules", "roles", "log-policies"),
+    },
+    "names that somebody else may have": {"cluster-name", "database-name", "log-groups", "login-domain"},
+    "what `bootstrap` or an administrator prepares": {
+        *("state-bucket", "state-key", "pipeline-roles", "api-logs-role", "permissions-boundary"),
+        *("spot-role", "shield", "hosted-zone", "validation-record", "existing-endpoints"),
+    },
+}
+"""Why a check of the preflight is about the account's state, and not about what is taken for granted about
+AWS → its checks."""
 
 ROWS = [row for rows in assumptions().values() for row in rows]
 
@@ -42,6 +60,12 @@ def test_checks_of_the_rows_exist() -> None:
 def test_every_check_of_a_deployed_stack_settles_an_assumption() -> None:
     settled = {name for row in ROWS for name in row.checks.get("verify", ())}
     assert sorted({*checks("verify")} - settled) == []
+
+
+def test_every_check_of_an_account_settles_an_assumption_or_is_about_the_account() -> None:
+    settled = {name for row in ROWS for name in row.checks.get("preflight", ())}
+    listed = [name for names in ABOUT_THE_ACCOUNT.values() for name in names]
+    assert sorted({*checks("preflight"), *elsewhere()}) == sorted([*settled, *listed])
 
 
 def test_page_is_current() -> None:
