@@ -24,6 +24,8 @@ import pytest
 import yaml
 
 from account import prepared
+from account.question import no_clients
+from account.verify import questions as verify
 from sandbox.aws.account import (
     ALIAS,
     BUCKET,
@@ -38,6 +40,7 @@ from sandbox.aws.store import ACCOUNT, Row, Store
 from sandbox.folder import DIRECTORY_VARIABLE
 from sandbox.tools import tool
 from tests.account.bootstrap import ATTACHMENT, INLINE, KEY_ID, REGION, VERSIONING, existing, key, own
+from tests.account.deployed import deployed
 from tests.engine.aws_endpoint import served
 from tests.engine.project import CHEAPER, Project
 from tests.functions.records import MOTO
@@ -267,13 +270,26 @@ def test_deployed_stack_is_asked_in_its_cluster_and_by_a_second_preview(walk: Wa
         "pod-identities": ("unknown", "no pod with a Pod Identity association runs"),
         "scaled-objects": ("fail", "KEDA can't scale trading/.*"),
         "network-policies": ("fail", ".*nothing enforces .*trading/default-deny.*"),
+        "closed-ports": ("unknown", "no pod of trading is ready"),
     }
+    of_cluster = {
+        item.check.partition(" ")[0]
+        for item in verify.questions(deployed("small"), no_clients)
+        if item.service == "kubernetes"
+    }
+    assert set(asked) == of_cluster, "each check of a cluster gets its answer from the sandbox's cluster"
     for check, (status, text) in asked.items():
         item = found[f"{check} {REGION}"]
         assert (item["status"], bool(re.search(text, item["found"]))) == (status, True), item
     # moto is asked about everything else, and has nothing of the stack.
     assert "DBClusterNotFoundFault" in found[f"database {REGION}"]["found"]
     assert [check for check, item in found.items() if item["status"] == "pass"] == ["second-preview"]
+    # Nothing answers HTTP under the stack's names.
+    over_http = {
+        item.check for item in verify.questions(deployed("small"), no_clients) if item.service == "https"
+    }
+    assert {"page", "stranger", "forged-subject", f"direct {REGION}"} <= over_http
+    assert {found[check]["status"] for check in over_http} == {"unknown"}
     assert len(found) > 40
 
 
