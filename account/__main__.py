@@ -55,8 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         resources = _resources(options.stack, getattr(options, "preview", None))
         if options.command == "preflight":
             return _preflight(options.stack, resources, options.json)
-        stack = _stack(options.stack, resources, None)
-        found = deployer(resources, {*asked(stack), *verify.asked(stack)})
+        found = generated(_stack(options.stack, resources, None))
     except EngineError as error:
         print(f"error: {error}: {error.answer.remedy}", file=sys.stderr)
         return 2
@@ -153,8 +152,18 @@ def _document(name: str) -> Any:
     return yaml.safe_load(stack_path(Path(), name).read_text())
 
 
+def generated(stack: Stack) -> Deployer:
+    """The permissions of the stack's roles. Only the role that deploys asks the account, before and after a
+    deployment.
+
+    Raises:
+        PolicyError, UnknownTypeError, UnknownActionError: as `account.policy.deployer`.
+    """
+    return deployer(stack.resources, {*asked(stack), *verify.asked(stack)})
+
+
 def as_json(found: Deployer) -> dict[str, object]:
-    """The policies, and what they allow for all resources."""
+    """The policies, and what they don't limit to the stack's own resources."""
     return {
         "policies": found.policies,
         "sizes": found.sizes,
@@ -173,8 +182,8 @@ def lines(found: Deployer) -> Iterator[str]:
     for item in found.unlimited:
         reasons[item.reason].append(item.action)
     yield (
-        f"# {len(found.actions)} actions. {len(found.unlimited)} of those that write are allowed for all "
-        "resources (in the stack's regions, where the service has regions):"
+        f"# {len(found.actions)} actions. {len(found.unlimited)} of those that write or return data aren't "
+        "limited to the stack's own resources (but to its regions, where the service has regions):"
     )
     yield from (f"#   {reason}: {', '.join(actions)}" for reason, actions in sorted(reasons.items()))
 

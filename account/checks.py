@@ -563,10 +563,11 @@ def session_duration(iam: Client, role: str | None, seconds: int) -> Answer:
 def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, Any]]) -> Answer:
     """The role that deploys may do what the generated policies allow."""
     denied: list[str] = []
-    for statement in statements:
+    allowing = [statement for statement in statements if statement["Effect"] == "Allow"]
+    for statement in allowing:
         context = [
-            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": listed(value)[:1]}
-            for key, value in statement.get("Condition", {}).get("StringEquals", {}).items()
+            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
+            for key, value in _fulfilled(statement.get("Condition", {})).items()
         ]
         resource = statement["Resource"][0].replace("*", "x") if statement["Resource"] != ["*"] else "*"
         actions = statement["Action"]
@@ -584,12 +585,20 @@ def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, A
                 )
                 if item["EvalDecision"] != "allowed"
             ]
-    count = sum(len(statement["Action"]) for statement in statements)
+    count = sum(len(statement["Action"]) for statement in allowing)
     return judged(
         [f"{len(denied)} of {count} actions are denied: {some(denied, 5)}"] if denied else [],
         f"{count} actions are allowed",
         "attach the policies that `make deployer-policy` prints",
     )
+
+
+def _fulfilled(condition: Mapping[str, Any]) -> dict[str, str]:
+    """Keys and values of a request that fulfils a condition of the generated policies: those that it equals,
+    and any value for a key that must be there."""
+    present = {key: "any" for key, absent in condition.get("Null", {}).items() if absent == "false"}
+    equal = condition.get("StringEquals", {})
+    return {**present, **{key: str(listed(value)[0]) for key, value in equal.items()}}
 
 
 def state_key(kms: Client, key: str) -> Answer:

@@ -23,9 +23,14 @@ Json = dict[str, Any]
 TAG = "platform"
 """Key of the tag that all resources of a stack carry."""
 
-_CREATES = ("Create", "Tag", "Untag", "AddTags", "RemoveTags", "Allocate", "Request", "Import", "Copy")
+_CREATES = ("Create", "Allocate", "Request", "Import", "Copy")
+_UNTAGS = ("Untag", "RemoveTags", "DeleteTags")
 _READS = ("Read", "List")
 _WRITES = ("Write", "Permissions management")
+_SHARED = "other stacks of the account have the same automatic names"
+_RESOURCE_TAG = f"aws:ResourceTag/{TAG}"
+_REQUEST_TAG = f"aws:RequestTag/{TAG}"
+_TAG_KEYS = "aws:TagKeys"
 _EMPTY: Json = {"Version": "2012-10-17", "Statement": []}
 _PLACEHOLDER = re.compile(r"\$\{[^}]+\}")
 
@@ -36,7 +41,7 @@ class PolicyError(Exception):
 
 @dataclass(frozen=True)
 class Unlimited:
-    """A writing action that the policies allow for all resources, and why."""
+    """An action that writes or returns data, which the policies can't limit to the stack's own resources."""
 
     action: str
     reason: str
@@ -49,13 +54,13 @@ class Deployer:
     policies: Sequence[Json]
     """Documents of managed policies, each within IAM's limit."""
     unlimited: Sequence[Unlimited]
-    """What could be limited neither by names nor by tags."""
+    """What could be limited neither by tags nor by names that only this stack has."""
     actions: Sequence[str]
     """All actions."""
     reads: Sequence[Json] = ()
-    """Documents with those of the actions that only read configurations, for a role that previews."""
+    """Documents with what the resources need and only reads configurations, for a role that previews."""
     sensitive: Sequence[Json] = ()
-    """Documents with the reading actions that return data, which a refresh needs in addition."""
+    """Documents with what the resources need and returns data, which a refresh needs in addition."""
 
     @property
     def sizes(self) -> list[int]:
@@ -85,6 +90,7 @@ class _Scope:
     resources: tuple[str, ...] = ("*",)
     condition: str = ""
     """The condition as JSON, or an empty string."""
+    effect: str = "Allow"
 
 
 def deployer(resources: Sequence[State], also: Iterable[str] = ()) -> Deployer:
@@ -95,7 +101,8 @@ def deployer(resources: Sequence[State], also: Iterable[str] = ()) -> Deployer:
 
     Args:
         resources: the stack's resources, as from `report.planned.planned`.
-        also: further actions that read, such as those of the preflight.
+        also: further actions that the role that deploys needs, such as those of the preflight. Roles that
+            preview or refresh don't get them.
 
     Raises:
         PolicyError: the policies exceed the quota of managed policies of a role, or the stack's roles have
@@ -103,31 +110,37 @@ def deployer(resources: Sequence[State], also: Iterable[str] = ()) -> Deployer:
         UnknownTypeError, UnknownActionError: as `account.permissions.needed`.
     """
     stack = _stack(resources)
-    actions = {*needed(item["type"] for item in resources), *also}
+    own = set(needed(item["type"] for item in resources))
     if stack.boundary:
         # What the boundary limits could otherwise free itself.
-        actions.discard("iam:DeleteRolePermissionsBoundary")
+        own.discard("iam:DeleteRolePermissionsBoundary")
+    actions = sorted({*own, *also})
     scopes: dict[_Scope, list[str]] = defaultdict(list)
     unlimited: list[Unlimited] = []
-    for name in sorted(actions):
-        scope, reason = _scope(name, stack)
-        scopes[scope].append(name)
+    for name in actions:
+        found, reason = _scopes(name, stack)
+        for scope in found:
+            scopes[scope].append(name)
         if reason:
             unlimited.append(Unlimited(name, reason))
-    policies = list(_packed(sorted(scopes.items())))
+    refused = (_foreign(stack), _refused(scopes, actions))
+    policies = list(_packed([*sorted(_merged(scopes, stack)), refused]))
     if len(policies) > MANAGED_POLICIES:
         raise PolicyError(
             f"the deployer needs {len(policies)} managed policies of {MANAGED_POLICY_LENGTH} characters, "
             f"but a role accepts only {MANAGED_POLICIES} by default: request a higher quota from AWS"
         )
-    reading = {scope: [name for name in names if _only_reads(name)] for scope, names in scopes.items()}
+    reading = {
+        scope: [it for it in names if it in own and _only_reads(it)] for scope, names in scopes.items()
+    }
     sensitive = {
-        scope: [name for name in names if name in data()["sensitive"]] for scope, names in scopes.items()
+        scope: [it for it in names if it in own and it in data()["sensitive"]]
+        for scope, names in scopes.items()
     }
     return Deployer(
         policies,
         unlimited,
-        sorted(actions),
+        actions,
         reads=list(_packed(sorted(reading.items()))),
         sensitive=list(_packed(sorted(sensitive.items()))),
     )
@@ -147,25 +160,145 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _scope(name: str, stack: _Stack) -> tuple[_Scope, str]:
-    """The scope of an action, and why it is unlimited; an empty reason if it is limited or only reads."""
+def _scopes(name: str, stack: _Stack) -> tuple[list[_Scope], str]:
+    """The scopes of an action, and why they aren't limited to the stack's own resources; an empty reason if
+    they are, or if the action only reads."""
     if name == "iam:PassRole":
         condition = {"StringEquals": {"iam:PassedToService": list(stack.services)}}
-        return _Scope(_arns(["iam:role"], stack), compact(condition)), ""
+        return [_Scope(_arns(["iam:role"], stack), compact(condition))], _shared(["iam:role"], stack)
     if name == "iam:CreateServiceLinkedRole":
-        return _Scope(("arn:aws:iam::*:role/aws-service-role/*",)), ""
+        return [_Scope(("arn:aws:iam::*:role/aws-service-role/*",))], ""
     action = authorization.actions().get(name.lower())
     if action is None:
-        return _region_scope([], stack), "it is newer than the reference of what actions accept"
+        return [_region_scope([], stack)], "it is newer than the reference of what actions accept"
     if _only_reads(name):
-        return _Scope(), ""  # requests that list resources accept no names of single ones
+        return [_Scope()], ""  # requests that list resources accept no names of single ones
     types = [kind for kind in action.resources if kind not in data()["unused"]]
-    arns = _arns(types, stack)
-    conditions = {**_tag_condition(action, types, stack), **_boundary_condition(name, stack)}
-    if arns or conditions:
-        condition = compact({"StringEquals": conditions}) if conditions else ""
-        return _Scope(arns or ("*",), condition), ""
-    return _region_scope(action.resources, stack), _reason(action, types, stack)
+    if action.level == "Tagging":
+        return _tagging(action, types, stack)
+    tagged, others = _by_tags(action, types, stack)
+    arns = _arns(others, stack)
+    if others and not arns:
+        return [_region_scope(action.resources, stack)], _reason(others, stack)
+    bounded = _boundary_condition(name, stack)
+    found: list[_Scope] = []
+    if tagged:
+        # A request is allowed if it is for each of its resources (IAM User Guide, "Policy evaluation logic").
+        found.append(_limited(_arns(tagged, stack), {_RESOURCE_TAG: stack.platform, **bounded}))
+    if others:
+        found.append(_limited(arns, bounded))
+    if not types:
+        return [_region_scope(action.resources, stack)], "AWS can't limit it to resources"
+    return found, _shared([kind for kind in others if not _has_tags(kind)], stack)
+
+
+def _limited(arns: tuple[str, ...], conditions: Mapping[str, str]) -> _Scope:
+    return _Scope(arns or ("*",), compact({"StringEquals": conditions}) if conditions else "")
+
+
+def _tagging(action: authorization.Action, types: Sequence[str], stack: _Stack) -> tuple[list[_Scope], str]:
+    """The scopes of an action that tags: resources that have the stack's tag, and new ones that get it.
+
+    Whoever could give the tag to other resources, or take it away, would not be limited by it (IAM User
+    Guide, "Controlling access to AWS resources using tags", read 2026-11-27). A service asks for the
+    permission also when it creates a resource with tags, and few say in a condition key that it does.
+    """
+    arns = _arns([kind for kind in types if kind in stack.names], stack)
+    removes = action.name.partition(":")[2].startswith(_UNTAGS)
+    accepted = (_TAG_KEYS if removes else "aws:RequestTag/${TagKey}") in action.conditions
+    if not accepted or not any(map(_has_tags, types)):
+        return [_limited(arns, {}) if arns else _region_scope(action.resources, stack)], (
+            _reason(types, stack)
+            if not arns
+            else _shared([kind for kind in types if kind in stack.names], stack)
+        )
+    own = {_RESOURCE_TAG: stack.platform}
+    if removes:
+        # `ForAllValues` holds without any key, as when EC2 removes all tags of a resource.
+        keys: Json = {"ForAllValues:StringNotEquals": {_TAG_KEYS: [TAG]}, "Null": {_TAG_KEYS: "false"}}
+        return [_Scope(condition=compact({"StringEquals": own, **keys}))], ""
+    existing = {"StringEquals": own, "StringEqualsIfExists": {_REQUEST_TAG: stack.platform}}
+    new: Json = {"StringEquals": {_REQUEST_TAG: stack.platform}}
+    found = [_Scope(condition=compact(existing))]
+    creating = f"{action.name.partition(':')[0]}:CreateAction"
+    if creating in action.conditions:
+        later = [kind for kind in data()["tagged_later"] if kind in types]
+        if later:
+            found.append(_Scope(tuple(map(_every, later)), compact(new)))
+        new["Null"] = {creating: "false"}
+    return [*found, _Scope(condition=compact(new))], ""
+
+
+def _merged(scopes: Mapping[_Scope, Sequence[str]], stack: _Stack) -> list[tuple[_Scope, list[str]]]:
+    """The scopes with fewer statements: those of a service with the same condition become one, as long as no
+    action gets a resource that it accepts and isn't scoped to. Actions ignore resources of other types."""
+    merged: list[tuple[_Scope, dict[str, tuple[str, ...]]]] = []
+    for scope, names in sorted(scopes.items()):
+        own = dict.fromkeys(names, scope.resources)
+        service = scope.resources[0].split(":")[2:3]
+        for at, (other, theirs) in enumerate(merged):
+            resources = {*other.resources, *scope.resources}
+            if (
+                (other.condition, other.resources[0].split(":")[2:3]) == (scope.condition, service)
+                and not own.keys() & theirs.keys()
+                and all(
+                    resources & _accepted(name, stack) <= {*kept} for name, kept in {**own, **theirs}.items()
+                )
+            ):
+                wider = _Scope(tuple(sorted(resources)), scope.condition)
+                merged[at] = (wider, {**theirs, **own})
+                break
+        else:
+            merged.append((scope, own))
+    return [(scope, sorted(own)) for scope, own in merged]
+
+
+def _accepted(name: str, stack: _Stack) -> set[str]:
+    """The ARNs of the stack that an action accepts."""
+    action = authorization.actions().get(name.lower())
+    return {arn for kind in (action.resources if action else ()) for arn in _arns([kind], stack)}
+
+
+def _foreign(stack: _Stack) -> _Scope:
+    """What has the tag of another stack. Not all actions can be limited to what has the stack's own: some
+    create, and some also need resources without the tag."""
+    condition = {"StringNotEquals": {_RESOURCE_TAG: stack.platform}, "Null": {_RESOURCE_TAG: "false"}}
+    return _Scope(condition=compact(condition), effect="Deny")
+
+
+def _refused(scopes: Mapping[_Scope, Sequence[str]], actions: Sequence[str]) -> list[str]:
+    """Patterns of the actions that are refused for what has the tag of another stack: those that write, and
+    that aren't already limited to the stack's own tag.
+
+    The patterns have the first word of the actions, because a policy is too small for all names.
+    """
+    loose = {
+        name
+        for scope, names in scopes.items()
+        for name in names
+        if f'"StringEquals":{{"{_RESOURCE_TAG}"' not in scope.condition and _could_be_foreign(name)
+    }
+    kept = [name for name in actions if name not in loose and not _could_be_foreign(name)]
+    patterns: dict[str, list[str]] = defaultdict(list)
+    for name in loose:
+        patterns[re.sub(r":([A-Z]?[a-z]+|[A-Z]+).*", r":\1*", name)].append(name)
+    return sorted(
+        item
+        for pattern, names in patterns.items()
+        for item in (names if any(fnmatchcase(it, pattern) for it in kept) else [pattern])
+    )
+
+
+def _could_be_foreign(name: str) -> bool:
+    """Whether an action writes, and AWS knows the tags of what it writes."""
+    if name in data()["untagged"] or _only_reads(name):
+        return False
+    action = authorization.actions().get(name.lower())
+    return action is None or any(map(_has_tags, action.resources))
+
+
+def _has_tags(kind: str) -> bool:
+    return authorization.resource_types()[kind].has_tags
 
 
 def _arns(types: Iterable[str], stack: _Stack) -> tuple[str, ...]:
@@ -185,6 +318,11 @@ def _arns(types: Iterable[str], stack: _Stack) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def _every(kind: str) -> str:
+    """The ARN that covers all resources of a type."""
+    return _PLACEHOLDER.sub("*", authorization.resource_types()[kind].arn.replace("${Partition}", "aws"))
+
+
 def _boundary_condition(name: str, stack: _Stack) -> dict[str, str]:
     """The condition that gives permissions only to roles with the stack's permissions boundary."""
     if not stack.boundary or name not in data()["bounded"]:
@@ -192,16 +330,15 @@ def _boundary_condition(name: str, stack: _Stack) -> dict[str, str]:
     return {"iam:PermissionsBoundary": stack.boundary}
 
 
-def _tag_condition(action: authorization.Action, types: Sequence[str], stack: _Stack) -> dict[str, str]:
-    """The condition that limits an action to the platform's resources, if there is one."""
-    verb = action.name.partition(":")[2]
-    creates = verb.startswith(_CREATES) and action.name not in data()["existing"]
-    if creates or action.level not in _WRITES or action.name in data()["untagged"] or not types:
-        return {}
-    for name in types:
-        if data()["tagged"].get(name) not in stack.types or not authorization.resource_types()[name].has_tags:
-            return {}
-    return {f"aws:ResourceTag/{TAG}": stack.platform}
+def _by_tags(
+    action: authorization.Action, types: Sequence[str], stack: _Stack
+) -> tuple[list[str], list[str]]:
+    """An action's resource types: those whose resources must have the stack's tag, and the others."""
+    creates = action.name.partition(":")[2].startswith(_CREATES) and action.name not in data()["existing"]
+    if creates or action.name in data()["creating"]:
+        return [], [*types]
+    tagged = [kind for kind in types if data()["tagged"].get(kind) in stack.types]
+    return tagged, [kind for kind in types if kind not in tagged]
 
 
 def _region_scope(types: Sequence[str], stack: _Stack) -> _Scope:
@@ -212,14 +349,18 @@ def _region_scope(types: Sequence[str], stack: _Stack) -> _Scope:
     return _Scope()
 
 
-def _reason(action: authorization.Action, types: Sequence[str], stack: _Stack) -> str:
-    if action.name in data()["untagged"]:
-        return str(data()["untagged"][action.name])
+def _reason(types: Sequence[str], stack: _Stack) -> str:
     lacking = [name for name in types if name not in stack.names]
     if not lacking:
         return "AWS can't limit it to resources"
     shown = [*lacking[:3], f"{len(lacking) - 3} others"] if len(lacking) > 4 else lacking
     return f"the platform doesn't choose the names of {', '.join(shown)}"
+
+
+def _shared(types: Iterable[str], stack: _Stack) -> str:
+    """Why names don't limit an action to the stack's own resources: automatic names lack the environment."""
+    patterns = {pattern for kind in types for pattern in stack.names[kind]}
+    return _SHARED if any(stack.platform not in pattern for pattern in patterns) else ""
 
 
 def _packed(scopes: Iterable[tuple[_Scope, list[str]]]) -> Iterator[Json]:
@@ -252,7 +393,7 @@ def _fitting(policy: Json, scope: _Scope, actions: Sequence[str]) -> int:
 
 
 def _statement(scope: _Scope, actions: Sequence[str]) -> Json:
-    statement: Json = {"Effect": "Allow", "Action": list(actions), "Resource": list(scope.resources)}
+    statement: Json = {"Effect": scope.effect, "Action": list(actions), "Resource": list(scope.resources)}
     if scope.condition:
         statement["Condition"] = json.loads(scope.condition)
     return statement

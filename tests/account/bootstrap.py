@@ -12,11 +12,11 @@ from typing import Any
 from unittest import mock
 
 from account import prepared
-from account.__main__ import as_json
-from account.policy import deployer
+from account.__main__ import as_json, generated
 from sandbox import sdk_schema
 from sandbox.aws.account import ALIAS, BUCKET, BUCKET_POLICY, KEY, POLICY, ROLE, Account, Values
 from sandbox.aws.store import ACCOUNT, Row
+from tests.account.deployed import deployed as deployed_stack
 from tests.policy.scans import fixture_state
 from tests.unit.harness import ROOT, Graph, config_of, deploy, encoded
 
@@ -103,7 +103,7 @@ def own() -> list[Row]:
 @functools.cache
 def policies(stack: str = "full") -> str:
     """The file of a stack's roles, as `make deployer-policy` writes it."""
-    return json.dumps(as_json(deployer(fixture_state(stack))))
+    return json.dumps(as_json(generated(deployed_stack(stack, fixture_state(stack)))))
 
 
 @functools.cache

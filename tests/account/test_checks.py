@@ -17,6 +17,7 @@ from tests.account.cases import Case, Json, ask, new_client
 
 OPTED_IN = {"Aurora": True, "DynamoDB": True}
 STATEMENT = {
+    "Effect": "Allow",
     "Action": ["ec2:CreateVpc", "ec2:DeleteVpc"],
     "Resource": ["*"],
     "Condition": {"StringEquals": {"aws:RequestedRegion": ["us-east-1", "eu-west-1"]}},
@@ -620,7 +621,7 @@ CASES = [
     Case(
         checks.permissions,
         "iam",
-        ("arn:aws:iam::123456789012:role/deploy", [STATEMENT]),
+        ("arn:aws:iam::123456789012:role/deploy", [STATEMENT, {**STATEMENT, "Effect": "Deny"}]),
         ["simulate_principal_policy"],
         [simulated("allowed", "allowed")],
         [simulated("allowed", "implicitDeny")],
@@ -798,3 +799,24 @@ def test_answer_in_an_unexpected_form_is_unknown() -> None:
     answer = question.answer(new_client("ec2"))
     assert (answer.status, answer.remedy) == ("unknown", "check by hand")
     assert "unexpected form: IndexError" in answer.found
+
+
+def test_permissions_are_asked_for_a_request_that_fulfils_the_conditions() -> None:
+    condition = {
+        "StringEquals": {"aws:RequestTag/platform": "trading-dev"},
+        "Null": {"ec2:CreateAction": "false"},
+    }
+    statement = {"Effect": "Allow", "Action": ["ec2:CreateTags"], "Resource": ["*"], "Condition": condition}
+    iam = new_client("iam")
+    expected: dict[str, Any] = {
+        "PolicySourceArn": "arn:aws:iam::123456789012:role/deploy",
+        "ActionNames": ["ec2:CreateTags"],
+        "ResourceArns": ["*"],
+        "ContextEntries": [
+            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
+            for key, value in (("ec2:CreateAction", "any"), ("aws:RequestTag/platform", "trading-dev"))
+        ],
+    }
+    with Stubber(iam) as stubber:
+        stubber.add_response("simulate_principal_policy", simulated("allowed", "allowed"), expected)
+        assert checks.permissions(iam, expected["PolicySourceArn"], [statement]).status == "pass"
