@@ -13,6 +13,7 @@ from account import prepared
 from bootstrap import adopted
 from bootstrap.adopted import adopting, identity_provider
 from bootstrap.state import StateBackend
+from bootstrap.workloads import STATE_KEYS
 from bootstrap.workloads import boundary as workloads_boundary
 from components.common.component import Component
 from components.common.iam import policy_document
@@ -193,6 +194,12 @@ def _state_access(state: StateBackend, kind: str, stack: str) -> list[dict[str, 
             "Action": ["kms:Decrypt", "kms:DescribeKey"],
             "Resource": state.secrets_key_arns[stack],
         },
+        {
+            "Effect": "Deny",
+            "Action": "kms:*",
+            "NotResource": [state.key_arn, state.secrets_key_arns[stack]],
+            "Condition": STATE_KEYS,
+        },
     ]
     if is_writer:
         statements.append(
@@ -230,6 +237,24 @@ def _boundary(account: str) -> list[dict[str, Any]]:
                 "iam:Update*",
             ],
             "Resource": own,
+        },
+        {
+            # The pipelines' only use of these keys. Their policies say which of the keys each may use.
+            "Sid": "NotTheKeysOfTheStates",
+            "Effect": "Deny",
+            "NotAction": ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
+            "Resource": "*",
+            "Condition": STATE_KEYS,
+        },
+        {
+            # Without its alias, a key would be an ordinary one.
+            "Sid": "NotTheirAliases",
+            "Effect": "Deny",
+            "Action": ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"],
+            "Resource": [
+                f"arn:aws:kms:*:{account}:{alias}"
+                for alias in (prepared.STATE_ALIAS, prepared.secrets_alias("*"))
+            ],
         },
         {
             "Sid": "OnlyLimitedRoles",

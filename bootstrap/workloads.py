@@ -20,6 +20,13 @@ import yaml
 
 from account import prepared
 
+STATE_KEYS = {
+    "ForAnyValue:StringLike": {"kms:ResourceAliases": [prepared.STATE_ALIAS, prepared.secrets_alias("*")]}
+}
+"""Condition of requests for the keys of the states and of their secrets, whatever tags these keys have. It
+applies to every operation on a KMS key (KMS Developer Guide, "AWS KMS condition keys",
+`kms:ResourceAliases`, read 2026-11-27)."""
+
 
 def boundary(account: str) -> list[dict[str, Any]]:
     """The statements of the boundary."""
@@ -34,6 +41,7 @@ def boundary(account: str) -> list[dict[str, Any]]:
             {"Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
         _allow("Observability"),
+        _allow("Images", f"arn:aws:ecr:*:{account}:repository/*"),
         _allow("Cluster"),
         _allow(
             "NodesOfTheCluster",
@@ -57,13 +65,7 @@ def boundary(account: str) -> list[dict[str, Any]]:
             "Effect": "Deny",
             "Action": actions("Keys"),
             "Resource": "*",
-            # The key applies to every operation on a KMS key (KMS Developer Guide, "AWS KMS condition keys",
-            # `kms:ResourceAliases`, read 2026-11-27).
-            "Condition": {
-                "ForAnyValue:StringLike": {
-                    "kms:ResourceAliases": [prepared.STATE_ALIAS, prepared.secrets_alias("*")]
-                }
-            },
+            "Condition": STATE_KEYS,
         },
     ]
 

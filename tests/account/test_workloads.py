@@ -18,7 +18,7 @@ from policy.rule import listed
 from settings.aws_limits import MANAGED_POLICY_LENGTH
 from tests.policy.evaluator import Request, allows
 from tests.policy.scans import fixture_state
-from tests.unit.harness import STACKS
+from tests.unit.harness import ROOT, STACKS
 from tests.unit.test_iam import parliament
 
 ACCOUNT = "123456789012"
@@ -77,6 +77,9 @@ UNUSED = {
     "xray:StartTraceRetrieval": "the chat shows no traces",
 }
 """What AWS's managed policies allow and no role of the platform uses, with the reason."""
+
+OF_REGISTRIES = {"ecr:CreateRepository"}
+"""What the registry's policy allows the nodes, and no policy of a role."""
 
 
 @functools.cache
@@ -183,9 +186,21 @@ def test_boundary_has_no_action_without_somebody_who_needs_it() -> None:
         for entry in found:
             assert entry["why"].endswith("."), sid
             for action in entry["actions"]:
-                assert any(needs(name, action) for name in entry["for"]), f"{sid}: nobody needs {action}"
+                assert action in OF_REGISTRIES or any(needs(name, action) for name in entry["for"]), (
+                    f"{sid}: nobody needs {action}"
+                )
             for name in entry["for"]:
                 assert any(needs(name, action) for action in entry["actions"]), f"{sid}: {name} needs none"
+
+
+def test_nodes_may_fill_a_cache_of_images() -> None:
+    """docs/configuration.md lets the registry's policy allow it. A boundary limits what such a policy grants
+    to a role (IAM User Guide, "Permissions boundaries for IAM entities", read 2026-11-27)."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for action in OF_REGISTRIES:
+        assert f"(`{action}`, in the registry's policy)" in text
+        assert allows(DOCUMENT, Request(action, f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/ghcr/a/b"))
+        assert not allows(DOCUMENT, Request(action, "arn:aws:ecr:us-east-1:210987654321:repository/ghcr/a"))
 
 
 @pytest.mark.parametrize(
