@@ -198,3 +198,34 @@ def reachable(stack: str) -> frozenset[str]:
     used = {item["type"] for item in fixture_state(stack)}
     named = {kind for kind, owners in data()["named"].items() if used & {*owners}}
     return frozenset(named | {kind for kind, owner in data()["tagged"].items() if owner in used})
+
+
+PARTS = {
+    "dynamodb:index",
+    "elasticache:cluster",
+    "lambda:function alias",
+    "lambda:function version",
+    "logs:log-stream",
+}
+"""Parts of resources, which have no tags of their own or get them from AWS."""
+
+
+def test_every_type_with_automatic_names_is_limited_by_tags() -> None:
+    automatic = {kind for kind, found in names("full").items() if any(OTHERS[0] not in it for it in found)}
+    assert len(automatic) > 20
+    assert {kind for kind in automatic if has_tags(kind)} - PARTS <= set(data()["tagged"])
+
+
+@every_stack
+def test_actions_on_existing_resources_need_the_tag(stack: str) -> None:
+    """Resources of others in the account have no tag of a stack, and may have such a name."""
+    unlimited = {item.action for item in of(stack).unlimited}
+    reached = {
+        (action.name, arn)
+        for action, kind, arn in requests(stack)
+        if kind in data()["tagged"] and kind in reachable(stack) and action.name not in unlimited
+        if action.name in data()["existing"] or not re.search(":(Create|Allocate|Request)", action.name)
+        if action.name not in (*data()["creating"], *data()["untagged"])
+        if allowed(stack, action.name, arn, **tags(None))
+    }
+    assert reached == set()
