@@ -56,10 +56,16 @@ def main(arguments: Sequence[str]) -> int:
         if options.command == "preflight":
             return _preflight(options.stack, resources, options.json)
         found = generated(_stack(options.stack, resources, None))
+        if options.out:
+            _write(options.out, json.dumps(as_json(found), indent=1))
+            counts = f"{len(found.policies)} policies for deployments, {len(found.reads)} for previews"
+            print(f"{options.out}: {counts}")
+            return 0
     except EngineError as error:
         print(f"error: {error}: {error.answer.remedy}", file=sys.stderr)
         return 2
     except (
+        OutputError,
         PlannedError,
         PolicyError,
         SettingsError,
@@ -69,14 +75,24 @@ def main(arguments: Sequence[str]) -> int:
     ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if options.out:
-        options.out.write_text(json.dumps(as_json(found), indent=1) + "\n")
-        print(
-            f"{options.out}: {len(found.policies)} policies for deployments, {len(found.reads)} for previews"
-        )
-        return 0
     print(json.dumps(as_json(found), indent=2) if options.json else "\n".join(lines(found)))
     return 0
+
+
+class OutputError(Exception):
+    """Raised if a file can't be written. The text names the path and the reason."""
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file, and creates the folders that it needs."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"--out: {path} can't be written ({error.strerror}): name a file in a folder in which you may "
+            "write"
+        ) from None
 
 
 def _guardrails(folder: Path | None) -> int:
@@ -86,10 +102,9 @@ def _guardrails(folder: Path | None) -> int:
     if folder is None:
         print(json.dumps(found, indent=2))
         return 0
-    folder.mkdir(parents=True, exist_ok=True)
     for name, document in found.items():
         path = folder / f"{name}.json"
-        path.write_text(compact(document) + "\n")
+        _write(path, compact(document))
         print(f"{path}: {len(compact(document))} characters")
     return 0
 

@@ -109,18 +109,15 @@ class Walk:
 
 
 def project(folder: Path) -> Path:
-    """A copy of the project: links, and files of its own where the commands write."""
+    """What a clone has: copies of the files in git, and no folders but theirs."""
     copy = folder / "project"
-    copy.mkdir()
-    for path in ROOT.iterdir():
-        if path.name.startswith(".") or path.name == "bootstrap":
-            continue
-        if path.name.startswith("Pulumi."):
-            shutil.copy(path, copy)
-        else:
-            (copy / path.name).symlink_to(path)
-    shutil.copytree(ROOT / "bootstrap", copy / "bootstrap", ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "bootstrap" / "deployer").mkdir(exist_ok=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
     return copy
 
 
