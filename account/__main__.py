@@ -125,7 +125,7 @@ def _preflight(name: str, resources: Sequence[State], is_json: bool) -> int:
     session: Any = boto3.Session()
 
     def clients(service: str, region: str) -> Any:
-        return session.client(service, region_name=region)
+        return None if service == "none" else session.client(service, region_name=region)
 
     stack = _stack(name, resources, caller(clients("sts", EDGE_REGION)))
     found = [

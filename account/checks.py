@@ -5,25 +5,34 @@ The names and forms of requests and responses are those of botocore's service mo
 
 from __future__ import annotations
 
+import ipaddress
+import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from account import dns
+from account import dns, prepared
 from account.hosted_zone import public_zones
-from account.question import Answer, Client, judged, pages, passed, some, unless
-from policy.rule import listed
+from account.question import Answer, Client, judged, pages, passed, unless
 from report.planned import AUTO_NAME
-from settings.aws_limits import ALARMS, LOG_POLICIES, UNSUPPORTED_LINK_ZONES
+from settings.aws_limits import ALARMS, LOG_POLICIES, UNSUPPORTED_ZONES
 
+ON_DEMAND_QUOTA = "L-1216C47A"
+"""Code of the quota "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances" in Service Quotas, in
+vCPUs. A new account has 5 (AWS CLI User Guide, "Service Quotas examples using AWS CLI",
+`get-aws-default-service-quota`, read 2026-11-27)."""
+SPOT_QUOTA = "L-34B43A08"
+"""Code of the quota "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests" in Service Quotas, in
+vCPUs (quota monitors in public repositories agree on it, read 2026-11-27; AWS's documents name only the
+quota)."""
+_STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
+"""Instance types that count for these quotas."""
 ROLES_QUOTA = "L-FE177D64"
 """Code of the quota "Roles per account" in Service Quotas (IAM User Guide, "IAM and AWS STS quotas")."""
 VPCS_QUOTA = "L-F678F1CE"
 """Code of the quota "VPCs per Region" in Service Quotas (VPC User Guide, "Amazon VPC quotas", whose link to
 Service Quotas has it)."""
-
-_SIMULATED = 50
-"""Actions in one request of `SimulatePrincipalPolicy`."""
 
 
 # -- the account and its regions -----------------------------------------------------------------------
@@ -53,24 +62,24 @@ def regions(ec2: Client, wanted: Sequence[str]) -> Answer:
 def zones(ec2: Client, wanted: Sequence[str]) -> Answer:
     """The zones exist, work, and have everything that the platform puts into each."""
     found = {item["ZoneName"]: item for item in ec2.describe_availability_zones()["AvailabilityZones"]}
-    problems = [
-        f"{name} doesn't exist"
-        if name not in found
-        else f"{name} is {found[name]['State']}"
-        if found[name]["State"] != "available"
-        else f"{name} is {found[name]['ZoneId']}, where API Gateway has no VPC links"
-        for name in wanted
-        if name not in found
-        or found[name]["State"] != "available"
-        or found[name]["ZoneId"] in UNSUPPORTED_LINK_ZONES
-    ]
+    problems: list[str] = []
+    for name in wanted:
+        if name not in found:
+            problems.append(f"{name} doesn't exist")
+        elif found[name]["State"] != "available":
+            problems.append(f"{name} is {found[name]['State']}")
+        elif lacking := _lacking(found[name]["ZoneId"]):
+            problems.append(f"{name} is {found[name]['ZoneId']}, which lacks {' and '.join(lacking)}")
     others = sorted(
-        name
-        for name, item in found.items()
-        if name not in wanted and item["ZoneId"] not in UNSUPPORTED_LINK_ZONES
+        name for name, item in found.items() if name not in wanted and not _lacking(item["ZoneId"])
     )
     text = ", ".join(f"{name} ({found[name]['ZoneId']})" for name in wanted if name in found)
     return judged(problems, text, f"name other zones in `regions`, such as {', '.join(others) or 'none'}")
+
+
+def _lacking(zone: str) -> list[str]:
+    """What the platform needs in each zone, and a zone doesn't have."""
+    return [service for service, zones in UNSUPPORTED_ZONES.items() if zone in zones]
 
 
 def hosted_zone(route53: Client, name: str) -> Answer:
@@ -157,6 +166,60 @@ def cache_node(elasticache: Client, name: str) -> Answer:
         return passed(name)
     return Answer(
         "unknown", f"{name} has no reservations, which is the only list", "look it up in the console"
+    )
+
+
+def instance_types(
+    ec2: Client, pools: Mapping[str, Mapping[str, Sequence[str]]], wanted: Sequence[str]
+) -> Answer:
+    """Each zone has an instance type for each node pool.
+
+    Args:
+        ec2: the client.
+        pools: name of a node pool → `category`, `arch` and the lowest `generation` of its instances.
+        wanted: the zones.
+    """
+    offered: dict[str, set[str]] = {zone: set() for zone in wanted}
+    for item in pages(
+        ec2,
+        "describe_instance_type_offerings",
+        "InstanceTypeOfferings",
+        LocationType="availability-zone",
+        Filters=[{"Name": "location", "Values": list(wanted)}],
+    ):
+        if item["Location"] in offered:
+            offered[item["Location"]].add(item["InstanceType"])
+    problems = [
+        f"{zone} has no instance type for the node pool {pool}"
+        for pool, needs in pools.items()
+        for zone, types in offered.items()
+        if not any(_suits(name, needs) for name in types)
+    ]
+    return judged(
+        problems, f"{len(pools)} node pools in {', '.join(wanted)}", "name other zones in `regions`"
+    )
+
+
+def _suits(name: str, needs: Mapping[str, Sequence[str]]) -> bool:
+    """Whether an instance type is one of a node pool's. A `g` after the generation stands for Graviton (EC2
+    User Guide, "Amazon EC2 instance type naming conventions", read 2026-11-27)."""
+    found = re.match(r"([a-z]+)(\d+)(g?)", name)
+    if not found:
+        return False
+    category, generation, graviton = found.groups()
+    return (
+        category in needs.get("category", (category,))
+        and ("arm64" if graviton else "amd64") in needs.get("arch", ("amd64", "arm64"))
+        and all(int(generation) > int(least) for least in needs.get("generation", ()))
+    )
+
+
+def broker_type(_: Client, name: str, region: str) -> Answer:
+    """The region has the type of the brokers, of which AWS has no list for programs."""
+    return Answer(
+        "unknown",
+        f"no API lists the broker types of {region}",
+        f"look for {name} in {region} on the pricing page of Amazon MSK, or in the console, *Create cluster*",
     )
 
 
@@ -297,6 +360,59 @@ def _increase(service: str, code: str, need: int) -> str:
         f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
         f"--desired-value {need}"
     )
+
+
+def vcpus(ec2: Client, quotas: Client, code: str, need: int, most: int, cluster: str) -> Answer:
+    """The region has room for the nodes' vCPUs, in addition to those of others.
+
+    Args:
+        ec2: the client.
+        quotas: a client of Service Quotas.
+        code: the quota of On-Demand or of Spot capacity.
+        need: vCPUs of all pods at their maximum.
+        most: the limits of the node pools, in vCPUs.
+        cluster: the cluster whose own nodes don't count.
+    """
+    quota = int(quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
+    is_spot = code == SPOT_QUOTA
+    others = sum(
+        item["CpuOptions"]["CoreCount"] * item["CpuOptions"]["ThreadsPerCore"]
+        for reservation in pages(ec2, "describe_instances", "Reservations")
+        for item in reservation["Instances"]
+        if item["State"]["Name"] in ("pending", "running")
+        and (item.get("InstanceLifecycle") == "spot") == is_spot
+        and _STANDARD.match(item["InstanceType"])
+        and {"Key": "eks:eks-cluster-name", "Value": cluster} not in item.get("Tags", [])
+    )
+    text = (
+        f"others use {others} of {quota} vCPUs, and the stack's pods need up to {need} (the node pools end "
+        f"at {most})"
+    )
+    if others + need <= quota:
+        return passed(text)
+    return Answer("fail", text, _increase("ec2", code, others + need))
+
+
+def interface_endpoints(quotas: Client, ec2: Client, vpc: str | None, need: int, platform: str) -> Answer:
+    """A VPC has room for the stack's interface endpoints, beside those that an existing VPC has.
+
+    Args:
+        quotas: the client of Service Quotas.
+        ec2: a client for the endpoints.
+        vpc: the id of an existing VPC; None for a new one.
+        need: the stack's endpoints.
+        platform: the tag of the stack's own endpoints.
+    """
+    code = "L-29B6F2EB"
+    quota = int(quotas.get_service_quota(ServiceCode="vpc", QuotaCode=code)["Quota"]["Value"])
+    ours = {"Key": "platform", "Value": platform}
+    filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "vpc-endpoint-type", "Values": ["Interface"]}]
+    found = pages(ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=filters) if vpc else ()
+    others = sum(ours not in item.get("Tags", []) for item in found)
+    text = f"others have {others} of {quota} interface endpoints per VPC, and the stack needs {need}"
+    if others + need <= quota:
+        return passed(text)
+    return Answer("fail", text, _increase("vpc", code, others + need))
 
 
 def named_quotas(quotas: Client, service: str, needs: Mapping[str, int]) -> Answer:
@@ -495,15 +611,26 @@ def login_domain(cognito: Client, domain: str, account: str) -> Answer:
     return Answer("fail", f"{domain} belongs to account {owner}", "choose another `domain.host`")
 
 
-def endpoint(eks: Client, name: str) -> Answer:
-    """The cluster's API can be reached from here, if the cluster exists: Kubernetes objects are deployed
-    through it."""
+def endpoint(eks: Client, name: str, networks: Sequence[str]) -> Answer:
+    """The cluster's API can be reached from here: Kubernetes objects are deployed through it.
+
+    Args:
+        eks: the client.
+        name: the cluster's name.
+        networks: the networks that may reach the public endpoint; none for a private one.
+    """
+    examples = [network for network in networks if _is_example(network)]
+    if examples:
+        return Answer(
+            "fail",
+            f"`cluster.publicAccessCidrs` has {', '.join(examples)}, which nobody has: it is an example of "
+            "documentation",
+            "set `cluster.publicAccessCidrs` to the network that you deploy from",
+        )
     found = unless("ResourceNotFoundException", lambda: eks.describe_cluster(name=name))
-    if found is None:
-        return passed(f"{name} doesn't exist yet")
-    host = found["cluster"].get("endpoint", "").removeprefix("https://")
+    host = found["cluster"].get("endpoint", "").removeprefix("https://") if found else ""
     if not host:
-        return passed(f"{name} has no endpoint yet")
+        return _future_endpoint(name, networks)
     try:
         dns.connect(host)
     except OSError as error:
@@ -513,6 +640,41 @@ def endpoint(eks: Client, name: str) -> Answer:
             "deploy from a network in `cluster.publicAccessCidrs`, or from the VPC of a private endpoint",
         )
     return passed(f"{host} accepts connections")
+
+
+def _future_endpoint(name: str, networks: Sequence[str]) -> Answer:
+    """Whether the endpoint of a cluster that doesn't exist yet will accept connections from here."""
+    if not networks:
+        return Answer(
+            "unknown",
+            f"{name} has no endpoint yet, and it will be private",
+            "deploy from its VPC, or from a network that is peered with it",
+        )
+    try:
+        address = ipaddress.ip_address(dns.public_address())
+    except (OSError, ValueError) as error:
+        return Answer(
+            "unknown",
+            f"{name} has no endpoint yet, and this machine's public address is unknown: {error}",
+            f"see that it is in {', '.join(networks)} (`cluster.publicAccessCidrs`)",
+        )
+    if any(address in ipaddress.ip_network(network) for network in networks):
+        return passed(f"{name} has no endpoint yet, and it will admit {address}")
+    return Answer(
+        "fail",
+        f"{name} has no endpoint yet, and {', '.join(networks)} doesn't contain {address}, from which the "
+        "internet sees this machine",
+        "add the address to `cluster.publicAccessCidrs`, or deploy from one of these networks",
+    )
+
+
+def _is_example(network: str) -> bool:
+    """Whether a network is in a block for documentation (RFC 5737)."""
+    found = ipaddress.ip_network(network)
+    return any(
+        found.version == 4 and found.subnet_of(ipaddress.IPv4Network(block))
+        for block in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+    )
 
 
 # -- settings of the account -----------------------------------------------------------------------------
@@ -536,104 +698,165 @@ def backup_opt_in(backup: Client) -> Answer:
     )
 
 
-def service_linked_role(iam: Client, name: str, service: str) -> Answer:
-    """The account has the service-linked role."""
-    found = unless("NoSuchEntity", lambda: iam.get_role(RoleName=name))
-    return judged(
-        [f"{name} doesn't exist"] if found is None else [],
-        name,
-        f"aws iam create-service-linked-role --aws-service-name {service}",
-    )
+def session_duration(iam: Client, role: str | None, is_pipeline: bool, seconds: int) -> Answer:
+    """The role of the pipelines allows sessions as long as they ask for.
 
-
-def session_duration(iam: Client, role: str | None, seconds: int) -> Answer:
-    """The role that deploys allows sessions as long as the pipelines ask for."""
+    Args:
+        iam: the client.
+        role: the role that is asked about; None if the caller has none.
+        is_pipeline: whether it is the pipelines' role. Another one needs no long session.
+        seconds: the duration that the pipelines ask for.
+    """
+    by_hand = f"see that the role AWS_DEPLOY_ROLE_ARN of the pipelines allows {seconds} seconds"
     if role is None:
-        return passed("the caller is no role")
-    found = iam.get_role(RoleName=role)["Role"].get("MaxSessionDuration", 3600)
-    if found < seconds:
-        return Answer(
-            "fail",
-            f"{role} allows sessions of {found} seconds, and the pipelines ask for {seconds}",
-            f"aws iam update-role --role-name {role} --max-session-duration {seconds}",
-        )
-    return passed(f"{role}: {found} seconds")
-
-
-def permissions(iam: Client, principal: str, statements: Sequence[Mapping[str, Any]]) -> Answer:
-    """The role that deploys may do what the generated policies allow."""
-    denied: list[str] = []
-    allowing = [statement for statement in statements if statement["Effect"] == "Allow"]
-    for statement in allowing:
-        context = [
-            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
-            for key, value in _fulfilled(statement.get("Condition", {})).items()
-        ]
-        resource = statement["Resource"][0].replace("*", "x") if statement["Resource"] != ["*"] else "*"
-        actions = statement["Action"]
-        for start in range(0, len(actions), _SIMULATED):
-            denied += [
-                item["EvalActionName"]
-                for item in pages(
-                    iam,
-                    "simulate_principal_policy",
-                    "EvaluationResults",
-                    PolicySourceArn=principal,
-                    ActionNames=actions[start : start + _SIMULATED],
-                    ResourceArns=[resource],
-                    ContextEntries=context,
-                )
-                if item["EvalDecision"] != "allowed"
-            ]
-    count = sum(len(statement["Action"]) for statement in allowing)
-    return judged(
-        [f"{len(denied)} of {count} actions are denied: {some(denied, 5)}"] if denied else [],
-        f"{count} actions are allowed",
-        "attach the policies that `make deployer-policy` prints",
-    )
-
-
-def _fulfilled(condition: Mapping[str, Any]) -> dict[str, str]:
-    """Keys and values of a request that fulfils a condition of the generated policies: those that it equals,
-    and any value for a key that must be there."""
-    present = {key: "any" for key, absent in condition.get("Null", {}).items() if absent == "false"}
-    equal = condition.get("StringEquals", {})
-    return {**present, **{key: str(listed(value)[0]) for key, value in equal.items()}}
+        return Answer("unknown", "the caller is no role, and the pipelines' role isn't known", by_hand)
+    response = unless("NoSuchEntity", lambda: iam.get_role(RoleName=role))
+    if response is None:
+        return Answer("fail" if is_pipeline else "unknown", f"{role} doesn't exist", "see `pipeline-roles`")
+    found = response["Role"].get("MaxSessionDuration", 3600)
+    if found >= seconds:
+        return passed(f"{role}: {found} seconds")
+    text = f"{role} allows sessions of {found} seconds, and the pipelines ask for {seconds}"
+    if not is_pipeline:
+        return Answer("unknown", text, by_hand)
+    return Answer("fail", text, f"aws iam update-role --role-name {role} --max-session-duration {seconds}")
 
 
 def state_key(kms: Client, key: str) -> Answer:
     """The key of the secrets provider works."""
-    state = kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+    found = unless("NotFoundException", lambda: kms.describe_key(KeyId=key))
+    if found is None:
+        return Answer(
+            "fail",
+            f"{key} doesn't exist in {kms.meta.region_name}",
+            "correct `secretsprovider` in the stack file, or deploy the project `bootstrap`",
+        )
+    state = found["KeyMetadata"]["KeyState"]
     return judged([] if state == "Enabled" else [f"{key} is {state}"], f"{key} is {state}", "enable the key")
 
 
+_BOOTSTRAP = "deploy the project `bootstrap`: docs/deployment.md has the commands"
+
+
 def state_bucket(s3: Client, name: str) -> Answer:
-    """The bucket with the states exists, and keeps their versions."""
-    remedy = "deploy the project `bootstrap`: docs/deployment.md has the commands"
+    """The bucket with the states exists, keeps their versions, encrypts them with a key of KMS, and refuses
+    the public and requests without TLS."""
     found = unless("NoSuchBucket", lambda: s3.get_bucket_versioning(Bucket=name))
     if found is None:
-        return Answer("fail", f"{name} doesn't exist", remedy)
+        return Answer("fail", f"{name} doesn't exist", _BOOTSTRAP)
     status = found.get("Status", "off")
     problems = [] if status == "Enabled" else [f"the versioning of {name} is {status}"]
-    return judged(problems, f"{name} keeps versions", remedy)
+    encryption = unless(
+        "ServerSideEncryptionConfigurationNotFoundError", lambda: s3.get_bucket_encryption(Bucket=name)
+    )
+    rules: Sequence[Any] = encryption["ServerSideEncryptionConfiguration"]["Rules"] if encryption else ()
+    kinds = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
+    if not any(str(kind).startswith("aws:kms") for kind in kinds):
+        problems.append(f"{name} isn't encrypted with a key of KMS")
+    block = unless("NoSuchPublicAccessBlockConfiguration", lambda: s3.get_public_access_block(Bucket=name))
+    flags: Mapping[str, bool] = block["PublicAccessBlockConfiguration"] if block else {}
+    if not (len(flags) == 4 and all(flags.values())):
+        problems.append(f"{name} doesn't block public access")
+    policy = unless("NoSuchBucketPolicy", lambda: s3.get_bucket_policy(Bucket=name))
+    if policy is None or not _demands_tls(json.loads(policy["Policy"])):
+        problems.append(f"{name} accepts requests without TLS")
+    return judged(problems, f"{name} keeps versions, encrypted and private", _BOOTSTRAP)
 
 
-def pipeline_roles(iam: Client, wanted: Mapping[str, int]) -> Answer:
-    """The roles of the pipelines exist, and allow their sessions.
+def _demands_tls(policy: Mapping[str, Any]) -> bool:
+    return any(
+        statement["Effect"] == "Deny"
+        and str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
+        for statement in policy["Statement"]
+    )
+
+
+def identity_provider(iam: Client, arn: str, audience: str) -> Answer:
+    """The account trusts the issuer of the pipelines' tokens, for their audience."""
+    found = unless("NoSuchEntity", lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn))
+    if found is None:
+        return Answer("fail", f"{arn} doesn't exist", _BOOTSTRAP)
+    has = audience in found.get("ClientIDList", ())
+    return judged([] if has else [f"{arn} lacks the audience {audience}"], arn, _BOOTSTRAP)
+
+
+def pipeline_roles(iam: Client, wanted: Mapping[str, tuple[int, Collection[str]]]) -> Answer:
+    """The roles of the pipelines exist, allow their sessions, and trust only their environment.
 
     Args:
         iam: the client.
-        wanted: name of a role → duration of its sessions, in seconds.
+        wanted: name of a role → duration of its sessions, in seconds, and the subjects of tokens that may
+            assume it.
     """
     problems: list[str] = []
-    for name, seconds in wanted.items():
+    for name, (seconds, subjects) in wanted.items():
         role = unless("NoSuchEntity", lambda name=name: iam.get_role(RoleName=name))
         if role is None:
             problems.append(f"{name} doesn't exist")
-        elif (found := role["Role"].get("MaxSessionDuration", 3600)) < seconds:
+            continue
+        if (found := role["Role"].get("MaxSessionDuration", 3600)) < seconds:
             problems.append(f"{name} allows sessions of {found} seconds, and the pipelines ask for {seconds}")
+        trusted = _subjects(role["Role"].get("AssumeRolePolicyDocument", {}))
+        if not trusted or not trusted <= set(subjects):
+            problems.append(
+                f"{name} trusts {', '.join(sorted(trusted)) or 'no pipeline'}, and not only "
+                f"{', '.join(sorted(subjects)) or 'a repository in policy/ours.yaml'}"
+            )
     return judged(
         problems, ", ".join(wanted), "add the stack to `stacks` of the project `bootstrap`, and deploy it"
+    )
+
+
+def _subjects(document: Any) -> set[str]:
+    """The subjects of tokens that a trust policy admits, and principals without a subject."""
+    # botocore decodes the document. Others, such as a stub, may leave it as text.
+    policy = json.loads(document) if isinstance(document, str) else document
+    found: set[str] = set()
+    for statement in policy.get("Statement", ()):
+        operators = statement.get("Condition", {}).values()
+        subjects = [
+            subject
+            for operator in operators
+            for key, values in operator.items()
+            if key == f"{prepared.ISSUER}:sub"
+            for subject in ([values] if isinstance(values, str) else values)
+        ]
+        found |= set(subjects) or {str(statement.get("Principal"))}
+    return found
+
+
+def linked_roles(iam: Client, services: Collection[str]) -> Answer:
+    """The account has the service-linked roles that the stack's services use."""
+    paths = {item["Path"] for item in pages(iam, "list_roles", "Roles", PathPrefix="/aws-service-role/")}
+    absent = [name for name in services if f"/aws-service-role/{name}/" not in paths]
+    return judged(
+        [f"{name} has no service-linked role" for name in absent],
+        f"{len(services)} service-linked roles",
+        f"{_BOOTSTRAP}, or run "
+        + "; ".join(f"aws iam create-service-linked-role --aws-service-name {name}" for name in absent),
+    )
+
+
+def disk_encryption(ec2: Client) -> Answer:
+    """New disks are encrypted, also those for which nobody asks for it."""
+    on = ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+    return judged([] if on else ["new disks aren't encrypted by default"], "on", _BOOTSTRAP)
+
+
+def cache_rules(ecr: Client, prefixes: Collection[str]) -> Answer:
+    """The pull through cache rules of the stack's mirrors exist."""
+    known = {
+        item["ecrRepositoryPrefix"]
+        for item in pages(ecr, "describe_pull_through_cache_rules", "pullThroughCacheRules")
+    }
+    absent = [name for name in prefixes if name not in known]
+    if not absent:
+        return passed(", ".join(sorted(prefixes)))
+    return Answer(
+        "unknown",
+        f"no rule has the prefix {' or '.join(absent)}, so that only images are there that somebody copied",
+        "add the prefix to `imageCache` of the project `bootstrap` and deploy it, or correct "
+        "`cluster.imageMirrors`",
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
+import urllib.request
 from pathlib import Path
 
 _SECONDS = 5
@@ -52,6 +53,19 @@ def connect(host: str, port: int = 443) -> None:
         OSError: the host doesn't accept it.
     """
     socket.create_connection((host, port), timeout=_SECONDS).close()
+
+
+def public_address() -> str:
+    """The address from which the internet sees this machine.
+
+    AWS's own service answers (EC2 User Guide, "Security group rules for different use cases", read
+    2026-11-27).
+
+    Raises:
+        OSError: it doesn't answer.
+    """
+    with urllib.request.urlopen("https://checkip.amazonaws.com", timeout=_SECONDS) as answer:
+        return str(answer.read(64), "ascii").strip()
 
 
 def _answer(name: str, kind: int, server: tuple[str, int] | None) -> bytes:

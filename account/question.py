@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -82,11 +83,16 @@ class Question:
     """What it asks others than the service, such as `HTTPS POST /oauth2/token`."""
     deployed: bool = False
     """Whether it is about resources of a deployed stack, which must exist."""
+    others: tuple[Client, ...] = ()
+    """The clients of other services that it asks."""
 
     def answer(self, client: Client) -> Answer:
         """Asks. An account that refuses the question, or can't be reached, leaves the answer unknown."""
         if hasattr(client, "meta"):
             client.meta.events.register("before-call", self._only_named)
+        for other in self.others:
+            service = other.meta.service_model.service_name
+            other.meta.events.register("before-call", functools.partial(self._only_also, service))
         try:
             return self.ask(client)
         except ClientError as error:
@@ -121,13 +127,20 @@ class Question:
 
     def _action(self, operation: str) -> str:
         """The IAM action of an operation, also of another service that the question asks."""
-        known = (action for action in asked(self) if action.endswith(f":{operation}"))
-        return next(known, f"{self.service}:{operation}")
+        if operation in self.operations:
+            return _action_of(self.service, operation)
+        known = (action for action in self.also if action.endswith(f":{operation}"))
+        return next(known, _action_of(self.service, operation))
 
     def _only_named(self, model: Any, **_: object) -> None:
         harmless = model.name.startswith(READS) or f"{self.service}:{model.name}" in EXCEPTIONS
         if model.name not in self.operations or not harmless:
             raise WritingError(f"{self.check} calls {self.service}:{model.name}, which it doesn't declare")
+
+    def _only_also(self, service: str, model: Any, **_: object) -> None:
+        action = _action_of(service, model.name)
+        if action not in self.also or not model.name.startswith(READS):
+            raise WritingError(f"{self.check} calls {action}, which it doesn't declare")
 
 
 def ask(
@@ -150,6 +163,7 @@ def ask(
         operations=(operations,) if isinstance(operations, str) else operations,
         ask=lambda client: function(client, *arguments),
         also=also,
+        others=tuple(_clients(arguments)),
     )
 
 
@@ -167,6 +181,15 @@ def unasked(check: str, needs: str, found: str, remedy: str) -> Question:
 
 def _unknown(_: Client, found: str, remedy: str) -> Answer:
     return Answer("unknown", found, remedy)
+
+
+def _clients(arguments: Iterable[object]) -> Iterator[Client]:
+    """The clients of boto3 among a check's arguments, also in mappings."""
+    for item in arguments:
+        if isinstance(item, Mapping):
+            yield from _clients(cast("Mapping[str, object]", item).values())
+        elif hasattr(item, "meta"):
+            yield item
 
 
 def passed(found: str) -> Answer:
@@ -211,6 +234,19 @@ _PREFIXES = {
     "service-quotas": "servicequotas",
 }
 """Service → prefix of its IAM actions, where they differ."""
+_ACTIONS = {
+    "budgets:DescribeBudget": "budgets:ViewBudget",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+}
+"""Operation → its IAM action, where they differ (Service Authorization Reference, "Actions, resources, and
+condition keys for Amazon S3" and "for AWS Budget Service", read 2026-11-27)."""
+
+
+def _action_of(service: str, operation: str) -> str:
+    """The IAM action of an operation."""
+    name = f"{_PREFIXES.get(service, service)}:{operation}"
+    return _ACTIONS.get(name, name)
 
 
 def actions(questions: Iterable[Question]) -> set[str]:
@@ -230,8 +266,7 @@ def asked(question: Question) -> list[str]:
     if question.service in OTHERS:
         own = [f"{OTHERS[question.service]} {name}" for name in question.operations]
     else:
-        prefix = _PREFIXES.get(question.service, question.service)
-        own = [f"{prefix}:{name}" for name in question.operations]
+        own = [_action_of(question.service, name) for name in question.operations]
     return [*own, *question.also]
 
 

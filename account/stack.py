@@ -30,11 +30,6 @@ class Caller:
         kind, _, rest = self.arn.rpartition(":")[2].partition("/")
         return rest.partition("/")[0] if kind == "assumed-role" else None
 
-    @property
-    def principal(self) -> str:
-        """The ARN whose policies decide. The session of a role has those of the role."""
-        return f"arn:aws:iam::{self.account}:role/{self.role}" if self.role else self.arn
-
 
 @dataclass(frozen=True)
 class Deployed:

@@ -11,6 +11,7 @@ A quota that AWS raises on request is called a default quota.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Literal
 
@@ -128,9 +129,15 @@ ECR_LAYERS_BUCKET = "prod-{region}-starport-layer-bucket"
 """S3 bucket in which Amazon ECR stores the layers of a region's private repositories (ECR User Guide, "Amazon
 ECR interface VPC endpoints")."""
 
-UNSUPPORTED_LINK_ZONES = frozenset({"use1-az3"})
-"""Ids of zones of the platform's regions in which API Gateway has no VPC links (API Gateway Developer Guide,
-"Set up VPC links V2 in API Gateway")."""
+UNSUPPORTED_ZONES: Mapping[str, frozenset[str]] = {
+    "VPC links of API Gateway": frozenset({"apne1-az3", "cac1-az3", "cac1-az4", "euw3-az2", "use1-az3"}),
+    "EKS's control plane": frozenset({"cac1-az3", "use1-az3"}),
+    "RDS Proxy": frozenset({"use1-az3"}),
+}
+"""What the platform needs in each zone → ids of the zones of the platform's regions that don't have it (API
+Gateway Developer Guide, "Set up VPC links V2 in API Gateway", whose table names the supported zones; EKS User
+Guide, "Amazon EKS networking requirements for VPC and subnets"; RDS User Guide, "Quotas and limitations for
+RDS Proxy"; read 2026-11-27)."""
 LEAST_ZONES = 2
 """Minimum number of zones for an ALB, a cluster, brokers and a DB subnet group (the user guides of ELB, EKS,
 MSK and RDS)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ def ask(case: Case, responses: Sequence[Response], deployed: bool = False) -> An
             if isinstance(response, str):
                 stub.add_client_error(operation, response)
             else:
-                stub.add_response(operation, dict(response))
+                stub.add_response(operation, copy.deepcopy(dict(response)))  # botocore decodes policies in it
         return question.answer(client)
 
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
 
-from account import checks, dns
-from account.preflight import secrets_key, secrets_provider
+from account import checks, dns, prepared
+from account.preflight import secrets_key, secrets_provider, secrets_region
 from account.question import Answer, Question, WritingError, exit_status, table
+from account.question import ask as build
 from account.stack import Caller
 from tests.account.cases import Case, Json, ask, new_client
 
 OPTED_IN = {"Aurora": True, "DynamoDB": True}
-STATEMENT = {
-    "Effect": "Allow",
-    "Action": ["ec2:CreateVpc", "ec2:DeleteVpc"],
-    "Resource": ["*"],
-    "Condition": {"StringEquals": {"aws:RequestedRegion": ["us-east-1", "eu-west-1"]}},
-}
 
 
 def zone(name: str, identifier: str, state: str = "available") -> Json:
@@ -55,6 +51,7 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[report
 
     monkeypatch.setattr(dns, "name_servers", name_servers)
     monkeypatch.setattr(dns, "connect", connect)
+    monkeypatch.setattr(dns, "public_address", lambda: "198.18.0.1")
 
 
 def parameter(name: str, kind: str = "dynamic", modifiable: bool = True) -> Json:
@@ -133,16 +130,6 @@ def runtime(name: str, end: datetime.datetime | None = None) -> Json:
     return {"RuntimeVersions": [{"VersionName": name, **({"DeprecationDate": end} if end else {})}]}
 
 
-def simulated(*decisions: str) -> Json:
-    names = ("ec2:CreateVpc", "ec2:DeleteVpc")
-    return {
-        "EvaluationResults": [
-            {"EvalActionName": name, "EvalDecision": decision}
-            for name, decision in zip(names, decisions, strict=True)
-        ]
-    }
-
-
 def endpoint(private: bool, *tags: Json) -> Json:
     return {
         "VpcEndpoints": [
@@ -154,6 +141,75 @@ def endpoint(private: bool, *tags: Json) -> Json:
             }
         ]
     }
+
+
+BUCKET = "trading-state-123456789012-us-east-1"
+SUBJECT = "repo:example/trading:environment:dev"
+
+
+def encrypted(kind: str) -> Json:
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": kind}}
+    return {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
+
+
+def blocked(value: bool) -> Json:
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    return {"PublicAccessBlockConfiguration": {**dict.fromkeys(names, True), names[0]: value}}
+
+
+def tls(secure: str) -> Json:
+    statement = {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": secure}}}
+    return {"Policy": json.dumps({"Statement": [statement]})}
+
+
+def trusted(seconds: int, *subjects: str) -> Json:
+    """A role that trusts GitHub's tokens with some subjects."""
+    condition = {"StringEquals": {f"{prepared.ISSUER}:sub": [*subjects]}} if subjects else {}
+    statement = {"Principal": {"Federated": prepared.ISSUER}, "Condition": condition}
+    document = json.dumps({"Statement": [statement]})
+    return role(MaxSessionDuration=seconds, AssumeRolePolicyDocument=document)
+
+
+def linked(service: str) -> Json:
+    return {**role()["Role"], "Path": f"/aws-service-role/{service}/"}
+
+
+def offerings(zone: str, *types: str) -> Json:
+    found = [{"InstanceType": name, "Location": zone} for name in types]
+    return {"InstanceTypeOfferings": found}
+
+
+def instances(*types: str, cluster: str = "other", life: str = "") -> Json:
+    """Running instances with two vCPUs each, and a stopped one."""
+    more = {"InstanceLifecycle": life} if life else {}
+    return {
+        "Reservations": [
+            {
+                "Instances": [
+                    {
+                        "InstanceType": name,
+                        "State": {"Name": state},
+                        "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2},
+                        "Tags": [{"Key": "eks:eks-cluster-name", "Value": cluster}],
+                        **more,
+                    }
+                    for name, state in (*((name, "running") for name in types), ("c5.large", "stopped"))
+                ]
+            }
+        ]
+    }
+
+
+def endpoints_of(others: int) -> Any:
+    """A client of EC2 for a VPC with endpoints of others, and one of the stack's own."""
+    client = new_client("ec2")
+    stub = Stubber(client)
+    ours = {"VpcEndpointId": "vpce-1", "Tags": [{"Key": "platform", "Value": "trading-prod"}]}
+    found = [ours, *({"VpcEndpointId": f"vpce-{number}"} for number in range(others))]
+    for _ in range(20):
+        stub.add_response("describe_vpc_endpoints", {"VpcEndpoints": found})
+    stub.activate()
+    return client
 
 
 CASES = [
@@ -206,7 +262,8 @@ CASES = [
                 ]
             }
         ],
-        "us-east-1a is use1-az3, where API Gateway has no VPC links; us-east-1b is impaired",
+        "us-east-1a is use1-az3, which lacks VPC links of API Gateway and EKS's control plane and RDS Proxy; "
+        "us-east-1b is impaired",
         "such as us-east-1c",
     ),
     Case(
@@ -246,7 +303,7 @@ CASES = [
     Case(
         checks.endpoint,
         "eks",
-        ("trading-prod-us-east-1",),
+        ("trading-prod-us-east-1", ["198.18.0.0/15"]),
         ["describe_cluster"],
         ["ResourceNotFoundException"],
         [{"cluster": {"endpoint": "https://unreachable.example.com"}}],
@@ -256,40 +313,187 @@ CASES = [
     Case(
         checks.endpoint,
         "eks",
-        ("trading-prod-us-east-1",),
+        ("trading-prod-us-east-1", ["198.18.0.0/15"]),
         ["describe_cluster"],
         [{"cluster": {"endpoint": "https://cluster.example.com"}}],
         [{"cluster": {"endpoint": "https://unreachable.example.com"}}],
         "can't be reached",
     ),
     Case(
+        checks.endpoint,
+        "eks",
+        ("trading-prod-us-east-1", ["198.18.7.0/24"]),
+        ["describe_cluster"],
+        [{"cluster": {"endpoint": "https://cluster.example.com"}}],
+        ["ResourceNotFoundException"],
+        "198.18.7.0/24 doesn't contain 198.18.0.1",
+        "add the address to `cluster.publicAccessCidrs`",
+    ),
+    Case(
+        checks.endpoint,
+        "eks",
+        ("trading-prod-us-east-1", []),
+        ["describe_cluster"],
+        [{"cluster": {"endpoint": "https://cluster.example.com"}}],
+        [{"cluster": {}}],
+        "it will be private",
+        "deploy from its VPC",
+        unsure=True,
+    ),
+    Case(
         checks.state_bucket,
         "s3",
-        ("trading-state-123456789012-us-east-1",),
-        ["get_bucket_versioning"],
-        [{"Status": "Enabled"}],
-        [{"Status": "Suspended"}],
-        "the versioning of trading-state-123456789012-us-east-1 is Suspended",
+        (BUCKET,),
+        ["get_bucket_versioning", "get_bucket_encryption", "get_public_access_block", "get_bucket_policy"],
+        [{"Status": "Enabled"}, encrypted("aws:kms"), blocked(True), tls("false")],
+        [{"Status": "Suspended"}, encrypted("AES256"), blocked(False), tls("true")],
+        f"the versioning of {BUCKET} is Suspended; {BUCKET} isn't encrypted with a key of KMS; {BUCKET} "
+        f"doesn't block public access; {BUCKET} accepts requests without TLS",
         "bootstrap",
     ),
     Case(
         checks.state_bucket,
         "s3",
-        ("trading-state-123456789012-us-east-1",),
-        ["get_bucket_versioning"],
-        [{"Status": "Enabled"}],
+        (BUCKET,),
+        ["get_bucket_versioning", "get_bucket_encryption", "get_public_access_block", "get_bucket_policy"],
+        [{"Status": "Enabled"}, encrypted("aws:kms:dsse"), blocked(True), tls("false")],
+        [
+            {"Status": "Enabled"},
+            "ServerSideEncryptionConfigurationNotFoundError",
+            "NoSuchPublicAccessBlockConfiguration",
+            "NoSuchBucketPolicy",
+        ],
+        "isn't encrypted with a key of KMS",
+    ),
+    Case(
+        checks.state_bucket,
+        "s3",
+        (BUCKET,),
+        ["get_bucket_versioning", "get_bucket_encryption", "get_public_access_block", "get_bucket_policy"],
+        [{"Status": "Enabled"}, encrypted("aws:kms"), blocked(True), tls("false")],
         ["NoSuchBucket"],
+        "doesn't exist",
+    ),
+    Case(
+        checks.identity_provider,
+        "iam",
+        ("arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com", "sts.amazonaws.com"),
+        ["get_open_id_connect_provider"],
+        [{"ClientIDList": ["sts.amazonaws.com"]}],
+        [{"ClientIDList": ["https://github.com/example"]}],
+        "lacks the audience sts.amazonaws.com",
+        "bootstrap",
+    ),
+    Case(
+        checks.identity_provider,
+        "iam",
+        ("arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com", "sts.amazonaws.com"),
+        ["get_open_id_connect_provider"],
+        [{"ClientIDList": ["sts.amazonaws.com"]}],
+        ["NoSuchEntity"],
         "doesn't exist",
     ),
     Case(
         checks.pipeline_roles,
         "iam",
-        ({"trading-deploy-dev": 7200, "trading-read-dev": 3600},),
+        ({"trading-deploy-dev": (7200, [SUBJECT]), "trading-read-dev": (3600, [SUBJECT])},),
         ["get_role", "get_role"],
-        [role(MaxSessionDuration=7200), role(MaxSessionDuration=3600)],
-        [role(MaxSessionDuration=3600), "NoSuchEntity"],
-        "sessions of 3600 seconds, and the pipelines ask for 7200; trading-read-dev doesn't exist",
+        [trusted(7200, SUBJECT), trusted(3600, SUBJECT)],
+        [trusted(3600, "repo:other/trading:environment:dev"), "NoSuchEntity"],
+        "sessions of 3600 seconds, and the pipelines ask for 7200; trading-deploy-dev trusts "
+        f"repo:other/trading:environment:dev, and not only {SUBJECT}; trading-read-dev doesn't exist",
         "`stacks` of the project `bootstrap`",
+    ),
+    Case(
+        checks.pipeline_roles,
+        "iam",
+        ({"trading-deploy-dev": (7200, [SUBJECT])},),
+        ["get_role"],
+        [trusted(7200, SUBJECT)],
+        [trusted(7200)],
+        "trading-deploy-dev trusts {'Federated': ",
+    ),
+    Case(
+        checks.linked_roles,
+        "iam",
+        (["spot.amazonaws.com", "eks.amazonaws.com"],),
+        ["list_roles"],
+        [{"Roles": [linked("spot.amazonaws.com"), linked("eks.amazonaws.com")]}],
+        [{"Roles": [linked("eks.amazonaws.com")]}],
+        "spot.amazonaws.com has no service-linked role",
+        "create-service-linked-role --aws-service-name spot.amazonaws.com",
+    ),
+    Case(
+        checks.disk_encryption,
+        "ec2",
+        (),
+        ["get_ebs_encryption_by_default"],
+        [{"EbsEncryptionByDefault": True}],
+        [{"EbsEncryptionByDefault": False}],
+        "new disks aren't encrypted by default",
+        "bootstrap",
+    ),
+    Case(
+        checks.cache_rules,
+        "ecr",
+        (["ghcr", "quay"],),
+        ["describe_pull_through_cache_rules"],
+        [{"pullThroughCacheRules": [{"ecrRepositoryPrefix": name} for name in ("ghcr", "quay")]}],
+        [{"pullThroughCacheRules": [{"ecrRepositoryPrefix": "ghcr"}]}],
+        "no rule has the prefix quay",
+        "`imageCache`",
+        unsure=True,
+    ),
+    Case(
+        checks.instance_types,
+        "ec2",
+        ({"add-ons": {"category": ["c", "m"], "arch": ["amd64"], "generation": ["4"]}}, ["us-east-1a"]),
+        ["describe_instance_type_offerings"],
+        [offerings("us-east-1a", "m5.large")],
+        # No x86, too old, and of another category.
+        [offerings("us-east-1a", "m6g.large", "m4.large", "r5.large")],
+        "us-east-1a has no instance type for the node pool add-ons",
+        "name other zones",
+    ),
+    Case(
+        checks.vcpus,
+        "ec2",
+        (quotas_of(16), checks.ON_DEMAND_QUOTA, 12, 532, "trading-prod-us-east-1"),
+        ["describe_instances"],
+        [instances("c5.large", "c5.large")],
+        [instances("c5.large", "m6g.large", "t3.large")],
+        "others use 6 of 16 vCPUs, and the stack's pods need up to 12 (the node pools end at 532)",
+        "--service-code ec2 --quota-code L-1216C47A --desired-value 18",
+    ),
+    Case(
+        checks.vcpus,
+        "ec2",
+        (quotas_of(12), checks.SPOT_QUOTA, 12, 500, "trading-prod-us-east-1"),
+        ["describe_instances"],
+        # On demand, of another quota, and the stack's own.
+        [instances("c5.large", "p5.large", cluster="trading-prod-us-east-1", life="")],
+        [instances("c5.large", life="spot")],
+        "others use 2 of 12 vCPUs",
+        "--quota-code L-34B43A08 --desired-value 14",
+    ),
+    Case(
+        checks.interface_endpoints,
+        "service-quotas",
+        (endpoints_of(7), "vpc-1", 5, "trading-prod"),
+        ["get_service_quota"],
+        [quota(12)],
+        [quota(11)],
+        "others have 7 of 11 interface endpoints per VPC, and the stack needs 5",
+        "--quota-code L-29B6F2EB --desired-value 12",
+    ),
+    Case(
+        checks.interface_endpoints,
+        "service-quotas",
+        (None, None, 12, "trading-prod"),
+        ["get_service_quota"],
+        [quota(12)],
+        [quota(11)],
+        "others have 0 of 11",
     ),
     Case(
         checks.permissions_boundary,
@@ -599,34 +803,35 @@ CASES = [
         "aws backup update-region-settings",
     ),
     Case(
-        checks.service_linked_role,
+        checks.session_duration,
         "iam",
-        ("AWSServiceRoleForEC2Spot", "spot.amazonaws.com"),
+        ("trading-deploy-dev", True, 7200),
         ["get_role"],
-        [role()],
-        ["NoSuchEntity"],
-        "AWSServiceRoleForEC2Spot doesn't exist",
-        "create-service-linked-role --aws-service-name spot.amazonaws.com",
+        [role(MaxSessionDuration=7200)],
+        [role(MaxSessionDuration=3600)],
+        "trading-deploy-dev allows sessions of 3600 seconds, and the pipelines ask for 7200",
+        "--max-session-duration 7200",
     ),
     Case(
         checks.session_duration,
         "iam",
-        ("deploy", 7200),
+        ("administrator", False, 7200),
         ["get_role"],
         [role(MaxSessionDuration=7200)],
         [role(MaxSessionDuration=3600)],
-        "deploy allows sessions of 3600 seconds, and the pipelines ask for 7200",
-        "--max-session-duration 7200",
+        "administrator allows sessions of 3600 seconds",
+        "AWS_DEPLOY_ROLE_ARN",
+        unsure=True,
     ),
     Case(
-        checks.permissions,
-        "iam",
-        ("arn:aws:iam::123456789012:role/deploy", [STATEMENT, {**STATEMENT, "Effect": "Deny"}]),
-        ["simulate_principal_policy"],
-        [simulated("allowed", "allowed")],
-        [simulated("allowed", "implicitDeny")],
-        "1 of 2 actions are denied: ec2:DeleteVpc",
-        "make deployer-policy",
+        checks.state_key,
+        "kms",
+        ("alias/pulumi",),
+        ["describe_key"],
+        [{"KeyMetadata": {"KeyId": "1", "KeyState": "Enabled"}}],
+        ["NotFoundException"],
+        "alias/pulumi doesn't exist in us-east-1",
+        "correct `secretsprovider`",
     ),
     Case(
         checks.state_key,
@@ -704,10 +909,43 @@ def test_check_fails_and_says_what_to_do(case: Case) -> None:
 @every_case
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
 def test_check_that_may_not_be_asked_is_unknown(case: Case, code: str) -> None:
-    answer = ask(case, [code])
-    assert answer.status == "unknown"
-    assert answer.found.startswith("not allowed to call ")
-    assert answer.remedy.startswith("allow ")
+    """Each of its operations is refused once, after the others have answered."""
+    for number, operation in enumerate(case.operations):
+        found = [
+            ask(case, [*responses[:number], code])
+            for responses in (case.passing, case.failing)
+            if len(responses) > number
+        ]
+        refused = [answer for answer in found if answer.found.startswith("not allowed to call ")]
+        assert refused, operation
+        assert {answer.status for answer in refused} == {"unknown"}
+        assert all(answer.remedy.startswith("allow ") for answer in refused)
+
+
+@pytest.mark.parametrize("network", ["203.0.113.0/24", "198.51.100.7/32", "192.0.2.0/25"])
+def test_example_network_is_no_place_to_deploy_from(network: str) -> None:
+    answer = checks.endpoint(new_client("eks"), "trading-prod-us-east-1", ["198.18.0.0/15", network])
+    assert (answer.status, network in answer.found) == ("fail", True)
+
+
+def test_unknown_address_leaves_the_way_to_a_new_cluster_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable() -> str:
+        raise OSError("no route")
+
+    monkeypatch.setattr(dns, "public_address", unreachable)
+    case = next(case for case in CASES if case.ask is checks.endpoint)
+    answer = ask(case, ["ResourceNotFoundException"])
+    assert (answer.status, "no route" in answer.found) == ("unknown", True)
+
+
+def test_nobody_knows_the_pipelines_role_of_a_user() -> None:
+    answer = checks.session_duration(new_client("iam"), None, False, 7200)
+    assert (answer.status, "AWS_DEPLOY_ROLE_ARN" in answer.remedy) == ("unknown", True)
+
+
+def test_type_of_brokers_is_unknown_and_says_where_to_look() -> None:
+    answer = checks.broker_type(None, "kafka.m7g.large", "eu-west-3")
+    assert (answer.status, "kafka.m7g.large in eu-west-3" in answer.remedy) == ("unknown", True)
 
 
 def test_every_check_has_a_case() -> None:
@@ -718,7 +956,8 @@ def test_every_check_has_a_case() -> None:
         and getattr(value, "__module__", "") == checks.__name__
         and not name.startswith("_")
     }
-    assert functions == {case.ask.__name__ for case in CASES}
+    # No API answers what a broker's type is.
+    assert functions - {"broker_type"} == {case.ask.__name__ for case in CASES}
 
 
 def test_other_errors_are_unknown() -> None:
@@ -736,6 +975,23 @@ def test_check_cannot_call_what_it_does_not_declare_or_what_writes() -> None:
     for operations in ((), ("CreateTopic",)):
         with pytest.raises(WritingError, match="sns:CreateTopic"):
             question(*operations).answer(client)
+
+
+def test_check_cannot_call_what_it_does_not_declare_of_another_service() -> None:
+    """The clients of other services are guarded too, also those in mappings."""
+
+    def check(sts: Any, sns: Any, more: Mapping[str, Any]) -> Answer:
+        (more.get("acm") or sns).list_topics()
+        return Answer("pass", "")
+
+    def asked(*also: str, **more: Any) -> Answer:
+        question = build("check", "", "sts", "GetCallerIdentity", check, new_client("sns"), more, also=also)
+        return question.answer(new_client("sts"))
+
+    with pytest.raises(WritingError, match="check calls sns:ListTopics"):
+        asked("sns:GetTopicAttributes")
+    with pytest.raises(WritingError, match="check calls sns:ListTopics"):
+        asked(acm=new_client("sns"))
 
 
 def test_zone_that_does_not_exist_is_named() -> None:
@@ -764,12 +1020,17 @@ def test_key_of_the_secrets_provider() -> None:
     assert secrets_key({"secretsprovider": "passphrase"}) is None
 
 
-def test_policies_of_a_session_are_those_of_its_role() -> None:
+def test_region_of_the_secrets_provider() -> None:
+    assert secrets_region({"secretsprovider": "awskms:///alias/pulumi?region=eu-west-1"}) == "eu-west-1"
+    key = "arn:aws:kms:eu-west-2:123456789012:key/1"
+    assert secrets_region({"secretsprovider": f"awskms:///{key}"}) == "eu-west-2"
+    assert secrets_region({"secretsprovider": "awskms://alias/pulumi"}) == "us-east-1"
+
+
+def test_role_of_a_session() -> None:
     session = Caller("123456789012", "arn:aws:sts::123456789012:assumed-role/deploy/me")
     assert session.role == "deploy"
-    assert session.principal == "arn:aws:iam::123456789012:role/deploy"
-    user = Caller("123456789012", "arn:aws:iam::123456789012:user/me")
-    assert (user.role, user.principal) == (None, user.arn)
+    assert Caller("123456789012", "arn:aws:iam::123456789012:user/me").role is None
 
 
 @pytest.mark.parametrize(
@@ -799,24 +1060,3 @@ def test_answer_in_an_unexpected_form_is_unknown() -> None:
     answer = question.answer(new_client("ec2"))
     assert (answer.status, answer.remedy) == ("unknown", "check by hand")
     assert "unexpected form: IndexError" in answer.found
-
-
-def test_permissions_are_asked_for_a_request_that_fulfils_the_conditions() -> None:
-    condition = {
-        "StringEquals": {"aws:RequestTag/platform": "trading-dev"},
-        "Null": {"ec2:CreateAction": "false"},
-    }
-    statement = {"Effect": "Allow", "Action": ["ec2:CreateTags"], "Resource": ["*"], "Condition": condition}
-    iam = new_client("iam")
-    expected: dict[str, Any] = {
-        "PolicySourceArn": "arn:aws:iam::123456789012:role/deploy",
-        "ActionNames": ["ec2:CreateTags"],
-        "ResourceArns": ["*"],
-        "ContextEntries": [
-            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
-            for key, value in (("ec2:CreateAction", "any"), ("aws:RequestTag/platform", "trading-dev"))
-        ],
-    }
-    with Stubber(iam) as stubber:
-        stubber.add_response("simulate_principal_policy", simulated("allowed", "allowed"), expected)
-        assert checks.permissions(iam, expected["PolicySourceArn"], [statement]).status == "pass"

@@ -5,6 +5,7 @@ moto answers for the services that it has. For the others, responses are validat
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -18,8 +19,10 @@ from moto import mock_aws
 
 from account import dns, prepared, question
 from account.preflight import SECRETS_PROVIDER, questions
+from account.preflight import asked as preflight_actions
 from account.question import READS, Answer, Question, answers, no_clients
 from account.stack import Caller, Stack
+from bootstrap.linked_roles import LINKED_ROLES
 from bootstrap.workloads import boundary
 from settings import Settings
 from tests.account.cases import sent
@@ -36,6 +39,7 @@ TRUST: Mapping[str, Any] = {"Version": "2012-10-17", "Statement": []}
 @functools.cache
 def stack(name: str = "full") -> Stack:
     values = without_namespace(stack_values(name))
+    values["cluster"] = {**values["cluster"], "publicAccessCidrs": ["198.18.0.0/15"]}
     return Stack(
         settings=Settings.parse(values),
         resources=fixture_state(name),
@@ -78,6 +82,11 @@ def stubbed() -> Mapping[str, Mapping[str, Any]]:
         for rule in acl["rules"]
         if "managedRuleGroupStatement" in rule["statement"]
     ]
+    offered = [
+        {"InstanceType": kind, "Location": zone["Name"]}
+        for zone in zones
+        for kind in ("m7i.large", "m7g.large")
+    ]
     (kafka,) = {version for (version,) in values("full", "aws:msk/cluster:Cluster", "kafkaVersion")}
     runtimes = values("full", "aws:synthetics/canary:Canary", "runtimeVersion")
     engine = {"EngineVersion": "17.11", "SupportsGlobalDatabases": True}
@@ -101,15 +110,21 @@ def stubbed() -> Mapping[str, Mapping[str, Any]]:
             },
             "DescribeAddonVersions": {"addons": addons},
         },
-        "ec2": {"DescribeAccountAttributes": {"AccountAttributes": most}},
+        "chatbot": {"DescribeSlackChannelConfigurations": {"SlackChannelConfigurations": []}},
+        "ec2": {
+            "DescribeAccountAttributes": {"AccountAttributes": most},
+            "DescribeInstanceTypeOfferings": {"InstanceTypeOfferings": offered},
+            "GetEbsEncryptionByDefault": {"EbsEncryptionByDefault": True},
+        },
         "elasticache": {
+            "DescribeUsers": {"Users": []},
+            "DescribeUserGroups": {"UserGroups": []},
             "DescribeCacheEngineVersions": {"CacheEngineVersions": [{"EngineVersion": "8.1"}]},
             "DescribeReservedCacheNodesOfferings": {
                 "ReservedCacheNodesOfferings": [{"CacheNodeType": "cache.r7g.large"}]
             },
             "DescribeEngineDefaultParameters": {"EngineDefaults": {"Parameters": cached}},
         },
-        "iam": {"SimulatePrincipalPolicy": {"EvaluationResults": []}},
         "kafka": {"ListKafkaVersions": {"KafkaVersions": [{"Version": kafka, "Status": "ACTIVE"}]}},
         "lambda": {
             "GetAccountSettings": {
@@ -139,7 +154,10 @@ def stubbed() -> Mapping[str, Mapping[str, Any]]:
         },
         "shield": {"GetSubscriptionState": {"SubscriptionState": "ACTIVE"}},
         "synthetics": {
-            "DescribeRuntimeVersions": {"RuntimeVersions": [{"VersionName": name} for (name,) in runtimes]}
+            "GetCanary": {
+                "Canary": {"Tags": {"platform": state.platform}}
+            },  # moto can't say that it is absent
+            "DescribeRuntimeVersions": {"RuntimeVersions": [{"VersionName": name} for (name,) in runtimes]},
         },
         "wafv2": {"ListAvailableManagedRuleGroups": {"ManagedRuleGroups": groups}},
     }
@@ -151,20 +169,52 @@ class Account:
     def __init__(self) -> None:
         self.stubs: dict[str, dict[str, Any]] = {name: dict(found) for name, found in stubbed().items()}
         self.calls: list[str] = []
+        self.refused = ""
+        """An operation, with its service, that the account may not call."""
+        self.denied: set[str] = set()
+        """Actions that the policy simulation denies."""
         self._lock = threading.Lock()
 
     def client(self, service: str, region: str) -> Any:
+        if service == "none":
+            return None
         client = BOTO.client(service, region_name=region)
         client.meta.events.register_first("before-call", functools.partial(self._answer, service, client))
         return client
 
-    def _answer(self, service: str, client: Any, model: Any, **_: object) -> Any:
+    def _answer(self, service: str, client: Any, model: Any, params: Mapping[str, Any], **_: object) -> Any:
         with self._lock:
             self.calls.append(f"{service}:{model.name}")
+        if self.refused == f"{service}:{model.name}":
+            error = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {}}
+            return type("Http", (), {"status_code": 403})(), error
+        if model.name == "SimulatePrincipalPolicy":
+            return sent(client, model.name, self._simulated(params["body"]))
         response = self.stubs.get(service, {}).get(model.name)
         if response is None:
             return None  # moto's turn
         return sent(client, model.name, response)
+
+    def _simulated(self, body: Mapping[str, str]) -> Mapping[str, Any]:
+        """The results for the members of a request's lists."""
+        actions, resources = (
+            [value for key, value in body.items() if key.startswith(f"{name}.member.")]
+            for name in ("ActionNames", "ResourceArns")
+        )
+        return {
+            "EvaluationResults": [
+                {
+                    "EvalActionName": action,
+                    "EvalResourceName": "*",
+                    "EvalDecision": decision,
+                    "ResourceSpecificResults": [
+                        {"EvalResourceName": name, "EvalResourceDecision": decision} for name in resources
+                    ],
+                }
+                for action in actions
+                for decision in ["implicitDeny" if action in self.denied else "allowed"]
+            ]
+        }
 
 
 def own_servers(zone: str) -> frozenset[str]:
@@ -179,6 +229,35 @@ def reached(host: str) -> None:
     """A network in which every host accepts connections."""
 
 
+def trust(subject: str) -> Mapping[str, Any]:
+    """The trust policy of a pipeline's role."""
+    condition = {"StringEquals": {f"{prepared.ISSUER}:sub": subject}}
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": prepared.ISSUER},
+        "Condition": condition,
+    }
+    return {**TRUST, "Statement": [statement]}
+
+
+def prepare(s3: Any, bucket: str) -> None:
+    """Sets what the project `bootstrap` sets."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(names, True))
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({**TRUST, "Statement": [statement]}))
+
+
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account in which everything is right."""
@@ -186,13 +265,20 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(dns, "name_servers", own_servers)
     monkeypatch.setattr(dns, "connect", reached)
+    monkeypatch.setattr(dns, "public_address", lambda: "198.18.0.1")
     with mock_aws():
         client = functools.partial(BOTO.client, region_name="us-east-1")
         client("iam").create_role(
             RoleName="deploy", AssumeRolePolicyDocument=json.dumps(TRUST), MaxSessionDuration=7200
         )
-        client("iam").create_role(
-            RoleName="AWSServiceRoleForEC2Spot", AssumeRolePolicyDocument=json.dumps(TRUST)
+        for number, service in enumerate(LINKED_ROLES):
+            client("iam").create_role(
+                RoleName=f"AWSServiceRole{number}",
+                Path=f"/aws-service-role/{service}/",
+                AssumeRolePolicyDocument=json.dumps(TRUST),
+            )
+        client("iam").create_open_id_connect_provider(
+            Url=f"https://{prepared.ISSUER}", ClientIDList=[prepared.AUDIENCE], ThumbprintList=["a" * 40]
         )
         client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
         key = client("kms").create_key()["KeyMetadata"]["KeyId"]
@@ -200,14 +286,14 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         for kind, seconds in prepared.SESSIONS.items():
             client("iam").create_role(
                 RoleName=prepared.role_name(kind, "prod"),
-                AssumeRolePolicyDocument=json.dumps(TRUST),
+                AssumeRolePolicyDocument=json.dumps(trust(prepared.subject(kind, "prod", "example/trading"))),
                 MaxSessionDuration=seconds,
             )
         limits = {**TRUST, "Statement": boundary(ACCOUNT)}
         client("iam").create_policy(PolicyName=prepared.WORKLOADS, PolicyDocument=json.dumps(limits))
         bucket = prepared.state_bucket(ACCOUNT, "us-east-1")
         client("s3").create_bucket(Bucket=bucket)
-        client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        prepare(client("s3"), bucket)
         yield Account()
 
 
@@ -218,13 +304,14 @@ def run(account: Account) -> dict[str, Answer]:
 
 def test_account_in_which_everything_is_right_passes(account: Account) -> None:
     found = run(account)
-    assert {check: answer for check, answer in found.items() if answer.status != "pass"} == {}
+    unlisted = {f"broker-type {region}" for region in REGIONS}  # AWS has no list
+    assert {check: answer for check, answer in found.items() if answer.status != "pass"}.keys() == unlisted
     assert len(found) == len(asked())
 
 
 def test_ten_planted_problems_are_found(account: Account) -> None:
     iam, route53, kms = (BOTO.client(name, region_name="us-east-1") for name in ("iam", "route53", "kms"))
-    iam.update_role(RoleName="deploy", MaxSessionDuration=3600)
+    iam.update_role(RoleName="trading-deploy-prod", MaxSessionDuration=3600)
     (zone,) = route53.list_hosted_zones()["HostedZones"]
     route53.delete_hosted_zone(Id=zone["Id"])
     kms.disable_key(KeyId=kms.describe_key(KeyId=prepared.secrets_alias("prod"))["KeyMetadata"]["KeyId"])
@@ -239,12 +326,10 @@ def test_ten_planted_problems_are_found(account: Account) -> None:
         "AccountLimit": {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}
     }
     account.stubs["ce"]["ListCostAllocationTags"] = {"CostAllocationTags": []}
-    account.stubs["iam"]["SimulatePrincipalPolicy"] = {
-        "EvaluationResults": [{"EvalActionName": "rds:CreateDBCluster", "EvalDecision": "implicitDeny"}]
-    }
+    account.denied.add("rds:CreateDBCluster")
     failing = {check.partition(" ")[0] for check, answer in run(account).items() if answer.status == "fail"}
     assert failing == {
-        *("session-duration", "hosted-zone", "state-key", "elastic-ips", "log-policies"),
+        *("session-duration", "pipeline-roles", "hosted-zone", "state-key", "elastic-ips", "log-policies"),
         *("backup", "kafka-version", "lambda-concurrency", "cost-tag", "permissions"),
     }
 
@@ -281,9 +366,72 @@ def test_run_only_reads(account: Account) -> None:
     } == set()
 
 
+@pytest.mark.parametrize(
+    ("question", "operation"),
+    [
+        pytest.param(item, operation, id=f"{item.check}-{operation}")
+        for name, item in {item.check.partition(" ")[0]: item for item in asked()}.items()
+        for operation in item.operations
+    ],
+)
+def test_each_refused_operation_leaves_its_check_unknown(
+    account: Account, question: Question, operation: str
+) -> None:
+    """Unless the check needs no answer to it."""
+    account.refused = f"{question.service}:{operation}"
+    (fresh,) = (item for item in questions(stack(), account.client) if item.check == question.check)
+    answer = fresh.answer(account.client(fresh.service, fresh.region))
+    assert account.refused not in account.calls or answer.status == "unknown"
+
+
+def test_checks_are_listed_although_nobody_knows_who_asks() -> None:
+    unknown = dataclasses.replace(stack(), caller=None)
+    found = {item.check: item for item in questions(unknown, no_clients)}
+    # The caller's role isn't the pipelines', so that both are simulated.
+    assert found.keys() == {item.check for item in asked()}
+    lacking = ("session-duration", "permissions", "login-domain", "state-bucket", "pipeline-roles")
+    for check in (*lacking, "identity-provider", "budget-name", f"disk-encryption {REGIONS[0]}"):
+        answer = found[check].answer(None)
+        assert (answer.status, answer.remedy) == ("unknown", "see `identity`"), check
+
+
+def test_key_of_states_is_listed_without_a_key_and_asked_in_its_own_region() -> None:
+    def state_key(**changes: Any) -> Question:
+        changed = dataclasses.replace(stack(), **changes)
+        (found,) = (item for item in questions(changed, no_clients) if item.check == "state-key")
+        return found
+
+    assert state_key(secrets_region="eu-west-1").region == "eu-west-1"
+    assert state_key(secrets_key=None).answer(None).status == "unknown"
+
+
+def test_edge_has_questions_of_its_own_for_a_stack_elsewhere() -> None:
+    values = without_namespace(stack_values("full"))
+    (region,) = (item for item in values["regions"] if item["name"] == "eu-west-1")
+    del values["homeRegion"]
+    values["regions"] = [{key: value for key, value in region.items() if key != "serves"}]
+    values["api"] = {}
+    settings = Settings.parse(values)
+    checks = {item.check for item in questions(dataclasses.replace(stack(), settings=settings), no_clients)}
+    assert {name for name in checks if name.endswith(" us-east-1")} >= {
+        *("alarms us-east-1", "log-groups us-east-1", "rule-groups cloudfront us-east-1"),
+        *("log-policies us-east-1", "key-aliases us-east-1"),
+    }
+    assert "zones us-east-1" not in checks
+
+
+def test_deployer_may_ask_what_the_preflight_asks() -> None:
+    actions = preflight_actions(dataclasses.replace(stack(), caller=None, secrets_key=None))
+    assert {
+        *("cloudfront:ListDistributions", "iam:GetOpenIDConnectProvider", "s3:GetEncryptionConfiguration"),
+        *("budgets:ViewBudget", "ec2:DescribeInstances", "kms:ListAliases", "apigateway:GET"),
+    } <= actions
+
+
 def elsewhere() -> set[str]:
     """The checks that the fixture stack doesn't need."""
     return {
+        "cache-rules",  # only with mirrors in the account's own registry
         "existing-endpoints",  # only with an existing VPC
         "api-logs-role",  # only in an account whose stacks don't set it
         SECRETS_PROVIDER.check,
