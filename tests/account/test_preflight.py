@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -457,3 +458,30 @@ def test_questions_have_distinct_names() -> None:
 def test_programs_get_a_list(account: Account) -> None:
     found = question.as_json(answers(asked()[:2], account.client))
     assert [set(item) for item in found] == [{"check", "status", "found", "remedy"}] * 2
+
+
+def test_outbound_rules_of_a_security_group_count_too() -> None:
+    provider = next(
+        item["provider"] for item in stack().resources if "aws-eu-west-1::" in item.get("provider", "")
+    )
+    rules: list[Any] = [
+        {
+            "urn": f"urn:pulumi:stack::project::type::rule-{number}",
+            "type": "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+            "provider": provider,
+            "inputs": {},
+            "propertyDependencies": {"securityGroupId": ["one"]},
+        }
+        for number in range(70)
+    ]
+    more = dataclasses.replace(stack(), resources=[*stack().resources, *rules])
+    needs = {item.check: item.needs for item in questions(more, no_clients)}
+    assert needs["security-group-rules eu-west-1"].startswith("70 ")
+
+
+def test_vcpus_are_those_of_the_pods_and_of_a_node_in_each_zone() -> None:
+    needs = {item.check: item.needs for item in asked()}
+    pods = sum(s.replicas.max * int(s.cpu[:-1]) for s in stack().settings.services if not s.spot) / 1000
+    assert (
+        needs["on-demand-vcpus us-east-1"] == f"{max(math.ceil(pods), 2 * 3 * 2)} vCPUs of on-demand capacity"
+    )
