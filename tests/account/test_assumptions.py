@@ -24,11 +24,16 @@ ABOUT_THE_ACCOUNT = {
     "quotas, compared with what the stack needs beside what others use": {
         *("vpcs", "elastic-ips", "interface-endpoints", "security-group-rules", "load-balancer-targets"),
         *("lambda-concurrency", "alarms", "prometheus-rules", "roles", "log-policies"),
+        *("on-demand-vcpus", "spot-vcpus"),
     },
-    "names that somebody else may have": {"cluster-name", "database-name", "log-groups", "login-domain"},
+    "names that somebody else may have": {
+        *("cluster-name", "database-name", "log-groups", "login-domain", "host-names", "api-domains"),
+        *("global-database-name", "cache-users", "key-aliases", "canary-name", "budget-name", "chat-name"),
+    },
     "what `bootstrap` or an administrator prepares": {
         *("state-bucket", "state-key", "pipeline-roles", "api-logs-role", "permissions-boundary"),
-        *("spot-role", "shield", "hosted-zone", "validation-record", "existing-endpoints"),
+        *("identity-provider", "service-roles", "disk-encryption", "cache-rules", "shield"),
+        *("hosted-zone", "validation-record", "existing-endpoints"),
     },
 }
 """Why a check of the preflight is about the account's state, and not about what is taken for granted about
