@@ -48,7 +48,11 @@ class Report:
     results: Sequence[Result]
 
 
-def judge(plan: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
+Documents = Mapping[str, Mapping[str, Any]]
+"""File name → Kubernetes object."""
+
+
+def judge(plan: Mapping[str, Any], manifests: Documents | None = None) -> Report:
     """Runs every check on every resource to which it applies.
 
     One run scans both, because Checkov takes seconds to start.
@@ -61,26 +65,39 @@ def judge(plan: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]] | 
         CheckovError: Checkov failed, or did not read everything.
         sandbox.tools.ToolError: Checkov isn't available.
     """
-    files = {"plan.json": plan, **(manifests or {})}
     frameworks = [PLANS, *([MANIFESTS] if manifests else [])]
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as folder:
-        for name, document in files.items():
-            # One value per line, because Checkov copies the resource's lines into every result.
-            (Path(folder) / name).write_text(json.dumps(document, indent=1))
+        write(Path(folder), plan, manifests or {})
         done = run([str(FRAMEWORKS), folder, *frameworks], Path(home))
     try:
-        reports: Mapping[str, Any] = json.loads(done.stdout)
+        found: Mapping[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise CheckovError(f"Checkov failed: {(done.stderr or done.stdout).strip()[-2000:]}") from None
-    _read_everything(plan, manifests or {}, {name: report["summary"] for name, report in reports.items()})
+    return report(found, plan, manifests or {})
+
+
+def write(folder: Path, plan: Mapping[str, Any], manifests: Documents) -> None:
+    """Writes the files that Checkov reads."""
+    for name, document in {"plan.json": plan, **manifests}.items():
+        # One value per line, because Checkov copies the resource's lines into every result.
+        (folder / name).write_text(json.dumps(document, indent=1))
+
+
+def report(found: Mapping[str, Any], plan: Mapping[str, Any], manifests: Documents) -> Report:
+    """Converts what `frameworks.py` found in the files.
+
+    Raises:
+        CheckovError: Checkov did not read everything.
+    """
+    _read_everything(plan, manifests, {name: results["summary"] for name, results in found.items()})
     return Report(
-        reports[PLANS]["summary"]["checkov_version"],
-        [_result(name, found) for name, report in reports.items() for found in report["results"]],
+        found[PLANS]["summary"]["checkov_version"],
+        [_result(name, result) for name, results in found.items() for result in results["results"]],
     )
 
 
 def _read_everything(
-    plan: Mapping[str, Any], manifests: Mapping[str, Any], read: Mapping[str, Mapping[str, Any]]
+    plan: Mapping[str, Any], manifests: Documents, read: Mapping[str, Mapping[str, Any]]
 ) -> None:
     wanted, count = len(plan["planned_values"]["root_module"]["resources"]), read[PLANS]["resource_count"]
     if count != wanted:

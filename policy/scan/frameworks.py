@@ -42,7 +42,8 @@ def main(folder: str, frameworks: list[str]) -> None:
                 for record in records
             ],
         }
-    json.dump(found, sys.stdout)
+    # As one text, because one of Checkov's dependencies has replaced standard output by a slow object.
+    sys.stdout.write(json.dumps(found))
 
 
 def _module(name: str) -> Any:

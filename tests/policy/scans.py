@@ -7,7 +7,7 @@ import functools
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from pulumi.runtime.proto import provider_pb2, resource_pb2
 from policy import exceptions, production
 from policy.rule import Resource, Stack, is_list, is_map
 from policy.rules import NAMES
-from policy.scan.checkov import Report, judge, run
+from policy.scan.checkov import FRAMEWORKS, Report, report, run, write
 from policy.scan.manifests import Manifests, manifests
 from policy.scan.plan import Plan, State, logical_name, plan
 from policy.secrets import without_secrets
@@ -28,12 +28,15 @@ from sandbox.eks import _Cluster  # pyright: ignore[reportPrivateUsage]
 from sandbox.kubernetes import helm
 from sandbox.rpc import from_struct, to_struct
 from settings import REQUIRED_TAGS
-from tests.policy.stacks import TODAY, boundary_of, stack_of, stack_state
+from tests.policy.stacks import TODAY, USERS_FILES, boundary_of, stack_of, stack_state, users_graph
+from tests.run import once
 from tests.unit.harness import ROOT, SECRET, Graph, Registered, platform
 
 CHART = "kubernetes:helm.sh/v4:Chart"
 CONFIG_GROUP = "kubernetes:yaml/v2:ConfigGroup"
 EKS_CLUSTER = "eks:index:Cluster"
+
+FORKS = Path(__file__).with_name("forks.py")
 
 SECRET_VALUE = {values.SIGNATURE: values.SECRET, "ciphertext": "v1:AAAA:BBBB"}
 """The form of a secret in a state."""
@@ -66,10 +69,29 @@ class Scan:
         ]
 
 
-def scan(state: list[State]) -> Scan:
-    """Runs Checkov on a state."""
-    made, objects = plan(state), manifests(state)
-    return Scan(made, objects, judge(made.document, objects.documents))
+def scan(states: Mapping[str, list[State]]) -> dict[str, Scan]:
+    """Runs Checkov on states, by name."""
+    parts = {name: (plan(state), manifests(state)) for name, state in states.items()}
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as parent:
+        folders = {name: Path(parent) / name for name in states}
+        for name, (made, objects) in parts.items():
+            folders[name].mkdir()
+            write(folders[name], made.document, objects.documents)
+        done = run([str(FORKS), str(FRAMEWORKS), *map(str, folders.values())], Path(home))
+        assert done.returncode == 0, done.stderr
+        found = {
+            name: json.loads(folder.with_suffix(".json").read_text()) for name, folder in folders.items()
+        }
+    return {
+        name: Scan(made, objects, report(found[name], made.document, objects.documents))
+        for name, (made, objects) in parts.items()
+    }
+
+
+@functools.cache
+def users_scans() -> dict[str, Scan]:
+    """The scans of the project's stack files, by the name of the stack."""
+    return once("users-scans", lambda: scan({stack: state_of(users_graph(stack)) for stack in USERS_FILES}))
 
 
 def fixture_state(stack: str) -> list[State]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from policy import exceptions, production
@@ -119,7 +119,10 @@ def unneeded(
     return [f"{entry.rule}: {', '.join(entry.resources)}" for entry in left]
 
 
-def users_graphs() -> Iterator[Graph]:
-    """The stacks of the project's stack files, because an exception may apply to only one of them."""
-    for path in sorted(ROOT.glob("Pulumi.*.yaml")):
-        yield deploy_platform(path.name.split(".")[1], config_of(path))
+USERS_FILES = {path.name.split(".")[1]: path for path in sorted(ROOT.glob("Pulumi.*.yaml"))}
+"""The name of the stack → the project's stack file."""
+
+
+def users_graph(stack: str) -> Graph:
+    """The graph of one of the project's stack files: an exception may apply to only one of them."""
+    return deploy_platform(stack, config_of(USERS_FILES[stack]))

@@ -24,12 +24,10 @@ from policy.scan.names import attribute, terraform_type
 from policy.scan.plan import State
 from sandbox import sdk_schema
 from sandbox.sdk_schema import Property, Type
-from tests.policy.scans import Check, Scan, checks, fixture_state, scan, state_of
-from tests.policy.stacks import unneeded, users_graphs
+from tests.policy.scans import Check, Scan, checks, fixture_state, scan, state_of, users_scans
+from tests.policy.stacks import USERS_FILES, unneeded
 from tests.run import once
 from tests.unit.harness import STACKS, platforms_with_everything
-
-Scans = Callable[[str], Scan]
 
 every_stack = pytest.mark.parametrize("stack", STACKS)
 ISSUER = "issuer"
@@ -197,15 +195,9 @@ FOREIGN: dict[str, set[tuple[str, str]]] = {
 
 
 @pytest.fixture(scope="session")
-def scans() -> Scans:
-    """Checkov's findings for a stack. pytest's processes scan each stack only once between them."""
-
-    @functools.cache
-    def scanned(stack: str) -> Scan:
-        make = {"broken": broken_state, ISSUER: issuer_state}.get(stack, lambda: fixture_state(stack))
-        return once(f"scan-{stack}", lambda: scan(make()))
-
-    return scanned
+def scans() -> Mapping[str, Scan]:
+    """Checkov's findings, by stack. pytest's processes scan the stacks only once between them."""
+    return once("scans", lambda: scan({stack: make() for stack, make in STATES.items()}))
 
 
 @pytest.fixture(scope="session")
@@ -232,33 +224,42 @@ def issuer_state() -> list[State]:
     return state_of(platforms_with_everything()["trading-small"])
 
 
+STATES: dict[str, Callable[[], list[State]]] = {
+    **{stack: functools.partial(fixture_state, stack) for stack in STACKS},
+    ISSUER: issuer_state,
+    "broken": broken_state,
+}
+"""What is scanned."""
+
+
 def named(item: State) -> str:
     return item["urn"].rsplit("::", 1)[-1]
 
 
 @pytest.mark.parametrize("stack", [*STACKS, ISSUER])
-def test_every_finding_has_its_exception(stack: str, scans: Scans) -> None:
-    assert scans(stack).unexplained() == [], "mend the tier, or say why in policy/exceptions.yaml"
+def test_every_finding_has_its_exception(stack: str, scans: Mapping[str, Scan]) -> None:
+    assert scans[stack].unexplained() == [], "mend the tier, or say why in policy/exceptions.yaml"
 
 
-def test_every_exception_is_needed(scans: Scans) -> None:
+def test_every_exception_is_needed(scans: Mapping[str, Scan]) -> None:
     """Each pattern covers something that Checkov finds in a fixture stack or in one of the stack files."""
-    made = itertools.chain(map(scans, [*STACKS, ISSUER]), (scan(state_of(graph)) for graph in users_graphs()))
-    found = (one.findings() for one in made)
+    fixtures = (scans[stack] for stack in [*STACKS, ISSUER])
+    of_users = (users_scans()[stack] for stack in USERS_FILES)
+    found = (one.findings() for one in itertools.chain(fixtures, of_users))
     entries = [e for e in exceptions.load(known_rules=NAMES) if CHECKOV_ID.fullmatch(e.rule)]
     assert unneeded(entries, found) == [], "nothing is found there any more: delete it"
 
 
 @pytest.mark.parametrize("wrong", BREAKS, ids=lambda wrong: wrong.check)
-def test_what_is_broken_is_found(wrong: Break, scans: Scans) -> None:
+def test_what_is_broken_is_found(wrong: Break, scans: Mapping[str, Scan]) -> None:
     finding = (wrong.check, wrong.found_at or wrong.name)
-    assert finding not in scans("small").failed()
-    assert finding in scans("broken").failed()
+    assert finding not in scans["small"].failed()
+    assert finding in scans["broken"].failed()
 
 
 @every_stack
-def test_every_kubernetes_object_is_read(stack: str, scans: Scans) -> None:
-    made = scans(stack)
+def test_every_kubernetes_object_is_read(stack: str, scans: Mapping[str, Scan]) -> None:
+    made = scans[stack]
     kinds = {document["kind"] for document in made.manifests.documents.values()}
     assert {"Deployment", "Job", "NetworkPolicy", "NodePool", "ScaledObject"} <= kinds
     judged = {result.address for result in made.report.results}
@@ -270,9 +271,11 @@ def test_every_kubernetes_object_is_read(stack: str, scans: Scans) -> None:
     assert workloads <= judged
 
 
-def test_every_check_of_a_type_in_use_says_something(scans: Scans, known_checks: list[Check]) -> None:
+def test_every_check_of_a_type_in_use_says_something(
+    scans: Mapping[str, Scan], known_checks: list[Check]
+) -> None:
     """If the plan had a wrong name or block, a check would report nothing, which looks like a pass."""
-    made = [scans(stack) for stack in STACKS]
+    made = [scans[stack] for stack in STACKS]
     said = {(r.check, r.address.split(".")[0]) for it in made for r in it.report.results}
     used = {address.split(".")[0] for it in made for address in it.plan.resources}
     silent = {
@@ -285,9 +288,9 @@ def test_every_check_of_a_type_in_use_says_something(scans: Scans, known_checks:
 
 @every_stack
 def test_every_resource_of_a_type_with_checks_is_judged(
-    stack: str, scans: Scans, known_checks: list[Check]
+    stack: str, scans: Mapping[str, Scan], known_checks: list[Check]
 ) -> None:
-    made = scans(stack)
+    made = scans[stack]
     by_type: dict[str, set[str]] = defaultdict(set)
     for check in known_checks:
         if check.is_of_one_resource and (check.id, check.type) not in SILENT:
@@ -304,9 +307,11 @@ def test_every_resource_of_a_type_with_checks_is_judged(
     assert all(any(fnmatch(address, name) for address in missing) for name in UNJUDGED)
 
 
-def test_types_in_use_have_names_that_checkov_knows(scans: Scans, known_checks: list[Check]) -> None:
+def test_types_in_use_have_names_that_checkov_knows(
+    scans: Mapping[str, Scan], known_checks: list[Check]
+) -> None:
     known = {check.type for check in known_checks}
-    used = {address.split(".")[0] for stack in STACKS for address in scans(stack).plan.resources}
+    used = {address.split(".")[0] for stack in STACKS for address in scans[stack].plan.resources}
     # These are newer than Checkov's list. They were compared by hand with Terraform's documentation.
     new = {
         "aws_cognito_managed_login_branding",
@@ -317,12 +322,12 @@ def test_types_in_use_have_names_that_checkov_knows(scans: Scans, known_checks: 
 
 
 def test_attributes_that_checks_ask_for_are_names_that_the_plan_has(
-    scans: Scans, known_checks: list[Check]
+    scans: Mapping[str, Scan], known_checks: list[Check]
 ) -> None:
     tokens = {
         terraform_type(item.type): item.type
         for stack in STACKS
-        for item in scans(stack).plan.resources.values()
+        for item in scans[stack].plan.resources.values()
         if item.type.startswith("aws:")
     }
     unknown = {

@@ -16,7 +16,7 @@ from policy.rule import Resource, Stack
 from policy.rules import NAMES
 from tests.account import bootstrap
 from tests.policy.scans import whole, with_children
-from tests.policy.stacks import TODAY, all_findings, stack_of, unneeded, users_graphs
+from tests.policy.stacks import TODAY, USERS_FILES, all_findings, stack_of, unneeded, users_graph
 from tests.policy.test_rules import resource
 from tests.unit.harness import STACKS, platforms_with_everything
 
@@ -106,7 +106,7 @@ def _others() -> Iterator[Stack]:
     files."""
     yield stack_of(bootstrap.graph())
     yield with_children(platforms_with_everything()["trading-small"])
-    yield from map(stack_of, users_graphs())
+    yield from map(stack_of, map(users_graph, USERS_FILES))
 
 
 def test_every_committed_entry_is_needed() -> None:

@@ -19,7 +19,7 @@ from report.prices import Prices, PricesError, load
 from report.tiers import SHARED, TIERS
 from report.usage import USES, Resource, UnclearError, uses
 from tests.policy.scans import fixture_state
-from tests.policy.stacks import users_graphs
+from tests.policy.stacks import USERS_FILES, users_graph
 from tests.unit.harness import STACKS, platforms_with_everything
 
 US, EU = "us-east-1", "eu-west-1"
@@ -147,7 +147,7 @@ def test_cost_of_a_whole_stack(stack: str, by_hand: list[Row], total: str) -> No
 
 
 def types_of_all_stacks() -> set[str]:
-    graphs = [*platforms_with_everything().values(), *users_graphs()]
+    graphs = [*platforms_with_everything().values(), *map(users_graph, USERS_FILES)]
     found = {it["type"] for stack in STACKS for it in fixture_state(stack)}
     return found | {it.type for graph in graphs for it in graph.resources}
 
