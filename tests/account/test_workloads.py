@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from typing import Any
 
 import pytest
@@ -92,10 +92,8 @@ def managed() -> Mapping[str, Any]:
 @functools.cache
 def expanded(pattern: str) -> Sequence[str]:
     """The actions that a pattern covers."""
-    known = [
-        action.name for name, action in authorization.actions().items() if fnmatchcase(name, pattern.lower())
-    ]
-    return known or [pattern]
+    covers = re.compile(translate(pattern.lower())).match
+    return [action.name for name, action in authorization.actions().items() if covers(name)] or [pattern]
 
 
 def statements(stack: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -561,22 +561,40 @@ Check = Callable[[Resource], set[tuple[str, str]]]
 
 def found(it: Resource) -> set[tuple[str, str]]:
     """The findings of all rules: the rule's name and the text."""
+    stack = Stack([it])
     return {
         *((rule.name, text) for rule in RULES if rule.applies_to(it.type) for text in _texts(rule, it)),
-        *((rule.name, text) for rule in STACK_RULES if rule.applies_to(it.type) for text in _texts(rule, it)),
+        *(
+            (rule.name, text)
+            for rule in STACK_RULES
+            if rule.applies_to(it.type)
+            for text in _texts(rule, it, stack)
+        ),
     }
 
 
-def _texts(rule: Any, it: Resource) -> list[str]:
+def _texts(rule: Any, *args: Any) -> list[str]:
     try:
-        return list(rule.check(it) if rule in RULES else rule.check(it, Stack([it])))
+        return list(rule.check(*args))
     except Exception as error:  # a rule of an earlier commit can fail, which the engine reports
         return [f"fails with {type(error).__name__}"]
 
 
 def passed(attack: Attack) -> bool:
     """Whether no rule refuses what the attack changes."""
-    return not found(attack.resource) - found(attack.original)
+    return not found(attack.resource) - found_in_original(attack)
+
+
+def found_in_original(attack: Attack) -> set[tuple[str, str]]:
+    """The findings in what the attack was made from, which many attacks share."""
+    original = attack.original
+    if id(original) not in _originals:
+        _originals[id(original)] = original, found(original)
+    return _originals[id(original)][1]
+
+
+_originals: dict[int, tuple[Resource, set[tuple[str, str]]]] = {}
+"""Identity → the resource, which a resource that lives on shares with no other one, and its findings."""
 
 
 def count() -> dict[str, tuple[int, int]]:

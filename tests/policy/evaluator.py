@@ -7,6 +7,7 @@ session policies, boundaries or control policies.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import re
@@ -93,6 +94,7 @@ def _arn(text: str, request: Request) -> bool:
     return _glob(parts, request.resource)
 
 
+@functools.cache
 def _glob(pattern: str, text: str, fold: bool = False) -> bool:
     """Matches character by character, without regular expressions."""
     if fold:
@@ -103,6 +105,8 @@ def _glob(pattern: str, text: str, fold: bool = False) -> bool:
             reached = set(range(min(reached, default=len(text) + 1), len(text) + 1))
         else:
             reached = {at + 1 for at in reached if at < len(text) and char in ("?", text[at])}
+        if not reached:
+            return False
     return len(text) in reached
 
 

@@ -29,7 +29,7 @@ from sandbox.kubernetes import helm
 from sandbox.rpc import from_struct, to_struct
 from settings import REQUIRED_TAGS
 from tests.policy.stacks import TODAY, USERS_FILES, boundary_of, stack_of, stack_state, users_graph
-from tests.run import once
+from tests.run import once, read_only
 from tests.unit.harness import ROOT, SECRET, Graph, Registered, platform
 
 CHART = "kubernetes:helm.sh/v4:Chart"
@@ -94,9 +94,10 @@ def users_scans() -> dict[str, Scan]:
     return once("users-scans", lambda: scan({stack: state_of(users_graph(stack)) for stack in USERS_FILES}))
 
 
+@functools.cache
 def fixture_state(stack: str) -> list[State]:
-    """A fixture stack. It also contains the children that the simulated components register."""
-    return state_of(platform(stack))
+    """A fixture stack. It also contains the children that the simulated components register. It is read-only."""
+    return read_only(once(f"state-{stack}", lambda: state_of(platform(stack))))
 
 
 def state_of(graph: Graph) -> list[State]:
@@ -138,7 +139,7 @@ def _children_of_charts(graph: Graph) -> Iterator[State]:
 
 
 def _objects(parent: Registered, text: str) -> Iterator[State]:
-    for document in filter(None, yaml.safe_load_all(text)):
+    for document in filter(None, yaml.load_all(text, yaml.CSafeLoader)):
         metadata, version = document["metadata"], document["apiVersion"]
         token = f"kubernetes:{version if '/' in version else f'core/{version}'}:{document['kind']}"
         name = f"{metadata['namespace']}/{metadata['name']}" if "namespace" in metadata else metadata["name"]
