@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
+# The commands and the tests start many processes, each of which would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help up preview down scan cost diff makespan preflight verify deployer-policy test test-fast lint golden bench soak lock install tools clean
 

@@ -13,9 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from account import authorization
+from policy.values import read_yaml
 from sandbox.aws import cloudformation
 
 ALWAYS = "every deployment"
@@ -33,7 +32,7 @@ class UnknownTypeError(Exception):
 @functools.cache
 def data() -> Mapping[str, Any]:
     """The content of `permissions.yaml`."""
-    return yaml.safe_load(Path(__file__).with_name("permissions.yaml").read_text())
+    return read_yaml(Path(__file__).with_name("permissions.yaml"))
 
 
 def needed(tokens: Iterable[str]) -> Mapping[str, Set[str]]:

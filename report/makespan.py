@@ -21,6 +21,7 @@ from typing import Any, get_args
 import yaml
 
 from policy.scan.plan import State
+from policy.values import read_yaml
 from report.planned import PlannedError, planned
 from report.schedule import SHORT, Makespan, Plan, Resource
 from settings import Region
@@ -148,7 +149,7 @@ def plan_of(stack: str, config: Values, program: Path) -> Plan:
         PlannedError: the preview failed.
     """
     with tempfile.TemporaryDirectory(prefix="trading-makespan-") as folder:
-        project: Values = yaml.safe_load((program / "Pulumi.yaml").read_text())
+        project: Values = read_yaml(program / "Pulumi.yaml")
         main = str((program / project.get("main", ".")).resolve())
         Path(folder, "Pulumi.yaml").write_text(yaml.safe_dump({**project, "main": main}))
         Path(folder, f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))
@@ -173,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--parallel: {options.parallel} is not a number of operations: give 1 or more")
     program = Path()
     try:
-        config: Values = yaml.safe_load((program / f"Pulumi.{options.stack}.yaml").read_text())["config"]
+        config: Values = read_yaml(program / f"Pulumi.{options.stack}.yaml")["config"]
         without, added = (plan_of(options.stack, it, program) for it in another_region(config))
     except (OSError, PlannedError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from policy.values import read_yaml
+
 FILE = Path(__file__).with_name("prices.yaml")
 
 HOURS_A_MONTH = 730
@@ -91,7 +93,7 @@ def load(path: Path = FILE) -> Prices:
         PricesError: the file is invalid, has two prices for the same thing, or names an unknown source.
     """
     try:
-        document: Any = yaml.safe_load(path.read_text())
+        document: Any = read_yaml(path)
         prices = Prices.model_validate(document)
     except OSError as error:
         raise PricesError(f"{path} can't be read: {error.strerror}") from None

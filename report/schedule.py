@@ -23,8 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from policy.values import read_yaml
 from report.tiers import TIERS, tier_of
 
 Operation = Literal["create", "update", "delete"]
@@ -65,7 +64,7 @@ class Durations:
     """The typical durations of operations, in seconds."""
 
     def __init__(self, path: Path = DURATIONS) -> None:
-        data: dict[str, Any] = yaml.safe_load(path.read_text())
+        data: dict[str, Any] = read_yaml(path)
         self.default: int = data["default"]["seconds"]
         self.types: Mapping[str, Mapping[str, Any]] = data["types"]
         self.unmeasured: Mapping[str, str] = data["unmeasured"]

@@ -93,7 +93,7 @@ def api_document(args: DocumentArgs) -> dict[str, Any]:
     An import replaces the whole API and removes everything that isn't in the document, including a
     RestApiPolicy (pulumi/pulumi-aws #4296). Therefore, the policy and the endpoint are part of the document.
     """
-    document = _with_responses_inlined(yaml.safe_load(DOCUMENT.read_text()))
+    document = _with_responses_inlined(yaml.load(DOCUMENT.read_text(), Loader=yaml.CSafeLoader))
     document["servers"] = [
         {
             "url": "/",

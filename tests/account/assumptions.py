@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from account.question import Question, asked, no_clients
 from account.verify import questions as verify
+from policy.values import read_yaml
 from tests.account.deployed import deployed
 from tests.account.test_preflight import asked as preflight_questions
 from tests.pages import filled, table
@@ -68,7 +67,7 @@ class Assumption:
 @functools.cache
 def assumptions() -> Mapping[str, Sequence[Assumption]]:
     """Part of the page → its rows."""
-    document: Mapping[str, Sequence[Mapping[str, Any]]] = yaml.safe_load(SOURCE.read_text())
+    document: Mapping[str, Sequence[Mapping[str, Any]]] = read_yaml(SOURCE)
     return {part: [Assumption(**row) for row in rows] for part, rows in document.items()}
 
 

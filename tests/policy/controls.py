@@ -11,11 +11,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from policy.rule import Rule, Stack, StackRule
 from policy.rules import RULES, STACK_RULES
 from policy.rules.known import CHECKED, ENTRIES, type_is_known
+from policy.values import read_yaml
 from tests.pages import table
 from tests.policy.scans import whole
 from tests.unit.harness import ROOT, STACKS
@@ -36,7 +35,7 @@ class Controls:
 
     @classmethod
     def load(cls, path: Path = FILE) -> Controls:
-        document: dict[str, Any] = yaml.safe_load(path.read_text())
+        document: dict[str, Any] = read_yaml(path)
         entries: list[dict[str, str]] = document["controls"]
         return cls(
             document["services"],

@@ -96,7 +96,7 @@ def users_scans() -> dict[str, Scan]:
 
 @functools.cache
 def fixture_state(stack: str) -> list[State]:
-    """A fixture stack. It also contains the children that the simulated components register. It is read-only."""
+    """A fixture stack, read-only. It also contains the children that the simulated components register."""
     return read_only(once(f"state-{stack}", lambda: state_of(platform(stack))))
 
 

@@ -24,7 +24,6 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-import yaml
 from google.protobuf import struct_pb2
 from pulumi.runtime import mocks
 from pulumi.runtime import resource as sdk_resource
@@ -33,6 +32,7 @@ from pulumi.runtime.proto import callback_pb2, provider_pb2, resource_pb2, sourc
 from pulumi.runtime.settings import SETTINGS
 
 from components.common.context import RegionContext
+from policy.values import read_yaml
 from sandbox import sdk_schema, values
 from sandbox.aws import attributes, rules
 from sandbox.aws.account import Account
@@ -461,7 +461,7 @@ stack files and of the exceptions read them."""
 
 def config_of(path: Path) -> dict[str, Any]:
     """The keys of a stack file."""
-    return yaml.safe_load(path.read_text())["config"]
+    return read_yaml(path)["config"]
 
 
 def stack_values(stack: str) -> dict[str, Any]:

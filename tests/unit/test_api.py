@@ -14,7 +14,6 @@ from typing import Any
 import jsonschema
 import pulumi
 import pytest
-import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from components.api import Api, ApiArgs, token_authorizer
@@ -28,6 +27,7 @@ from functions.order_intake.idempotency import LEASE_SECONDS
 from functions.order_intake.problems import Problem
 from functions.order_intake.validation import parse_order
 from functions.token_authorizer.key_set import TIMEOUT_SECONDS as ISSUER_TIMEOUT_SECONDS
+from policy.values import read_yaml
 from settings import (
     ApiSettings,
     CanarySettings,
@@ -675,7 +675,7 @@ def test_signals_have_names_of_their_own() -> None:
 
 
 def source() -> dict[str, Any]:
-    return yaml.safe_load(DOCUMENT.read_text())
+    return read_yaml(DOCUMENT)
 
 
 def test_every_reference_of_the_document_leads_somewhere() -> None:

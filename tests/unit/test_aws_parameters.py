@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.event_streaming.configuration import server_properties
-from settings import aws_parameters
+from settings import DatabaseSettings, aws_parameters
 from settings.aws_parameters import (
     broker_problems,
     cache_default,
@@ -17,7 +17,8 @@ from settings.aws_parameters import (
     database_parameters,
     database_problems,
 )
-from tests.unit.harness import ROOT, Graph, Registered, deploy_platform, platform, stack_values
+from tests.unit.harness import ROOT, STACKS, Graph, Registered, platform, stack_values
+from tests.unit.test_database import database
 
 DATA: dict[str, Any] = json.loads((ROOT / "settings" / "aws_parameters.json").read_text())
 CLUSTER_GROUP = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
@@ -40,17 +41,17 @@ def groups(graph: Graph) -> list[Registered]:
 
 
 def graph_of(version: str | None) -> Graph:
-    """The small platform with a version of the database, or the full one."""
+    """The small platform's database with a version, or the full platform."""
     if version is None:
         return platform("full")
-    values = stack_values("small")
-    values["trading:database"] = {**values.get("trading:database", {}), "engineVersion": version}
-    return deploy_platform("small", values)
+    settings = {**stack_values("small").get("trading:database", {}), "engineVersion": version}
+    return database(DatabaseSettings.model_validate(settings))
 
 
 @pytest.mark.parametrize("version", [None, "14.20", "15.15", "16.11", "17.11", "18.6"])
 def test_every_parameter_exists_and_differs_from_its_default(version: str | None) -> None:
     graph = graph_of(version)
+    assert {group.type for group in groups(graph)} == {CLUSTER_GROUP, INSTANCE_GROUP}
     for group in groups(graph):
         family, instance = group.inputs["family"], group.type == INSTANCE_GROUP
         given = {p["name"]: (p["value"], p["applyMethod"]) for p in group.inputs["parameters"]}
@@ -58,6 +59,11 @@ def test_every_parameter_exists_and_differs_from_its_default(version: str | None
         assert list(database_problems(family, given, instance=instance)) == []
         known = database_parameters(family, instance=instance)
         assert [name for name, (value, _) in given.items() if known[name].default == value] == []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_parameter_of_cache_and_brokers_exists_and_differs_from_its_default(stack: str) -> None:
+    graph = platform(stack)
     (cache, *_) = graph.of(CACHE_GROUP)
     parameters = {p["name"]: p["value"] for p in cache.inputs["parameters"]}
     assert list(cache_problems(parameters)) == []

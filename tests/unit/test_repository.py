@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from policy.values import read_yaml
 from tests.unit.harness import ROOT
 
 GITHUB = ROOT / ".github"
@@ -20,7 +20,7 @@ RELEASE_NOTES = GITHUB / "scripts" / "release_notes.py"
 
 
 def read(path: str) -> Any:
-    return yaml.safe_load((ROOT / path).read_text())
+    return read_yaml(ROOT / path)
 
 
 def make(*arguments: str) -> str:
@@ -48,7 +48,7 @@ def test_workflow_runs_only_actions_pinned_by_commit(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(GITHUB.glob("workflows/*.yaml")), ids=lambda path: path.name)
 def test_workflow_has_no_permission_but_those_of_its_jobs(path: Path) -> None:
-    assert yaml.safe_load(path.read_text())["permissions"] in ({}, {"contents": "read"})
+    assert read_yaml(path)["permissions"] in ({}, {"contents": "read"})
 
 
 def test_updates_are_proposed_for_everything_that_is_pinned() -> None:

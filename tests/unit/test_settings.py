@@ -11,8 +11,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
+from policy.values import read_yaml
 from sandbox.aws.cloudformation import document
 from settings import COUNTRIES, Settings, SettingsError, stack_schema
 from settings.schema import values_schema
@@ -26,7 +26,7 @@ LONG_HOST = f"{'a' * 60}.{'b' * 60}.example.com"
 
 
 def stack_file(stack: str) -> Values:
-    return yaml.safe_load((FIXTURES / f"{stack}.yaml").read_text())
+    return read_yaml(FIXTURES / f"{stack}.yaml")
 
 
 def stack_values(stack: str) -> Values:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
 
+from policy.values import read_yaml
 from settings import Settings, SettingsError, stack_schema
 from settings.api import DEFAULT_ROUTES
 from settings.namespaces import known_namespaces
@@ -128,7 +129,7 @@ def test_null_that_means_something_stays() -> None:
     ],
 )
 def test_schema_knows_defaults_from_additions(path: str, entry: Any, valid: bool) -> None:
-    file: Values = yaml.safe_load((ROOT / "tests/stacks/full.yaml").read_text())
+    file: Values = read_yaml(ROOT / "tests/stacks/full.yaml")
     file["config"][path] = entry
     validator: Any = jsonschema.Draft202012Validator(stack_schema())
     assert validator.is_valid(file) is valid
@@ -232,7 +233,7 @@ def engine() -> Any:
 
 
 def whole(stack: str) -> Values:
-    return yaml.safe_load((ROOT / f"tests/stacks/{stack}.yaml").read_text())["config"]
+    return read_yaml(ROOT / f"tests/stacks/{stack}.yaml")["config"]
 
 
 def test_engines_configuration_is_read(engine: Any) -> None:

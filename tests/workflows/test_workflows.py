@@ -16,19 +16,18 @@ import preconditions
 import pytest
 import release_notes
 import stack_names
-import yaml
 from github_api import GitHub, GitHubError
 from real_stack import main
 
+from policy.values import read_yaml
 from report.base import base_of
 from tests.unit.harness import ROOT
 from tests.workflows.github_server import GitHubServer
 
 GITHUB = ROOT / ".github"
-WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in sorted(GITHUB.glob("workflows/*.yaml"))}
+WORKFLOWS = {path.name: read_yaml(path) for path in sorted(GITHUB.glob("workflows/*.yaml"))}
 ACTIONS = {
-    f"{path.parent.name} (action)": yaml.safe_load(path.read_text())
-    for path in sorted(GITHUB.glob("actions/*/action.yaml"))
+    f"{path.parent.name} (action)": read_yaml(path) for path in sorted(GITHUB.glob("actions/*/action.yaml"))
 }
 JOBS = {f"{file}: {name}": job for file, found in WORKFLOWS.items() for name, job in found["jobs"].items()}
 """Python's YAML reads the key `on` as true."""
