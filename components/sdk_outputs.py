@@ -247,14 +247,24 @@ def create_urn(
     return pulumi.Output.from_input(f"{parent[: parent.rfind('::')]}${type_}::{name}")
 
 
-contains_unknowns_inside: Any = sdk_rpc.contains_unknowns
-
-
 def contains_unknowns(val: Any) -> bool:
-    """Whether a value is or contains an unknown one. The SDK prepares a search for plain values, too."""
-    if isinstance(val, dict | list):
-        return contains_unknowns_inside(val)
-    return isinstance(val, sdk_output.Unknown)
+    """Whether a value is or contains an unknown one. The SDK calls itself for each text and number, too."""
+    if not isinstance(val, dict | list):
+        return isinstance(val, sdk_output.Unknown)
+    seen = {id(val)}
+    left: list[Any] = [val]
+    while left:
+        part = left.pop()
+        # Types of outputs are dictionaries, and some have a property `values`.
+        for item in dict.values(part) if isinstance(part, dict) else part:
+            if type(item) in _NOTHING_OR_SCALAR:
+                continue
+            if isinstance(item, sdk_output.Unknown):
+                return True
+            if isinstance(item, dict | list) and id(item) not in seen:
+                seen.add(id(item))
+                left.append(item)
+    return False
 
 
 def get_property(self: Any, obj: Any, _: Any) -> Any:
