@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -56,6 +56,19 @@ class Project:
                 (folder / path.name).symlink_to(path)
         for path in FIXTURES.iterdir():
             (folder / f"Pulumi.{path.name}").write_text(path.read_text())
+        return cls(folder, directory / "sandbox")
+
+    @classmethod
+    def of_program(cls, directory: Path, program: str = "", *linked: str) -> Self:
+        """A project in `directory` with a program of its own, the stack `local` without settings, and links
+        to folders of this one."""
+        folder = directory / "project"
+        folder.mkdir()
+        (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
+        (folder / "Pulumi.local.yaml").write_text("config: {}")
+        (folder / "__main__.py").write_text(program)
+        for name in linked:
+            (folder / name).symlink_to(ROOT / name)
         return cls(folder, directory / "sandbox")
 
     def change(self, stack: str, edit: Callable[[Values], None]) -> None:

@@ -70,11 +70,7 @@ class Account(Project):
 
 @pytest.fixture
 def account(tmp_path: Path) -> Account:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
-    (folder / "Pulumi.local.yaml").write_text("config: {}")
-    return Account(folder, tmp_path / "sandbox")
+    return Account.of_program(tmp_path)
 
 
 # A program ends at the first refused registration, so each case has its own program. They run in sequence.

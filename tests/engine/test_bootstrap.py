@@ -306,14 +306,9 @@ StateBackend("state", args, pulumi.ResourceOptions(provider=provider))
 
 def test_key_of_states_outlives_an_alias_that_somebody_points_at_another_key(tmp_path: Path) -> None:
     """The engine replaces a resource whose import has another id, although it is protected."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
-    (folder / "Pulumi.local.yaml").write_text("config: {}")
-    (folder / "__main__.py").write_text(BACKEND)
-    for name in ("account", "bootstrap", "components", "policy", "settings"):
-        (folder / name).symlink_to(ROOT / name)
-    backend = Project(folder, tmp_path / "sandbox")
+    backend = Project.of_program(
+        tmp_path, BACKEND, "account", "bootstrap", "components", "policy", "settings"
+    )
     up = ("up", "--stack", "local", "--yes", "--skip-preview")
     backend.pulumi(*up)
     store = Store(backend.sandbox)

@@ -78,12 +78,7 @@ class Checked(Project):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Checked:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
-    (folder / "Pulumi.local.yaml").write_text("config: {}")
-    (folder / "policy").symlink_to(ROOT / "policy")
-    return Checked(folder, tmp_path / "sandbox")
+    return Checked.of_program(tmp_path, "", "policy")
 
 
 def test_resource_against_a_rule_is_never_created(project: Checked) -> None:

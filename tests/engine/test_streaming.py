@@ -11,7 +11,7 @@ import sqlite3
 
 import pytest
 
-from tests.engine.project import ROOT, Project, Values
+from tests.engine.project import Project, Values
 
 PROGRAM = """
 import pulumi, pulumi_aws as aws
@@ -83,15 +83,7 @@ class Stack(Project):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    directory = tmp_path_factory.mktemp("streaming")
-    folder = directory / "project"
-    folder.mkdir()
-    for name in ("components", "settings"):
-        (folder / name).symlink_to(ROOT / name)
-    (folder / "__main__.py").write_text(PROGRAM)
-    (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
-    (folder / "Pulumi.local.yaml").write_text("config: {}")
-    made = Stack(folder, directory / "sandbox")
+    made = Stack.of_program(tmp_path_factory.mktemp("streaming"), PROGRAM, "components", "settings")
     made.configure(START)
     made.up()
     return made

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.project import ROOT, Project, Values
+from tests.engine.project import Project, Values
 
 PROGRAM = """
 import json
@@ -125,14 +125,7 @@ class Stores(Project):
 
 
 def make(directory: Path) -> Stores:
-    folder = directory / "project"
-    folder.mkdir()
-    (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
-    (folder / "Pulumi.local.yaml").write_text("config: {}")
-    (folder / "__main__.py").write_text(PROGRAM)
-    for name in ("components", "settings"):
-        (folder / name).symlink_to(ROOT / name)
-    return Stores(folder, directory / "sandbox")
+    return Stores.of_program(directory, PROGRAM, "components", "settings")
 
 
 def changed(values: Values, **table: object) -> Values:

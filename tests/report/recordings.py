@@ -18,7 +18,7 @@ from typing import Any
 
 from report import preview
 from report.preview import Preview
-from tests.engine.project import ROOT, Project
+from tests.engine.project import Project
 
 FOLDER = Path(__file__).with_name("recordings")
 
@@ -165,13 +165,8 @@ class Recorder(Project):
     @classmethod
     def start(cls, directory: Path) -> Recorder:
         """Deploys the program before the change."""
-        folder = directory / "project"
-        folder.mkdir()
-        (folder / "Pulumi.yaml").write_text("{name: small, runtime: python}")
-        (folder / "Pulumi.local.yaml").write_text("config: {'trading:protect': false}")
-        (folder / "policy").symlink_to(ROOT / "policy")
-        project = cls(folder, directory / "sandbox")
-        (folder / "__main__.py").write_text(BEFORE)
+        project = cls.of_program(directory, BEFORE, "policy")
+        project.change("local", lambda values: values.update({"trading:protect": False}))
         project.sandbox_command("up", "--stack", "local", "--no-policies")
         return project
 
