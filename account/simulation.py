@@ -50,12 +50,12 @@ def permissions(
             )
             allowed, refused = _decisions(results)
             denied |= refused
-            wanted = {(action.lower(), resource) for action in actions for resource in resources}
+            told = {name.lower() for name in refused}
             missing |= {
                 action
                 for action in actions
                 for resource in resources
-                if (action.lower(), resource) in wanted - allowed and action.lower() not in _lower(refused)
+                if action.lower() not in told and (action.lower(), resource) not in allowed
             }
     count = len({action for statement in statements for action in statement["Action"]})
     if missing and not denied:
@@ -68,10 +68,6 @@ def permissions(
         f"{principal}: {count} actions are allowed",
         "attach the policies that `make deployer-policy` prints, or deploy the project `bootstrap` with them",
     )
-
-
-def _lower(names: set[str]) -> set[str]:
-    return {name.lower() for name in names}
 
 
 def _decisions(results: Iterator[Any]) -> tuple[set[tuple[str, str]], set[str]]:
