@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from account.hosted_zone import public_zones
+from account.hosted_zone import public_zone
 from account.question import Answer, Client, judged, pages, some
 
 _KEYS = [
@@ -27,14 +26,8 @@ _ACM = ".acm-validations.aws"
 """End of the values of ACM's records ("DNS validation")."""
 
 
-@dataclass(frozen=True)
-class _Needed:
-    """A record that certificates of the account need."""
-
-    record: str
-    value: str
-    certificates: list[str] = field(default_factory=list[str])
-    """Their ARNs."""
+_Needed = dict[tuple[str, str], list[str]]
+"""Name and value of a record → the ARNs of the account's certificates that need it."""
 
 
 def validated_name(name: str) -> str:
@@ -53,23 +46,21 @@ def validation_records(
         zone: the name of the hosted zone.
         names: the names that the stack's certificates validate.
     """
-    zones = public_zones(route53, zone)
-    if len(zones) != 1:
-        return Answer("unknown", f"{len(zones)} public hosted zones are named {zone}", "see `hosted-zone`")
+    zone_id = public_zone(route53, zone)
     needed = _needed(acm.values(), names)
     problems: list[str] = []
     texts: list[str] = []
     for name in names:
-        existing = _existing(route53, zones[0], name)
-        ours = needed.get(name, [])
-        for item in ours:
-            who, value = some(item.certificates, 1), existing.pop(item.record, None)
+        existing = _existing(route53, zone_id, name)
+        ours = needed.get(name, {})
+        for (record, wanted), certificates in ours.items():
+            who, value = some(certificates, 1), existing.pop(record, None)
             if value is None:
-                texts.append(f"{item.record}, of {who}, isn't in {zone} yet")
-            elif value == item.value:
-                texts.append(f"{item.record} is shared with {who}, and the stack never deletes it")
+                texts.append(f"{record}, of {who}, isn't in {zone} yet")
+            elif value == wanted:
+                texts.append(f"{record} is shared with {who}, and the stack never deletes it")
             else:
-                problems.append(f"{item.record} is {value}, and {who} needs {item.value}")
+                problems.append(f"{record} is {value}, and {who} needs {wanted}")
         others = [record for record, value in existing.items() if value.endswith(_ACM)]
         if others:
             texts.append(f"{some(others, 1)} is of another account or region, and stays beside ours")
@@ -83,9 +74,9 @@ def validation_records(
     )
 
 
-def _needed(clients: Iterable[Client], names: Collection[str]) -> dict[str, list[_Needed]]:
+def _needed(clients: Iterable[Client], names: Collection[str]) -> dict[str, _Needed]:
     """Name → the records that the account's certificates for it need."""
-    found: dict[str, list[_Needed]] = {}
+    found: dict[str, _Needed] = {}
     for acm in clients:
         summaries = pages(acm, "list_certificates", "CertificateSummaryList", Includes={"keyTypes": _KEYS})
         for arn in [item["CertificateArn"] for item in summaries if _names(item) & set(names)]:
@@ -93,7 +84,10 @@ def _needed(clients: Iterable[Client], names: Collection[str]) -> dict[str, list
             for option in certificate.get("DomainValidationOptions", ()):
                 record, name = option.get("ResourceRecord"), validated_name(option["DomainName"])
                 if record and name in names:
-                    _add(found.setdefault(name, []), _plain(record["Name"]), _plain(record["Value"]), arn)
+                    wanted = _plain(record["Name"]), _plain(record["Value"])
+                    arns = found.setdefault(name, {}).setdefault(wanted, [])
+                    if arn not in arns:  # a name and its wildcard have the same record
+                        arns.append(arn)
     return found
 
 
@@ -101,14 +95,6 @@ def _names(summary: Mapping[str, Any]) -> set[str]:
     """The names that a certificate validates, of which a list has up to 100."""
     names = (summary["DomainName"], *summary.get("SubjectAlternativeNameSummaries", ()))
     return {validated_name(name) for name in names}
-
-
-def _add(found: list[_Needed], record: str, value: str, arn: str) -> None:
-    item = next((item for item in found if (item.record, item.value) == (record, value)), None)
-    if item is None:
-        found.append(item := _Needed(record, value))
-    if arn not in item.certificates:  # a name and its wildcard have the same record
-        item.certificates.append(arn)
 
 
 def _existing(route53: Client, zone: str, name: str) -> dict[str, str]:

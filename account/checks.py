@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from account import dns, prepared
-from account.hosted_zone import public_zones
-from account.question import Answer, Client, judged, pages, passed, unless
+from account.hosted_zone import public_zone, public_zones
+from account.question import Answer, Client, judged, pages, passed, taken, unless
 from report.planned import AUTO_NAME
 from settings.aws_limits import ALARMS, LOG_POLICIES, UNSUPPORTED_ZONES
 
@@ -98,12 +98,8 @@ def hosted_zone(route53: Client, name: str) -> Answer:
 
 def delegation(route53: Client, name: str) -> Answer:
     """The parent of a hosted zone delegates to it: everybody's name servers answer with the zone's own."""
-    zones = public_zones(route53, name)
-    if len(zones) != 1:
-        return Answer("unknown", f"{len(zones)} public hosted zones are named {name}", "see `hosted-zone`")
-    own = {
-        server.rstrip(".") for server in route53.get_hosted_zone(Id=zones[0])["DelegationSet"]["NameServers"]
-    }
+    zone = route53.get_hosted_zone(Id=public_zone(route53, name))
+    own = {server.rstrip(".") for server in zone["DelegationSet"]["NameServers"]}
     try:
         found = dns.name_servers(name)
     except OSError as error:
@@ -578,15 +574,15 @@ def database_name(rds: Client, name: str, platform: str) -> Answer:
 def log_groups(logs: Client, names: Collection[str], platform: str) -> Answer:
     """No log group has one of the names, unless it is the stack's own. EKS creates that of a cluster again if
     it writes a log after the deletion."""
-    foreign: dict[str, str] = {}
+    foreign: dict[str, str | None] = {}
     for name in names:
         for item in pages(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=name):
             if item["logGroupName"] == name:
                 tags = logs.list_tags_for_resource(resourceArn=item["arn"].removesuffix(":*")).get("tags", {})
                 if tags.get("platform") != platform:
-                    foreign[name] = tags.get("platform", "nobody")
+                    foreign[name] = tags.get("platform")
     return judged(
-        [f"{name} exists, and belongs to {owner}" for name, owner in foreign.items()],
+        [taken(name, owner) for name, owner in foreign.items()],
         f"{len(names)} names are free or this stack's own",
         "delete the log groups, or import them into the stack",
     )
@@ -597,7 +593,7 @@ def _owner(name: str, owner: str | None, platform: str) -> Answer:
         return passed(f"{name} is this stack's own")
     return Answer(
         "fail",
-        f"{name} exists, and belongs to {owner or 'nobody'}",
+        taken(name, owner),
         "choose another `environment`, or import the resource into the stack",
     )
 

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from account.hosted_zone import public_zones
-from account.question import Answer, Client, Question, ask, judged, pages, unless
+from account.hosted_zone import public_zone
+from account.question import Answer, Client, Question, ask, judged, pages, taken, unless
 from account.stack import Caller, Stack
 from report.planned import UNKNOWN
 from settings.aws_limits import EDGE_REGION
@@ -186,14 +186,14 @@ def cache_users(
     """No one else has the names of the cache's users and user groups."""
     owners: dict[str, str | None] = {}
     asks = (
-        ("User", users, elasticache.describe_users, "UserNotFoundFault"),
-        ("UserGroup", groups, elasticache.describe_user_groups, "UserGroupNotFoundFault"),
+        ("User", users, elasticache.describe_users),
+        ("UserGroup", groups, elasticache.describe_user_groups),
     )
-    for kind, names, describe, code in asks:
+    for kind, names, describe in asks:
         for name in names:
-            # botocore's codes of errors have no "Fault" at the end.
+            # The code of the error `UserNotFoundFault` has no "Fault" at the end (botocore's service model).
             found = unless(
-                code.removesuffix("Fault"),
+                f"{kind}NotFound",
                 lambda name=name, kind=kind, describe=describe: describe(**{f"{kind}Id": name}),
             )
             for item in found[f"{kind}s"] if found else ():
@@ -290,12 +290,9 @@ def host_names(
                 if owners[host] == platform:
                     targets.add(item["DomainName"])
     served = _judged(owners, hosts, platform)
-    zones = public_zones(route53, zone)
     if served.status == "fail":
         return served
-    if len(zones) != 1:
-        return Answer("unknown", f"{len(zones)} public hosted zones are named {zone}", "see `hosted-zone`")
-    foreign = sorted({*_foreign(route53, zones[0], hosts, records, targets)})
+    foreign = sorted({*_foreign(route53, public_zone(route53, zone), hosts, records, targets)})
     return judged(
         foreign,
         f"{', '.join(hosts)}: {len(records)} records are free or this stack's own",
@@ -330,11 +327,7 @@ def _tag(tags: Iterable[Mapping[str, Any]], key: str = "Key", value: str = "Valu
 def _judged(owners: Mapping[str, str | None], names: Collection[str], platform: str) -> Answer:
     """Whether all names that exist are the platform's own."""
     return judged(
-        [
-            f"{name} exists, and belongs to {owner or 'nobody'}"
-            for name, owner in sorted(owners.items())
-            if owner != platform
-        ],
+        [taken(name, owner) for name, owner in sorted(owners.items()) if owner != platform],
         f"{', '.join(names)}: {'this stack has' if owners else 'free'}",
         "choose another `environment` or `domain.host`, or import the resource into the stack",
     )

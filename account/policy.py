@@ -176,6 +176,8 @@ def _scopes(name: str, stack: _Stack) -> tuple[list[_Scope], str]:
     types = [kind for kind in action.resources if kind not in data()["unused"]]
     if action.level == "Tagging":
         return _tagging(action, types, stack)
+    if not types:
+        return [_region_scope(action.resources, stack)], "AWS can't limit it to resources"
     tagged, others = _by_tags(action, types, stack)
     arns = _arns(others, stack)
     if others and not arns:
@@ -187,8 +189,6 @@ def _scopes(name: str, stack: _Stack) -> tuple[list[_Scope], str]:
         found.append(_limited(_arns(tagged, stack), {_RESOURCE_TAG: stack.platform, **bounded}))
     if others:
         found.append(_limited(arns, bounded))
-    if not types:
-        return [_region_scope(action.resources, stack)], "AWS can't limit it to resources"
     return found, _shared([kind for kind in others if not _has_tags(kind)], stack)
 
 
@@ -203,15 +203,14 @@ def _tagging(action: authorization.Action, types: Sequence[str], stack: _Stack) 
     Guide, "Controlling access to AWS resources using tags", read 2026-11-27). A service asks for the
     permission also when it creates a resource with tags, and few say in a condition key that it does.
     """
-    arns = _arns([kind for kind in types if kind in stack.names], stack)
+    named = [kind for kind in types if kind in stack.names]
+    arns = _arns(named, stack)
     removes = action.name.partition(":")[2].startswith(_UNTAGS)
     accepted = (_TAG_KEYS if removes else "aws:RequestTag/${TagKey}") in action.conditions
     if not accepted or not any(map(_has_tags, types)):
-        return [_limited(arns, {}) if arns else _region_scope(action.resources, stack)], (
-            _reason(types, stack)
-            if not arns
-            else _shared([kind for kind in types if kind in stack.names], stack)
-        )
+        if arns:
+            return [_limited(arns, {})], _shared(named, stack)
+        return [_region_scope(action.resources, stack)], _reason(types, stack)
     own = {_RESOURCE_TAG: stack.platform}
     if removes:
         # `ForAllValues` holds without any key, as when EC2 removes all tags of a resource.

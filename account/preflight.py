@@ -16,7 +16,7 @@ import yaml
 from account import certificates, checks, names, prepared, simulation
 from account.policy import deployer
 from account.prepared import DEPLOY_SECONDS
-from account.question import Answer, Client, NewClient, Question, actions, ask, no_clients
+from account.question import Answer, Client, NewClient, Question, actions, ask, no_clients, unasked
 from account.stack import Caller, Stack
 from account.verify import questions as verify
 from bootstrap.linked_roles import LINKED_ROLES
@@ -182,8 +182,7 @@ def _state_key(stack: Stack) -> Question:
     needs, region = "the secrets provider's key", stack.secrets_region
     if key:
         return ask("state-key", needs, "kms", "DescribeKey", checks.state_key, key, region=region)
-    none = Answer("unknown", "the stack file names no key of KMS", "see `secrets-provider`")
-    return Question("state-key", needs, "kms", region, ("DescribeKey",), lambda _: none)
+    return unasked("state-key", needs, "the stack file names no key of KMS", "see `secrets-provider`")
 
 
 def _linked_services(stack: Stack) -> list[str]:
@@ -249,7 +248,7 @@ def _prepared(stack: Stack, caller: Caller) -> Iterator[Question]:
     wanted = {
         prepared.role_name(kind, stack.prepared): (
             seconds,
-            [name for name in ours if name.endswith(prepared.subject(kind, stack.prepared, "")[5:])],
+            [name for name in ours if name.endswith(prepared.environment(kind, stack.prepared))],
         )
         for kind, seconds in prepared.SESSIONS.items()
     }

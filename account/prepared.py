@@ -65,4 +65,9 @@ def role_name(kind: str, stack: str) -> str:
 
 def subject(kind: str, stack: str, repository: str) -> str:
     """The only subject whose tokens may assume the role."""
-    return f"repo:{repository}:environment:{ENVIRONMENTS[kind].format(stack)}"
+    return f"repo:{repository}{environment(kind, stack)}"
+
+
+def environment(kind: str, stack: str) -> str:
+    """The end of the role's subject, which names the environment of a job."""
+    return f":environment:{ENVIRONMENTS[kind].format(stack)}"

@@ -218,6 +218,11 @@ def unless(code: str, call: Callable[[], _T]) -> _T | None:
         raise
 
 
+def taken(name: str, owner: str | None) -> str:
+    """The problem that something has the name, and the platform to which its tag says that it belongs."""
+    return f"{name} exists, and belongs to {owner or 'nobody'}"
+
+
 def some(names: Sequence[str], count: int) -> str:
     """The first names of a list, and how many others there are."""
     more = f" and {len(names) - count} others" if len(names) > count else ""

@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from account import prepared
+from policy.values import read_yaml
 
 STATE_KEYS = {
     "ForAnyValue:StringLike": {"kms:ResourceAliases": [prepared.STATE_ALIAS, prepared.secrets_alias("*")]}
@@ -78,7 +77,7 @@ def actions(sid: str) -> list[str]:
 @functools.cache
 def entries() -> Mapping[str, Sequence[Mapping[str, Any]]]:
     """The content of `workloads.yaml`: statement → its entries."""
-    return yaml.safe_load(Path(__file__).with_name("workloads.yaml").read_text())
+    return read_yaml(Path(__file__).with_name("workloads.yaml"))
 
 
 def _allow(sid: str, resource: str = "*", condition: dict[str, Any] | None = None) -> dict[str, Any]:

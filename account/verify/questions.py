@@ -171,10 +171,7 @@ def _routes(stack: Stack, clients: NewClient, token: str) -> Iterator[Question]:
             "scope",
             needs,
             "https",
-            (
-                f"GET {access.closed[1]}",
-                *([] if access.opened[1] == access.closed[1] else [f"GET {access.opened[1]}"]),
-            ),
+            tuple(dict.fromkeys(f"GET {path}" for _, path in (access.closed, access.opened))),
             orders.scope,
             host,
             access.tokens,
