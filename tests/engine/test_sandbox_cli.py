@@ -143,7 +143,12 @@ def processes_of(cli: Cli) -> list[str]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The contents of a folder's files, without the modules that Python compiles and that git ignores."""
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
 
 
 def test_up_deploys_and_a_second_up_changes_nothing(cli: Cli) -> None:
