@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+
 import pytest
 
 from tests import run
@@ -12,3 +15,13 @@ def _shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
     """Lets the processes of this run share values that are slow to create."""
     own = tmp_path_factory.getbasetemp()
     run.share(own if worker_id == "master" else own.parent)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two processes for each core: many tests wait for a database, a server or a deadline."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_sessionfinish() -> None:
+    """Keeps what the run still holds out of pytest's last garbage collections, which would take seconds."""
+    gc.freeze()

@@ -9,6 +9,7 @@ between tests.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import gc
@@ -18,6 +19,7 @@ import random
 import runpy
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from pulumi.runtime import mocks
 from pulumi.runtime import resource as sdk_resource
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import callback_pb2, provider_pb2, resource_pb2, source_pb2
+from pulumi.runtime.settings import ROOT as STACK_RESOURCE
 from pulumi.runtime.settings import SETTINGS
 
 from components.common.context import RegionContext
@@ -367,6 +370,22 @@ def _name(urn: str) -> str:
     return "" if not urn or "::pulumi:pulumi:Stack::" in urn else urn_name(urn)
 
 
+class _Caller(ThreadPoolExecutor):
+    """Runs each call at once, in the thread that submits it.
+
+    The SDK sends each registration from a thread of its own, which waits for the engine. The monitor above
+    computes its answers, so threads would only wait for one another.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done = Future[Any]()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
 @contextlib.contextmanager
 def _cheaply() -> Generator[None]:
     """Turns off two things that take a third of a deployment's time and that no test needs.
@@ -400,17 +419,19 @@ def deploy(
     Raises:
         AssertionError: the schemas refuse a registration. The text lists every problem.
     """
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, _cheaply(), asyncio.Runner() as runner:
+        asyncio.set_event_loop(runner.get_loop())  # The SDK uses the loop of the thread.
+        runner.get_loop().set_default_executor(_Caller())
         monitor = _Monitor(Path(directory), check_references, account)
+        STACK_RESOURCE.set(None)  # Otherwise, it would be that of the deployment before.
         pulumi.runtime.set_mocks(_Mocks(), project="trading", stack=stack, preview=False, monitor=monitor)
         sdk: Any = SETTINGS
         sdk.feature_support["transforms"] = True
         sdk.callbacks = monitor.callbacks
         set_all_config(dict(config or {}))
         try:
-            with _cheaply():
-                # Returns when every registration is complete.
-                mocks.test(program)()  # pyright: ignore[reportUnknownMemberType]
+            # Returns when every registration is complete.
+            mocks.test(program)()  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:
             if not monitor.problems:
                 raise
@@ -423,7 +444,7 @@ def deploy(
     exports = {
         name: value for name, value in stack_resource.outputs.items() if not isinstance(value, pulumi.Output)
     }
-    # The order in which registrations complete depends on timing.
+    # The order of registrations says nothing.
     resources = sorted(monitor.graph.resources, key=lambda resource: (resource.name, resource.type))
     return Graph(resources, monitor.graph.looked_up, exports).read_only()
 
