@@ -48,7 +48,7 @@ def _read(path: Path) -> yaml.MappingNode:
     except OSError as error:
         raise SandboxError(f"{path} can't be read: {error.strerror}") from None
     try:
-        document = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+        document = yaml.compose(content.decode(), Loader=yaml.CSafeLoader)
         if document is None:
             return yaml.MappingNode("tag:yaml.org,2002:map", [])
         _check(document, {}, set())

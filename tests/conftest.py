@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 
+import botocore.session
 import pytest
 
 from tests import run
+
+# Moto gives each test a new session. A common loader reads the models of the services only once.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +25,11 @@ def _shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes for each core: many tests wait for a database, a server or a deadline."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves modules and tests, which last as long as the run, out of all later garbage collections."""
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from moto.kms import models as kms_models
 
 from operations import teardown
 from operations.procedure import WAITING, Procedure, ProcedureError, Runner
@@ -89,6 +91,8 @@ def key(region: str, alias: str, platform: str = "") -> None:
 
 @pytest.fixture
 def seeded(monkeypatch: pytest.MonkeyPatch) -> Any:
+    # Moto computes a private key for each key, and only signatures use it.
+    monkeypatch.setattr(kms_models, "generate_private_key", Mock())
     with account(monkeypatch):
         for region, name in NAMES.items():
             create_cluster(name, region)

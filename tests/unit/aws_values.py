@@ -10,8 +10,6 @@ import json
 from importlib import metadata
 from typing import Any, get_args
 
-from cfnlint.helpers import AVAILABILITY_ZONES  # pyright: ignore[reportMissingTypeStubs]
-
 from sandbox.aws import cfn_lint
 from settings import Region
 
@@ -42,6 +40,9 @@ def missing_in(by_region: dict[str, list[str]]) -> dict[str, list[str]]:
 
 def lists() -> dict[str, Any]:
     """The content of the file."""
+    # Only here, because the import takes a second, and every test process imports this module.
+    from cfnlint.helpers import AVAILABILITY_ZONES  # pyright: ignore[reportMissingTypeStubs]
+
     databases, caches = "extensions/aws_rds_dbinstance/", "extensions/aws_elasticache_cachecluster/"
     by_region = document(f"{databases}dbinstanceclass_enum.json")
     classes = {region: of_engine(by_region[region], DATABASE, "DBInstanceClass") for region in REGIONS}

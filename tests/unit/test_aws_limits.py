@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import ipaddress
 import json
 import re
@@ -12,9 +13,6 @@ from typing import Any, get_args
 import botocore.session
 import pytest
 import yaml
-from cfnlint.rules.formats.IamRoleArn import IamRoleArn  # pyright: ignore[reportMissingTypeStubs]
-from cfnlint.rules.formats.SubnetId import SubnetId  # pyright: ignore[reportMissingTypeStubs]
-from cfnlint.rules.formats.VpcId import VpcId  # pyright: ignore[reportMissingTypeStubs]
 
 from components.load_balancer import LAST_STEP, PRIORITY_STEP
 from sandbox.aws import cfn_lint, cloudformation
@@ -344,26 +342,30 @@ FORMS = [
         ["abc", "by_venue.2-x", "a" * 255],
         ["ab", "a" * 256, "a b"],
     ),
+]
+"""A form, the pattern of botocore or cfn-lint, values that both accept, and values that both reject."""
+
+FORMATS = [
     (
         "ROLE_ARN",
-        IamRoleArn().pattern,
+        "IamRoleArn",
         ["arn:aws:iam::123456789012:role/admin", "arn:aws:iam::123456789012:role/path/admin"],
         ["arn:aws:iam::1:role/admin", "arn:aws:iam::123456789012:user/admin"],
     ),
     (
         "SUBNET_ID",
-        SubnetId().pattern,
+        "SubnetId",
         ["subnet-01234567", "subnet-0123456789abcdef0"],
         ["subnet-0123456", "subnet-0123456789abcdef", "subnet-0123456789abcdef01", "vpc-01234567"],
     ),
     (
         "VPC_ID",
-        VpcId().pattern,
+        "VpcId",
         ["vpc-01234567", "vpc-0123456789abcdef0"],
         ["vpc-0123456", "vpc-0123456789abcdef", "vpc-0123456789abcdef01", "subnet-01234567"],
     ),
 ]
-"""A form, the pattern of botocore or cfn-lint, values that both accept, and values that both reject."""
+"""The same with the name of one of cfn-lint's rules, whose import takes a second."""
 
 RUNTIMES_DATE = "2026-11-26"
 """Day on which AWS supported the runtimes in `LAMBDA_RUNTIMES`."""
@@ -410,6 +412,16 @@ def test_form_agrees_with_the_outside_pattern(
     name: str, pattern: str, accepted: list[str], rejected: list[str]
 ) -> None:
     for form in (getattr(aws_limits, name), pattern):
+        assert all(re.fullmatch(form, value) for value in accepted)
+        assert not any(re.fullmatch(form, value) for value in rejected)
+
+
+@pytest.mark.parametrize(("name", "rule", "accepted", "rejected"), FORMATS)
+def test_form_agrees_with_the_rule_of_cfn_lint(
+    name: str, rule: str, accepted: list[str], rejected: list[str]
+) -> None:
+    module = importlib.import_module(f"cfnlint.rules.formats.{rule}")
+    for form in (getattr(aws_limits, name), getattr(module, rule)().pattern):
         assert all(re.fullmatch(form, value) for value in accepted)
         assert not any(re.fullmatch(form, value) for value in rejected)
 
@@ -491,7 +503,7 @@ def test_priorities_of_listener_rules_fit() -> None:
 
 
 def test_every_limit_is_compared_or_known_from_a_document_alone() -> None:
-    compared = {name for name, *_ in [*BOUNDS, *KEYWORDS, *SENTENCES, *WORDS, *FORMS]} | ELSEWHERE
+    compared = {name for name, *_ in [*BOUNDS, *KEYWORDS, *SENTENCES, *WORDS, *FORMS, *FORMATS]} | ELSEWHERE
     assert not compared & BY_DOCUMENT
     assert compared | BY_DOCUMENT == NAMES
 

@@ -118,7 +118,7 @@ BROKEN_YAML = {
     "alias-of-nothing": (b"config:\n  tiny:x: *b\n", "line 2: found undefined alias"),
     "aliases-that-expand": (BOMB.encode(), "more than 100000 values"),
     "nested-too-deeply": (b"config: " + b"[" * 900 + b"]" * 900, "nested too deeply"),
-    "unfinished": (b"config: [\n", "line 2: expected"),
+    "unfinished": (b"config: [\n", "line 2: did not find expected node content"),
     "list": (b"- a\n", "is not a mapping of keys to values"),
     "text": (b"config", "is not a mapping of keys to values"),
     "key-twice": (
