@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Created after a successful installation. It is repeated when requirements.txt is newer.
 INSTALLED := .venv/.installed
+# The tests with the real engine, API server, AWS CLI and Checkov.
+WITH_TOOLS := tests/engine tests/cluster tests/runbooks tests/scan
 # The commands and the tests start many processes, each of which would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -42,11 +44,11 @@ verify: $(INSTALLED)  ## ask whether STACK, as deployed to AWS, does what it is 
 deployer-policy: $(INSTALLED)  ## print the IAM policies that the role that deploys STACK to AWS needs
 	@$(BIN)/python -m account policy --stack '$(STACK)' $(if $(OUT),--out '$(OUT)')
 
-test: test-fast  ## run all tests: fast ones on all cores, then those with the real engine, API server and AWS CLI
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/engine tests/cluster tests/runbooks
+test: test-fast  ## run all tests: the fast ones, then those with the real engine, API server, AWS CLI and Checkov
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WITH_TOOLS)
 
-test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine, API server and AWS CLI: on every change
-	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/engine --ignore=tests/cluster --ignore=tests/runbooks
+test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine, API server, AWS CLI and Checkov: on every change
+	$(BIN)/python -m pytest -n auto --dist worksteal $(WITH_TOOLS:%=--ignore=%)
 
 lint: $(INSTALLED)  ## check style and types with Ruff and Pyright, and the workflows with actionlint and zizmor
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from sandbox import sdk_schema
 from sandbox.aws.account import ALIAS, BUCKET, BUCKET_POLICY, KEY, POLICY, ROLE, Account, Values
 from sandbox.aws.store import ACCOUNT, Row
 from tests.account.deployed import deployed as deployed_stack
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import ROOT, Graph, config_of, deploy, encoded
 
 PROJECT = ROOT / "bootstrap"

@@ -9,7 +9,7 @@ from typing import Any
 from account.stack import Stack
 from policy.scan.plan import State
 from settings import Settings
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import platform, stack_values, without_namespace
 
 

@@ -45,8 +45,8 @@ from tests.account.bootstrap import (
 )
 from tests.account.bootstrap import role as row_of_role
 from tests.policy.evaluator import Request, allows
-from tests.policy.scans import fixture_state
 from tests.policy.stacks import findings, stack_of
+from tests.policy.states import fixture_state
 from tests.unit.harness import ROOT, STACKS, Registered, config_of, without_namespace
 from tests.unit.test_iam import parliament
 

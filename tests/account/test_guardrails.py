@@ -21,7 +21,7 @@ from report.planned import region_of
 from settings.aws_limits import CONTROL_POLICIES, CONTROL_POLICY_LENGTH, EDGE_REGION
 from tests.account.guardrails import PAGE, REGIONS, render
 from tests.policy.evaluator import Request, allows
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import ROOT, STACKS
 
 ACCOUNT = "123456789012"

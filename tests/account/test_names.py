@@ -12,7 +12,7 @@ from account import names
 from report.planned import AUTO_NAME, UNKNOWN
 from tests.account.cases import Case, ask, new_client
 from tests.account.test_preflight import asked
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 
 OURS = [{"Key": "platform", "Value": "trading-prod"}]
 THEIRS = [{"Key": "platform", "Value": "trading-old"}]

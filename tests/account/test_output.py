@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from account import __main__ as command
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 
 
 @pytest.fixture(autouse=True)

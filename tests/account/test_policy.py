@@ -29,7 +29,7 @@ from sandbox import sdk_schema
 from settings.aws_limits import MANAGED_POLICIES, MANAGED_POLICY_LENGTH
 from tests.account.bootstrap import graph
 from tests.account.deployed import deployed
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import STACKS, platform, stack_values
 from tests.unit.test_iam import parliament
 

@@ -28,7 +28,7 @@ from bootstrap.workloads import boundary
 from settings import Settings
 from tests.account.cases import sent
 from tests.functions.records import MOTO
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import ROOT, stack_values, without_namespace
 
 BOTO: Any = boto3

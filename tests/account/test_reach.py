@@ -18,7 +18,7 @@ from report.planned import AUTO_NAME, UNKNOWN
 from tests.account.bootstrap import graph
 from tests.account.test_policy import of
 from tests.policy.evaluator import Request, allows
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import STACKS
 
 OTHERS = ("trading-other", "trading-account")

@@ -43,7 +43,7 @@ from tests.account.test_verify_edge import problem, right
 from tests.account.test_verify_orders import token
 from tests.functions.order_path_stub import OrderPathStub
 from tests.functions.order_path_stub import Reply as OrderReply
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import ROOT
 
 BOTO: Any = boto3

@@ -17,7 +17,7 @@ from bootstrap.workloads import boundary, entries
 from policy.rule import listed
 from settings.aws_limits import MANAGED_POLICY_LENGTH
 from tests.policy.evaluator import Request, allows
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit.harness import ROOT, STACKS
 from tests.unit.test_iam import parliament
 

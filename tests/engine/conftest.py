@@ -5,20 +5,28 @@ from __future__ import annotations
 import pytest
 
 LONGEST = (
-    "test_bootstrap",
-    "test_small_stack",
-    "test_full_stack",
     "test_promotion",
+    "test_full_stack",
     "test_regions",
+    "test_kubernetes_provider",
+    "test_small_stack",
+    "test_one_region",
     "test_services",
+    "test_policies",
+    "test_bootstrap",
+    "test_sandbox_cli",
+    "test_snippets",
+    "test_database",
     "test_own_stack",
     "test_existing_network",
-    "test_rotation",
-    "test_stack_files",
-    "test_database",
     "test_approved",
+    "test_tables",
+    "test_rotation",
+    "test_aws_provider",
+    "test_stack_files",
+    "test_checkov",
 )
-"""The files that deploy a whole platform, or deploy often. `make test` keeps this order."""
+"""The files that take half a minute or more. `make test` keeps this order."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

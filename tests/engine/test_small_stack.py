@@ -14,7 +14,7 @@ import pytest
 from report.cost import estimate
 from report.planned import planned
 from tests.engine.project import Project, Values
-from tests.policy.scans import fixture_state
+from tests.policy.states import fixture_state
 from tests.unit import golden
 
 SYSTEM_NAMESPACES = {"default", "kube-node-lease", "kube-public", "kube-system"}

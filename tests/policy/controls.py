@@ -16,7 +16,7 @@ from policy.rules import RULES, STACK_RULES
 from policy.rules.known import CHECKED, ENTRIES, type_is_known
 from policy.values import read_yaml
 from tests.pages import table
-from tests.policy.scans import whole
+from tests.policy.states import whole
 from tests.unit.harness import ROOT, STACKS
 
 PAGE = ROOT / "docs" / "controls.md"

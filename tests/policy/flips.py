@@ -15,8 +15,8 @@ from policy.exceptions import RuleException
 from policy.rule import Resource, Stack, is_list, is_map
 from policy.rules import NAMES, RULES, STACK_RULES
 from tests.policy.configurations import changed
-from tests.policy.scans import whole
 from tests.policy.stacks import TODAY
+from tests.policy.states import whole
 from tests.unit.harness import STACKS
 
 HARMLESS: Mapping[str, Sequence[str]] = {

@@ -6,8 +6,8 @@ import pytest
 
 from policy.rules import RULES, STACK_RULES
 from tests.policy.controls import PAGE, Controls, render, rules_of
-from tests.policy.scans import whole
 from tests.policy.stacks import fixture
+from tests.policy.states import whole
 from tests.unit.harness import STACKS
 
 CONTROLS = Controls.load()

@@ -15,8 +15,8 @@ from policy.exceptions import ExceptionsError, RuleException, ended, judged
 from policy.rule import Resource, Stack
 from policy.rules import NAMES
 from tests.account import bootstrap
-from tests.policy.scans import whole, with_children
 from tests.policy.stacks import TODAY, USERS_FILES, all_findings, stack_of, unneeded, users_graph
+from tests.policy.states import whole, with_children
 from tests.policy.test_rules import resource
 from tests.unit.harness import STACKS, platforms_with_everything
 

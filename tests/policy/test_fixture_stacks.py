@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.policy.scans import whole
 from tests.policy.stacks import findings
+from tests.policy.states import whole
 from tests.unit.harness import STACKS
 
 

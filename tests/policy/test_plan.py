@@ -11,7 +11,7 @@ from policy.rule import SECRET
 from policy.scan.names import terraform_type
 from policy.scan.plan import PlanError, State, plan
 from sandbox.sdk_schema import UnknownTypeError
-from tests.policy.scans import SECRET_VALUE
+from tests.policy.states import SECRET_VALUE
 
 TAGS = {"owner": "team", "environment": "prod"}
 PROVIDER: State = {

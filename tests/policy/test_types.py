@@ -19,8 +19,8 @@ from policy.types import TypeEntry, TypesError, canonical, carries_others
 from sandbox import tools
 from tests.account import bootstrap
 from tests.policy import aliases
-from tests.policy.scans import whole
 from tests.policy.stacks import stack_of
+from tests.policy.states import whole
 from tests.policy.test_rules import CASES, judge, resource
 from tests.unit.harness import STACKS
 

@@ -18,8 +18,8 @@ from report.price_classes import BY_TRAFFIC, FREE
 from report.prices import Prices, PricesError, load
 from report.tiers import SHARED, TIERS
 from report.usage import USES, Resource, UnclearError, uses
-from tests.policy.scans import fixture_state
 from tests.policy.stacks import USERS_FILES, users_graph
+from tests.policy.states import fixture_state
 from tests.unit.harness import STACKS, platforms_with_everything
 
 US, EU = "us-east-1", "eu-west-1"

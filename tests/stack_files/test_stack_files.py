@@ -9,7 +9,6 @@ import pytest
 
 from settings.show import problems
 from settings.stack_file import read
-from tests.policy.scans import users_scans
 from tests.policy.stacks import USERS_FILES, findings, stack_of, users_graph
 
 REMEDY = "change the value, or say in policy/exceptions.yaml why it is right"
@@ -26,8 +25,3 @@ def test_stack_file_is_accepted_by_settings(stack: str) -> None:
 @every_file
 def test_stack_keeps_every_rule_of_the_policy_pack(stack: str) -> None:
     assert findings(stack_of(users_graph(stack))) == [], REMEDY
-
-
-@every_file
-def test_checkov_finds_nothing_that_is_not_explained(stack: str) -> None:
-    assert users_scans()[stack].unexplained() == [], REMEDY

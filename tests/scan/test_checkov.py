@@ -24,9 +24,10 @@ from policy.scan.names import attribute, terraform_type
 from policy.scan.plan import State
 from sandbox import sdk_schema
 from sandbox.sdk_schema import Property, Type
-from tests.policy.scans import Check, Scan, checks, fixture_state, scan, state_of, users_scans
 from tests.policy.stacks import USERS_FILES, unneeded
+from tests.policy.states import fixture_state, state_of
 from tests.run import once
+from tests.scan.scans import Check, Scan, checks, scan, users_scans
 from tests.unit.harness import STACKS, platforms_with_everything
 
 every_stack = pytest.mark.parametrize("stack", STACKS)
