@@ -27,6 +27,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with the folders whose tests mostly wait, while others compute."""
+    items.sort(key=lambda item: item.path.parent.name not in ("database", "functions"))
+
+
 def pytest_collection_finish() -> None:
     """Leaves modules and tests, which last as long as the run, out of all later garbage collections."""
     gc.freeze()
