@@ -45,7 +45,7 @@ deployer-policy: $(INSTALLED)  ## print the IAM policies that the role that depl
 	@$(BIN)/python -m account policy --stack '$(STACK)' $(if $(OUT),--out '$(OUT)')
 
 test: test-fast  ## run all tests: the fast ones, then those with the real engine, API server, AWS CLI and Checkov
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WITH_TOOLS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(WITH_TOOLS)
 
 test-fast: $(INSTALLED) tools  ## run all tests but those with the real engine, API server, AWS CLI and Checkov: on every change
 	$(BIN)/python -m pytest -n auto --dist worksteal $(WITH_TOOLS:%=--ignore=%)
