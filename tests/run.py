@@ -36,9 +36,11 @@ def once(name: str, make: Callable[[], T]) -> T:
     path = _folder[0] / name
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            path.write_bytes(pickle.dumps(make()))
-        return pickle.loads(path.read_bytes())
+        if path.exists():
+            return pickle.loads(path.read_bytes())
+        made = make()
+        path.write_bytes(pickle.dumps(made))
+        return made
 
 
 class ReadOnlyError(TypeError):

@@ -1,4 +1,4 @@
-"""The order of the tests with the real engine: the longest files first, so that all processes end together."""
+"""The order of the tests with tools: the longest files first, so that all processes end together."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -140,11 +140,11 @@ def _sealed(value: Any) -> Any:
 @functools.cache
 def whole(stack: str) -> Stack:
     """A fixture stack with the resources that only the engine knows."""
-    return with_children(platform(stack), boundary_of(stack))
+    return with_children(platform(stack), fixture_state(stack), boundary_of(stack))
 
 
-def with_children(graph: Graph, permissions_boundary: str = "") -> Stack:
-    """The resources of a graph, and those that only the engine knows: the children of other components."""
+def with_children(graph: Graph, state: Sequence[State], permissions_boundary: str = "") -> Stack:
+    """The resources of a graph, and those that only its state has: the children of other components."""
     known = {item.urn for item in graph.resources}
     is_production = production.by_state([stack_state(graph)])
     tags = {"defaultTags": {"tags": dict.fromkeys((*REQUIRED_TAGS, "environment"), "a")}}
@@ -161,7 +161,7 @@ def with_children(graph: Graph, permissions_boundary: str = "") -> Stack:
             permissions_boundary=permissions_boundary,
             is_component="id" not in item,
         )
-        for item in state_of(graph)
+        for item in state
         if item["urn"] not in known
     ]
     return Stack([*stack_of(graph, permissions_boundary).resources, *children])

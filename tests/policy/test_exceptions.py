@@ -16,7 +16,7 @@ from policy.rule import Resource, Stack
 from policy.rules import NAMES
 from tests.account import bootstrap
 from tests.policy.stacks import TODAY, USERS_FILES, all_findings, stack_of, unneeded, users_graph
-from tests.policy.states import whole, with_children
+from tests.policy.states import state_of, whole, with_children
 from tests.policy.test_rules import resource
 from tests.unit.harness import STACKS, platforms_with_everything
 
@@ -105,7 +105,8 @@ def _others() -> Iterator[Stack]:
     """The small stack with images by tag, the project that prepares an account, and the stacks of the stack
     files."""
     yield stack_of(bootstrap.graph())
-    yield with_children(platforms_with_everything()["trading-small"])
+    small = platforms_with_everything()["trading-small"]
+    yield with_children(small, state_of(small))
     yield from map(stack_of, map(users_graph, USERS_FILES))
 
 
