@@ -333,8 +333,9 @@ def test_a_major_upgrade_of_the_cluster_names_the_instances_parameters(graph: Gr
 
 def test_slow_statements_and_waits_for_locks_are_logged(graph: Graph) -> None:
     # -1 logs no statement, and 0 logs all (PostgreSQL's documentation, "Error Reporting and Logging").
-    assert 0 < int(effective(graph, "log_min_duration_statement")) <= 5_000
-    assert effective(graph, "log_lock_waits") == "1"
+    found = parameters(graph)
+    assert 0 < int(found["log_min_duration_statement"][0]) <= 5_000
+    assert found["log_lock_waits"][0] == "1"
 
 
 def test_plans_of_slow_statements_are_logged_on_every_declared_instance(graph: Graph) -> None:
