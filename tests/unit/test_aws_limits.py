@@ -407,13 +407,17 @@ def test_limit_is_documented_in_words(name: str, value: object, path: str, words
     assert words in documentation(path)
 
 
+def assert_forms_agree(name: str, pattern: str, accepted: list[str], rejected: list[str]) -> None:
+    for form in (getattr(aws_limits, name), pattern):
+        assert all(re.fullmatch(form, value) for value in accepted)
+        assert not any(re.fullmatch(form, value) for value in rejected)
+
+
 @pytest.mark.parametrize(("name", "pattern", "accepted", "rejected"), FORMS)
 def test_form_agrees_with_the_outside_pattern(
     name: str, pattern: str, accepted: list[str], rejected: list[str]
 ) -> None:
-    for form in (getattr(aws_limits, name), pattern):
-        assert all(re.fullmatch(form, value) for value in accepted)
-        assert not any(re.fullmatch(form, value) for value in rejected)
+    assert_forms_agree(name, pattern, accepted, rejected)
 
 
 @pytest.mark.parametrize(("name", "rule", "accepted", "rejected"), FORMATS)
@@ -421,9 +425,7 @@ def test_form_agrees_with_the_rule_of_cfn_lint(
     name: str, rule: str, accepted: list[str], rejected: list[str]
 ) -> None:
     module = importlib.import_module(f"cfnlint.rules.formats.{rule}")
-    for form in (getattr(aws_limits, name), getattr(module, rule)().pattern):
-        assert all(re.fullmatch(form, value) for value in accepted)
-        assert not any(re.fullmatch(form, value) for value in rejected)
+    assert_forms_agree(name, getattr(module, rule)().pattern, accepted, rejected)
 
 
 @pytest.mark.parametrize("name", ["a", "trading-dev_1", "a" * 100, "", "-a", "a.b", "a" * 101])
