@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gc
 import runpy
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +21,7 @@ from pulumi_policy import EnforcementLevel, ResourceValidationPolicy, StackValid
 from tests.unit.harness import ROOT
 
 THEIRS: Any = pulumi_policy.policy._PolicyAnalyzerServicer
+PACK = ROOT / "policy" / "pack" / "__main__.py"
 QUEUE = "aws:sqs/queue:Queue"
 
 
@@ -34,7 +37,7 @@ def pack(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setattr(pulumi_policy, "PolicyPack", _nothing)
     monkeypatch.setattr(sys, "path", [*sys.path])  # the pack adds a folder
     before = gc.get_threshold()
-    yield runpy.run_path(str(ROOT / "policy" / "pack" / "__main__.py"))
+    yield runpy.run_path(str(PACK))
     gc.set_threshold(*before)
 
 
@@ -131,6 +134,23 @@ def test_the_environment_is_read_once(
 def test_garbage_is_collected_rarely(pack: dict[str, Any]) -> None:
     assert pack
     assert gc.get_threshold()[0] >= 100_000
+
+
+def test_no_garbage_is_collected_at_the_end() -> None:
+    program = (
+        "import gc, runpy, sys\n"
+        "gc.callbacks.append(lambda phase, info: print(phase, len(gc.get_objects())))\n"
+        f"runpy.run_path({str(PACK)!r}, run_name='__main__')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout
+        assert any(line.strip().isdigit() for line in running.stdout)  # the port, when the pack is ready
+        running.send_signal(signal.SIGINT)
+        remaining = running.stdout.read().splitlines()
+    assert remaining
+    assert all(int(line.split()[1]) < 10_000 for line in remaining)
 
 
 def test_role_is_held_to_the_boundary_of_the_settings(pack: dict[str, Any]) -> None:
