@@ -16,7 +16,7 @@ import re
 import struct
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
@@ -48,36 +48,33 @@ class _Finder(MetaPathFinder):
         if not fullname.startswith(_SDKS):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec and spec.submodule_search_locations and spec.origin and spec.loader:
-            lines = [_LINE.fullmatch(line) for line in Path(spec.origin).read_text().splitlines()]
-            modules = [line[1] for line in lines if line and line[1]]
-            # A package that contains other statements is imported as usual.
-            if all(lines) and modules:
-                spec.loader = _Package(modules)
-        elif spec and type(spec.loader) is SourceFileLoader:
-            spec.loader = _Module(spec.loader.name, spec.loader.path)
+        if spec and type(spec.loader) is SourceFileLoader:
+            kind = _Package if spec.submodule_search_locations else _Module
+            spec.loader = kind(spec.loader.name, spec.loader.path)
         return spec
 
 
-class _Package(Loader):
-    """Loads a package whose names are imported on first use."""
+class _Package(SourceFileLoader):
+    """Loads a package whose names are imported on first use.
 
-    def __init__(self, modules: list[str]) -> None:
-        self._modules = modules
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        """Lets Python create the module."""
+    The SDK looks for all 250 packages, of which a program uses few. So the package is read only here.
+    """
 
     def exec_module(self, module: ModuleType) -> None:
         folder = Path(module.__path__[0])
+        lines = [_LINE.fullmatch(line) for line in Path(self.path).read_text().splitlines()]
+        modules = [line[1] for line in lines if line and line[1]]
+        if not all(lines) or not modules:
+            super().exec_module(module)  # The package contains other statements.
+            return
         homes: dict[str, str] = {}
 
         def find(name: str) -> Any:
             if name == "outputs" and (folder / "outputs.py").exists():
                 return importlib.import_module(f"{module.__name__}.outputs")
             if not homes:
-                homes.update(_names(folder, self._modules))
-            candidates = [homes[name]] if name in homes else [m for m in _SHARED if m in self._modules]
+                homes.update(_names(folder, modules))
+            candidates = [homes[name]] if name in homes else [m for m in _SHARED if m in modules]
             for candidate in candidates:
                 found = importlib.import_module(f"{module.__name__}.{candidate}")
                 if name in found.__all__:
