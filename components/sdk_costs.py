@@ -2,6 +2,7 @@
 
 - Some functions do more than their results need, and one of them in a time that grows with the square of the
   number of outputs (`components.sdk_outputs`).
+- It registers each resource in a thread of its own (`components.sdk_calls`).
 - The SDK sends the engine about ten debug messages for each resource, each in a call of its own. The engine
   drops them unless it runs with `--debug`, but doesn't tell the program whether it does.
 - Python's garbage collector repeatedly examines the tasks and outputs of all resources, which live until the
@@ -26,7 +27,7 @@ import pulumi
 from pulumi import _types, _utils
 from pulumi.runtime import resource, rpc, stack
 
-from components import lazy_sdk, sdk_outputs
+from components import lazy_sdk, sdk_calls, sdk_outputs
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ REPLACEMENTS = [
             "c0f9027f85ad0925": "without ResourceRegistrationFailed, such as 3.250.0 and 3.272.0",
             "c92289a2f839f522": "with ResourceRegistrationFailed, such as 3.255.0",
         },
+    ),
+    Replacement(
+        pulumi.resource, "register_resource", sdk_calls.register_resource, {"af50015ca69da836": "3.255.0"}
     ),
     Replacement(pulumi.Output, "_track", sdk_outputs.track, {"72569ad70fd52b20": "3.255.0"}),
     Replacement(rpc, "transfer_properties", sdk_outputs.transfer_properties, {"0e7c02ffa04ff20b": "3.255.0"}),
