@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi import _types, _utils
+from pulumi import _types, _utils, resource_hooks
 from pulumi.runtime import resource, rpc, stack
 
 from components import lazy_sdk, sdk_calls, sdk_outputs
@@ -46,6 +46,11 @@ class Replacement:
     ours: Callable[..., Any]
     versions: dict[str, str]
 
+    @property
+    def key(self) -> str:
+        """The function's name, after that of its class."""
+        return f"{self.home.__name__}.{self.name}" if isinstance(self.home, type) else self.name
+
     def is_known(self, function: Callable[..., Any]) -> bool:
         """Whether `ours` was compared with this version of the SDK's function."""
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16] in self.versions
@@ -65,8 +70,13 @@ REPLACEMENTS = [
         pulumi.resource, "register_resource", sdk_calls.register_resource, {"af50015ca69da836": "3.255.0"}
     ),
     Replacement(pulumi.Output, "_track", sdk_outputs.track, {"72569ad70fd52b20": "3.255.0"}),
+    Replacement(resource, "resource_output", sdk_outputs.resource_output, {"1dc95d1f3a0adc6e": "3.255.0"}),
     Replacement(rpc, "transfer_properties", sdk_outputs.transfer_properties, {"0e7c02ffa04ff20b": "3.255.0"}),
+    Replacement(rpc, "resolve_outputs", sdk_outputs.resolve_outputs, {"934203d0cd406759": "3.255.0"}),
     Replacement(rpc, "resolve_properties", sdk_outputs.resolve_properties, {"843d1e60479ae9e9": "3.255.0"}),
+    Replacement(
+        rpc, "serialize_properties", sdk_outputs.serialize_properties, {"d101e72bd9ececa9": "3.255.0"}
+    ),
     Replacement(rpc, "serialize_property", sdk_outputs.serialize_property, {"7e10fa58caa0d784": "3.255.0"}),
     Replacement(
         rpc, "deserialize_property", sdk_outputs.deserialize_property, {"662b333c8c26d270": "3.255.0"}
@@ -79,13 +89,24 @@ REPLACEMENTS = [
     ),
     Replacement(resource, "create_urn", sdk_outputs.create_urn, {"b4efa209c920a83a": "3.255.0"}),
     Replacement(rpc, "contains_unknowns", sdk_outputs.contains_unknowns, {"1f1f335b6f48b960": "3.255.0"}),
+    Replacement(pulumi.ResourceOptions, "_copy", sdk_outputs.copy_options, {"ff966ad7795c2d67": "3.255.0"}),
+    Replacement(
+        resource_hooks.ResourceHookBinding, "_copy", sdk_outputs.copy_options, {"18767d6602870c8d": "3.255.0"}
+    ),
     Replacement(_utils.ContextProperty, "__get__", sdk_outputs.get_property, {"9ad2f80adadba86b": "3.255.0"}),
     Replacement(_types, "unwrap_type", sdk_outputs.unwrap_type, {"6ccd35036cb0b3d4": "3.255.0"}),
+    Replacement(_types, "resource_types", sdk_outputs.resource_types, {"36ca79dc260ad3c1": "3.255.0"}),
+    Replacement(
+        _types, "resource_pulumi_to_py_names", sdk_outputs.resource_names, {"bcc13d05dd1d086b": "3.255.0"}
+    ),
+    Replacement(
+        _types, "input_type_py_to_pulumi_names", sdk_outputs.input_names, {"c80765937c2c2bca": "3.255.0"}
+    ),
     Replacement(resource, "_get_stack_trace", sdk_outputs.get_stack_trace, {"3943b22730169251": "3.255.0"}),
 ]
 
-ORIGINALS: dict[str, Callable[..., Any]] = {it.name: getattr(it.home, it.name) for it in REPLACEMENTS}
-"""The SDK's own functions."""
+ORIGINALS: dict[str, Callable[..., Any]] = {it.key: getattr(it.home, it.name) for it in REPLACEMENTS}
+"""The SDK's own functions, by `Replacement.key`."""
 
 DEBUG_VARIABLE = "TRADING_SDK_DEBUG"
 """Environment variable that keeps the SDK's debug messages, for `pulumi up --debug`."""
@@ -110,10 +131,10 @@ def replace() -> None:
     """Replaces the SDK's functions that are known, and leaves the others unchanged."""
     unknown: list[str] = []
     for it in REPLACEMENTS:
-        if it.is_known(ORIGINALS[it.name]):
+        if it.is_known(ORIGINALS[it.key]):
             setattr(it.home, it.name, it.ours)
         else:
-            unknown.append(it.name)
+            unknown.append(it.key)
     if unknown:
         pulumi.log.info(
             f"components/sdk_costs.py doesn't know this version of {', '.join(unknown)} in Pulumi's SDK, so "

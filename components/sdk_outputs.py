@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import pulumi
+from google.protobuf import struct_pb2
 from pulumi import _types as sdk_types
 from pulumi import output as sdk_output
 from pulumi.runtime import resource as sdk_resource
@@ -45,9 +46,8 @@ async def wait_for_rpcs(await_all_outstanding_tasks: bool = True) -> None:
     """
     manager = stack._get_rpc_manager()
     while True:
+        await asyncio.sleep(0)  # Calls are added when the event loop runs.
         while manager.rpcs:
-            # Calls that were just added start only when the event loop runs.
-            await asyncio.sleep(0)
             try:
                 await manager.rpcs.pop()
             except Exception as error:
@@ -58,6 +58,7 @@ async def wait_for_rpcs(await_all_outstanding_tasks: bool = True) -> None:
             raise _unhandled(manager)
         if await_all_outstanding_tasks:
             await _wait_for_outputs()
+        await asyncio.sleep(0)
         if not manager.rpcs:
             return
 
@@ -119,6 +120,29 @@ def _untrack(data: asyncio.Future[Any]) -> None:
             settings.outputs.discard(data)
 
 
+def resource_output(
+    res: Any,
+) -> tuple[Callable[[Any, bool, bool, Exception | None], None], pulumi.Output[Any]]:
+    """An output for a resource's URN or id, and the function that resolves it.
+
+    Like those of `transfer_properties`, the program doesn't wait for it at its end.
+    """
+    output, data = _output(asyncio.get_event_loop())
+
+    def resolve(value: Any, is_known: bool, is_secret: bool, failed: Exception | None) -> None:
+        _resolve(res, data, value, is_known, is_secret, None, failed)
+
+    return resolve, output
+
+
+def _output(loop: asyncio.AbstractEventLoop) -> tuple[Any, asyncio.Future[Any]]:
+    """An output that has no value yet, and the future that gives it one."""
+    output: Any = object.__new__(pulumi.Output)
+    data: asyncio.Future[Any] = asyncio.Future(loop=loop)
+    output._data = data
+    return output, data
+
+
 def transfer_properties(res: Any, props: Mapping[str, Any], custom: bool) -> dict[str, Callable[..., None]]:
     """Gives a resource an output for each property, and returns the functions that resolve them.
 
@@ -127,12 +151,11 @@ def transfer_properties(res: Any, props: Mapping[str, Any], custom: bool) -> dic
     the same error.
     """
     resolvers: dict[str, Callable[..., None]] = {}
-    new_future = asyncio.get_event_loop().create_future
+    loop = asyncio.get_event_loop()
     for name in props:
         if name == "urn" or (name == "id" and custom):
             continue  # they are resolved elsewhere
-        output: Any = object.__new__(pulumi.Output)
-        output._data = data = new_future()
+        output, data = _output(loop)
         resolvers[name] = functools.partial(_resolve, res, data)
         res.__dict__[name] = output
     return resolvers
@@ -151,8 +174,18 @@ def _resolve(
         data.set_exception(failed)
         data.exception()  # Otherwise, asyncio reports that nobody has seen it.
     else:
-        resources = {*(deps or ()), res}
-        data.set_result(_data(resources=resources, value=value, is_known=is_known, is_secret=is_secret))
+        data.set_result(_output_data({*deps, res} if deps else {res}, value, is_known, is_secret))
+
+
+def _output_data(resources: set[Any], value: Any, is_known: bool, is_secret: bool) -> Any:
+    """What is known about an output. The SDK also searches texts and numbers for unknown values."""
+    unknown = type(value) is sdk_output.Unknown
+    if not unknown and type(value) not in _NOTHING_OR_SCALAR:
+        return _data(resources=resources, value=value, is_known=is_known, is_secret=is_secret)
+    data = object.__new__(_data)
+    data.resources, data.value, data.is_secret = resources, value, is_secret
+    data.is_known = is_known and not unknown
+    return data
 
 
 def resolve_properties(
@@ -168,7 +201,7 @@ def resolve_properties(
             resolve(None, not dry_run, False, deps.get(name), None)
         elif name != "urn" and not (name == "id" and custom):
             value = all_properties[name]
-            plain = sdk_rpc.unwrap_rpc_secret(value)
+            plain = value if type(value) in _SCALARS else sdk_rpc.unwrap_rpc_secret(value)
             known = plain is not None or not dry_run
             resolve(plain, known, plain is not value, deps.get(name), None)
 
@@ -183,6 +216,15 @@ async def serialize_property(value: Any, deps: Any, property_key: Any, *rest: An
     if type(value) in _NOTHING_OR_SCALAR and not named.get("return_protobuf_value"):
         return value
     return await serialize_any_property(value, deps, property_key, *rest, **named)
+
+
+serialize_any_properties: Any = sdk_rpc.serialize_properties
+
+
+async def serialize_properties(inputs: Mapping[str, Any], *rest: Any, **named: Any) -> struct_pb2.Struct:
+    """The inputs as the engine receives them. The SDK also prepares those that the program has not set."""
+    known = {name: inputs[name] for name in inputs if inputs[name] is not None}
+    return await serialize_any_properties(known, *rest, **named)
 
 
 deserialize_any_property: Any = sdk_rpc.deserialize_property
@@ -234,6 +276,54 @@ def _is_plain(typ: Any) -> bool:
     return inner in (None, str, bool, float)
 
 
+resolve_any_outputs: Any = sdk_rpc.resolve_outputs
+
+
+@functools.wraps(resolve_any_outputs)
+def resolve_outputs(
+    res: Any,
+    serialized_props: struct_pb2.Struct,
+    outputs: struct_pb2.Struct,
+    deps: Mapping[str, set[Any]],
+    resolvers: dict[str, Callable[..., None]],
+    custom: bool,
+    transform_using_type_metadata: bool = False,
+    keep_unknowns: bool = False,
+) -> None:
+    """Resolves a resource's outputs with what the engine sent, and otherwise with its inputs.
+
+    The SDK copies everything twice before it reads it, and prepares the text of an error for each value.
+    """
+    if not transform_using_type_metadata or sdk_rpc._special_sig_key in outputs.fields:
+        options = (transform_using_type_metadata, keep_unknowns)
+        resolve_any_outputs(res, serialized_props, outputs, deps, resolvers, custom, *options)
+        return
+    types, names = sdk_types.resource_types(type(res)), sdk_types.resource_pulumi_to_py_names(type(res))
+    values: dict[str, Any] = {}
+
+    def add(properties: struct_pb2.Struct, keep_unknowns: bool | None, **options: bool) -> None:
+        for key in properties.fields:
+            field, name, typ = properties.fields[key], names.get(key) or key, types.get(key)
+            form = field.WhichOneof("kind")
+            if form is None or form == "null_value" or name in values:
+                continue
+            value = getattr(field, form)
+            if type(value) not in _SCALARS or value == sdk_rpc.UNKNOWN:
+                value = sdk_rpc.deserialize_property(value, keep_unknowns)
+            kind = type(value)
+            if kind is not sdk_output.Unknown and not (kind in _SCALARS and _is_plain(typ)):
+                path = sdk_rpc._Path(name, resource=f"{res._name}")
+                value = sdk_rpc.translate_output_properties(value, str, typ, True, path=path, **options)
+            if value is not None:
+                values[name] = value
+
+    add(outputs, keep_unknowns)
+    if not sdk_rpc.settings.is_dry_run() or sdk_rpc.settings.is_legacy_apply_enabled():
+        add(serialized_props, None, return_none_on_dict_type_mismatch=True)
+    known_deps = {names.get(key) or key: found for key, found in deps.items()}
+    sdk_rpc.resolve_properties(resolvers, values, known_deps, custom)
+
+
 create_urn_of_outputs: Any = sdk_resource.create_urn
 
 
@@ -244,7 +334,10 @@ def create_urn(
     """The URN of a resource. The SDK calls it with plain texts for each resource, and combines outputs."""
     if not (isinstance(name, str) and isinstance(type_, str) and isinstance(parent, str)):
         return create_urn_of_outputs(name, type_, parent, project, stack)
-    return pulumi.Output.from_input(f"{parent[: parent.rfind('::')]}${type_}::{name}")
+    urn = f"{parent[: parent.rfind('::')]}${type_}::{name}"
+    output, data = _output(asyncio.get_event_loop())
+    data.set_result(_output_data(set(), urn, is_known=True, is_secret=False))
+    return output
 
 
 def contains_unknowns(val: Any) -> bool:
@@ -267,19 +360,24 @@ def contains_unknowns(val: Any) -> bool:
     return False
 
 
+def copy_options(self: Any) -> Any:
+    """A copy of a resource's options. The SDK makes several for each resource, in a way that is slow."""
+    copied = object.__new__(type(self))
+    copied.__dict__.update(self.__dict__)
+    return copied
+
+
 def get_property(self: Any, obj: Any, _: Any) -> Any:
     """A setting's value in the current context. The SDK looks it up twice."""
     value = self.fget()
     return self if obj is None or isinstance(value, dict) else value
 
 
-unwrap_any_type: Any = sdk_types.unwrap_type
-
-
-@_by_identity
-def unwrap_type(val: Any) -> Any:
-    """The type in an annotation such as `Input[Optional[T]]`, which the SDK analyzes again for each value."""
-    return unwrap_any_type(val)
+# The SDK analyzes annotations again for each value, and classes for each resource.
+unwrap_type: Any = _by_identity(sdk_types.unwrap_type)
+resource_types: Any = _by_identity(sdk_types.resource_types)
+resource_names: Any = _by_identity(sdk_types.resource_pulumi_to_py_names)
+input_names: Any = _by_identity(sdk_types.input_type_py_to_pulumi_names)
 
 
 def get_stack_trace() -> source_pb2.StackTrace:
@@ -294,10 +392,15 @@ def get_stack_trace() -> source_pb2.StackTrace:
         if constructors == 3:
             break
         frame = frame.f_back
-    frames: list[source_pb2.StackFrame] = []
+    calls: list[tuple[str, int]] = []
     while frame and (frame := frame.f_back):
-        frames.append(_frame(frame.f_code.co_filename, frame.f_lineno))
-    return source_pb2.StackTrace(frames=frames)
+        calls.append((frame.f_code.co_filename, frame.f_lineno))
+    return _stack_trace(tuple(calls))
+
+
+@functools.cache
+def _stack_trace(calls: tuple[tuple[str, int], ...]) -> source_pb2.StackTrace:
+    return source_pb2.StackTrace(frames=[_frame(file, line) for file, line in calls])
 
 
 @functools.cache

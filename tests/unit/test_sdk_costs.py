@@ -12,7 +12,7 @@ import gc
 import subprocess
 import sys
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pulumi
@@ -76,7 +76,7 @@ def test_the_sdk_still_needs_the_replacement() -> None:
     assert waits(sdk_outputs.wait_for_rpcs, 60) <= 2 * 60
 
 
-@pytest.mark.parametrize("replacement", REPLACEMENTS, ids=lambda it: it.name)
+@pytest.mark.parametrize("replacement", REPLACEMENTS, ids=lambda it: it.key)
 def test_the_installed_version_is_replaced(replacement: Replacement) -> None:
     assert getattr(replacement.home, replacement.name) is replacement.ours
 
@@ -87,12 +87,12 @@ def test_another_version_is_left_unchanged(monkeypatch: pytest.MonkeyPatch) -> N
     messages: list[str] = []
     monkeypatch.setattr("pulumi.log.info", messages.append)
     for it in REPLACEMENTS:
-        monkeypatch.setitem(ORIGINALS, it.name, newer)
+        monkeypatch.setitem(ORIGINALS, it.key, newer)
         monkeypatch.setattr(it.home, it.name, newer)
     sdk_costs.replace()
     assert all(getattr(it.home, it.name) is newer for it in REPLACEMENTS)
     (message,) = messages
-    assert all(it.name in message for it in REPLACEMENTS)
+    assert all(it.key in message for it in REPLACEMENTS)
 
 
 @pytest.mark.parametrize("wait", BOTH)
@@ -269,11 +269,37 @@ def _ignore(*_: Any) -> None:
     """Takes the place of a resolver."""
 
 
+def _result(coroutine: Coroutine[Any, None, Any]) -> Any:
+    """The result of a coroutine that has nothing to wait for."""
+    with pytest.raises(StopIteration) as end:
+        coroutine.send(None)
+    return end.value.value
+
+
 def _sent(serialize: Callable[..., Any], value: Any, **options: Any) -> Any:
     """What the engine gets for a value that needs no waiting."""
-    with pytest.raises(StopIteration) as end:
-        serialize(value, [], "name", **options).send(None)
-    return end.value.value
+    return _result(serialize(value, [], "name", **options))
+
+
+def _struct(properties: dict[str, Any]) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(properties)
+    return struct
+
+
+def _resolve_queue(
+    resolve: Callable[..., None],
+    resolvers: dict[str, Callable[..., None]],
+    outputs: dict[str, Any],
+    *,
+    inputs: dict[str, Any] | None = None,
+    deps: dict[str, Any] | None = None,
+    by_type: bool = True,
+) -> None:
+    """Resolves the outputs of a queue with what the engine sent."""
+    queue: Any = object.__new__(aws.sqs.Queue)
+    queue._name = "orders"
+    resolve(queue, _struct(inputs or {}), _struct(outputs), deps or {}, resolvers, True, by_type, True)
 
 
 def _setting(get: Callable[..., Any]) -> Any:
@@ -281,18 +307,28 @@ def _setting(get: Callable[..., Any]) -> Any:
 
 
 WORK: dict[str, Callable[[Callable[..., Any]], Any]] = {
-    "_track": _tracked,
+    "Output._track": _tracked,
+    "resource_output": lambda output: output(_Thing())[0]("text", True, False, None),
     "transfer_properties": _resolved("name", None),
+    "resolve_outputs": lambda resolve: _resolve_queue(
+        resolve, dict.fromkeys("abcde", _ignore), dict.fromkeys("abcde", "text")
+    ),
     "resolve_properties": lambda resolve: resolve(
         dict.fromkeys("abcde", _ignore), dict.fromkeys("abcde", "text"), {}, True
     ),
+    "serialize_properties": lambda serialize: _result(serialize({"name": "a", **dict.fromkeys("abcde")}, {})),
     "serialize_property": lambda serialize: _sent(serialize, "text"),
     "deserialize_property": lambda deserialize: [deserialize(rpc.UNKNOWN), deserialize("text")],
     "translate_output_properties": lambda translate: translate("text", str, _OPTIONAL, True),
     "create_urn": lambda create: create("queue", "aws:sqs/queue:Queue", "urn:pulumi:s::p::C::top")._data,
     "contains_unknowns": lambda contains: contains("text"),
-    "__get__": _setting,
+    "ResourceOptions._copy": lambda copy: copy(pulumi.ResourceOptions(protect=True)),
+    "ResourceHookBinding._copy": lambda copy: copy(pulumi.ResourceHookBinding()),
+    "ContextProperty.__get__": _setting,
     "unwrap_type": lambda unwrap: unwrap(pulumi.Input[str]),
+    "resource_types": lambda types: types(aws.sqs.Queue),
+    "resource_pulumi_to_py_names": lambda names: names(aws.sqs.Queue),
+    "input_type_py_to_pulumi_names": lambda names: names(aws.sqs.QueueArgs),
     "_get_stack_trace": lambda trace: trace(),
 }
 """Function of the SDK → how it is mostly called."""
@@ -302,22 +338,20 @@ def test_every_replacement_is_measured() -> None:
     assert {*WORK, "wait_for_rpcs", "register_resource"} == ORIGINALS.keys()
 
 
-@pytest.mark.parametrize(
-    "replacement", [it for it in REPLACEMENTS if it.name in WORK], ids=lambda it: it.name
-)
+@pytest.mark.parametrize("replacement", [it for it in REPLACEMENTS if it.key in WORK], ids=lambda it: it.key)
 def test_the_sdk_still_does_more_than_it_needs(replacement: Replacement) -> None:
-    work = WORK[replacement.name]
+    work = WORK[replacement.key]
     idle = _steps(lambda: None)
     _steps(lambda: work(replacement.ours))  # fills caches
-    theirs = _steps(lambda: work(ORIGINALS[replacement.name])) - idle
+    theirs = _steps(lambda: work(ORIGINALS[replacement.key])) - idle
     ours = _steps(lambda: work(replacement.ours)) - idle
-    assert theirs > 1.3 * ours, f"delete {replacement.name}: the SDK's takes {theirs} steps, and ours {ours}"
+    assert theirs > 1.3 * ours, f"delete {replacement.key}: the SDK's takes {theirs} steps, and ours {ours}"
 
 
-def both(name: str) -> Any:
+def both(key: str) -> Any:
     """Runs a test with the SDK's function and with ours."""
-    (ours,) = (it.ours for it in REPLACEMENTS if it.name == name)
-    return pytest.mark.parametrize("function", [ORIGINALS[name], ours], ids=["theirs", "ours"])
+    (ours,) = (it.ours for it in REPLACEMENTS if it.key == key)
+    return pytest.mark.parametrize("function", [ORIGINALS[key], ours], ids=["theirs", "ours"])
 
 
 @both("transfer_properties")
@@ -370,7 +404,7 @@ def test_urns_and_the_ids_of_custom_resources_are_left_out(
     asyncio.run(run())
 
 
-@both("_track")
+@both("Output._track")
 def test_outputs_are_outstanding_until_they_succeed(function: Callable[..., Any]) -> None:
     async def run() -> None:
         outputs: list[Any] = [object.__new__(pulumi.Output) for _ in range(3)]
@@ -415,6 +449,137 @@ def test_properties_are_resolved(
         "key": ("k", True, True, None, None),
         "absent": (None, not dry_run, False, {"b"}, None),
     }
+
+
+def _recorder(*names: str) -> tuple[dict[str, Callable[..., None]], dict[str, Any]]:
+    """Resolvers, and what they get."""
+    resolved: dict[str, Any] = {}
+
+    def resolver(name: str) -> Callable[..., None]:
+        return lambda *arguments: resolved.update({name: arguments})
+
+    return {name: resolver(name) for name in names}, resolved
+
+
+@both("resolve_outputs")
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_outputs_are_resolved(
+    monkeypatch: pytest.MonkeyPatch, function: Callable[..., None], dry_run: bool
+) -> None:
+    monkeypatch.setattr(rpc.settings, "is_dry_run", lambda: dry_run)
+    resolvers, resolved = _recorder(
+        "arn", "delay_seconds", "fifo_queue", "kms_master_key_id", "name", "policy", "region", "tags", "url"
+    )
+    _resolve_queue(
+        function,
+        resolvers,
+        {
+            "arn": rpc.UNKNOWN,
+            "delaySeconds": 5,
+            "fifoQueue": True,
+            "name": "orders",
+            "region": None,
+            "tags": rpc.wrap_rpc_secret({"key": "k"}),
+            "unrelated": {"a": ["text"]},
+        },
+        inputs={"policy": "{}", "name": "other", "tags": {"from": "inputs"}, "kmsMasterKeyId": None},
+        deps={"delaySeconds": {"a"}, "policy": {"b"}},
+    )
+    arn = resolved.pop("arn")
+    assert isinstance(arn[0], pulumi.output.Unknown)
+    assert arn[1:] == (True, False, None, None)
+    assert type(resolved["delay_seconds"][0]) is int
+    absent = (None, not dry_run, False, None, None)
+    assert resolved == {
+        "delay_seconds": (5, True, False, {"a"}, None),
+        "fifo_queue": (True, True, False, None, None),
+        "kms_master_key_id": absent,
+        "name": ("orders", True, False, None, None),
+        # A deployment takes inputs for what the engine didn't send.
+        "policy": (None if dry_run else "{}", not dry_run, False, {"b"}, None),
+        "region": absent,
+        "tags": ({"key": "k"}, True, True, None, None),
+        "url": absent,
+    }
+
+
+@both("resolve_outputs")
+def test_an_output_of_another_type_is_refused(function: Callable[..., None]) -> None:
+    resolvers, resolved = _recorder("name", "url")
+    with pytest.raises(AssertionError, match="resource `orders`, property `name`"):
+        _resolve_queue(function, resolvers, {"url": "https://example.com", "name": {"a": "b"}})
+    assert not resolved  # The SDK then gives all of them the error.
+
+
+@both("resolve_outputs")
+def test_outputs_are_resolved_without_types(function: Callable[..., None]) -> None:
+    resolvers, resolved = _recorder("delaySeconds")
+    _resolve_queue(function, resolvers, {"delaySeconds": 5}, by_type=False)
+    assert resolved == {"delaySeconds": (5, True, False, None, None)}
+    with pytest.raises(AssertionError, match="Unrecognized signature"):
+        _resolve_queue(function, resolvers, {rpc._special_sig_key: "other"})
+
+
+@both("serialize_properties")
+def test_inputs_are_sent_under_their_names(function: Callable[..., Any]) -> None:
+    args = {"delay_seconds": 5, "name": None, "policy": "{}"}
+    deps: dict[str, Any] = {}
+    sent = _result(function(args, deps, None, None, aws.sqs.QueueArgs))
+    assert dict(sent) == {"delaySeconds": 5, "policy": "{}"}
+    assert deps == {"delaySeconds": [], "policy": []}
+
+
+@both("resource_output")
+@pytest.mark.parametrize("value", ["urn:pulumi:s::p::a:b:C::thing", None, pulumi.output.UNKNOWN])
+def test_a_urn_has_what_the_engine_sent(function: Callable[..., Any], value: Any) -> None:
+    async def run() -> None:
+        thing = _Thing()
+        resolve, output = function(thing)
+        resolve(value, True, True, None)
+        data = await output._data
+        known = value is not pulumi.output.UNKNOWN
+        assert (data.resources, data.value, data.is_known, data.is_secret) == ({thing}, value, known, True)
+        resolve, output = function(thing)
+        resolve(None, True, False, ValueError("refused"))
+        with pytest.raises(ValueError, match="refused"):
+            await output.future()
+
+    asyncio.run(run())
+
+
+@both("ResourceOptions._copy")
+def test_options_are_copied(function: Callable[..., Any]) -> None:
+    options = pulumi.ResourceOptions(protect=True, ignore_changes=["name"])
+    copied = function(options)
+    assert type(copied) is pulumi.ResourceOptions
+    assert copied is not options
+    assert vars(copied) == vars(options)
+    copied.protect = False
+    assert options.protect
+
+
+@both("ResourceHookBinding._copy")
+def test_hooks_are_copied(function: Callable[..., Any]) -> None:
+    hooks = pulumi.ResourceHookBinding(before_create=[])
+    copied = function(hooks)
+    assert type(copied) is pulumi.ResourceHookBinding
+    assert copied is not hooks
+    assert vars(copied) == vars(hooks)
+
+
+@pytest.mark.parametrize("name", ["resource_types", "resource_pulumi_to_py_names"])
+def test_types_and_names_of_outputs(name: str) -> None:
+    ours: Any = getattr(_types, name)
+    for resource in (aws.sqs.Queue, aws.lambda_.Function, pulumi.ComponentResource, aws.sqs.Queue):
+        assert ours(resource) == ORIGINALS[name](resource)
+    assert ours(aws.sqs.Queue) is ours(aws.sqs.Queue)
+
+
+def test_names_of_inputs() -> None:
+    ours = _types.input_type_py_to_pulumi_names
+    for arguments in (aws.sqs.QueueArgs, aws.lambda_.FunctionArgs, aws.sqs.QueueArgs):
+        assert ours(arguments) == ORIGINALS["input_type_py_to_pulumi_names"](arguments)
+    assert ours(aws.sqs.QueueArgs) is ours(aws.sqs.QueueArgs)
 
 
 VALUES = [None, True, 1, 1.0, "text", rpc.UNKNOWN, ["a", 1.0], {"a": {"b": None}}, {"key": "text"}]
@@ -506,7 +671,7 @@ def test_unknown_values_are_found(function: Callable[..., bool]) -> None:
         assert not function(value)
 
 
-@both("__get__")
+@both("ContextProperty.__get__")
 def test_settings_are_those_of_the_context(function: Callable[..., Any]) -> None:
     class Settings:
         pass
