@@ -2,7 +2,7 @@
 
 - Some functions do more than their results need, and one of them in a time that grows with the square of the
   number of outputs (`components.sdk_outputs`).
-- It registers each resource in a thread of its own (`components.sdk_calls`).
+- The SDK registers each resource in a thread of its own (`components.sdk_calls`).
 - The SDK sends the engine about ten debug messages for each resource, each in a call of its own. The engine
   drops them unless it runs with `--debug`, but doesn't tell the program whether it does.
 - Python's garbage collector repeatedly examines the tasks and outputs of all resources, which live until the
