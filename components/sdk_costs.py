@@ -2,7 +2,6 @@
 
 - Some functions do more than their results need, and one of them in a time that grows with the square of the
   number of outputs (`components.sdk_outputs`).
-- The SDK registers each resource in a thread of its own (`components.sdk_calls`).
 - The SDK sends the engine about ten debug messages for each resource, each in a call of its own. The engine
   drops them unless it runs with `--debug`, but doesn't tell the program whether it does.
 - Python's garbage collector repeatedly examines the tasks and outputs of all resources, which live until the
@@ -27,7 +26,7 @@ import pulumi
 from pulumi import _types, _utils, resource_hooks
 from pulumi.runtime import resource, rpc, stack
 
-from components import lazy_sdk, sdk_calls, sdk_outputs
+from components import lazy_sdk, sdk_outputs
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,7 @@ REPLACEMENTS = [
             "c92289a2f839f522": "with ResourceRegistrationFailed, such as 3.255.0",
         },
     ),
-    Replacement(
-        pulumi.resource, "register_resource", sdk_calls.register_resource, {"af50015ca69da836": "3.255.0"}
-    ),
     Replacement(pulumi.Output, "_track", sdk_outputs.track, {"72569ad70fd52b20": "3.255.0"}),
-    Replacement(resource, "resource_output", sdk_outputs.resource_output, {"1dc95d1f3a0adc6e": "3.255.0"}),
     Replacement(rpc, "transfer_properties", sdk_outputs.transfer_properties, {"0e7c02ffa04ff20b": "3.255.0"}),
     Replacement(rpc, "resolve_outputs", sdk_outputs.resolve_outputs, {"934203d0cd406759": "3.255.0"}),
     Replacement(rpc, "resolve_properties", sdk_outputs.resolve_properties, {"843d1e60479ae9e9": "3.255.0"}),

@@ -14,7 +14,7 @@ import functools
 import pathlib
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -46,8 +46,9 @@ async def wait_for_rpcs(await_all_outstanding_tasks: bool = True) -> None:
     """
     manager = stack._get_rpc_manager()
     while True:
-        await asyncio.sleep(0)  # Calls are added when the event loop runs.
         while manager.rpcs:
+            # Calls that were just added start only when the event loop runs.
+            await asyncio.sleep(0)
             try:
                 await manager.rpcs.pop()
             except Exception as error:
@@ -58,7 +59,6 @@ async def wait_for_rpcs(await_all_outstanding_tasks: bool = True) -> None:
             raise _unhandled(manager)
         if await_all_outstanding_tasks:
             await _wait_for_outputs()
-        await asyncio.sleep(0)
         if not manager.rpcs:
             return
 
@@ -118,21 +118,6 @@ def _untrack(data: asyncio.Future[Any]) -> None:
         settings = _settings.SETTINGS
         with settings.lock:
             settings.outputs.discard(data)
-
-
-def resource_output(
-    res: Any,
-) -> tuple[Callable[[Any, bool, bool, Exception | None], None], pulumi.Output[Any]]:
-    """An output for a resource's URN or id, and the function that resolves it.
-
-    Like those of `transfer_properties`, the program doesn't wait for it at its end.
-    """
-    output, data = _output(asyncio.get_event_loop())
-
-    def resolve(value: Any, is_known: bool, is_secret: bool, failed: Exception | None) -> None:
-        _resolve(res, data, value, is_known, is_secret, None, failed)
-
-    return resolve, output
 
 
 def _output(loop: asyncio.AbstractEventLoop) -> tuple[Any, asyncio.Future[Any]]:
@@ -301,11 +286,13 @@ def resolve_outputs(
     types, names = sdk_types.resource_types(type(res)), sdk_types.resource_pulumi_to_py_names(type(res))
     values: dict[str, Any] = {}
 
-    def add(properties: struct_pb2.Struct, keep_unknowns: bool | None, **options: bool) -> None:
+    def add(
+        properties: struct_pb2.Struct, keep_unknowns: bool | None, present: Container[str], **options: bool
+    ) -> None:
         for key in properties.fields:
             field, name, typ = properties.fields[key], names.get(key) or key, types.get(key)
             form = field.WhichOneof("kind")
-            if form is None or form == "null_value" or name in values:
+            if form is None or form == "null_value" or name in present:
                 continue
             value = getattr(field, form)
             if type(value) not in _SCALARS or value == sdk_rpc.UNKNOWN:
@@ -317,9 +304,9 @@ def resolve_outputs(
             if value is not None:
                 values[name] = value
 
-    add(outputs, keep_unknowns)
+    add(outputs, keep_unknowns, present=())
     if not sdk_rpc.settings.is_dry_run() or sdk_rpc.settings.is_legacy_apply_enabled():
-        add(serialized_props, None, return_none_on_dict_type_mismatch=True)
+        add(serialized_props, None, present=set(values), return_none_on_dict_type_mismatch=True)
     known_deps = {names.get(key) or key: found for key, found in deps.items()}
     sdk_rpc.resolve_properties(resolvers, values, known_deps, custom)
 

@@ -308,7 +308,6 @@ def _setting(get: Callable[..., Any]) -> Any:
 
 WORK: dict[str, Callable[[Callable[..., Any]], Any]] = {
     "Output._track": _tracked,
-    "resource_output": lambda output: output(_Thing())[0]("text", True, False, None),
     "transfer_properties": _resolved("name", None),
     "resolve_outputs": lambda resolve: _resolve_queue(
         resolve, dict.fromkeys("abcde", _ignore), dict.fromkeys("abcde", "text")
@@ -335,7 +334,7 @@ WORK: dict[str, Callable[[Callable[..., Any]], Any]] = {
 
 
 def test_every_replacement_is_measured() -> None:
-    assert {*WORK, "wait_for_rpcs", "register_resource"} == ORIGINALS.keys()
+    assert {*WORK, "wait_for_rpcs"} == ORIGINALS.keys()
 
 
 @pytest.mark.parametrize("replacement", [it for it in REPLACEMENTS if it.key in WORK], ids=lambda it: it.key)
@@ -527,24 +526,6 @@ def test_inputs_are_sent_under_their_names(function: Callable[..., Any]) -> None
     sent = _result(function(args, deps, None, None, aws.sqs.QueueArgs))
     assert dict(sent) == {"delaySeconds": 5, "policy": "{}"}
     assert deps == {"delaySeconds": [], "policy": []}
-
-
-@both("resource_output")
-@pytest.mark.parametrize("value", ["urn:pulumi:s::p::a:b:C::thing", None, pulumi.output.UNKNOWN])
-def test_a_urn_has_what_the_engine_sent(function: Callable[..., Any], value: Any) -> None:
-    async def run() -> None:
-        thing = _Thing()
-        resolve, output = function(thing)
-        resolve(value, True, True, None)
-        data = await output._data
-        known = value is not pulumi.output.UNKNOWN
-        assert (data.resources, data.value, data.is_known, data.is_secret) == ({thing}, value, known, True)
-        resolve, output = function(thing)
-        resolve(None, True, False, ValueError("refused"))
-        with pytest.raises(ValueError, match="refused"):
-            await output.future()
-
-    asyncio.run(run())
 
 
 @both("ResourceOptions._copy")
