@@ -233,8 +233,7 @@ def translate_output_properties(
     output: Any, output_transformer: Any, typ: Any = None, *rest: Any, **named: Any
 ) -> Any:
     """An output's value with the type in the SDK. The SDK analyzes the type again for each text."""
-    kind = type(output)
-    if kind is sdk_output.Unknown or (kind in _SCALARS and _is_plain(typ)):
+    if _has_its_type(output, typ):
         return output
     return translate_any_output(output, output_transformer, typ, *rest, **named)
 
@@ -261,10 +260,15 @@ def _is_plain(typ: Any) -> bool:
     return inner in (None, str, bool, float)
 
 
+def _has_its_type(value: Any, typ: Any) -> bool:
+    """Whether a value that the engine sent is an output of this type as it is."""
+    kind = type(value)
+    return kind is sdk_output.Unknown or (kind in _SCALARS and _is_plain(typ))
+
+
 resolve_any_outputs: Any = sdk_rpc.resolve_outputs
 
 
-@functools.wraps(resolve_any_outputs)
 def resolve_outputs(
     res: Any,
     serialized_props: struct_pb2.Struct,
@@ -294,11 +298,8 @@ def resolve_outputs(
             form = field.WhichOneof("kind")
             if form is None or form == "null_value" or name in present:
                 continue
-            value = getattr(field, form)
-            if type(value) not in _SCALARS or value == sdk_rpc.UNKNOWN:
-                value = sdk_rpc.deserialize_property(value, keep_unknowns)
-            kind = type(value)
-            if kind is not sdk_output.Unknown and not (kind in _SCALARS and _is_plain(typ)):
+            value = sdk_rpc.deserialize_property(getattr(field, form), keep_unknowns)
+            if not _has_its_type(value, typ):
                 path = sdk_rpc._Path(name, resource=f"{res._name}")
                 value = sdk_rpc.translate_output_properties(value, str, typ, True, path=path, **options)
             if value is not None:

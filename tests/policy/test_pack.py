@@ -138,7 +138,7 @@ def test_garbage_is_collected_rarely(pack: dict[str, Any]) -> None:
 
 def test_no_garbage_is_collected_at_the_end() -> None:
     program = (
-        "import gc, runpy, sys\n"
+        "import gc, runpy\n"
         "gc.callbacks.append(lambda phase, info: print(phase, len(gc.get_objects())))\n"
         f"runpy.run_path({str(PACK)!r}, run_name='__main__')\n"
     )

@@ -426,30 +426,6 @@ def test_outputs_are_outstanding_until_they_succeed(function: Callable[..., Any]
     asyncio.run(run())
 
 
-@both("resolve_properties")
-@pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize("custom", [False, True])
-def test_properties_are_resolved(
-    monkeypatch: pytest.MonkeyPatch, function: Callable[..., None], dry_run: bool, custom: bool
-) -> None:
-    monkeypatch.setattr(rpc.settings, "is_dry_run", lambda: dry_run)
-    resolved: dict[str, Any] = {}
-
-    def resolver(name: str) -> Callable[..., None]:
-        return lambda *arguments: resolved.update({name: arguments})
-
-    values = {"urn": "u", "id": "i", "plain": 1, "none": None, "other": 2, "key": rpc.wrap_rpc_secret("k")}
-    names = ["id", "plain", "none", "key", "absent"]
-    function({name: resolver(name) for name in names}, values, {"plain": {"a"}, "absent": {"b"}}, custom)
-    assert resolved == {
-        **({} if custom else {"id": ("i", True, False, None, None)}),
-        "plain": (1, True, False, {"a"}, None),
-        "none": (None, not dry_run, False, None, None),
-        "key": ("k", True, True, None, None),
-        "absent": (None, not dry_run, False, {"b"}, None),
-    }
-
-
 def _recorder(*names: str) -> tuple[dict[str, Callable[..., None]], dict[str, Any]]:
     """Resolvers, and what they get."""
     resolved: dict[str, Any] = {}
@@ -458,6 +434,25 @@ def _recorder(*names: str) -> tuple[dict[str, Callable[..., None]], dict[str, An
         return lambda *arguments: resolved.update({name: arguments})
 
     return {name: resolver(name) for name in names}, resolved
+
+
+@both("resolve_properties")
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("custom", [False, True])
+def test_properties_are_resolved(
+    monkeypatch: pytest.MonkeyPatch, function: Callable[..., None], dry_run: bool, custom: bool
+) -> None:
+    monkeypatch.setattr(rpc.settings, "is_dry_run", lambda: dry_run)
+    resolvers, resolved = _recorder("id", "plain", "none", "key", "absent")
+    values = {"urn": "u", "id": "i", "plain": 1, "none": None, "other": 2, "key": rpc.wrap_rpc_secret("k")}
+    function(resolvers, values, {"plain": {"a"}, "absent": {"b"}}, custom)
+    assert resolved == {
+        **({} if custom else {"id": ("i", True, False, None, None)}),
+        "plain": (1, True, False, {"a"}, None),
+        "none": (None, not dry_run, False, None, None),
+        "key": ("k", True, True, None, None),
+        "absent": (None, not dry_run, False, {"b"}, None),
+    }
 
 
 @both("resolve_outputs")
@@ -587,8 +582,7 @@ def test_values_that_are_received(
     monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], dry_run: bool
 ) -> None:
     monkeypatch.setattr(rpc.settings, "is_dry_run", lambda: dry_run)
-    sent = struct_pb2.Struct()
-    sent.update({"list": ["a", 1, True, None, rpc.UNKNOWN], "map": {"a": 1.5}, "text": "t", "none": None})
+    sent = _struct({"list": ["a", 1, True, None, rpc.UNKNOWN], "map": {"a": 1.5}, "text": "t", "none": None})
     found = function(sent)
     assert {"map": {"a": 1.5}, "text": "t"}.items() <= found.items()
     assert found["list"][:4] == ["a", 1, True, None]
